@@ -1,0 +1,1 @@
+//! One behaviour suite that every Attestry storage backend must pass.

@@ -1,0 +1,213 @@
+//! The audit entry: one recorded interaction.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{DecodeError, EntryId, Timestamp};
+
+/// One recorded interaction with an AI system.
+///
+/// The 17 fields, their names and their order are the specification's, and the stored line has
+/// exactly these: the format gains no field, so this struct is deliberately exhaustive. Make one
+/// with [`AuditEntry::new`] and set the rest by assignment or struct update.
+///
+/// ```
+/// use attestry_core::{AuditEntry, create_entry_id, hash_content, Timestamp};
+///
+/// let entry = AuditEntry {
+///     provider: Some("openai".into()),
+///     latency_ms: 250.5,
+///     ..AuditEntry::new(create_entry_id(), Timestamp::now(), hash_content("2+2?"), hash_content("4"))
+/// };
+/// assert!(entry.safety_passed);
+/// assert_eq!(AuditEntry::from_value(entry.to_value())?, entry);
+/// # Ok::<(), attestry_core::DecodeError>(())
+/// ```
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEntry {
+    /// Unique identifier of this entry.
+    pub id: EntryId,
+    /// When the interaction occurred, UTC.
+    pub timestamp: Timestamp,
+    /// SHA-256 of the input as lower-case hexadecimal, or a keyed hash (see the logger).
+    pub input_hash: String,
+    /// SHA-256 of the output, in the same form.
+    pub output_hash: String,
+    /// The input itself, where content is stored; plain or encrypted.
+    #[serde(default)]
+    pub input_content: Option<String>,
+    /// The output itself, where content is stored; plain or encrypted.
+    #[serde(default)]
+    pub output_content: Option<String>,
+    /// The AI provider, such as `openai`.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// The model, such as `gpt-4`.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Links the interactions of one conversation.
+    #[serde(default)]
+    pub conversation_id: Option<String>,
+    /// Whether the interaction passed all safety checks. Default: true.
+    #[serde(default = "passed")]
+    pub safety_passed: bool,
+    /// Names of the safety detectors that triggered.
+    #[serde(default)]
+    pub detectors_triggered: Vec<String>,
+    /// Why the request was blocked, if it was.
+    #[serde(default)]
+    pub block_reason: Option<String>,
+    /// Alert messages generated.
+    #[serde(default)]
+    pub alerts: Vec<String>,
+    /// Time taken to process the request, in milliseconds. Finite when written by Attestry; a NaN
+    /// or an infinity written by the Python package, or a `null`, reads as NaN.
+    #[serde(default, deserialize_with = "number_or_nan")]
+    pub latency_ms: f64,
+    /// Tokens of the input.
+    #[serde(default)]
+    pub input_tokens: Option<i64>,
+    /// Tokens of the output.
+    #[serde(default)]
+    pub output_tokens: Option<i64>,
+    /// Anything else, in the caller's order.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+}
+
+const fn passed() -> bool {
+    true
+}
+
+fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+impl AuditEntry {
+    /// An entry with the four required fields; every other has the specification's default.
+    #[must_use]
+    pub fn new(id: EntryId, timestamp: Timestamp, input_hash: String, output_hash: String) -> Self {
+        Self {
+            id,
+            timestamp,
+            input_hash,
+            output_hash,
+            input_content: None,
+            output_content: None,
+            provider: None,
+            model: None,
+            conversation_id: None,
+            safety_passed: true,
+            detectors_triggered: Vec::new(),
+            block_reason: None,
+            alerts: Vec::new(),
+            latency_ms: 0.0,
+            input_tokens: None,
+            output_tokens: None,
+            metadata: Map::new(),
+        }
+    }
+
+    /// The entry as a JSON object (the specification's `to_dict`). A latency that is not finite
+    /// becomes `null`, since a [`Value`] holds none.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        // Serialising can only fail on keys that are not text, and every key here is.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// An entry from a JSON object (the specification's `from_dict`). Absent fields but the first
+    /// four take their defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] when a required field is missing, a field is unknown, or a type is wrong.
+    pub fn from_value(value: Value) -> Result<Self, DecodeError> {
+        serde_json::from_value(value).map_err(|e| DecodeError::from_json(&e))
+    }
+}
+
+/// Shows everything but the content, which may be confidential.
+impl std::fmt::Debug for AuditEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hidden = |content: &Option<String>| {
+            content.as_ref().map(|text| format!("<{} bytes>", text.len()))
+        };
+        f.debug_struct("AuditEntry")
+            .field("id", &self.id)
+            .field("timestamp", &self.timestamp)
+            .field("input_hash", &self.input_hash)
+            .field("output_hash", &self.output_hash)
+            .field("input_content", &hidden(&self.input_content))
+            .field("output_content", &hidden(&self.output_content))
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("conversation_id", &self.conversation_id)
+            .field("safety_passed", &self.safety_passed)
+            .field("detectors_triggered", &self.detectors_triggered)
+            .field("block_reason", &self.block_reason)
+            .field("alerts", &self.alerts)
+            .field("latency_ms", &self.latency_ms)
+            .field("input_tokens", &self.input_tokens)
+            .field("output_tokens", &self.output_tokens)
+            .field("metadata", &self.metadata)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_are_the_specifications() {
+        let entry = AuditEntry::from_value(json!({
+            "id": "a", "timestamp": "2026-01-28T09:15:00", "input_hash": "i", "output_hash": "o"
+        }))
+        .unwrap();
+        assert_eq!(
+            entry,
+            AuditEntry::new(
+                "a".parse().unwrap(),
+                "2026-01-28T09:15:00".parse().unwrap(),
+                "i".into(),
+                "o".into()
+            )
+        );
+        assert_eq!(
+            entry.to_value(),
+            json!({
+                "id": "a", "timestamp": "2026-01-28T09:15:00", "input_hash": "i", "output_hash": "o",
+                "input_content": null, "output_content": null, "provider": null, "model": null,
+                "conversation_id": null, "safety_passed": true, "detectors_triggered": [],
+                "block_reason": null, "alerts": [], "latency_ms": 0.0, "input_tokens": null,
+                "output_tokens": null, "metadata": {}
+            })
+        );
+    }
+
+    #[test]
+    fn refuses_what_python_refuses() {
+        let required = json!({"id": "a", "timestamp": "2026-01-28T09:15:00", "input_hash": "i", "output_hash": "o"});
+        for field in ["id", "timestamp", "input_hash", "output_hash"] {
+            let mut value = required.clone();
+            value.as_object_mut().unwrap().remove(field);
+            let error = AuditEntry::from_value(value).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+        let mut value = required;
+        value["colour"] = json!("red");
+        assert!(AuditEntry::from_value(value).unwrap_err().to_string().contains("colour"));
+    }
+
+    #[test]
+    fn debug_hides_content() {
+        let mut entry =
+            AuditEntry::new("a".parse().unwrap(), Timestamp::UNIX_EPOCH, "i".into(), "o".into());
+        entry.input_content = Some("my bank PIN is 1234".into());
+        let text = format!("{entry:?}");
+        assert!(!text.contains("PIN") && text.contains("<19 bytes>"), "{text}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Backends behind pointers. Every method is forwarded, the provided ones too: a forgotten one
+//! would silently fall back to the slow version.
+#![deny(clippy::missing_trait_methods)]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp};
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        #[async_trait]
+        impl<S: StorageBackend + ?Sized> StorageBackend for $pointer {
+            async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
+                (**self).write(entry).await
+            }
+            async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
+                (**self).read(id).await
+            }
+            async fn list_entries(
+                &self,
+                start: Timestamp,
+                end: Timestamp,
+            ) -> Result<Vec<AuditEntry>, StorageError> {
+                (**self).list_entries(start, end).await
+            }
+            async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
+                (**self).delete(id).await
+            }
+            async fn count(&self) -> Result<u64, StorageError> {
+                (**self).count().await
+            }
+            async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
+                (**self).write_batch(entries).await
+            }
+            async fn append(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
+                (**self).append(entries).await
+            }
+            fn scan(&self, query: Query) -> EntryStream<'_> {
+                (**self).scan(query)
+            }
+            async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+                (**self).delete_until(cutoff).await
+            }
+            async fn flush(&self) -> Result<(), StorageError> {
+                (**self).flush().await
+            }
+            async fn close(&self) -> Result<(), StorageError> {
+                (**self).close().await
+            }
+        }
+    };
+}
+
+forward!(Arc<S>);
+forward!(Box<S>);

@@ -1,0 +1,53 @@
+//! SHA-256 of content, as lower-case hexadecimal.
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of the UTF-8 bytes of `content`, as 64 lower-case hexadecimal digits.
+///
+/// The hash of a short or guessable text can be found by trying candidates; where that
+/// matters, let the logger use a keyed hash instead.
+///
+/// ```
+/// assert_eq!(
+///     attestry_core::hash_content("hello world"),
+///     "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
+/// );
+/// ```
+#[must_use]
+pub fn hash_content(content: &str) -> String {
+    to_hex(&Sha256::digest(content.as_bytes()))
+}
+
+/// `bytes` as lower-case hexadecimal. Shared with the logger's keyed hash, not part of the API.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash_content;
+
+    // FIPS 180-4 examples; the second is longer than one block after padding.
+    #[test]
+    fn matches_the_published_vectors() {
+        assert_eq!(
+            hash_content("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(
+            hash_content("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+        );
+        assert_eq!(
+            hash_content(""),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+}

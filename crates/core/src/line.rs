@@ -1,0 +1,137 @@
+//! One entry as one line of JSON, byte for byte as the Python package writes it.
+//!
+//! [`encode`] gives what Python's `json.dumps(entry.to_dict())` gives: fields in the
+//! specification's order, `", "` and `": "` between them, everything outside printable ASCII as
+//! `\uXXXX`, floats as Python's `repr`. [`decode`] reads that and any other JSON of the same
+//! meaning, and what Python writes beyond JSON: `NaN`, `Infinity`, and lone surrogates.
+
+mod python;
+mod tolerant;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::{AuditEntry, InvalidEntry};
+
+/// The longest line that is written or read: 64 MiB, without the line break.
+pub const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// Why bytes are not an audit entry.
+///
+/// The message names fields and positions, never content, so that it may go to a log.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct DecodeError {
+    reason: String,
+}
+
+impl DecodeError {
+    /// Takes over what serde says, without the values it quotes. For types of the project that are
+    /// read from the same kind of lines.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn from_json(error: &serde_json::Error) -> Self {
+        let mut reason = error.to_string();
+        if let (Some(start), Some(end)) = (reason.find("string \""), reason.rfind("\", expected")) {
+            if start < end {
+                reason.replace_range(start..=end, "a string");
+            }
+        }
+        // serde_json counts the lines of its own input, which is always one line here.
+        Self {
+            reason: reason
+                .replace(" at line 1 column ", " at column ")
+                .replace(" at line 0 column 0", ""),
+        }
+    }
+
+    fn too_long(length: usize) -> Self {
+        Self {
+            reason: format!("the line has {length} bytes; at most {MAX_LINE_BYTES} are allowed"),
+        }
+    }
+}
+
+/// Appends `entry` to `out` as one line, with its line break. Does not validate; see
+/// [`AuditEntry::validate`]. Where it fails, `out` is as it was.
+///
+/// # Errors
+///
+/// [`InvalidEntry::TooLarge`] when the line would exceed [`MAX_LINE_BYTES`], and
+/// [`InvalidEntry::NotFinite`] when the latency has no form in JSON.
+pub fn encode_into(entry: &AuditEntry, out: &mut Vec<u8>) -> Result<(), InvalidEntry> {
+    if !entry.latency_ms.is_finite() {
+        return Err(InvalidEntry::NotFinite { field: "latency_ms", value: entry.latency_ms });
+    }
+    let start = out.len();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, python::PythonFormatter);
+    // Serialising into memory fails on keys that are not text only, and every key here is.
+    let encoded = entry.serialize(&mut serializer);
+    debug_assert!(encoded.is_ok());
+    let length = out.len() - start;
+    if length > MAX_LINE_BYTES {
+        out.truncate(start);
+        return Err(InvalidEntry::TooLarge { length });
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+/// `entry` as one line, with its line break. Like [`encode_into`], into a new buffer.
+///
+/// ```
+/// use attestry_core::{AuditEntry, Timestamp, line};
+///
+/// let entry = AuditEntry::new("é-1".parse()?, Timestamp::UNIX_EPOCH, "00".into(), "ff".into());
+/// let line = line::encode(&entry)?;
+/// assert!(line.starts_with(br#"{"id": "\u00e9-1", "timestamp": "1970-01-01T00:00:00", "input_hash": "00","#));
+/// assert_eq!(line::decode(&line)?, entry);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`encode_into`].
+pub fn encode(entry: &AuditEntry) -> Result<Vec<u8>, InvalidEntry> {
+    let content = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let mut line =
+        Vec::with_capacity(640 + content(&entry.input_content) + content(&entry.output_content));
+    encode_into(entry, &mut line)?;
+    Ok(line)
+}
+
+/// The entry in `line`, with or without its line break.
+///
+/// In metadata, `NaN` and infinities become `null`, a lone surrogate becomes U+FFFD, and whole
+/// numbers beyond 64 bits become floats; the stored line keeps what it has.
+///
+/// # Errors
+///
+/// [`DecodeError`] when it is not JSON, not an entry, or longer than [`MAX_LINE_BYTES`].
+pub fn decode(line: &[u8]) -> Result<AuditEntry, DecodeError> {
+    decode_as(line)
+}
+
+/// [`decode`] for other types that stand one to a line, such as an interaction to import.
+///
+/// # Errors
+///
+/// As [`decode`].
+#[doc(hidden)]
+pub fn decode_as<T: serde::de::DeserializeOwned>(line: &[u8]) -> Result<T, DecodeError> {
+    if line.len() > MAX_LINE_BYTES + 1 {
+        return Err(DecodeError::too_long(line.len()));
+    }
+    match serde_json::from_slice(line) {
+        Ok(value) => Ok(value),
+        Err(error) => match tolerant::rewrite(line) {
+            Some(rewritten) => {
+                serde_json::from_slice(&rewritten).map_err(|_| DecodeError::from_json(&error))
+            }
+            None => Err(DecodeError::from_json(&error)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

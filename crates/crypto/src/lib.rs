@@ -1,0 +1,1 @@
+//! Fernet keys and content encryption for Attestry.

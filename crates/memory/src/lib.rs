@@ -1,0 +1,1 @@
+//! Attestry's in-memory storage backend.
