@@ -25,15 +25,17 @@ pub type EntryStream<'a> =
 /// * **Entries are immutable.** Writing an id that is stored already succeeds when the entry is
 ///   equal, so that a retry is safe, and fails with [`StorageError::AlreadyExists`] when it
 ///   differs. Nothing is ever replaced.
-/// * **Order.** Ascending time; entries of one moment in the order they were written.
+/// * **Order.** Ascending time; entries of one moment in the order they were written, those of one
+///   batch in the order they stand in it.
 /// * **Both ends of a range are inclusive.** A range that ends before it starts is
 ///   [`StorageError::InvalidQuery`].
 /// * **Entries are validated** ([`AuditEntry::validate`]) before anything is written.
 /// * **Nothing is skipped unseen.** A stored record that cannot be read is an error; where a
 ///   method can go on behind it, it does.
 /// * **Cancel safety.** Dropping the future of a write leaves each entry whole or absent; dropping
-///   that of a deletion leaves each entry there or gone. Nothing half done is ever seen.
-/// * Methods may be called from many tasks at once.
+///   that of a deletion leaves each entry there or gone. Nothing half done is ever seen. What a
+///   dropped call still does, it does before any later change takes effect.
+/// * Methods may be called from many tasks at once. A writer never waits for an open scan.
 ///
 /// # A backend of your own
 ///
@@ -90,7 +92,8 @@ pub trait StorageBackend: Debug + Send + Sync {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError>;
 
     /// The entry with this id, or `None`. Where a store made elsewhere holds an id twice, the
-    /// one written first.
+    /// one written first. An id that may not be written ([`EntryId::from_stored`]) is looked for
+    /// like any other, and must not be taken for a path.
     ///
     /// # Errors
     ///
@@ -110,8 +113,9 @@ pub trait StorageBackend: Debug + Send + Sync {
         end: Timestamp,
     ) -> Result<Vec<AuditEntry>, StorageError>;
 
-    /// Deletes the entry with this id, and returns whether there was one. Where the id is held
-    /// twice, every record of it goes.
+    /// Deletes the entry with this id, and returns whether there was one; of several tasks that
+    /// delete it at once, more than one may be told so. Where the id is held twice, every record
+    /// of it goes.
     ///
     /// # Errors
     ///
@@ -154,8 +158,11 @@ pub trait StorageBackend: Debug + Send + Sync {
     /// The entries that `query` selects, one by one, in its order.
     ///
     /// A record that cannot be read comes as [`StorageError::Corrupt`] and the others follow; it
-    /// does not count towards the limit. Entries written or deleted while the stream is read may
-    /// or may not be in it.
+    /// does not count towards the limit. An invalid query yields [`StorageError::InvalidQuery`] and
+    /// ends. Entries written or deleted while the stream is read may or may not be in it.
+    ///
+    /// The provided version yields nothing but the error where [`list_entries`](Self::list_entries)
+    /// fails: a backend that can meet records it cannot read must bring its own.
     fn scan(&self, query: Query) -> EntryStream<'_> {
         let found = async move {
             query.validate()?;
@@ -174,7 +181,8 @@ pub trait StorageBackend: Debug + Send + Sync {
     }
 
     /// Deletes every entry at or before `cutoff` and returns how many went. Records that cannot
-    /// be read stay.
+    /// be read stay (the provided version fails on them, as [`list_entries`](Self::list_entries)
+    /// does).
     ///
     /// # Errors
     ///

@@ -11,6 +11,8 @@ use crate::{DecodeError, EntryId, Timestamp};
 /// exactly these: the format gains no field, so this struct is deliberately exhaustive. Make one
 /// with [`AuditEntry::new`] and set the rest by assignment or struct update.
 ///
+/// Two entries are equal when all fields are, whatever the order of keys in the metadata.
+///
 /// ```
 /// use attestry_core::{AuditEntry, create_entry_id, hash_content, Timestamp};
 ///

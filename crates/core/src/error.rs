@@ -124,9 +124,11 @@ pub enum InvalidEntry {
     #[error("metadata must nest at most {} levels deep", crate::MAX_METADATA_DEPTH)]
     MetadataTooDeep,
     /// The line would be too long.
-    #[error("the entry takes {length} bytes as a line; at most {MAX_LINE_BYTES} are allowed")]
+    #[error(
+        "the entry takes at least {length} bytes as a line; at most {MAX_LINE_BYTES} are allowed"
+    )]
     TooLarge {
-        /// Its length in bytes.
+        /// Its length in bytes, or that of its content alone.
         length: usize,
     },
 }

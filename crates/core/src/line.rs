@@ -32,10 +32,11 @@ impl DecodeError {
     #[must_use]
     pub fn from_json(error: &serde_json::Error) -> Self {
         let mut reason = error.to_string();
-        if let (Some(start), Some(end)) = (reason.find("string \""), reason.rfind("\", expected")) {
-            if start < end {
-                reason.replace_range(start..=end, "a string");
-            }
+        let quoted = (reason.find("string \""), reason.rfind("\", expected"));
+        if let (Some(start), Some(end)) = quoted
+            && start < end
+        {
+            reason.replace_range(start..=end, "a string");
         }
         // serde_json counts the lines of its own input, which is always one line here.
         Self {

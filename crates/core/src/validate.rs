@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{AuditEntry, InvalidEntry};
+use crate::{AuditEntry, InvalidEntry, MAX_LINE_BYTES};
 
 /// How deep arrays and objects in metadata may nest. JSON readers stop at some depth (serde_json
 /// at 128 levels, the entry itself being one), and what was written must be readable.
@@ -10,8 +10,8 @@ pub const MAX_METADATA_DEPTH: usize = 100;
 
 impl AuditEntry {
     /// Whether the entry may be written: a valid id, a finite latency, metadata nested at most
-    /// [`MAX_METADATA_DEPTH`] deep. The size is checked when the line is made
-    /// ([`line::encode`](crate::line::encode)).
+    /// [`MAX_METADATA_DEPTH`] deep, content that can fit a line. The exact size is checked when the
+    /// line is made ([`line::encode`](crate::line::encode)).
     ///
     /// Every backend calls this before it writes.
     ///
@@ -25,6 +25,11 @@ impl AuditEntry {
         }
         if !self.metadata.values().all(|value| nests_within(value, MAX_METADATA_DEPTH)) {
             return Err(InvalidEntry::MetadataTooDeep);
+        }
+        let content = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let length = content(&self.input_content) + content(&self.output_content);
+        if length > MAX_LINE_BYTES {
+            return Err(InvalidEntry::TooLarge { length });
         }
         Ok(())
     }
