@@ -1,0 +1,136 @@
+//! Which operations are tried. Few ids, few times, few values: so that they meet.
+
+use attestry_core::{AuditEntry, Cursor, EntryId, Order, Query, Timestamp};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::sample::{DAY, at, entry, id};
+
+#[derive(Debug, Clone)]
+pub(super) enum Operation {
+    Write(AuditEntry),
+    WriteBatch(Vec<AuditEntry>),
+    /// The ids are made anew when it is done.
+    Append(Vec<AuditEntry>),
+    Delete(EntryId),
+    DeleteUntil(Timestamp),
+    Read(EntryId),
+    Count,
+    List(Timestamp, Timestamp),
+    Scan(Query, Place),
+}
+
+/// Where a scan goes on.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Beginning,
+    /// Behind an entry that is stored, if any is.
+    Stored(Index),
+    /// Behind an entry that may be stored at that moment, at another, or not at all.
+    Any(Cursor),
+}
+
+impl Place {
+    pub(super) fn apply(&self, query: &Query, stored: &[AuditEntry]) -> Query {
+        let cursor = match self {
+            Self::Beginning => None,
+            Self::Stored(_) if stored.is_empty() => None,
+            Self::Stored(index) => Some(Cursor::from(index.get(stored))),
+            Self::Any(cursor) => Some(cursor.clone()),
+        };
+        {
+            let mut query = query.clone();
+            query.after = cursor;
+            query
+        }
+    }
+}
+
+pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    vec(operation(), 1..25)
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let ordered = (moment(), moment()).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let range = prop_oneof![9 => ordered, 1 => (moment(), moment())];
+    prop_oneof![
+        6 => any_entry().prop_map(Operation::Write),
+        3 => vec(any_entry(), 0..6).prop_map(Operation::WriteBatch),
+        2 => vec(any_entry(), 0..6).prop_map(Operation::Append),
+        2 => any_id().prop_map(Operation::Delete),
+        1 => moment().prop_map(Operation::DeleteUntil),
+        2 => any_id().prop_map(Operation::Read),
+        1 => Just(Operation::Count),
+        2 => range.prop_map(|(start, end)| Operation::List(start, end)),
+        5 => (any_query(), place()).prop_map(|(query, place)| Operation::Scan(query, place)),
+    ]
+}
+
+fn any_id() -> impl Strategy<Value = EntryId> {
+    prop_oneof![
+        9 => (0..15_u32).prop_map(|n| id(format!("e{n}"))),
+        1 => (0..10_u32).prop_map(|n| id(format!("fresh-{n}"))),
+    ]
+}
+
+/// Nine moments: three next to each other on each of three days, the last of a day among them.
+fn moment() -> impl Strategy<Value = Timestamp> {
+    (0..3_i64, 0..3_i64).prop_map(|(day, micros)| {
+        let midnight = at(0).end_of_day().unix_micros() - at(0).unix_micros();
+        at(midnight + DAY * day + micros)
+    })
+}
+
+prop_compose! {
+    fn any_entry()(
+        n in 0..15_u32, timestamp in moment(), provider in prop::option::of("[ab]"),
+        safety_passed in any::<bool>(), detectors_triggered in vec("[xy]", 0..2),
+        // Mostly as a function of the id, so that equal rewrites happen.
+        own in prop::bool::weighted(0.4),
+    ) -> AuditEntry {
+        let name = format!("e{n}");
+        if own {
+            AuditEntry {
+                timestamp, model: provider.clone(), conversation_id: provider.clone(), provider,
+                safety_passed, detectors_triggered, ..entry(name, 0)
+            }
+        } else {
+            let micros = at(0).end_of_day().unix_micros() - at(0).unix_micros();
+            entry(name, micros + i64::from(n % 3))
+        }
+    }
+}
+
+prop_compose! {
+    fn any_query()(
+        since in prop::option::of(moment()), until in prop::option::of(moment()),
+        inverted in prop::bool::weighted(0.1),
+        provider in prop::option::weighted(0.3, "[abc]"), model in prop::option::weighted(0.1, "[ab]"),
+        conversation_id in prop::option::weighted(0.1, "[ab]"),
+        safety_passed in prop::option::weighted(0.3, any::<bool>()),
+        detector in prop::option::weighted(0.3, "[xyz]"), limit in prop::option::of(0..8_usize),
+        descending in any::<bool>(),
+    ) -> Query {
+        let mut query = Query::new().order(if descending { Order::Descending } else { Order::Ascending });
+        (query.since, query.until) = (since, until);
+        if let (Some(a), Some(b), false) = (since, until, inverted) {
+            query = query.since(a.min(b)).until(a.max(b));
+        }
+        query.provider = provider;
+        query.model = model;
+        query.conversation_id = conversation_id;
+        query.safety_passed = safety_passed;
+        query.detector = detector;
+        query.limit = limit;
+        query
+    }
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        2 => Just(Place::Beginning),
+        2 => any::<Index>().prop_map(Place::Stored),
+        1 => (moment(), any_id()).prop_map(|(timestamp, id)| Place::Any(Cursor { timestamp, id })),
+    ]
+}
