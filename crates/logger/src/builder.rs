@@ -1,0 +1,162 @@
+//! How a logger is put together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use attestry_core::{AuditEntry, IdScheme, StorageBackend, StorageError};
+#[cfg(feature = "encryption")]
+use attestry_crypto::EncryptionManager;
+
+use crate::{AuditLogger, ContentHash};
+
+/// Builds an [`AuditLogger`].
+///
+/// | setting | default |
+/// | --- | --- |
+/// | [`store_content`](Self::store_content) | `false`: hashes only |
+/// | `encryption` | none: content, where stored, is plain |
+/// | [`retention_days`](Self::retention_days) | 365 |
+/// | [`content_hash`](Self::content_hash) | SHA-256 |
+/// | [`id_scheme`](Self::id_scheme) | random UUIDs, version 4 |
+/// | [`on_error`](Self::on_error) | a failure is returned to the caller |
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct AuditLoggerBuilder<S> {
+    pub(crate) storage: S,
+    pub(crate) policy: Policy,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    #[cfg(feature = "encryption")]
+    pub(crate) encryption: Option<EncryptionManager>,
+    pub(crate) store_content: bool,
+    pub(crate) retention_days: u32,
+    pub(crate) content_hash: ContentHash,
+    pub(crate) id_scheme: IdScheme,
+    pub(crate) on_error: OnError,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            #[cfg(feature = "encryption")]
+            encryption: None,
+            store_content: false,
+            retention_days: 365,
+            content_hash: ContentHash::default(),
+            id_scheme: IdScheme::default(),
+            on_error: OnError::default(),
+        }
+    }
+}
+
+/// What `log` does when the storage backend fails.
+///
+/// An entry that is refused for its own sake (invalid, or an id taken by another) is always
+/// returned as an error: storing it later would not help.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum OnError {
+    /// Return the error, so that the caller can refuse to serve what cannot be recorded.
+    #[default]
+    Fail,
+    /// Hand entry and error to this function and return the id as if it had been stored. For
+    /// services that would rather serve than record; the function should at least count and
+    /// report. It is called on the task that logs, and must not block. After a failed batch it is
+    /// called for every entry of it, though some may have been stored:
+    /// [`write`](StorageBackend::write) of such an entry later is safe either way.
+    Serve(ErrorHandler),
+}
+
+/// Takes an entry that could not be stored, and why.
+pub(crate) type ErrorHandler = Arc<dyn Fn(&AuditEntry, &StorageError) + Send + Sync>;
+
+impl OnError {
+    /// [`OnError::Serve`] with `handler`.
+    ///
+    /// ```
+    /// use attestry_logger::{AuditLogger, OnError};
+    /// # let storage = attestry_memory::MemoryStorage::new();
+    /// let logger = AuditLogger::builder(storage)
+    ///     .on_error(OnError::serve(|entry, error| eprintln!("not recorded: {}: {error}", entry.id)))
+    ///     .build();
+    /// ```
+    pub fn serve(handler: impl Fn(&AuditEntry, &StorageError) + Send + Sync + 'static) -> Self {
+        Self::Serve(Arc::new(handler))
+    }
+}
+
+impl fmt::Debug for OnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fail => "Fail",
+            Self::Serve(_) => "Serve(..)",
+        })
+    }
+}
+
+/// The default settings on no storage yet; see [`with_storage`](AuditLoggerBuilder::with_storage).
+impl Default for AuditLoggerBuilder<()> {
+    fn default() -> Self {
+        Self::new(())
+    }
+}
+
+impl<S> AuditLoggerBuilder<S> {
+    pub(crate) fn new(storage: S) -> Self {
+        Self { storage, policy: Policy::default() }
+    }
+
+    /// Encrypts stored content with `manager`. Takes effect together with
+    /// [`store_content`](Self::store_content); without it, the manager only decrypts.
+    #[cfg(feature = "encryption")]
+    pub fn encryption(mut self, manager: EncryptionManager) -> Self {
+        self.policy.encryption = Some(manager);
+        self
+    }
+
+    /// Whether to store the content itself besides its hash. Default: false.
+    pub fn store_content(mut self, store: bool) -> Self {
+        self.policy.store_content = store;
+        self
+    }
+
+    /// Days of 24 hours that entries are kept before
+    /// [`cleanup_expired`](AuditLogger::cleanup_expired) deletes them. Default: 365.
+    pub fn retention_days(mut self, days: u32) -> Self {
+        self.policy.retention_days = days;
+        self
+    }
+
+    /// How content is hashed. Default: SHA-256.
+    pub fn content_hash(mut self, hash: ContentHash) -> Self {
+        self.policy.content_hash = hash;
+        self
+    }
+
+    /// How ids are made. Default: random UUIDs.
+    pub fn id_scheme(mut self, scheme: IdScheme) -> Self {
+        self.policy.id_scheme = scheme;
+        self
+    }
+
+    /// What `log` does when the storage backend fails. Default: it returns the error.
+    pub fn on_error(mut self, choice: OnError) -> Self {
+        self.policy.on_error = choice;
+        self
+    }
+
+    /// The same settings on another storage, for code that settles the storage last.
+    pub fn with_storage<T>(self, storage: T) -> AuditLoggerBuilder<T> {
+        AuditLoggerBuilder { storage, policy: self.policy }
+    }
+}
+
+impl<S: StorageBackend + 'static> AuditLoggerBuilder<S> {
+    /// The logger.
+    #[must_use]
+    pub fn build(self) -> AuditLogger {
+        AuditLogger::from_parts(Arc::new(self.storage), self.policy)
+    }
+}

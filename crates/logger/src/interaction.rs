@@ -1,0 +1,243 @@
+//! One interaction, as the caller knows it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use attestry_core::{DecodeError, EntryId, Timestamp};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// What was asked, what was answered, and what is known about it: the parameters of the
+/// specification's `log()`, by the same names.
+///
+/// Only input and output are required. They may be borrowed; hash-only logging never copies them.
+///
+/// ```
+/// use attestry_logger::Interaction;
+///
+/// let interaction = Interaction::new("Tell me a joke", "Why did the chicken...")
+///     .provider("anthropic")
+///     .model("claude-3-opus")
+///     .latency_ms(250.5)
+///     .input_tokens(5)
+///     .output_tokens(20)
+///     .metadata("session_id", "abc123");
+/// ```
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interaction<'a> {
+    pub(crate) input: Cow<'a, str>,
+    pub(crate) output: Cow<'a, str>,
+    #[serde(default)]
+    pub(crate) provider: Option<String>,
+    #[serde(default)]
+    pub(crate) model: Option<String>,
+    #[serde(default)]
+    pub(crate) conversation_id: Option<String>,
+    #[serde(default = "passed")]
+    pub(crate) safety_passed: bool,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(crate) detectors_triggered: Vec<String>,
+    #[serde(default)]
+    pub(crate) block_reason: Option<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(crate) alerts: Vec<String>,
+    #[serde(default)]
+    pub(crate) latency_ms: f64,
+    #[serde(default)]
+    pub(crate) input_tokens: Option<i64>,
+    #[serde(default)]
+    pub(crate) output_tokens: Option<i64>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(crate) metadata: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) timestamp: Option<Timestamp>,
+    #[serde(skip)]
+    pub(crate) id: Option<EntryId>,
+}
+
+const fn passed() -> bool {
+    true
+}
+
+/// Python's `None` for a list or a dictionary means an empty one.
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    d: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(d)?.unwrap_or_default())
+}
+
+impl<'a> Interaction<'a> {
+    /// An interaction that passed all safety checks and of which nothing else is known.
+    #[must_use]
+    pub fn new(input: impl Into<Cow<'a, str>>, output: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            input: input.into(),
+            output: output.into(),
+            provider: None,
+            model: None,
+            conversation_id: None,
+            safety_passed: true,
+            detectors_triggered: Vec::new(),
+            block_reason: None,
+            alerts: Vec::new(),
+            latency_ms: 0.0,
+            input_tokens: None,
+            output_tokens: None,
+            metadata: Map::new(),
+            timestamp: None,
+            id: None,
+        }
+    }
+
+    /// Reads an interaction from one JSON object: the parameters of `log()` by their names, and an
+    /// optional `timestamp`.
+    ///
+    /// ```
+    /// use attestry_logger::Interaction;
+    /// let interaction = Interaction::from_json(br#"{"input": "2+2?", "output": "4", "provider": "openai"}"#)?;
+    /// assert_eq!(interaction.input(), "2+2?");
+    /// # Ok::<(), attestry_core::DecodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] when it is not JSON, input or output is missing, a key is unknown or a type
+    /// is wrong. The message names the key and quotes no content.
+    pub fn from_json(json: &[u8]) -> Result<Interaction<'static>, DecodeError> {
+        serde_json::from_slice(json).map_err(|error| DecodeError::from_json(&error))
+    }
+
+    /// What was asked.
+    #[must_use]
+    pub fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// What was answered.
+    #[must_use]
+    pub fn output(&self) -> &str {
+        &self.output
+    }
+
+    /// The AI provider, such as `openai`.
+    #[must_use]
+    pub fn provider(mut self, provider: impl Into<String>) -> Self {
+        self.provider = Some(provider.into());
+        self
+    }
+
+    /// The model, such as `gpt-4`.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Links this interaction with others of one conversation.
+    #[must_use]
+    pub fn conversation_id(mut self, id: impl Into<String>) -> Self {
+        self.conversation_id = Some(id.into());
+        self
+    }
+
+    /// Whether the interaction passed all safety checks. Default: true.
+    #[must_use]
+    pub fn safety_passed(mut self, passed: bool) -> Self {
+        self.safety_passed = passed;
+        self
+    }
+
+    /// Names of the safety detectors that triggered.
+    #[must_use]
+    pub fn detectors_triggered<T: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.detectors_triggered = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Why the request was blocked.
+    #[must_use]
+    pub fn block_reason(mut self, reason: impl Into<String>) -> Self {
+        self.block_reason = Some(reason.into());
+        self
+    }
+
+    /// Alert messages generated.
+    #[must_use]
+    pub fn alerts<T: Into<String>>(mut self, messages: impl IntoIterator<Item = T>) -> Self {
+        self.alerts = messages.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Time taken to process the request, in milliseconds; must be finite. Default: 0.
+    #[must_use]
+    pub fn latency_ms(mut self, milliseconds: f64) -> Self {
+        self.latency_ms = milliseconds;
+        self
+    }
+
+    /// [`latency_ms`](Self::latency_ms), from a measured duration.
+    #[must_use]
+    pub fn latency(self, duration: Duration) -> Self {
+        self.latency_ms(duration.as_secs_f64() * 1e3)
+    }
+
+    /// Tokens of the input.
+    #[must_use]
+    pub fn input_tokens(mut self, tokens: i64) -> Self {
+        self.input_tokens = Some(tokens);
+        self
+    }
+
+    /// Tokens of the output.
+    #[must_use]
+    pub fn output_tokens(mut self, tokens: i64) -> Self {
+        self.output_tokens = Some(tokens);
+        self
+    }
+
+    /// Adds one item of metadata; an item of the same key is replaced.
+    #[must_use]
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets all metadata at once.
+    #[must_use]
+    pub fn metadata_map(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// When it occurred. Default: when it is logged.
+    #[must_use]
+    pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
+    /// The id of its entry, for a caller that must be able to repeat a call safely: logging the
+    /// same interaction again with the same id and timestamp stores it once. Default: a new one.
+    #[must_use]
+    pub fn id(mut self, id: EntryId) -> Self {
+        self.id = Some(id);
+        self
+    }
+}
+
+/// Shows the sizes of input and output, which may be confidential, not their text.
+impl std::fmt::Debug for Interaction<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interaction")
+            .field("input", &format_args!("<{} bytes>", self.input.len()))
+            .field("output", &format_args!("<{} bytes>", self.output.len()))
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("conversation_id", &self.conversation_id)
+            .finish_non_exhaustive()
+    }
+}
