@@ -1,0 +1,123 @@
+//! Lines of many callers on their way to the disk together.
+
+use std::collections::HashMap;
+
+use attestry_core::{EntryId, StorageError, line};
+
+use super::queue::{Answer, Append};
+use crate::catalog::Catalog;
+use crate::segment::AppendError;
+use crate::sys;
+
+/// The lines of consecutive appends, and who waits for which of them.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    waiters: Vec<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    /// It may be answered once this many lines of the batch are durable.
+    needs: usize,
+    /// What it is told then, where that is settled already.
+    refused: Option<StorageError>,
+    answer: Answer<()>,
+    _room: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Batch {
+    /// Joins `appends`. Of those whose ids are to be checked, lines that are stored already are
+    /// left out, and an append that would replace an entry is refused.
+    pub(super) fn gather(appends: Vec<Append>, catalog: &Catalog) -> Self {
+        let mut batch = Self::default();
+        // Ids in this batch, which the catalog cannot know of yet, with the number of their line.
+        let mut gathered: HashMap<EntryId, usize> = HashMap::new();
+        for Append { lines, answer, _room } in appends {
+            let mut refused = None;
+            let mut needs = 0;
+            let mut start = 0;
+            for (number, &end) in lines.ends.iter().enumerate() {
+                let line = &lines.bytes[start..end];
+                start = end;
+                let known = match lines.checked_ids.get(number) {
+                    None => Ok(None),
+                    Some(id) => match gathered.get(id) {
+                        Some(&at) => same_entry(batch.line(at), line, id).map(|()| Some(at + 1)),
+                        None => is_stored(catalog, id, line).map(|stored| stored.then_some(0)),
+                    },
+                };
+                match known {
+                    Ok(Some(line_needed)) => needs = needs.max(line_needed),
+                    Ok(None) => {
+                        if let Some(id) = lines.checked_ids.get(number) {
+                            gathered.insert(id.clone(), batch.ends.len());
+                        }
+                        batch.bytes.extend_from_slice(line);
+                        batch.ends.push(batch.bytes.len());
+                        needs = batch.ends.len();
+                    }
+                    Err(error) => {
+                        refused = Some(error);
+                        break;
+                    }
+                }
+            }
+            batch.waiters.push(Waiter { needs, refused, answer, _room });
+        }
+        batch
+    }
+
+    fn line(&self, number: usize) -> &[u8] {
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.bytes[start..self.ends[number]]
+    }
+
+    /// Stores the batch with `append` and answers every waiter.
+    pub(super) fn commit(self, append: impl FnOnce(&[u8], &[usize]) -> Result<(), AppendError>) {
+        let stored = if self.ends.is_empty() { Ok(()) } else { append(&self.bytes, &self.ends) };
+        for waiter in self.waiters {
+            let outcome = match (&stored, waiter.refused) {
+                (_, Some(refused)) => Err(refused),
+                (Err(failed), None) if waiter.needs > failed.durable_lines => {
+                    Err(share(&failed.error))
+                }
+                _ => Ok(()),
+            };
+            // A caller that went away does not hear the answer.
+            drop(waiter.answer.send(outcome));
+        }
+    }
+}
+
+/// Whether an equal entry is stored already.
+fn is_stored(catalog: &Catalog, id: &EntryId, line: &[u8]) -> Result<bool, StorageError> {
+    let found = catalog.find(id)?;
+    let Some((_, _, stored)) = found.first() else { return Ok(false) };
+    let new = line::decode(line).ok();
+    if new.as_ref() == Some(stored) {
+        Ok(true)
+    } else {
+        Err(StorageError::AlreadyExists { id: id.clone() })
+    }
+}
+
+fn same_entry(stored: &[u8], line: &[u8], id: &EntryId) -> Result<(), StorageError> {
+    if stored == line || line::decode(stored).ok() == line::decode(line).ok() {
+        Ok(())
+    } else {
+        Err(StorageError::AlreadyExists { id: id.clone() })
+    }
+}
+
+/// The same failure for each of those who wait for one write.
+fn share(error: &StorageError) -> StorageError {
+    match error {
+        StorageError::Io { action, path, source } => {
+            StorageError::io(action, path, sys::share(source))
+        }
+        StorageError::Closed => StorageError::Closed,
+        other => StorageError::Other { message: other.to_string(), source: None },
+    }
+}

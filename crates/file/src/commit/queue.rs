@@ -1,0 +1,120 @@
+//! What callers hand to the committer, in order, bounded by bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use attestry_core::{EntryId, StorageError, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Bytes of lines that may wait; further callers wait for room. A single longer line takes it all.
+const MAX_WAITING_BYTES: usize = 16 << 20;
+
+/// A caller's end of an answer.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
+
+/// One thing to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Append(Append),
+    Delete { id: EntryId, answer: Answer<bool> },
+    DeleteUntil { cutoff: Timestamp, answer: Answer<u64> },
+    Flush { answer: Answer<()> },
+    Close { answer: Answer<()> },
+}
+
+/// Lines to append.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) lines: Lines,
+    pub(crate) answer: Answer<()>,
+    /// Held until the job is done.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+/// Serialised entries, one line each.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    pub(crate) bytes: Vec<u8>,
+    /// Where each line ends, behind its line break.
+    pub(crate) ends: Vec<usize>,
+    /// The ids, where it must be made sure that none of them is stored; else empty.
+    pub(crate) checked_ids: Vec<EntryId>,
+}
+
+/// The queue between callers and the committer.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    room: Arc<Semaphore>,
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    /// Nothing is taken in any more; what is there will be done.
+    closed: bool,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
+            state: Mutex::default(),
+            work: Condvar::new(),
+        }
+    }
+
+    /// Appends `lines` and waits until they are stored. Dropped while it waits for room, nothing
+    /// was queued; dropped later, the lines are stored all the same.
+    pub(crate) async fn append(&self, lines: Lines) -> Result<(), StorageError> {
+        // At most MAX_WAITING_BYTES, which fits.
+        let bytes = lines.bytes.len().min(MAX_WAITING_BYTES) as u32;
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
+        let _room = room.map_err(|_| StorageError::Closed)?;
+        self.submit(|answer| Job::Append(Append { lines, answer, _room })).await
+    }
+
+    /// Queues a job and waits for its answer.
+    pub(crate) async fn submit<T>(
+        &self,
+        job: impl FnOnce(Answer<T>) -> Job,
+    ) -> Result<T, StorageError> {
+        let (answer, receiver) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            if state.closed {
+                return Err(StorageError::Closed);
+            }
+            let job = job(answer);
+            state.closed = matches!(job, Job::Close { .. });
+            state.jobs.push_back(job);
+        }
+        self.work.notify_one();
+        receiver.await.unwrap_or(Err(StorageError::Closed))
+    }
+
+    /// Takes all that is queued, waiting until there is something; `None` once the queue is closed
+    /// and empty.
+    pub(crate) fn take(&self) -> Option<VecDeque<Job>> {
+        let mut state = self.lock();
+        while state.jobs.is_empty() {
+            if state.closed {
+                return None;
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Some(std::mem::take(&mut state.jobs))
+    }
+
+    /// Takes nothing in any more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.room.close();
+        self.work.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

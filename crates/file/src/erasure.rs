@@ -1,0 +1,147 @@
+//! Erasing lines in place, behind a journal that finishes after a crash what it began.
+//!
+//! A line is overwritten with spaces, its line break stays: readers, Python's too, pass over blank
+//! lines, no other line moves, and the cost does not depend on the size of the store. The steps:
+//!
+//! 1. the journal names the lines; it is synced;
+//! 2. the lines are overwritten; their files are synced;
+//! 3. the journal is emptied; it is synced.
+//!
+//! A crash before step 1 is done leaves the lines; after it, the next open repeats step 2, which
+//! may be done any number of times, since no name or offset changes while the journal stands.
+
+mod journal;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+
+use attestry_core::StorageError;
+
+use crate::folder::Folder;
+use crate::segment::SegmentName;
+use crate::sys;
+
+pub(crate) use journal::Record;
+
+/// Erasures of one store. Owned by the committer.
+#[derive(Debug)]
+pub(crate) struct Erasures {
+    folder: Folder,
+    /// The journal stands and its lines may not have been overwritten.
+    pending: bool,
+}
+
+impl Erasures {
+    /// Finishes what an earlier process left; and how many lines that were.
+    pub(crate) fn recover(folder: Folder) -> Result<(Self, usize), StorageError> {
+        let mut erasures = Self { folder, pending: true };
+        let finished = erasures.finish_pending()?;
+        Ok((erasures, finished))
+    }
+
+    /// Erases the lines of `records`. When it returns their bytes are gone from the files. After
+    /// an error they are gone or will be when the store is opened again.
+    pub(crate) fn erase(&mut self, records: Vec<Record>) -> Result<(), StorageError> {
+        self.finish_pending()?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let path = self.folder.journal();
+        let failed = |source| StorageError::io("write", &path, source);
+        // Until the journal is whole and synced, nothing is pending: a torn one is void.
+        let created = !path.exists();
+        journal::write(&sys::open_read_write(&path).map_err(failed)?, &records).map_err(failed)?;
+        if created {
+            let private = self.folder.private();
+            sys::sync_folder(&private)
+                .map_err(|source| StorageError::io("sync", &private, source))?;
+        }
+        self.pending = true;
+        self.finish(records)
+    }
+
+    /// Finishes an erasure that an error interrupted; and how many lines that were.
+    pub(crate) fn finish_pending(&mut self) -> Result<usize, StorageError> {
+        if !self.pending {
+            return Ok(0);
+        }
+        let records = pending(&self.folder)?;
+        let count = records.len();
+        self.finish(records)?;
+        Ok(count)
+    }
+
+    fn finish(&mut self, records: Vec<Record>) -> Result<(), StorageError> {
+        let mut by_segment: BTreeMap<SegmentName, Vec<Record>> = BTreeMap::new();
+        for record in records {
+            by_segment.entry(record.segment).or_default().push(record);
+        }
+        let erased_any = !by_segment.is_empty();
+        for (segment, records) in by_segment {
+            let path = self.folder.segment(segment);
+            match OpenOptions::new().write(true).read(true).open(&path) {
+                Ok(file) => overwrite(&file, &records)
+                    .map_err(|source| StorageError::io("erase lines of", &path, source))?,
+                // The whole segment is gone, and the lines with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(StorageError::io("open", &path, source)),
+            }
+        }
+        if erased_any {
+            self.announce()?;
+        }
+        let path = self.folder.journal();
+        match OpenOptions::new().write(true).open(&path) {
+            Ok(file) => {
+                journal::clear(&file).map_err(|source| StorageError::io("empty", &path, source))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StorageError::io("open", &path, source)),
+        }
+        self.pending = false;
+        Ok(())
+    }
+
+    /// Tells other processes that lines they may know of are gone.
+    fn announce(&self) -> Result<(), StorageError> {
+        let path = self.folder.generation();
+        let failed = |source| StorageError::io("write", &path, source);
+        let next = generation(&self.folder)? + 1;
+        let file = sys::open_read_write(&path).map_err(failed)?;
+        // Twenty digits always: a reader never meets a shorter number in between.
+        sys::write_all_at(&file, format!("{next:020}\n").as_bytes(), 0).map_err(failed)
+    }
+}
+
+/// How many erasures this folder has seen; a change voids what was remembered of its lines.
+pub(crate) fn generation(folder: &Folder) -> Result<u64, StorageError> {
+    let path = folder.generation();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim().parse().unwrap_or(0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(StorageError::io("read", path, source)),
+    }
+}
+
+/// The erasures that were begun and, as far as the journal tells, not finished.
+pub(crate) fn pending(folder: &Folder) -> Result<Vec<Record>, StorageError> {
+    let path = folder.journal();
+    let failed = |source| StorageError::io("read", &path, source);
+    match File::open(&path) {
+        Ok(file) => journal::read(&file).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+fn overwrite(file: &File, records: &[Record]) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    for record in records {
+        // Never beyond the file: a record can name no more than what was there.
+        let end = record.offset.saturating_add(record.length).min(length);
+        let blank = vec![b' '; usize::try_from(end.saturating_sub(record.offset)).unwrap_or(0)];
+        sys::write_all_at(file, &blank, record.offset)?;
+    }
+    file.sync_data()
+}

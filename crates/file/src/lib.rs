@@ -1,0 +1,53 @@
+//! Audit entries in a folder of JSONL files, durable, rotated, and shared with the Python package
+//! `rotalabs-comply`.
+//!
+//! When [`write`](attestry_core::StorageBackend::write) returns, the line is on stable storage
+//! ([`Durability::Sync`]); many writers share one `fdatasync`. A crash loses nothing that was
+//! acknowledged, a torn last line is set aside and reported when the folder is opened, and an
+//! erased entry's bytes are gone from its file when `delete` returns.
+//!
+//! ```
+//! use attestry_core::{AuditEntry, StorageBackend, Timestamp, create_entry_id, hash_content};
+//! use attestry_file::FileStorage;
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! # let folder = tempfile::tempdir()?;
+//! let storage = FileStorage::builder(folder.path().join("audit")).rotation_size_mb(50).open().await?;
+//! let entry = AuditEntry::new(create_entry_id(), Timestamp::now(), hash_content("in"), hash_content("out"));
+//! let id = storage.write(&entry).await?;
+//! assert_eq!(storage.read(&id).await?, Some(entry));
+//! storage.close().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How an entry gets to the disk
+//!
+//! [`FileStorage`] validates and serialises it on the caller's task, queues the line
+//! (`commit::queue`), and waits. One thread per store, the committer (`commit`), takes all that is
+//! queued, appends it to the active segment with one write and one sync (`segment::active`), and
+//! wakes the callers. Deletions go through the same queue (`erasure`), so that everything that
+//! changes a file happens on one thread, in order. Reads go through the `catalog`, which keeps an
+//! index of each segment in memory, built when it is first needed.
+//!
+//! Reads run on Tokio's blocking threads, so they need a Tokio runtime. Unix only.
+
+#[cfg(not(unix))]
+compile_error!(
+    "attestry-file needs a Unix system: it relies on inodes, flock and fsync of folders"
+);
+
+mod builder;
+mod catalog;
+mod commit;
+mod erasure;
+mod folder;
+mod recovery;
+mod scan;
+mod segment;
+mod storage;
+mod sys;
+
+pub use builder::{Durability, FileStorageBuilder};
+pub use recovery::{RecoveryReport, TornTail};
+pub use storage::FileStorage;

@@ -1,0 +1,178 @@
+//! Bringing to an end what a crash interrupted, and telling what that was.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use attestry_core::{MAX_LINE_BYTES, StorageError, line};
+
+use crate::erasure::Erasures;
+use crate::folder::{Folder, Listed};
+use crate::segment::tail_start;
+use crate::sys;
+
+/// What opening a store found to mend; nothing, as a rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Last lines without a line break.
+    pub torn_tails: Vec<TornTail>,
+    /// Lines whose erasure had begun before a crash and was finished now.
+    pub erasures_finished: usize,
+}
+
+/// The last line of a segment, found without its line break: a write that a crash cut short, or
+/// the work of another program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TornTail {
+    /// The segment.
+    pub segment: PathBuf,
+    /// Where the line starts.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Where its bytes were moved to; `None` when it was a whole entry that lacked nothing but
+    /// the line break, which it got.
+    pub quarantined: Option<PathBuf>,
+}
+
+impl RecoveryReport {
+    /// Whether there was nothing to mend.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.torn_tails.is_empty() && self.erasures_finished == 0
+    }
+}
+
+/// One sentence a line, for a log or a terminal; empty when there was nothing to mend.
+impl fmt::Display for RecoveryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for torn in &self.torn_tails {
+            let place = format!("{} at byte {}", torn.segment.display(), torn.offset);
+            match &torn.quarantined {
+                Some(path) => write!(
+                    f,
+                    "{separator}the torn last line of {place} ({} bytes) was moved to {}",
+                    torn.length,
+                    path.display()
+                )?,
+                None => {
+                    write!(f, "{separator}the last entry of {place} got the line break it lacked")?
+                }
+            }
+            separator = "\n";
+        }
+        if self.erasures_finished > 0 {
+            write!(f, "{separator}the erasure of {} entries was finished", self.erasures_finished)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the folder where it is missing and takes its lock.
+pub(crate) fn claim(folder: &Folder) -> Result<File, StorageError> {
+    for path in [folder.path().to_path_buf(), folder.private()] {
+        sys::create_folder(&path)
+            .map_err(|source| StorageError::io("create the folder", &path, source))?;
+    }
+    let path = folder.lock();
+    let lock =
+        sys::open_read_write(&path).map_err(|source| StorageError::io("open", &path, source))?;
+    // An owner that was just dropped gives its lock back a moment later.
+    for attempt in 0..50 {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if attempt < 49 => {
+                thread::sleep(Duration::from_millis(20))
+            }
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(source)) => return Err(StorageError::io("lock", path, source)),
+        }
+    }
+    Err(StorageError::Locked { path: folder.path().to_path_buf() })
+}
+
+/// Mends what a crash left. The caller holds the lock.
+pub(crate) fn recover(folder: &Folder) -> Result<(Erasures, RecoveryReport), StorageError> {
+    let (erasures, erasures_finished) = Erasures::recover(folder.clone())?;
+    let mut report = RecoveryReport { torn_tails: Vec::new(), erasures_finished };
+    for listed in folder.list()? {
+        report.torn_tails.extend(mend_tail(folder, &listed)?);
+    }
+    Ok((erasures, report))
+}
+
+fn mend_tail(folder: &Folder, listed: &Listed) -> Result<Option<TornTail>, StorageError> {
+    if listed.length == 0 {
+        return Ok(None);
+    }
+    let path = folder.segment(listed.name);
+    let failed = |action| {
+        let path = path.clone();
+        move |source| StorageError::io(action, path, source)
+    };
+    let mut file = File::open(&path).map_err(failed("open"))?;
+    let offset = tail_start(&file, listed.length).map_err(failed("read"))?;
+    let length = listed.length - offset;
+    if length == 0 {
+        return Ok(None);
+    }
+    let mut torn = TornTail { segment: path.clone(), offset, length, quarantined: None };
+    let mut file_to_mend = OpenOptions::new().append(true).open(&path).map_err(failed("open"))?;
+    if is_whole_entry(&mut file, offset, length).map_err(failed("read"))? {
+        io::Write::write_all(&mut file_to_mend, b"\n").map_err(failed("append to"))?;
+    } else {
+        torn.quarantined = Some(quarantine(folder, listed, &mut file, offset)?);
+        file_to_mend.set_len(offset).map_err(failed("truncate"))?;
+    }
+    file_to_mend.sync_all().map_err(failed("sync"))?;
+    Ok(Some(torn))
+}
+
+fn is_whole_entry(file: &mut File, offset: u64, length: u64) -> io::Result<bool> {
+    if length > MAX_LINE_BYTES as u64 {
+        return Ok(false);
+    }
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(length).read_to_end(&mut tail)?;
+    Ok(line::decode(&tail).is_ok())
+}
+
+/// Copies the tail from `offset` on to a file of its own, which is on stable storage before the
+/// tail is cut off.
+fn quarantine(
+    folder: &Folder,
+    listed: &Listed,
+    file: &mut File,
+    offset: u64,
+) -> Result<PathBuf, StorageError> {
+    let quarantine = folder.quarantine();
+    sys::create_folder(&quarantine)
+        .map_err(|source| StorageError::io("create the folder", &quarantine, source))?;
+    let free_name = (0..).map(|n| quarantine.join(format!("{}.{offset}.{n}.torn", listed.name)));
+    for path in free_name {
+        let failed = |source| StorageError::io("write", &path, source);
+        let mut copy = match sys::create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            other => other.map_err(failed)?,
+        };
+        let copied = file
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| io::copy(file, &mut copy))
+            .and_then(|_| copy.sync_all())
+            .and_then(|()| sys::sync_folder(&quarantine));
+        if let Err(source) = copied {
+            // Half a copy is no evidence; the tail itself is still in its place.
+            let _ = fs::remove_file(&path);
+            return Err(failed(source));
+        }
+        return Ok(path);
+    }
+    Err(StorageError::Closed) // the names never run out
+}

@@ -1,0 +1,234 @@
+//! The segment that is written to: appending whole lines, undoing a failed append, rotation.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+
+use attestry_core::{StorageError, Timestamp};
+
+use super::SegmentName;
+use crate::builder::Durability;
+use crate::erasure::Erasures;
+use crate::folder::Folder;
+use crate::sys::{self, FileId};
+
+/// The end of the log. Owned by the committer; nothing else appends.
+#[derive(Debug)]
+pub(crate) struct ActiveSegment {
+    folder: Folder,
+    rotation_bytes: u64,
+    durability: Durability,
+    open: Option<OpenSegment>,
+    /// Names were changed and the folder not synced yet. Nothing is acknowledged until it is.
+    folder_dirty: bool,
+    /// A failed append could not be undone: what follows it on the file is unknown.
+    broken: bool,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    name: SegmentName,
+    file: File,
+    id: FileId,
+    /// Its length as we left it; another writer (the Python package) may have added to it since.
+    length: u64,
+    /// A sync failed. The kernel may have dropped the dirty pages, and would report success the
+    /// next time: nothing on this file is acknowledged again.
+    distrusted: bool,
+}
+
+/// Why lines were not appended, and how many of them were appended and synced before that.
+#[derive(Debug)]
+pub(crate) struct AppendError {
+    pub(crate) durable_lines: usize,
+    pub(crate) error: StorageError,
+}
+
+impl ActiveSegment {
+    pub(crate) fn new(folder: Folder, rotation_bytes: u64, durability: Durability) -> Self {
+        Self { folder, rotation_bytes, durability, open: None, folder_dirty: false, broken: false }
+    }
+
+    /// Appends `lines`, each ending at the offset that `ends` has for it, and makes them as
+    /// durable as this store promises. Rotates before a line whenever the segment has reached its
+    /// size, as the Python package does.
+    pub(crate) fn append(
+        &mut self,
+        erasures: &mut Erasures,
+        lines: &[u8],
+        ends: &[usize],
+    ) -> Result<(), AppendError> {
+        let mut done = 0;
+        while done < ends.len() {
+            let start = if done == 0 { 0 } else { ends[done - 1] };
+            let count = self
+                .prepare(erasures)
+                .and_then(|room| {
+                    // As many lines as begin before the segment reaches its size; at least one.
+                    let fits =
+                        ends[done..].iter().take_while(|&&end| ((end - start) as u64) < room);
+                    let count = (fits.count() + 1).min(ends.len() - done);
+                    self.append_chunk(&lines[start..ends[done + count - 1]]).map(|()| count)
+                })
+                .map_err(|error| AppendError { durable_lines: done, error })?;
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Opens today's segment, rotated if it is full; returns how many bytes it takes yet.
+    fn prepare(&mut self, erasures: &mut Erasures) -> Result<u64, StorageError> {
+        if self.broken {
+            let path = self.folder.path();
+            let reason = "an earlier write failed and could not be undone; close the store and open it again";
+            return Err(StorageError::io("append to", path, io::Error::other(reason)));
+        }
+        let name = SegmentName::active_on(Timestamp::now());
+        let path = self.folder.segment(name);
+        self.forget_if_replaced(name)?;
+        if self.open.as_ref().is_some_and(|open| open.distrusted) {
+            self.retire(erasures)?;
+        }
+        if self.open.is_none() {
+            let (file, created) = sys::open_append(&path)
+                .map_err(|source| StorageError::io("open", &path, source))?;
+            self.folder_dirty |= created;
+            let metadata =
+                file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
+            // A length of which nothing is known yet makes the next step look at the end.
+            let length = if metadata.len() == 0 { 0 } else { u64::MAX };
+            let id = FileId::of(&metadata);
+            self.open = Some(OpenSegment { name, file, id, length, distrusted: false });
+        }
+        let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
+        let metadata =
+            open.file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
+        if metadata.len() != open.length {
+            open.length = metadata.len();
+            end_last_line(open).map_err(|source| StorageError::io("append to", &path, source))?;
+        }
+        if open.length >= self.rotation_bytes {
+            self.retire(erasures)?;
+            return self.prepare(erasures);
+        }
+        let room = self.rotation_bytes - open.length;
+        if self.folder_dirty {
+            sys::sync_folder(self.folder.path())
+                .map_err(|source| StorageError::io("sync", self.folder.path(), source))?;
+            self.folder_dirty = false;
+        }
+        Ok(room)
+    }
+
+    /// Lets go of a file that is not today's, or whose name leads elsewhere by now.
+    fn forget_if_replaced(&mut self, today: SegmentName) -> Result<(), StorageError> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let path = self.folder.segment(open.name);
+        let still_there = match fs::metadata(&path) {
+            Ok(metadata) => FileId::of(&metadata) == open.id,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(StorageError::io("examine", &path, error)),
+        };
+        if !still_there {
+            self.open = None;
+        } else if open.name != today && !open.distrusted {
+            self.sync()?;
+            self.open = None;
+        }
+        Ok(())
+    }
+
+    fn append_chunk(&mut self, lines: &[u8]) -> Result<(), StorageError> {
+        let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
+        let path = self.folder.segment(open.name);
+        let before = open.length;
+        let written = open.file.write_all(lines).map_err(|source| ("append to", source));
+        let durable = written.and_then(|()| match self.durability {
+            Durability::Buffered => Ok(()),
+            Durability::Sync => open.file.sync_data().map_err(|source| {
+                open.distrusted = true;
+                ("sync", source)
+            }),
+        });
+        match durable {
+            Ok(()) => {
+                open.length = before + lines.len() as u64;
+                Ok(())
+            }
+            Err((action, source)) => {
+                // No half line stays, and no line that its caller was told had failed.
+                if open.file.set_len(before).is_err() {
+                    self.broken = true;
+                }
+                Err(StorageError::io(action, path, source))
+            }
+        }
+    }
+
+    /// Seals the open segment: renames it to the next number of its day. An empty one is removed.
+    fn retire(&mut self, erasures: &mut Erasures) -> Result<(), StorageError> {
+        // The journal names segments; it must be done with before a name changes.
+        erasures.finish_pending()?;
+        if self.open.as_ref().is_some_and(|open| !open.distrusted) {
+            self.sync()?;
+        }
+        let Some(open) = &self.open else { return Ok(()) };
+        let from = self.folder.segment(open.name);
+        self.folder_dirty = true;
+        if open.length == 0 {
+            fs::remove_file(&from).map_err(|source| StorageError::io("remove", &from, source))?;
+        } else {
+            let taken = self.folder.list()?;
+            let to = self.folder.segment(open.name.sealed(taken.iter().map(|listed| listed.name)));
+            fs::rename(&from, &to).map_err(|source| StorageError::io("rename", &from, source))?;
+        }
+        self.open = None;
+        Ok(())
+    }
+
+    /// Puts everything appended so far on stable storage.
+    pub(crate) fn sync(&mut self) -> Result<(), StorageError> {
+        if let Some(open) = &mut self.open {
+            let path = self.folder.segment(open.name);
+            if open.distrusted {
+                return Ok(()); // what was acknowledged on it was synced before
+            }
+            if let Err(source) = open.file.sync_data() {
+                open.distrusted = true;
+                return Err(StorageError::io("sync", path, source));
+            }
+        }
+        if self.folder_dirty {
+            sys::sync_folder(self.folder.path())
+                .map_err(|source| StorageError::io("sync", self.folder.path(), source))?;
+            self.folder_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// The file that is appended to, if one is open.
+    pub(crate) fn file_id(&self) -> Option<FileId> {
+        self.open.as_ref().map(|open| open.id)
+    }
+
+    /// Lets go of the file, which is about to be removed.
+    pub(crate) fn forget(&mut self, id: FileId) {
+        if self.file_id() == Some(id) {
+            self.open = None;
+        }
+    }
+}
+
+/// Where another writer left a line without its line break, ends it: the next line must not be
+/// joined to it. What stands there is then a line of its own, good or bad, and not hidden.
+fn end_last_line(open: &mut OpenSegment) -> io::Result<()> {
+    if open.length == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    sys::read_exact_at(&open.file, &mut last, open.length - 1)?;
+    if last != *b"\n" {
+        open.file.write_all(b"\n")?;
+        open.length += 1;
+    }
+    Ok(())
+}

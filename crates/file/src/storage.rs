@@ -1,0 +1,187 @@
+//! The backend: validation and serialising here, changes to the committer, reads to the catalog.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use attestry_core::{
+    AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp, async_trait,
+    line,
+};
+
+use crate::catalog::Catalog;
+use crate::commit::{Committer, Job, Lines, Queue};
+use crate::folder::Folder;
+use crate::{FileStorageBuilder, RecoveryReport, recovery, scan};
+
+/// Audit entries in a folder of JSONL files. See the [crate's documentation](crate) for what it
+/// promises, and [`builder`](Self::builder) for how to open one.
+///
+/// It must be used within a Tokio runtime. One owner may have a folder open for writing at a time;
+/// any number may read.
+#[derive(Debug)]
+pub struct FileStorage {
+    catalog: Arc<Catalog>,
+    /// `None` when opened read-only.
+    queue: Option<Arc<Queue>>,
+    recovery: RecoveryReport,
+}
+
+impl FileStorage {
+    /// A builder of a store in the folder `path`; the specification's `FileStorage(path,
+    /// rotation_size_mb=100)`.
+    pub fn builder(path: impl AsRef<Path>) -> FileStorageBuilder {
+        FileStorageBuilder::new(path.as_ref())
+    }
+
+    pub(crate) fn open_blocking(builder: &FileStorageBuilder) -> Result<Self, StorageError> {
+        let folder = Folder::new(builder.path.clone());
+        let catalog = Arc::new(Catalog::new(folder.clone(), !builder.read_only));
+        if builder.read_only {
+            folder.list()?; // a folder that is missing or no folder is found out now
+            return Ok(Self { catalog, queue: None, recovery: RecoveryReport::default() });
+        }
+        let lock = recovery::claim(&folder)?;
+        let (erasures, recovery) = recovery::recover(&folder)?;
+        let committer = Committer::new(
+            Arc::clone(&catalog),
+            erasures,
+            lock,
+            builder.rotation_bytes,
+            builder.durability,
+        );
+        Ok(Self { catalog, queue: Some(committer.start()?), recovery })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.catalog.folder().path()
+    }
+
+    /// What opening the store found to mend.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    fn queue(&self) -> Result<&Queue, StorageError> {
+        let read_only = || StorageError::ReadOnly { path: self.path().to_path_buf() };
+        self.queue.as_deref().ok_or_else(read_only)
+    }
+
+    async fn append_lines(
+        &self,
+        entries: &[AuditEntry],
+        check_ids: bool,
+    ) -> Result<(), StorageError> {
+        let queue = self.queue()?;
+        let mut lines = Lines::default();
+        lines.ends.reserve(entries.len());
+        for entry in entries {
+            entry.validate()?;
+            line::encode_into(entry, &mut lines.bytes)?;
+            lines.ends.push(lines.bytes.len());
+        }
+        if check_ids {
+            lines.checked_ids = entries.iter().map(|entry| entry.id.clone()).collect();
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        queue.append(lines).await
+    }
+
+    /// Runs a read where it may block.
+    async fn read_blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Catalog) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let catalog = Arc::clone(&self.catalog);
+        let done = tokio::task::spawn_blocking(move || read(&catalog)).await;
+        done.unwrap_or_else(|error| {
+            Err(StorageError::other(
+                format!("reading {} was cut short", self.path().display()),
+                error,
+            ))
+        })
+    }
+}
+
+/// Drops without waiting: what is queued is still written, then the committer ends and the
+/// folder's lock is given back. Use [`close`](StorageBackend::close) to wait for that.
+impl Drop for FileStorage {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            queue.close();
+        }
+    }
+}
+
+#[async_trait]
+impl StorageBackend for FileStorage {
+    async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
+        self.append_lines(std::slice::from_ref(entry), true).await?;
+        Ok(entry.id.clone())
+    }
+
+    async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
+        let id = id.clone();
+        self.read_blocking(move |catalog| {
+            Ok(catalog.find(&id)?.into_iter().next().map(|(_, _, entry)| entry))
+        })
+        .await
+    }
+
+    async fn list_entries(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<AuditEntry>, StorageError> {
+        self.read_blocking(move |catalog| scan::list(catalog, start, end)).await
+    }
+
+    async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
+        let id = id.clone();
+        self.queue()?.submit(|answer| Job::Delete { id, answer }).await
+    }
+
+    async fn count(&self) -> Result<u64, StorageError> {
+        self.read_blocking(|catalog| {
+            Ok(catalog.snapshot()?.iter().map(|segment| segment.index().records()).sum())
+        })
+        .await
+    }
+
+    async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
+        self.append_lines(entries, true).await
+    }
+
+    async fn append(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
+        self.append_lines(entries, false).await
+    }
+
+    fn scan(&self, query: Query) -> EntryStream<'_> {
+        Box::pin(scan::stream(Arc::clone(&self.catalog), query))
+    }
+
+    async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+        self.queue()?.submit(|answer| Job::DeleteUntil { cutoff, answer }).await
+    }
+
+    async fn flush(&self) -> Result<(), StorageError> {
+        match &self.queue {
+            Some(queue) => queue.submit(|answer| Job::Flush { answer }).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn close(&self) -> Result<(), StorageError> {
+        match &self.queue {
+            Some(queue) => match queue.submit(|answer| Job::Close { answer }).await {
+                Err(StorageError::Closed) => Ok(()),
+                outcome => outcome,
+            },
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the tests of this crate share.
+#![allow(dead_code, clippy::unwrap_used)] // helpers of tests, of which none uses all
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use attestry_core::{AuditEntry, StorageBackend, StorageError, Timestamp, hash_content, line};
+use attestry_file::FileStorage;
+use tempfile::TempDir;
+
+/// An entry of `moment` microseconds after 1970 began.
+pub(crate) fn entry(id: &str, moment: i64) -> AuditEntry {
+    let timestamp = Timestamp::from_unix_micros(moment).unwrap();
+    AuditEntry::new(id.parse().unwrap(), timestamp, hash_content(id), hash_content("out"))
+}
+
+pub(crate) fn entries(range: std::ops::Range<i64>) -> Vec<AuditEntry> {
+    range.map(|n| entry(&format!("e{n:05}"), n)).collect()
+}
+
+pub(crate) fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit");
+    (folder, path)
+}
+
+pub(crate) async fn open(path: &Path) -> FileStorage {
+    FileStorage::builder(path).open().await.unwrap()
+}
+
+pub(crate) async fn open_read_only(path: &Path) -> FileStorage {
+    FileStorage::builder(path).read_only(true).open().await.unwrap()
+}
+
+pub(crate) async fn all(storage: &FileStorage) -> Result<Vec<AuditEntry>, StorageError> {
+    storage.list_entries(Timestamp::MIN, Timestamp::MAX).await
+}
+
+pub(crate) fn line_of(entry: &AuditEntry) -> Vec<u8> {
+    line::encode(entry).unwrap()
+}
+
+/// The segments in the folder, by name.
+pub(crate) fn segments(path: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(path).unwrap().map(|item| item.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
+    found.sort();
+    found
+}
+
+pub(crate) fn only_segment(path: &Path) -> PathBuf {
+    let segments = segments(path);
+    assert_eq!(segments.len(), 1, "{segments:?}");
+    segments[0].clone()
+}
+
+pub(crate) fn names(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+}

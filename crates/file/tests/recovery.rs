@@ -1,0 +1,254 @@
+//! What a crash, or another program, may leave behind, and what opening the folder makes of it.
+#![allow(clippy::unwrap_used)] // helpers of a test
+
+mod common;
+
+use std::fs;
+
+use attestry_core::{Query, StorageBackend, StorageError, hash_content};
+use attestry_file::FileStorage;
+use common::{all, entries, entry, folder, line_of, only_segment, open, open_read_only};
+use futures_util::StreamExt;
+
+#[tokio::test]
+async fn a_write_cut_short_at_any_byte_is_set_aside_or_whole() {
+    let kept = entries(0..2);
+    let last = entry("last", 9);
+    let line = line_of(&last);
+    for cut in 1..=line.len() {
+        let (_guard, path) = folder();
+        fs::create_dir(&path).unwrap();
+        let whole: Vec<u8> = kept.iter().flat_map(line_of).collect();
+        let text = [&whole, &line[..cut]].concat();
+        fs::write(path.join("audit_20260128.jsonl"), &text).unwrap();
+
+        let storage = open(&path).await;
+        let report = storage.recovery().clone();
+        let complete = cut >= line.len() - 1;
+        let mut expected = kept.clone();
+        expected.extend(complete.then(|| last.clone()));
+        assert_eq!(all(&storage).await.unwrap(), expected, "cut at {cut}");
+        if cut == line.len() {
+            assert!(report.is_clean(), "{report}");
+        } else {
+            let torn = &report.torn_tails[0];
+            assert_eq!((torn.offset, torn.length), (whole.len() as u64, cut as u64));
+            assert_eq!(torn.quarantined.is_none(), complete);
+            if let Some(quarantined) = &torn.quarantined {
+                assert_eq!(fs::read(quarantined).unwrap(), &line[..cut], "the bytes are kept");
+                assert!(report.to_string().contains(quarantined.to_str().unwrap()));
+            }
+        }
+        // What is written next stands on a line of its own.
+        storage.write(&entry("next", 10)).await.unwrap();
+        expected.push(entry("next", 10));
+        assert_eq!(all(&storage).await.unwrap(), expected, "cut at {cut}");
+        storage.close().await.unwrap();
+        assert!(open(&path).await.recovery().is_clean());
+    }
+}
+
+#[tokio::test]
+async fn a_torn_tail_of_any_segment_hides_no_other_line() {
+    let (_guard, path) = folder();
+    fs::create_dir(&path).unwrap();
+    for (name, id) in [
+        ("audit_20260127.jsonl", "a"),
+        ("audit_20260128_001.jsonl", "b"),
+        ("audit_20260128.jsonl", "c"),
+    ] {
+        let text = [line_of(&entry(id, 1)), b"{\"id\": \"to".to_vec()].concat();
+        fs::write(path.join(name), text).unwrap();
+    }
+    let storage = open(&path).await;
+    assert_eq!(storage.recovery().torn_tails.len(), 3);
+    assert_eq!(all(&storage).await.unwrap(), ["a", "b", "c"].map(|id| entry(id, 1)));
+}
+
+#[tokio::test]
+async fn reading_only_changes_nothing_and_reports_the_torn_tail() {
+    let (_guard, path) = folder();
+    fs::create_dir(&path).unwrap();
+    let text = [line_of(&entry("a", 1)), b"{\"id\": \"to".to_vec()].concat();
+    fs::write(path.join("audit_20260128.jsonl"), &text).unwrap();
+
+    let storage = open_read_only(&path).await;
+    assert_eq!(storage.read(&entry("a", 1).id).await.unwrap(), Some(entry("a", 1)));
+    assert_eq!(storage.count().await.unwrap(), 1);
+    let error = all(&storage).await.unwrap_err();
+    assert!(error.to_string().contains("audit_20260128.jsonl at byte"), "{error}");
+    for refused in [
+        storage.write(&entry("b", 1)).await.map(drop),
+        storage.delete(&entry("a", 1).id).await.map(drop),
+        storage.delete_until(entry("a", 1).timestamp).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(StorageError::ReadOnly { .. })));
+    }
+    storage.close().await.unwrap();
+    let left: Vec<_> = fs::read_dir(&path).unwrap().map(|item| item.unwrap().file_name()).collect();
+    assert_eq!(left, ["audit_20260128.jsonl"]);
+    assert_eq!(fs::read(path.join("audit_20260128.jsonl")).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_corrupt_line_is_named_and_hides_no_other() {
+    let (_guard, path) = folder();
+    fs::create_dir(&path).unwrap();
+    let (first, last) = (entry("a", 1), entry("z", 2));
+    let bad = b"{\"id\": \"bad\", \"alerts\": \"confidential\"}\n";
+    let text = [line_of(&first), b"  \n".to_vec(), bad.to_vec(), line_of(&last)].concat();
+    fs::write(path.join("audit_20260128.jsonl"), text).unwrap();
+    let offset = line_of(&first).len() + 3;
+
+    let storage = open(&path).await;
+    assert!(storage.recovery().is_clean(), "a whole line is left where it is");
+    let found: Vec<_> = storage.scan(Query::new()).collect().await;
+    let entries: Vec<_> = found.iter().filter_map(|found| found.as_ref().ok()).collect();
+    assert_eq!(entries, [&first, &last]);
+    let errors: Vec<_> = found.iter().filter_map(|found| found.as_ref().err()).collect();
+    let [StorageError::Corrupt(record)] = &errors[..] else { panic!("{errors:?}") };
+    assert!(record.location.ends_with("audit_20260128.jsonl"));
+    assert_eq!(record.offset, Some(offset as u64));
+    assert!(!record.to_string().contains("confidential"), "{record}");
+
+    assert!(matches!(all(&storage).await, Err(StorageError::Corrupt(_))));
+    assert_eq!(storage.count().await.unwrap(), 3, "it is still a record");
+    assert_eq!(storage.read(&last.id).await.unwrap(), Some(last));
+    // An id that stands in the corrupt line is not simply absent, and must not be written again.
+    let id = "bad".parse().unwrap();
+    assert!(matches!(storage.read(&id).await, Err(StorageError::Corrupt(_))));
+    assert!(matches!(storage.write(&entry("bad", 1)).await, Err(StorageError::Corrupt(_))));
+    assert_eq!(storage.read(&"none".parse().unwrap()).await.unwrap(), None);
+    // Expiry leaves what it cannot date.
+    assert_eq!(storage.delete_until(attestry_core::Timestamp::MAX).await.unwrap(), 2);
+    assert_eq!(storage.count().await.unwrap(), 1);
+    assert!(only_segment(&path).exists());
+}
+
+/// The journal as an interrupted erasure leaves it, for lines of `(offset, length)`.
+fn journal(lines: &[(usize, usize)]) -> String {
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(offset, length)| {
+            format!(r#"{{"segment":"audit_20260128.jsonl","offset":{offset},"length":{length}}}"#)
+        })
+        .collect();
+    let document = format!(r#"{{"version":1,"erase":[{}]}}"#, lines.join(","));
+    format!("{document}\n{}\n", hash_content(&document))
+}
+
+#[tokio::test]
+async fn an_erasure_cut_short_anywhere_is_finished_or_never_began() {
+    let written = entries(0..3);
+    let lines: Vec<_> = written.iter().map(line_of).collect();
+    let (offset, length) = (lines[0].len(), lines[1].len() - 1);
+    let whole = journal(&[(offset, length)]);
+
+    // While the journal is written, nothing has been erased yet.
+    for cut in [0, 1, whole.len() / 2, whole.len() - 1] {
+        let (_guard, path) = folder();
+        fs::create_dir_all(path.join(".attestry")).unwrap();
+        fs::write(path.join("audit_20260128.jsonl"), lines.concat()).unwrap();
+        fs::write(path.join(".attestry/erasures.journal"), &whole[..cut]).unwrap();
+        let storage = open(&path).await;
+        assert!(storage.recovery().is_clean(), "journal cut to {cut} bytes");
+        assert_eq!(all(&storage).await.unwrap(), written);
+    }
+    // Behind it, any part of the line may have been overwritten.
+    for overwritten in 0..=length {
+        let (_guard, path) = folder();
+        fs::create_dir_all(path.join(".attestry")).unwrap();
+        let mut text = lines.concat();
+        text[offset..offset + overwritten].fill(b' ');
+        fs::write(path.join("audit_20260128.jsonl"), &text).unwrap();
+        fs::write(path.join(".attestry/erasures.journal"), &whole).unwrap();
+
+        // A reader that comes before the owner sees the entry or not, and no corrupt line.
+        let seen = all(&open_read_only(&path).await).await.unwrap();
+        assert!(
+            seen == written || seen == [written[0].clone(), written[2].clone()],
+            "{overwritten}"
+        );
+
+        let storage = open(&path).await;
+        assert_eq!(storage.recovery().erasures_finished, 1);
+        assert_eq!(all(&storage).await.unwrap(), [written[0].clone(), written[2].clone()]);
+        let text = fs::read(path.join("audit_20260128.jsonl")).unwrap();
+        assert_eq!(text[offset..offset + length], vec![b' '; length], "the bytes are gone");
+        storage.close().await.unwrap();
+        assert!(open(&path).await.recovery().is_clean());
+    }
+}
+
+#[tokio::test]
+async fn an_erasure_of_a_segment_that_is_gone_is_done() {
+    let (_guard, path) = folder();
+    fs::create_dir_all(path.join(".attestry")).unwrap();
+    fs::write(path.join(".attestry/erasures.journal"), journal(&[(0, 10)])).unwrap();
+    assert_eq!(open(&path).await.recovery().erasures_finished, 1);
+}
+
+#[tokio::test]
+async fn losing_our_own_folder_loses_no_entry() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.write_batch(&entries(0..5)).await.unwrap();
+    storage.close().await.unwrap();
+    fs::remove_dir_all(path.join(".attestry")).unwrap();
+    assert_eq!(all(&open_read_only(&path).await).await.unwrap(), entries(0..5));
+    assert_eq!(all(&open(&path).await).await.unwrap(), entries(0..5));
+}
+
+#[tokio::test]
+async fn one_owner_writes_and_any_number_read() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.write(&entry("a", 1)).await.unwrap();
+    let reader = open_read_only(&path).await;
+    let second = FileStorage::builder(&path).open().await;
+    assert!(matches!(second, Err(StorageError::Locked { .. })), "{second:?}");
+
+    // The reader sees what is written, rotated and erased after it was opened.
+    assert_eq!(reader.count().await.unwrap(), 1);
+    storage.write(&entry("b", 2)).await.unwrap();
+    assert_eq!(all(&reader).await.unwrap(), [entry("a", 1), entry("b", 2)]);
+    storage.delete(&entry("a", 1).id).await.unwrap();
+    assert_eq!(reader.read(&entry("a", 1).id).await.unwrap(), None);
+    assert_eq!(reader.count().await.unwrap(), 1);
+    storage.delete_until(attestry_core::Timestamp::MAX).await.unwrap();
+    assert_eq!(reader.count().await.unwrap(), 0);
+
+    // Dropped without close, the folder is free soon; an owner waits that long.
+    drop(storage);
+    assert!(open(&path).await.recovery().is_clean());
+}
+
+#[tokio::test]
+async fn what_another_program_appends_is_seen_and_never_joined_to_ours() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.write(&entry("a", 1)).await.unwrap();
+    let segment = only_segment(&path);
+    let append = |bytes: &[u8]| {
+        use std::io::Write;
+        fs::OpenOptions::new().append(true).open(&segment).unwrap().write_all(bytes).unwrap();
+    };
+    append(&line_of(&entry("theirs", 2)));
+    assert_eq!(all(&storage).await.unwrap().len(), 2);
+    let theirs = line_of(&entry("unfinished", 3));
+    append(&theirs[..theirs.len() - 1]);
+    storage.write(&entry("b", 4)).await.unwrap();
+    let ids: Vec<_> =
+        all(&storage).await.unwrap().into_iter().map(|entry| entry.id.to_string()).collect();
+    assert_eq!(ids, ["a", "theirs", "unfinished", "b"]);
+
+    // The Python package deletes by rewriting the file.
+    let lines = fs::read(&segment).unwrap();
+    let without_a = &lines[line_of(&entry("a", 1)).len()..];
+    fs::write(&segment, without_a).unwrap();
+    assert_eq!(storage.read(&entry("a", 1).id).await.unwrap(), None);
+    storage.write(&entry("c", 5)).await.unwrap();
+    let ids: Vec<_> =
+        all(&storage).await.unwrap().into_iter().map(|entry| entry.id.to_string()).collect();
+    assert_eq!(ids, ["theirs", "unfinished", "b", "c"]);
+}
