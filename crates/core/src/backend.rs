@@ -7,12 +7,16 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
-use crate::{AuditEntry, EntryId, Query, StorageError, Timestamp};
+use crate::{AuditEntry, EntryId, Query, StorageError, Timestamp, line};
 
 /// Entries as they are found, each with its own success or failure; what [`StorageBackend::scan`]
 /// returns. Dropping it ends the scan.
 pub type EntryStream<'a> =
     Pin<Box<dyn Stream<Item = Result<AuditEntry, StorageError>> + Send + 'a>>;
+
+/// Stored lines as they are found; what [`StorageBackend::scan_lines`] returns. Dropping it ends the
+/// scan.
+pub type LineStream<'a> = Pin<Box<dyn Stream<Item = Result<Vec<u8>, StorageError>> + Send + 'a>>;
 
 /// Where audit entries are kept.
 ///
@@ -177,6 +181,17 @@ pub trait StorageBackend: Debug + Send + Sync {
                 Err(error) => (Vec::new(), Some(error)),
             };
             stream::iter(entries.into_iter().map(Ok).chain(error.map(Err)))
+        }))
+    }
+
+    /// [`scan`](Self::scan), yielding each record as it is stored: one line of JSON without its
+    /// line break. What another program wrote beyond what an entry can hold (`NaN`, whole numbers
+    /// of more than 64 bits) is in it. The provided version serialises the entries.
+    fn scan_lines(&self, query: Query) -> LineStream<'_> {
+        Box::pin(self.scan(query).map(|found| {
+            let mut line = line::encode(&found?).map_err(StorageError::from)?;
+            line.pop();
+            Ok(line)
         }))
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp};
+use crate::{
+    AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend, StorageError, Timestamp,
+};
 
 macro_rules! forward {
     ($pointer:ty) => {
@@ -39,6 +41,9 @@ macro_rules! forward {
             }
             fn scan(&self, query: Query) -> EntryStream<'_> {
                 (**self).scan(query)
+            }
+            fn scan_lines(&self, query: Query) -> LineStream<'_> {
+                (**self).scan_lines(query)
             }
             async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
                 (**self).delete_until(cutoff).await

@@ -40,6 +40,13 @@ pub(crate) struct Segment {
     index: Arc<RwLock<Index>>,
 }
 
+/// A record: its line, without the line break, and what that says.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) line: Vec<u8>,
+    pub(crate) entry: AuditEntry,
+}
+
 impl Catalog {
     pub(crate) fn new(folder: Folder, owner: bool) -> Self {
         Self { folder, owner, known: Mutex::default() }
@@ -142,8 +149,10 @@ impl Catalog {
         for segment in &segments {
             let candidates = segment.index().candidates(id);
             for line in candidates {
-                if let Some(entry) = self.read(segment, line)?.filter(|entry| entry.id == *id) {
-                    found.push((segment.clone(), line, entry));
+                if let Some(stored) =
+                    self.read(segment, line)?.filter(|stored| stored.entry.id == *id)
+                {
+                    found.push((segment.clone(), line, stored.entry));
                 }
             }
         }
@@ -172,12 +181,12 @@ impl Catalog {
         Ok(())
     }
 
-    /// The entry on a line; `None` when it has been erased since the index was read.
+    /// The record on a line; `None` when it has been erased since the index was read.
     pub(crate) fn read(
         &self,
         segment: &Segment,
         line: Line,
-    ) -> Result<Option<AuditEntry>, StorageError> {
+    ) -> Result<Option<Stored>, StorageError> {
         let bytes = match read_line(&segment.file, line.offset, line.length) {
             Ok(bytes) => bytes,
             // A write that failed was undone, or the Python package rewrote the file.
@@ -187,7 +196,7 @@ impl Catalog {
             }
         };
         match line::decode(&bytes) {
-            Ok(entry) => Ok(Some(entry)),
+            Ok(entry) => Ok(Some(Stored { line: bytes, entry })),
             // It was readable when it was indexed, and overwriting begins at the front.
             Err(_) if bytes.first() == Some(&b' ') => Ok(None),
             Err(error) => Err(self.corrupt(segment, line.offset, &error.to_string())),

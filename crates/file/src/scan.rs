@@ -8,7 +8,7 @@ use attestry_core::{AuditEntry, Order, Query, StorageError, Timestamp};
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use crate::catalog::{Catalog, Segment};
+use crate::catalog::{Catalog, Segment, Stored};
 use crate::segment::Line;
 
 /// Entries travel from the reading thread in groups of this many.
@@ -16,8 +16,8 @@ const GROUP: usize = 256;
 /// This many groups are read ahead of the consumer.
 const GROUPS_AHEAD: usize = 2;
 
-/// What the reading thread found, in order.
-type Found = Result<AuditEntry, StorageError>;
+/// What of a record the consumer wants.
+pub(crate) type Pick<T> = fn(Stored) -> T;
 
 /// All entries from `start` to `end`, in order; fails on the first record that cannot be read.
 pub(crate) fn list(
@@ -33,7 +33,7 @@ pub(crate) fn list(
     }
     let mut entries = Vec::new();
     for (segment, line) in places(&segments, start, end) {
-        entries.extend(catalog.read(&segments[segment], line)?);
+        entries.extend(catalog.read(&segments[segment], line)?.map(|stored| stored.entry));
     }
     Ok(entries)
 }
@@ -51,29 +51,40 @@ fn places(segments: &[Segment], start: Timestamp, end: Timestamp) -> Vec<(usize,
     places
 }
 
-/// The entries that `query` selects, read on a blocking thread a little ahead of the consumer.
-/// Dropping the stream ends the reading.
-pub(crate) fn stream(catalog: Arc<Catalog>, query: Query) -> ScanStream {
+/// What `pick` takes of the records that `query` selects, read on a blocking thread a little ahead
+/// of the consumer. Dropping the stream ends the reading.
+pub(crate) fn stream<T>(catalog: Arc<Catalog>, query: Query, pick: Pick<T>) -> ScanStream<T> {
     let (sender, groups) = mpsc::channel(GROUPS_AHEAD);
-    ScanStream { start: Some((catalog, query, sender)), groups, group: Vec::new().into_iter() }
+    let scan = Scan { catalog, query, pick };
+    ScanStream { start: Some((scan, sender)), groups, group: Vec::new().into_iter() }
 }
+
+#[derive(Debug)]
+struct Scan<T> {
+    catalog: Arc<Catalog>,
+    query: Query,
+    pick: Pick<T>,
+}
+
+/// Records in order, each with its own success or failure.
+type Group<T> = Vec<Result<T, StorageError>>;
 
 /// The consumer's end of a scan. Reading starts when it is first polled.
 #[derive(Debug)]
-pub(crate) struct ScanStream {
-    start: Option<(Arc<Catalog>, Query, mpsc::Sender<Vec<Found>>)>,
-    groups: mpsc::Receiver<Vec<Found>>,
-    group: std::vec::IntoIter<Found>,
+pub(crate) struct ScanStream<T> {
+    start: Option<(Scan<T>, mpsc::Sender<Group<T>>)>,
+    groups: mpsc::Receiver<Group<T>>,
+    group: std::vec::IntoIter<Result<T, StorageError>>,
 }
 
-impl Stream for ScanStream {
-    type Item = Found;
+impl<T: Send + Unpin + 'static> Stream for ScanStream<T> {
+    type Item = Result<T, StorageError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Found>> {
-        if let Some((catalog, query, sender)) = self.start.take() {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some((scan, sender)) = self.start.take() {
             tokio::task::spawn_blocking(move || {
                 let mut out = Out { sender, group: Vec::with_capacity(GROUP) };
-                if let Err(error) = produce(&catalog, &query, &mut out) {
+                if let Err(error) = scan.run(&mut out) {
                     out.push(Err(error));
                 }
                 out.send();
@@ -92,14 +103,14 @@ impl Stream for ScanStream {
 }
 
 /// The reading thread's end.
-struct Out {
-    sender: mpsc::Sender<Vec<Found>>,
-    group: Vec<Found>,
+struct Out<T> {
+    sender: mpsc::Sender<Group<T>>,
+    group: Group<T>,
 }
 
-impl Out {
+impl<T> Out<T> {
     /// Whether anybody still listens.
-    fn push(&mut self, found: Found) -> bool {
+    fn push(&mut self, found: Result<T, StorageError>) -> bool {
         self.group.push(found);
         self.group.len() < GROUP || self.send()
     }
@@ -110,41 +121,44 @@ impl Out {
     }
 }
 
-fn produce(catalog: &Catalog, query: &Query, out: &mut Out) -> Result<(), StorageError> {
-    query.validate()?;
-    let Some((start, end)) = query.time_range() else { return Ok(()) };
-    let segments = catalog.snapshot()?;
-    // A line that cannot be read has no time that could place it; they come first.
-    for error in catalog.corrupt_records(&segments)? {
-        if !out.push(Err(error)) {
-            return Ok(());
-        }
-    }
-    let mut places = places(&segments, start, end);
-    if query.order == Order::Descending {
-        places.reverse();
-    }
-    let places = &places[position_behind_cursor(catalog, query, &segments, &places)?..];
-
-    let mut left = query.limit.unwrap_or(usize::MAX);
-    for (segment, line) in places {
-        if left == 0 {
-            break;
-        }
-        let found = match catalog.read(&segments[*segment], *line) {
-            Ok(Some(entry)) if query.matches(&entry) => {
-                left -= 1;
-                Ok(entry)
+impl<T> Scan<T> {
+    fn run(&self, out: &mut Out<T>) -> Result<(), StorageError> {
+        let Self { catalog, query, pick } = self;
+        query.validate()?;
+        let Some((start, end)) = query.time_range() else { return Ok(()) };
+        let segments = catalog.snapshot()?;
+        // A line that cannot be read has no time that could place it; they come first.
+        for error in catalog.corrupt_records(&segments)? {
+            if !out.push(Err(error)) {
+                return Ok(());
             }
-            Ok(_) => continue,
-            Err(error @ StorageError::Corrupt(_)) => Err(error),
-            Err(error) => return Err(error),
-        };
-        if !out.push(found) {
-            break;
         }
+        let mut places = places(&segments, start, end);
+        if query.order == Order::Descending {
+            places.reverse();
+        }
+        let places = &places[position_behind_cursor(catalog, query, &segments, &places)?..];
+
+        let mut left = query.limit.unwrap_or(usize::MAX);
+        for (segment, line) in places {
+            if left == 0 {
+                break;
+            }
+            let found = match catalog.read(&segments[*segment], *line) {
+                Ok(Some(stored)) if query.matches(&stored.entry) => {
+                    left -= 1;
+                    Ok(pick(stored))
+                }
+                Ok(_) => continue,
+                Err(error @ StorageError::Corrupt(_)) => Err(error),
+                Err(error) => return Err(error),
+            };
+            if !out.push(found) {
+                break;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Where the query goes on among `places`, which begin at the cursor's moment if it has one.
@@ -158,8 +172,8 @@ fn position_behind_cursor(
     let mut position = 0;
     let ties = places.iter().take_while(|(_, line)| line.timestamp == cursor.timestamp);
     for (number, (segment, line)) in ties.enumerate() {
-        let entry = catalog.read(&segments[*segment], *line);
-        if matches!(entry, Ok(Some(entry)) if entry.id == cursor.id) {
+        let stored = catalog.read(&segments[*segment], *line);
+        if matches!(stored, Ok(Some(stored)) if stored.entry.id == cursor.id) {
             position = number + 1;
         }
     }

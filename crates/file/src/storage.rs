@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use attestry_core::{
-    AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp, async_trait,
-    line,
+    AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend, StorageError, Timestamp,
+    async_trait, line,
 };
 
 use crate::catalog::Catalog;
@@ -161,7 +161,11 @@ impl StorageBackend for FileStorage {
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
-        Box::pin(scan::stream(Arc::clone(&self.catalog), query))
+        Box::pin(scan::stream(Arc::clone(&self.catalog), query, |stored| stored.entry))
+    }
+
+    fn scan_lines(&self, query: Query) -> LineStream<'_> {
+        Box::pin(scan::stream(Arc::clone(&self.catalog), query, |stored| stored.line))
     }
 
     async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
