@@ -1,0 +1,152 @@
+//! From a path or a URL to a logger.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use attestry_core::{IdScheme, StorageError};
+use attestry_logger::{AuditLogger, AuditLoggerBuilder, ContentHash, OnError};
+
+use crate::location::{InvalidUrl, Location};
+
+/// A builder of a logger on the audit folder at `path`, made when it is missing; the
+/// specification's `AuditLogger("/path")`. Await it to open the folder.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("audit");
+/// let logger = attestry::open(path).store_content(true).retention_days(90).await?;
+/// # logger.close().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[cfg(feature = "file")]
+pub fn open(path: impl Into<PathBuf>) -> Open {
+    Open::at(Ok(Location::folder(path.into())))
+}
+
+/// A builder of a logger on the store that `url` names:
+///
+/// | URL | store | options after `?`, joined by `&` |
+/// | --- | --- | --- |
+/// | `file:///var/log/audit` | a folder of JSONL files | `rotation_size_mb=100`, `durability=sync` or `buffered`, `read_only=true` |
+/// | `memory:` | in memory | `max_entries=1000` |
+///
+/// A `%XX` in the path is decoded. What is wrong with the URL is said when the builder is awaited.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let logger = attestry::open_url("memory:?max_entries=1000").await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn open_url(url: &str) -> Open {
+    Open::at(Location::parse(url))
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL is not one of a store.
+    #[error(transparent)]
+    Url(#[from] InvalidUrl),
+    /// The storage backend could not be opened.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A logger that is being opened: settings of the logger and of the store, then `.await`.
+///
+/// The settings of the logger are those of [`AuditLoggerBuilder`], with the same defaults.
+#[derive(Debug)]
+#[must_use = "nothing is opened until this is awaited"]
+pub struct Open {
+    location: Result<Location, InvalidUrl>,
+    settings: AuditLoggerBuilder<()>,
+}
+
+impl Open {
+    fn at(location: Result<Location, InvalidUrl>) -> Self {
+        // The storage comes last; until then the settings stand on a placeholder.
+        Self { location, settings: AuditLoggerBuilder::default() }
+    }
+
+    fn settings(
+        mut self,
+        change: impl FnOnce(AuditLoggerBuilder<()>) -> AuditLoggerBuilder<()>,
+    ) -> Self {
+        self.settings = change(self.settings);
+        self
+    }
+
+    /// Encrypts stored content; see `AuditLoggerBuilder::encryption`.
+    #[cfg(feature = "encryption")]
+    pub fn encryption(self, manager: attestry_crypto::EncryptionManager) -> Self {
+        self.settings(|settings| settings.encryption(manager))
+    }
+
+    /// Whether to store the content itself; see [`AuditLoggerBuilder::store_content`].
+    pub fn store_content(self, store: bool) -> Self {
+        self.settings(|settings| settings.store_content(store))
+    }
+
+    /// Days that entries are kept; see [`AuditLoggerBuilder::retention_days`].
+    pub fn retention_days(self, days: u32) -> Self {
+        self.settings(|settings| settings.retention_days(days))
+    }
+
+    /// How content is hashed; see [`AuditLoggerBuilder::content_hash`].
+    pub fn content_hash(self, hash: ContentHash) -> Self {
+        self.settings(|settings| settings.content_hash(hash))
+    }
+
+    /// How ids are made; see [`AuditLoggerBuilder::id_scheme`].
+    pub fn id_scheme(self, scheme: IdScheme) -> Self {
+        self.settings(|settings| settings.id_scheme(scheme))
+    }
+
+    /// What `log` does when the store fails; see [`AuditLoggerBuilder::on_error`].
+    pub fn on_error(self, choice: OnError) -> Self {
+        self.settings(|settings| settings.on_error(choice))
+    }
+
+    /// The size in MiB from which a segment is rotated; no effect on a store without segments.
+    #[cfg(feature = "file")]
+    pub fn rotation_size_mb(mut self, megabytes: u64) -> Self {
+        if let Ok(Location::File(options)) = &mut self.location {
+            options.rotation_size_mb = Some(megabytes);
+        }
+        self
+    }
+
+    /// What an acknowledged write survives; no effect on a store without files.
+    #[cfg(feature = "file")]
+    pub fn durability(mut self, durability: attestry_file::Durability) -> Self {
+        if let Ok(Location::File(options)) = &mut self.location {
+            options.durability = durability;
+        }
+        self
+    }
+
+    /// Opens for reading only: nothing is created, locked, recovered or written.
+    #[cfg(feature = "file")]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        if let Ok(Location::File(options)) = &mut self.location {
+            options.read_only = read_only;
+        }
+        self
+    }
+}
+
+impl IntoFuture for Open {
+    type Output = Result<AuditLogger, OpenError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let storage = self.location?.open().await?;
+            Ok(self.settings.with_storage(storage).build())
+        })
+    }
+}
