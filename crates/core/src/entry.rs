@@ -126,6 +126,9 @@ impl AuditEntry {
     ///
     /// [`DecodeError`] when a required field is missing, a field is unknown, or a type is wrong.
     pub fn from_value(value: Value) -> Result<Self, DecodeError> {
+        if value.is_array() {
+            return Err(DecodeError::not_an_object());
+        }
         serde_json::from_value(value).map_err(|e| DecodeError::from_json(&e))
     }
 }
@@ -199,6 +202,7 @@ mod tests {
             let error = AuditEntry::from_value(value).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
         }
+        assert!(AuditEntry::from_value(json!(["a", "2026-01-28T09:15:00", "i", "o"])).is_err());
         let mut value = required;
         value["colour"] = json!("red");
         assert!(AuditEntry::from_value(value).unwrap_err().to_string().contains("colour"));

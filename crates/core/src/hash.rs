@@ -22,12 +22,9 @@ pub fn hash_content(content: &str) -> String {
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut hex = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    hex
+    let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    let hex: Vec<u8> = bytes.iter().flat_map(digits).collect();
+    String::from_utf8(hex).unwrap_or_default() // always ASCII
 }
 
 #[cfg(test)]

@@ -46,6 +46,13 @@ impl DecodeError {
         }
     }
 
+    /// serde would take a list for the fields in their order; a record is an object.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn not_an_object() -> Self {
+        Self { reason: "expected a JSON object".to_owned() }
+    }
+
     fn too_long(length: usize) -> Self {
         Self {
             reason: format!("the line has {length} bytes; at most {MAX_LINE_BYTES} are allowed"),
@@ -122,6 +129,9 @@ pub fn decode(line: &[u8]) -> Result<AuditEntry, DecodeError> {
 pub fn decode_as<T: serde::de::DeserializeOwned>(line: &[u8]) -> Result<T, DecodeError> {
     if line.len() > MAX_LINE_BYTES + 1 {
         return Err(DecodeError::too_long(line.len()));
+    }
+    if line.trim_ascii_start().first() == Some(&b'[') {
+        return Err(DecodeError::not_an_object());
     }
     match serde_json::from_slice(line) {
         Ok(value) => Ok(value),

@@ -105,6 +105,9 @@ impl<'a> Interaction<'a> {
     /// [`DecodeError`] when it is not JSON, input or output is missing, a key is unknown or a type
     /// is wrong. The message names the key and quotes no content.
     pub fn from_json(json: &[u8]) -> Result<Interaction<'static>, DecodeError> {
+        if json.trim_ascii_start().first() == Some(&b'[') {
+            return Err(DecodeError::not_an_object());
+        }
         serde_json::from_slice(json).map_err(|error| DecodeError::from_json(&error))
     }
 

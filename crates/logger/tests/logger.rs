@@ -97,6 +97,7 @@ fn an_interaction_that_is_not_one_is_named_and_not_quoted() {
         (r#"{"input": "a", "output": "b", "timestamp": "soon"}"#, "is not a time"),
         (r#"{"input": "a", "output": "b", "latency_ms": NaN}"#, "expected value"),
         ("", "EOF"),
+        (r#"["confidential", "b"]"#, "expected a JSON object"),
     ] {
         let error = Interaction::from_json(json.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(expected), "{json}: {error}");

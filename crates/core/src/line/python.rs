@@ -25,6 +25,10 @@ impl Formatter for PythonFormatter {
         out: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        // Without an early end, this loop takes many bytes a step; most fragments end here.
+        if fragment.bytes().fold(true, |plain, byte| plain & (byte < 0x7f)) {
+            return out.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.bytes().position(|byte| byte >= 0x7f) {
             let (plain, tail) = rest.split_at(at);

@@ -111,7 +111,9 @@ fn errors_say_what_is_wrong_and_never_quote_content() {
     for (line, expected) in [
         ("", "EOF"),
         ("{", "EOF"),
-        ("[]", "invalid"),
+        ("[]", "expected a JSON object"),
+        (r#" ["x", "2026-01-28T09:15:00", "", ""]"#, "expected a JSON object"),
+        ("7", "invalid type"),
         (r#"{"id": "x"}"#, "missing field `timestamp`"),
         (
             r#"{"id": "x", "timestamp": "soon", "input_hash": "", "output_hash": ""}"#,
