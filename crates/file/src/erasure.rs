@@ -41,24 +41,50 @@ impl Erasures {
     }
 
     /// Erases the lines of `records`. When it returns their bytes are gone from the files. After
-    /// an error they are gone or will be when the store is opened again.
+    /// an error they are untouched, or [pending](Self::is_pending).
     pub(crate) fn erase(&mut self, records: Vec<Record>) -> Result<(), StorageError> {
         self.finish_pending()?;
         if records.is_empty() {
             return Ok(());
         }
+        self.pending = true;
+        if let Err(error) = self.write_journal(&records) {
+            // Nothing was overwritten. A journal that may be whole must not outlive this, or it
+            // would be carried out when its names mean something else.
+            self.pending = self.clear_journal().is_err();
+            return Err(error);
+        }
+        self.finish(records)
+    }
+
+    /// Whether lines that were to be erased may stand, overwritten in part or not at all, until
+    /// the journal is carried out again.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending
+    }
+
+    fn write_journal(&self, records: &[Record]) -> Result<(), StorageError> {
         let path = self.folder.journal();
         let failed = |source| StorageError::io("write", &path, source);
-        // Until the journal is whole and synced, nothing is pending: a torn one is void.
         let created = !path.exists();
-        journal::write(&sys::open_read_write(&path).map_err(failed)?, &records).map_err(failed)?;
+        journal::write(&sys::open_read_write(&path).map_err(failed)?, records).map_err(failed)?;
         if created {
             let private = self.folder.private();
             sys::sync_folder(&private)
                 .map_err(|source| StorageError::io("sync", &private, source))?;
         }
-        self.pending = true;
-        self.finish(records)
+        Ok(())
+    }
+
+    fn clear_journal(&self) -> Result<(), StorageError> {
+        let path = self.folder.journal();
+        match OpenOptions::new().write(true).open(&path) {
+            Ok(file) => {
+                journal::clear(&file).map_err(|source| StorageError::io("empty", &path, source))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(StorageError::io("open", &path, source)),
+        }
     }
 
     /// Finishes an erasure that an error interrupted; and how many lines that were.
@@ -91,14 +117,7 @@ impl Erasures {
         if erased_any {
             self.announce()?;
         }
-        let path = self.folder.journal();
-        match OpenOptions::new().write(true).open(&path) {
-            Ok(file) => {
-                journal::clear(&file).map_err(|source| StorageError::io("empty", &path, source))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(StorageError::io("open", &path, source)),
-        }
+        self.clear_journal()?;
         self.pending = false;
         Ok(())
     }

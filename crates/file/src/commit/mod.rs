@@ -18,7 +18,7 @@ use attestry_core::{EntryId, StorageError, Timestamp};
 use crate::builder::Durability;
 use crate::catalog::{Catalog, Segment};
 use crate::erasure::{Erasures, Record};
-use crate::segment::ActiveSegment;
+use crate::segment::{ActiveSegment, Line};
 use crate::sys;
 use batch::Batch;
 use queue::Append;
@@ -124,10 +124,9 @@ impl Committer {
         let mut lines = Vec::new();
         let mut unlinked = false;
         for segment in &segments {
-            let expired: Vec<_> = {
+            let expired: Vec<Line> = {
                 let index = segment.index();
-                let expired = index.lines().filter(|line| line.timestamp <= cutoff);
-                expired.map(|line| (segment, line.offset, line.length)).collect()
+                index.lines().filter(|line| line.timestamp <= cutoff).copied().collect()
             };
             let index = segment.index();
             let nothing_else =
@@ -138,7 +137,13 @@ impl Committer {
                 self.unlink(segment)?;
                 unlinked = true;
             } else {
-                lines.extend(expired);
+                for line in expired {
+                    // Only what still is the line that was indexed is overwritten.
+                    let stored = self.catalog.read(segment, line)?;
+                    if stored.is_some_and(|stored| stored.entry.timestamp == line.timestamp) {
+                        lines.push((segment, line.offset, line.length));
+                    }
+                }
             }
         }
         if unlinked {
@@ -167,9 +172,10 @@ impl Committer {
             length: u64::from(length),
         });
         let erased = self.erasures.erase(records.collect());
-        // Even after an error: the lines are half gone, or will be at the next open.
-        for (segment, offset, _) in lines {
-            segment.forget_line(*offset);
+        if erased.is_ok() || self.erasures.is_pending() {
+            for (segment, offset, _) in lines {
+                segment.forget_line(*offset);
+            }
         }
         erased
     }
