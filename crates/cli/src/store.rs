@@ -1,0 +1,154 @@
+//! From `--store` and `--key-file` to a logger.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use attestry::{AuditLogger, EncryptionManager, FileStorage, KeyError, StorageBackend};
+
+use crate::args::StoreArgs;
+use crate::errors::Failure;
+use crate::text::{complain, escaped};
+
+/// The variable that holds the key itself. Read here and not by clap, so that no help text and no
+/// error message can show it.
+const KEY_VARIABLE: &str = "ATTESTRY_KEY";
+
+enum Place<'a> {
+    Folder(&'a Path),
+    Url(&'a str),
+}
+
+/// What the logger needs besides its store.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) encryption: Option<EncryptionManager>,
+    pub(crate) store_content: bool,
+    pub(crate) retention_days: Option<u32>,
+}
+
+impl StoreArgs {
+    /// The keys to encrypt and decrypt with, if any are given.
+    pub(crate) fn encryption(&self) -> Result<Option<EncryptionManager>, Failure> {
+        let keys = match &self.key_file {
+            Some(path) => EncryptionManager::from_file(path),
+            None => EncryptionManager::from_env(KEY_VARIABLE),
+        };
+        match keys {
+            Ok(keys) => Ok(Some(keys)),
+            Err(KeyError::NotSet { .. }) => Ok(None),
+            // An empty variable is an error too: content that was to be encrypted must not be
+            // stored plain for the lack of a key.
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the store for reading. Nothing is created, locked or repaired.
+    pub(crate) async fn open_reader(&self, settings: Settings) -> Result<AuditLogger, Failure> {
+        self.must_exist()?;
+        self.open(settings, true).await
+    }
+
+    /// Opens the store for writing, and makes it where there is none.
+    pub(crate) async fn open_writer(&self, settings: Settings) -> Result<AuditLogger, Failure> {
+        if let Place::Folder(path) = self.place()? {
+            must_not_be_a_file(path)?;
+        }
+        self.open(settings, false).await
+    }
+
+    /// Opens a store for writing that must be there already: to delete from a misspelt one must
+    /// not create it.
+    pub(crate) async fn open_existing(&self, settings: Settings) -> Result<AuditLogger, Failure> {
+        self.open_reader(Settings::default()).await?.close().await?;
+        self.open(settings, false).await
+    }
+
+    async fn open(&self, settings: Settings, read_only: bool) -> Result<AuditLogger, Failure> {
+        let storage: Arc<dyn StorageBackend> = match self.place()? {
+            Place::Folder(path) => {
+                let storage = FileStorage::builder(path).read_only(read_only).open().await?;
+                if !storage.recovery().is_clean() {
+                    let report = storage.recovery().to_string();
+                    report.lines().for_each(|line| complain(format_args!("{}", escaped(line))));
+                }
+                Arc::new(storage)
+            }
+            Place::Url(url) => {
+                let opened = attestry::open_url(url).read_only(read_only).await?;
+                Arc::clone(opened.storage())
+            }
+        };
+        let mut builder = AuditLogger::builder(storage).store_content(settings.store_content);
+        if let Some(manager) = settings.encryption {
+            builder = builder.encryption(manager);
+        }
+        if let Some(days) = settings.retention_days {
+            builder = builder.retention_days(days);
+        }
+        Ok(builder.build())
+    }
+
+    fn place(&self) -> Result<Place<'_>, Failure> {
+        if self.store.is_empty() {
+            return Err(Failure::new("the store is the empty text")
+                .hint("name a folder with --store PATH or ATTESTRY_STORE"));
+        }
+        Ok(match self.store.to_str() {
+            Some(text) if is_url(text) => Place::Url(text),
+            _ => Place::Folder(Path::new(&self.store)),
+        })
+    }
+
+    fn must_exist(&self) -> Result<(), Failure> {
+        let Place::Folder(path) = self.place()? else { return Ok(()) };
+        must_not_be_a_file(path)?;
+        match path.try_exists() {
+            Ok(false) => Err(Failure::new(format!("there is no store at {}", path.display()))
+                .hint(
+                    "`attestry log` or `attestry import` creates it; \
+                     or name another with --store PATH or ATTESTRY_STORE",
+                )),
+            // What else may be wrong, opening it will tell.
+            _ => Ok(()),
+        }
+    }
+}
+
+fn must_not_be_a_file(path: &Path) -> Result<(), Failure> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_dir() => {
+            Err(Failure::new(format!("{} is a file, and a store is a folder", path.display()))
+                .hint("name a folder with --store PATH or ATTESTRY_STORE"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether `text` is meant as a URL: it begins with a scheme that is known, or with any and `//`.
+/// A path that looks like one can be written `./memory:`.
+fn is_url(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let known = matches!(scheme, "file" | "memory" | "s3");
+    let possible = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    known || (possible && rest.starts_with("//"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_url;
+
+    #[test]
+    fn urls_are_told_from_paths() {
+        for url in
+            ["file:///a", "file:/a", "memory:", "memory:?max_entries=3", "s3://b/p", "gs://b"]
+        {
+            assert!(is_url(url), "{url}");
+        }
+        for path in
+            ["./audit", "/var/log/audit", "audit", "a:b", "./memory:", "C:\\audit", "日本://x"]
+        {
+            assert!(!is_url(path), "{path}");
+        }
+    }
+}

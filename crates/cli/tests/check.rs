@@ -1,0 +1,140 @@
+//! `check`: everything that is wrong is named.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Folder, json, sample};
+
+#[test]
+fn a_sound_store_has_no_problems() {
+    let (folder, _) = Folder::with_sample();
+    assert_eq!(folder.ok(&["check"]), "6 entries read, 0 stored contents checked: no problems\n");
+    assert_eq!(
+        folder.ok(&["check", "--against", "sample.jsonl"]),
+        "6 entries read, 0 stored contents checked, 6 of 6 interactions of sample.jsonl \
+         recorded: no problems\n"
+    );
+    assert_eq!(
+        json(&folder.ok(&["check", "--against", "sample.jsonl", "--format", "json"])),
+        serde_json::json!({
+            "entries": 6,
+            "contents": {"checked": 0, "not_checked": 0},
+            "against": {"file": "sample.jsonl", "interactions": 6, "missing": 0, "not_compared": 0},
+            "problems": [],
+        })
+    );
+}
+
+#[test]
+fn corrupt_records_and_duplicates_are_named() {
+    let (folder, ids) = Folder::with_sample();
+    let (path, content) = folder.segment();
+    let fourth: usize = content.split_inclusive('\n').take(3).map(str::len).sum();
+    let mut broken = content.clone().into_bytes();
+    broken[fourth] = b'#';
+    // The first line once more: no program of ours writes that.
+    broken.extend_from_slice(content.split_inclusive('\n').next().unwrap().as_bytes());
+    std::fs::write(&path, broken).unwrap();
+
+    let run = folder.run(&["check"]);
+    run.expect(1, "");
+    let place = format!("audit/{}:{fourth}: ", path.file_name().unwrap().to_str().unwrap());
+    assert!(run.stdout.contains(&place), "{place} is not in {}", run.stdout);
+    let duplicate =
+        format!("entry {}: the id is there more than once, again at 2026-01-01", ids[0]);
+    assert!(run.stdout.contains(&duplicate), "{}", run.stdout);
+    assert!(run.stdout.ends_with("6 entries read, 0 stored contents checked: 2 problems\n"));
+
+    let run = folder.run(&["check", "--format", "json"]);
+    run.expect(1, "");
+    let mut kinds: Vec<_> = json(&run.stdout)["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["kind"].clone())
+        .collect();
+    kinds.sort_by_key(ToString::to_string);
+    assert_eq!(kinds, ["corrupt", "duplicate"]);
+}
+
+#[test]
+fn altered_content_is_named() {
+    let folder = Folder::new();
+    folder.write("sample.jsonl", &sample());
+    folder.ok(&["import", "sample.jsonl", "--store-content"]);
+    assert!(folder.ok(&["check"]).contains("12 stored contents checked: no problems"));
+    let (path, content) = folder.segment();
+    std::fs::write(&path, content.replace("answer 230", "answer 231")).unwrap();
+    let run = folder.run(&["check"]);
+    run.expect(1, "");
+    assert!(run.stdout.contains("the stored output of entry "), "{}", run.stdout);
+    assert!(run.stdout.contains(" does not match its hash\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("12 stored contents checked: 1 problem\n"), "{}", run.stdout);
+}
+
+#[test]
+fn encrypted_content_is_checked_with_its_key() {
+    let folder = Folder::new();
+    folder.write("sample.jsonl", &sample());
+    for key in ["right.key", "wrong.key"] {
+        folder.ok(&["key", "generate", "--out", key]);
+    }
+    folder.ok(&["--key-file", "right.key", "import", "sample.jsonl", "--store-content"]);
+    assert_eq!(
+        folder.ok(&["check"]),
+        "6 entries read, 0 stored contents checked, 12 not for lack of the key: \
+         no problems\n"
+    );
+    let run = folder.run(&["--key-file", "right.key", "check"]);
+    assert_eq!(run.stdout, "6 entries read, 12 stored contents checked: no problems\n");
+    let run = folder.run(&["--key-file", "wrong.key", "check"]);
+    run.expect(1, "");
+    assert!(run.stdout.contains("made with another key, or it was altered"), "{}", run.stdout);
+    assert!(run.stdout.ends_with(": 12 problems\n"), "{}", run.stdout);
+
+    // One content altered: its sibling shows that the key is right.
+    let (path, content) = folder.segment();
+    let first = content.lines().next().unwrap();
+    let token = json(first)["input_content"].as_str().unwrap().to_owned();
+    let (head, tail) = token.split_at(token.len() / 2);
+    let (next, rest) = tail.split_at(1);
+    let altered = format!("{head}{}{rest}", if next == "W" { "X" } else { "W" });
+    std::fs::write(&path, content.replace(&token, &altered)).unwrap();
+    let run = folder.run(&["--key-file", "right.key", "check"]);
+    run.expect(1, "");
+    assert!(run.stdout.ends_with(": 1 problem\n"), "{}", run.stdout);
+}
+
+#[test]
+fn missing_interactions_are_named_by_their_lines() {
+    let (folder, ids) = Folder::with_sample();
+    folder.ok(&["delete", &ids[1], &ids[4]]);
+    let run = folder.run(&["check", "--against", "sample.jsonl"]);
+    run.expect(1, "");
+    assert_eq!(
+        run.stdout,
+        "sample.jsonl:2: this interaction is not recorded\n\
+         sample.jsonl:5: this interaction is not recorded\n\
+         4 entries read, 0 stored contents checked, 4 of 6 interactions of sample.jsonl \
+         recorded: 2 problems\n"
+    );
+}
+
+#[test]
+fn an_interaction_that_occurs_twice_must_be_recorded_twice() {
+    let (folder, _) = Folder::with_sample();
+    let twice = sample() + &sample() + "{broken\n";
+    folder.write("twice.jsonl", &twice);
+    let run = folder.run(&["check", "--against", "twice.jsonl", "--format", "json"]);
+    run.expect(1, "");
+    let result = json(&run.stdout);
+    assert_eq!(result["against"]["missing"], 6);
+    assert_eq!(result["problems"][0]["where"], "twice.jsonl:13");
+    assert_eq!(result["problems"][0]["kind"], "bad line");
+    assert_eq!(result["problems"][1]["where"], "twice.jsonl:7");
+
+    folder.ok(&["import", "sample.jsonl"]);
+    assert!(folder.run(&["check", "--against", "twice.jsonl"]).stdout.ends_with(": 1 problem\n"));
+    folder.run(&["check", "--against", "missing.jsonl"]).expect(2, "cannot read missing.jsonl");
+}

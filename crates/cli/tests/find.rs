@@ -1,0 +1,214 @@
+//! `get`, `list`, `count` and `stats`.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Folder, json};
+use serde_json::Value;
+
+/// The numbers of the sample's entries that `list` gives with these options, in its order.
+fn numbers(folder: &Folder, options: &[&str]) -> Vec<u64> {
+    let arguments = [&["list", "--format", "json"], options].concat();
+    let listed = folder.ok(&arguments);
+    listed.lines().map(|line| json(line)["metadata"]["n"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn get_prints_the_stored_line() {
+    let (folder, ids) = Folder::with_sample();
+    let stored = folder.segment().1;
+    assert_eq!(folder.ok(&["get", &ids[2]]).trim_end(), stored.lines().nth(2).unwrap());
+}
+
+#[test]
+fn get_tells_an_unknown_id_from_an_impossible_one() {
+    let (folder, _) = Folder::with_sample();
+    let run = folder.run(&["get", "nobody"]);
+    run.expect(1, "there is no entry with the id nobody");
+    assert_eq!(run.stdout, "");
+    for (id, reason) in [
+        ("a/b", "path separator '/'"),
+        ("..", "must not be \".\" or contain \"..\""),
+        ("a\nb", "control character U+000A"),
+        ("", "must not be empty"),
+        (&"x".repeat(256), "at most 255 bytes"),
+    ] {
+        for command in ["get", "delete"] {
+            let run = folder.run(&[command, id]);
+            run.expect(2, "is not the id of an entry: ");
+            run.expect(2, reason);
+            assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+        }
+    }
+    assert_eq!(folder.ok(&["count"]), "6\n");
+}
+
+#[test]
+fn list_selects() {
+    let (folder, _) = Folder::with_sample();
+    for (options, expected) in [
+        (&[][..], &[110, 120, 230, 240, 350, 360][..]),
+        (&["--since", "2026-01-02"], &[230, 240, 350, 360]),
+        (&["--until", "2026-01-02"], &[110, 120, 230, 240]),
+        (&["--until", "2026-01-02T12:00:00.000030"], &[110, 120, 230]),
+        (&["--since", "2026-01-02T13:00:00.00004+01:00"], &[240, 350, 360]),
+        (&["--since", "2026-01-02", "--until", "2026-01-02"], &[230, 240]),
+        (&["--provider", "anthropic"], &[240, 350]),
+        (&["--model", "gpt-4"], &[110, 120, 360]),
+        (&["--conversation", "c3"], &[350, 360]),
+        (&["--safety", "failed"], &[120, 350]),
+        (&["--safety", "passed", "--provider", "anthropic"], &[240]),
+        (&["--detector", "pii"], &[120, 350]),
+        (&["--detector", "none"], &[]),
+        (&["--limit", "2"], &[110, 120]),
+        (&["--limit", "2", "--desc"], &[360, 350]),
+        (&["--limit", "0"], &[]),
+    ] {
+        assert_eq!(numbers(&folder, options), expected, "{options:?}");
+    }
+}
+
+#[test]
+fn list_refuses_what_makes_no_sense() {
+    let (folder, _) = Folder::with_sample();
+    for command in ["list", "count", "stats"] {
+        folder
+            .run(&[command, "--since", "2026-01-03", "--until", "2026-01-02"])
+            .expect(2, "error: the range starts at 2026-01-03T00:00:00, after its end");
+        folder.run(&[command, "--since", "yesterday"]).expect(2, "is not a time");
+        folder
+            .run(&[command, "--until", "+10000-01-01T00:00:00"])
+            .expect(2, "outside the years 1 to 9999");
+        folder.run(&[command, "--safety", "unsure"]).expect(2, "[possible values: passed, failed]");
+    }
+    folder.run(&["list", "--frobnicate"]).expect(2, "unexpected argument '--frobnicate'");
+}
+
+#[test]
+fn the_table_is_aligned_and_steers_no_terminal() {
+    let (folder, ids) = Folder::with_sample();
+    folder.ok(&[
+        "log",
+        "--input",
+        "a",
+        "--output",
+        "b",
+        "--timestamp",
+        "2026-02-01",
+        "--model",
+        "\u{1b}[2Jred\nnew",
+        "--conversation-id",
+        &"long ".repeat(20),
+    ]);
+    let table = folder.ok(&["list"]);
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 8, "{table}");
+    let column = lines[0].find("PROVIDER").unwrap();
+    assert!(lines[1..7].iter().all(
+        |line| line[column..].starts_with("openai") || line[column..].starts_with("anthropic")
+    ));
+    assert!(lines[2].contains(&ids[1]) && lines[2].contains("FAILED pii,toxicity"), "{table}");
+    assert!(lines[7].contains("\\u{1b}[2Jred\\nnew") && lines[7].contains('…'), "{table}");
+    assert!(!table.contains('\u{1b}'));
+    // No entries: the names of the columns, and status 0.
+    assert_eq!(folder.ok(&["list", "--provider", "nobody"]).lines().count(), 1);
+}
+
+#[test]
+fn csv_has_all_17_columns_and_reads_back() {
+    let (folder, _) = Folder::with_sample();
+    let tricky = "say \"hi\",\nthen =1+1";
+    folder.ok(&[
+        "log",
+        "--input",
+        tricky,
+        "--output",
+        "b",
+        "--store-content",
+        "--alert",
+        "x, y",
+        "--timestamp",
+        "2026-02-01",
+    ]);
+    let csv = folder.ok(&["list", "--format", "csv"]);
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let names: Vec<_> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let entries = folder.entries();
+    assert_eq!(names, entries[0].as_object().unwrap().keys().cloned().collect::<Vec<_>>());
+    assert_eq!(names.len(), 17);
+    let records: Vec<_> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(records.len(), 7);
+    for (record, entry) in records.iter().zip(&entries) {
+        for (name, field) in names.iter().zip(record) {
+            match &entry[name] {
+                Value::Null => assert_eq!(field, ""),
+                Value::String(text) => assert_eq!(field, text),
+                other => assert_eq!(&json(field), other, "{name}"),
+            }
+        }
+    }
+    assert_eq!(&records[6][4], tricky);
+    assert_eq!(folder.ok(&["list", "--format", "csv", "--limit", "0"]).lines().count(), 1);
+}
+
+#[test]
+fn count_counts_all_or_some() {
+    let (folder, _) = Folder::with_sample();
+    assert_eq!(folder.ok(&["count"]), "6\n");
+    assert_eq!(folder.ok(&["count", "--safety", "failed", "--until", "2026-01-01"]), "1\n");
+}
+
+#[test]
+fn stats_add_up() {
+    let (folder, _) = Folder::with_sample();
+    folder.ok(&["log", "--input", "a", "--output", "b", "--timestamp", "2026-01-05"]);
+    let stats = json(&folder.ok(&["stats", "--format", "json"]));
+    assert_eq!(stats["first"], "2026-01-01T12:00:00.000010");
+    assert_eq!(stats["last"], "2026-01-05T00:00:00");
+    let total = &stats["total"];
+    assert_eq!(total["entries"], 7);
+    assert_eq!(total["safety_failed"], 2);
+    assert_eq!(total["input_tokens"], 110 + 120 + 230 + 240 + 350 + 360);
+    assert_eq!(total["output_tokens"], 42);
+    // The entry without a latency does not count for it.
+    assert_eq!(total["latency_ms"]["measured"], 6);
+    assert_eq!(total["latency_ms"]["max"], 60.0);
+    for (name, exact) in [("p50", 30.0), ("p90", 60.0), ("p99", 60.0)] {
+        let told = total["latency_ms"][name].as_f64().unwrap();
+        assert!((told / exact - 1.0).abs() < 0.005, "{name}: {told}");
+    }
+    let models: Vec<_> = stats["by_model"].as_array().unwrap().iter().collect();
+    assert_eq!(models.len(), 4);
+    assert_eq!(models[0]["provider"], Value::Null);
+    assert_eq!(models[1]["model"], "claude");
+    assert_eq!(models[1]["entries"], 2);
+    assert_eq!(models[2]["latency_ms"]["max"], 60.0);
+
+    let table = folder.ok(&["stats", "--provider", "openai"]);
+    assert!(table.starts_with("4 entries, 1 safety failure\nfrom 2026-01-01T12:00:00.000010 to "));
+    assert!(table.lines().last().unwrap().starts_with("total"), "{table}");
+    let none = json(&folder.ok(&["stats", "--provider", "nobody", "--format", "json"]));
+    assert_eq!(none["first"], Value::Null);
+    assert_eq!(folder.ok(&["stats", "--provider", "nobody"]), "0 entries, 0 safety failures\n");
+}
+
+#[test]
+fn corrupt_records_are_named_and_the_others_shown() {
+    let (folder, _) = Folder::with_sample();
+    let (path, content) = folder.segment();
+    let second = content.find('\n').unwrap() + 1;
+    let mut broken = content.into_bytes();
+    broken[second] = b'#';
+    std::fs::write(&path, broken).unwrap();
+    for (command, shown) in [
+        (&["list", "--format", "json"][..], 5),
+        (&["list"], 6),
+        (&["count", "--until", "2030-01-01"], 1),
+    ] {
+        let run = folder.run(command);
+        run.expect(1, "corrupt record in ");
+        run.expect(1, &format!("at byte {second}: "));
+        assert_eq!(run.stdout.lines().count(), shown, "{run:?}");
+    }
+}

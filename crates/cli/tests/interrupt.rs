@@ -1,0 +1,77 @@
+//! Signals during an import: what was printed is stored, and the store is in order.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+
+use common::{Folder, sample};
+
+fn interrupted_by(signal: &str, status: i32) {
+    let folder = Folder::new();
+    let mut child = folder.command(&["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+
+    // A pipe that stays open, as of a service that records as it goes.
+    input.write_all(sample().as_bytes()).unwrap();
+    input.write_all(b"{\"input\": \"half a li").unwrap();
+    let mut printed = String::new();
+    for _ in 0..6 {
+        output.read_line(&mut printed).unwrap();
+    }
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    output.read_to_string(&mut printed).unwrap();
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(status), "{errors}");
+    let told =
+        "interrupted: imported 6 interactions, all up to line 6; `tail -n +7` gives the rest";
+    assert!(errors.contains(told), "{errors}");
+    drop(input);
+
+    let stored: Vec<_> =
+        folder.entries().iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(printed.lines().collect::<Vec<_>>(), stored);
+    folder.ok(&["check"]);
+}
+
+#[test]
+fn ctrl_c_ends_an_import_in_order() {
+    interrupted_by("-INT", 130);
+}
+
+#[test]
+fn so_does_sigterm() {
+    interrupted_by("-TERM", 143);
+}
+
+#[test]
+fn in_the_midst_of_a_big_import_everything_printed_is_stored_and_nothing_else() {
+    let folder = Folder::new();
+    let mut child = folder.command(&["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // Writes until the program is gone.
+    let writer = std::thread::spawn(move || {
+        let block = sample().repeat(100);
+        while input.write_all(block.as_bytes()).is_ok() {}
+    });
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut printed = String::new();
+    for _ in 0..2000 {
+        output.read_line(&mut printed).unwrap();
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    output.read_to_string(&mut printed).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    writer.join().unwrap();
+
+    let (_, stored) = folder.segment();
+    let stored: Vec<_> =
+        stored.lines().map(|line| common::json(line)["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(printed.lines().collect::<Vec<_>>(), stored);
+}

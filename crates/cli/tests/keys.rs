@@ -1,0 +1,131 @@
+//! Keys: made, given, wrong, and never shown.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Folder, Run, json, run};
+
+const SECRET: &str = "the secret question";
+
+/// A folder with `audit.key`, its key, and the id of an entry encrypted with it.
+fn encrypted() -> (Folder, String, String) {
+    let folder = Folder::new();
+    folder.ok(&["key", "generate", "--out", "audit.key"]);
+    let key = std::fs::read_to_string(folder.path("audit.key")).unwrap().trim().to_owned();
+    let printed = folder.ok(&[
+        "--key-file",
+        "audit.key",
+        "log",
+        "--input",
+        SECRET,
+        "--output",
+        "4",
+        "--store-content",
+    ]);
+    (folder, key, printed.trim_end().to_owned())
+}
+
+fn shows_nothing(run: &Run, key: &str) {
+    for text in [&run.stdout, &run.stderr] {
+        assert!(!text.contains(key) && !text.contains(SECRET), "{run:?}");
+    }
+}
+
+#[test]
+fn a_new_key_is_for_its_owner_only_and_replaces_none() {
+    let folder = Folder::new();
+    let made = folder.run(&["key", "generate", "--out", "audit.key"]);
+    made.expect(0, "wrote a new key to audit.key");
+    let key = std::fs::read_to_string(folder.path("audit.key")).unwrap();
+    assert_eq!(key.trim_end().len(), 44);
+    shows_nothing(&made, key.trim_end());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = folder.path("audit.key").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let again = folder.run(&["key", "generate", "--out", "audit.key"]);
+    again.expect(2, "error: audit.key exists already; a key file is never overwritten\nhint: ");
+    assert_eq!(std::fs::read_to_string(folder.path("audit.key")).unwrap(), key);
+    folder
+        .run(&["key", "generate", "--out", "missing/audit.key"])
+        .expect(2, "error: cannot write the key file missing/audit.key: No such file");
+}
+
+#[test]
+fn the_right_key_decrypts_wherever_it_is_given() {
+    let (folder, key, id) = encrypted();
+    let stored = json(&folder.ok(&["get", &id]));
+    assert!(!stored.to_string().contains(SECRET));
+    let get = ["get", &id, "--decrypt"];
+    let by_option = folder.ok(&[&["--key-file", "audit.key"], &get[..]].concat());
+    assert_eq!(json(&by_option)["input_content"], SECRET);
+    assert_eq!(json(&by_option)["output_content"], "4");
+
+    let by_variable = run(folder.command(&get).env("ATTESTRY_KEY", &key));
+    assert_eq!(by_variable.stdout, by_option);
+    let by_file_variable = run(folder.command(&get).env("ATTESTRY_KEY_FILE", "audit.key"));
+    assert_eq!(by_file_variable.stdout, by_option);
+    // A key file goes before the variable, and the first key that fits is used.
+    folder.ok(&["key", "generate", "--out", "new.key"]);
+    let new = std::fs::read_to_string(folder.path("new.key")).unwrap();
+    folder.write("both.key", &format!("# new, then old\n{new}{key}\n"));
+    let both = folder.ok(&[&["--key-file", "both.key"], &get[..]].concat());
+    assert_eq!(both, by_option);
+    let run = run(folder
+        .command(&[&["--key-file", "audit.key"], &get[..]].concat())
+        .env("ATTESTRY_KEY", new.trim_end()));
+    assert_eq!(run.stdout, by_option);
+}
+
+#[test]
+fn a_wrong_key_or_none_is_told_as_such() {
+    let (folder, key, id) = encrypted();
+    folder.ok(&["key", "generate", "--out", "wrong.key"]);
+    let get = ["get", &id, "--decrypt"];
+    let none = folder.run(&get);
+    none.expect(2, "error: the content is encrypted\nhint: give its key with --key-file FILE");
+    let wrong = folder.run(&[&["--key-file", "wrong.key"], &get[..]].concat());
+    wrong.expect(2, "error: cannot decrypt the content: ");
+    wrong.expect(2, "made with another key, or it was altered\nhint: give the key it was");
+    for run in [none, wrong] {
+        assert_eq!(run.stdout, "");
+        shows_nothing(&run, &key);
+    }
+    folder
+        .run(&[&["--key-file", "missing.key"], &get[..]].concat())
+        .expect(2, "error: cannot read the key file missing.key: No such file");
+}
+
+#[test]
+fn what_is_no_key_is_refused_and_not_shown() {
+    let folder = Folder::new();
+    let log = ["log", "--input", "a", "--output", "b", "--store-content"];
+    // Even an empty one: content that was to be encrypted must not be stored plain.
+    for (value, message) in [
+        ("", "there is no key in ATTESTRY_KEY"),
+        ("hunter2", "item 1 of ATTESTRY_KEY is not a key: a key has 44 characters, this has 7"),
+    ] {
+        let run = run(folder.command(&log).env("ATTESTRY_KEY", value));
+        run.expect(2, message);
+        assert!(!run.stderr.contains("hunter2"));
+    }
+    folder.write("bad.key", "correct horse battery staple\n");
+    let run = folder.run(&[&["--key-file", "bad.key"], &log[..]].concat());
+    run.expect(2, "error: line 1 of bad.key is not a key: ");
+    assert!(!run.stderr.contains("staple"));
+    assert!(!common::exists(&folder.path("audit")));
+}
+
+#[test]
+fn altered_content_is_a_problem_of_the_record() {
+    let folder = Folder::new();
+    let id = folder.ok(&["log", "--input", "aaaa", "--output", "b", "--store-content"]);
+    let (path, content) = folder.segment();
+    std::fs::write(&path, content.replace("aaaa", "aaab")).unwrap();
+    let run = folder.run(&["get", id.trim_end(), "--decrypt"]);
+    run.expect(1, "does not match its hash");
+    assert_eq!(run.stdout, "");
+}
