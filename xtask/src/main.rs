@@ -1,1 +1,55 @@
-fn main() {}
+//! Chores of the workspace; `cargo xtask --help` lists them.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
+
+mod ci;
+mod cmd;
+mod demo;
+mod interop;
+mod layers;
+mod workspace;
+
+use std::process::ExitCode;
+
+use cmd::Result;
+use workspace::Workspace;
+
+const HELP: &str = "\
+Chores of the Attestry workspace.
+
+Usage: cargo xtask <CHORE>
+
+  ci [STEP...]   Everything that must hold before a change goes in, or only the steps named
+  interop        Both directions between Attestry and the real Python package
+  demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
+  layers         Which crate may use which
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result {
+    match arguments {
+        [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h", ..] => {
+            print!("{HELP}\nSteps of ci, in order:\n\n{}", ci::steps());
+            Ok(())
+        }
+        ["ci", names @ ..] => ci::run(&Workspace::load()?, names),
+        ["interop"] => interop::run(&Workspace::load()?),
+        ["demo"] => demo::run(&Workspace::load()?, None),
+        ["demo", file] => demo::run(&Workspace::load()?, Some(file)),
+        ["layers"] => layers::run(&Workspace::load()?),
+        _ => {
+            Err(format!("there is no chore {:?}; see cargo xtask --help", arguments.join(" "))
+                .into())
+        }
+    }
+}

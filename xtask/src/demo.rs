@@ -1,0 +1,59 @@
+//! The README's first command: the main job on real input, each step as a newcomer would type it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cmd::{Cmd, Result};
+use crate::workspace::{Profile, Workspace};
+
+const SAMPLES: &str = "samples/interactions.jsonl";
+
+/// Records the interactions of `file`, or the samples, in a fresh store; lists and verifies them.
+pub(crate) fn run(workspace: &Workspace, file: Option<&str>) -> Result {
+    let file = file.unwrap_or(SAMPLES);
+    let folder = if file == SAMPLES { workspace.root.clone() } else { std::env::current_dir()? };
+    if !folder.join(file).is_file() {
+        return Err(format!("there is no file {file}").into());
+    }
+    let program = workspace.build_cli(Profile::Release)?;
+    let store = fresh_folder(&workspace.target.join("demo"))?.join("audit");
+    // Shown as lines of a session, with the store in the environment as for daily use.
+    println!("\n$ export ATTESTRY_STORE={}", shown(&store, &folder));
+    for arguments in [
+        &["import", file][..],
+        &["list", "--limit", "5"],
+        &["stats"],
+        &["check", "--against", file],
+    ] {
+        println!();
+        Cmd::new(&program)
+            .args(arguments)
+            .env("ATTESTRY_STORE", &store)
+            .without_env("ATTESTRY_KEY")
+            .without_env("ATTESTRY_KEY_FILE")
+            .folder(&folder)
+            .run_as(&Cmd::new("attestry").args(arguments).to_string())?;
+    }
+    println!("\nThe store is {}", shown(&store, &folder));
+    println!("The program is {}", shown(&program, &folder));
+    Ok(())
+}
+
+/// A folder `parent/N` that was not there before; earlier demos stay as they are.
+fn fresh_folder(parent: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(parent)?;
+    for number in 1.. {
+        let folder = parent.join(number.to_string());
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(format!("cannot create {}: {error}", folder.display()).into()),
+        }
+    }
+    Err("there is no number left for a folder".into())
+}
+
+/// The path from `folder`, where it lies below it.
+fn shown(path: &Path, folder: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,159 @@
+//! The workspace as cargo describes it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::cmd::{Cmd, Result};
+
+/// Where things are, and what crates there are.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    /// The folder of the root manifest.
+    pub(crate) root: PathBuf,
+    /// Where cargo builds, and where our tools and runs lie.
+    pub(crate) target: PathBuf,
+    /// The crates of the workspace.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// One crate of the workspace.
+#[derive(Debug)]
+pub(crate) struct Package {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it is meant for a registry.
+    pub(crate) published: bool,
+    /// Its features but `default`, those of optional dependencies included.
+    pub(crate) features: Vec<String>,
+    /// Those of them that `default` turns on by itself.
+    pub(crate) default_features: Vec<String>,
+    /// What it depends on.
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// One line of a crate's dependencies.
+#[derive(Debug)]
+pub(crate) struct Dependency {
+    /// The name of the package.
+    pub(crate) name: String,
+    /// For tests and benches only.
+    pub(crate) dev: bool,
+    /// Only with a feature.
+    pub(crate) optional: bool,
+}
+
+/// How much the compiler shall do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Profile {
+    /// As `cargo build`.
+    Dev,
+    /// As `cargo build --release`.
+    Release,
+}
+
+impl Workspace {
+    /// Asks cargo about the workspace this program belongs to.
+    pub(crate) fn load() -> Result<Self> {
+        // Set by `cargo run`, so that a program built before a checkout was moved still finds it.
+        let xtask = std::env::var("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+        let root = Path::new(&xtask).parent().ok_or("xtask has no parent folder")?;
+        let metadata = Cmd::cargo()
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .folder(root)
+            .read()?;
+        let metadata: Value = serde_json::from_str(&metadata)?;
+        Ok(Self {
+            root: root.to_path_buf(),
+            target: PathBuf::from(text(&metadata["target_directory"])?),
+            packages: packages(&metadata)?,
+        })
+    }
+
+    /// `cargo`, run at the root.
+    pub(crate) fn cargo(&self) -> Cmd {
+        Cmd::cargo().folder(&self.root)
+    }
+
+    /// A file of the workspace.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Builds the `attestry` program and says where it is.
+    pub(crate) fn build_cli(&self, profile: Profile) -> Result<PathBuf> {
+        let mut build = self.cargo().args(["build", "--package", "attestry-cli"]);
+        if let Profile::Release = profile {
+            build = build.arg("--release");
+        }
+        let shown = build.to_string();
+        let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
+        messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|message| {
+                message["target"]["name"] == "attestry" && message["executable"].is_string()
+            })
+            .and_then(|message| message["executable"].as_str().map(PathBuf::from))
+            .ok_or_else(|| "attestry-cli has no program named attestry".into())
+    }
+}
+
+/// A folder at `path` with nothing in it.
+pub(crate) fn emptied(path: PathBuf) -> Result<PathBuf> {
+    if path.exists() {
+        fs::remove_dir_all(&path)
+            .map_err(|error| format!("cannot clear {}: {error}", path.display()))?;
+    }
+    fs::create_dir_all(&path)
+        .map_err(|error| format!("cannot create {}: {error}", path.display()))?;
+    Ok(path)
+}
+
+/// The crates in what `cargo metadata` printed.
+pub(crate) fn packages(metadata: &Value) -> Result<Vec<Package>> {
+    list(&metadata["packages"]).iter().map(package).collect()
+}
+
+fn package(package: &Value) -> Result<Package> {
+    let features: Vec<String> = package["features"]
+        .as_object()
+        .into_iter()
+        .flat_map(|features| features.keys())
+        .filter(|name| *name != "default")
+        .cloned()
+        .collect();
+    let default_features = list(&package["features"]["default"])
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    let dependencies = list(&package["dependencies"])
+        .iter()
+        .map(|dependency| {
+            Ok(Dependency {
+                name: text(&dependency["name"])?.to_owned(),
+                dev: dependency["kind"] == "dev",
+                optional: dependency["optional"] == true,
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Package {
+        name: text(&package["name"])?.to_owned(),
+        // `null` means everywhere; a list names the registries that are allowed.
+        published: package["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
+        features,
+        default_features,
+        dependencies,
+    })
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> Result<&str> {
+    value.as_str().ok_or_else(|| "cargo metadata is not as expected".into())
+}
