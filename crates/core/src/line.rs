@@ -117,31 +117,18 @@ pub fn encode(entry: &AuditEntry) -> Result<Vec<u8>, InvalidEntry> {
 ///
 /// [`DecodeError`] when it is not JSON, not an entry, or longer than [`MAX_LINE_BYTES`].
 pub fn decode(line: &[u8]) -> Result<AuditEntry, DecodeError> {
-    decode_as(line)
-}
-
-/// [`decode`] for other types that stand one to a line, such as an interaction to import.
-///
-/// # Errors
-///
-/// As [`decode`].
-#[doc(hidden)]
-pub fn decode_as<T: serde::de::DeserializeOwned>(line: &[u8]) -> Result<T, DecodeError> {
     if line.len() > MAX_LINE_BYTES + 1 {
         return Err(DecodeError::too_long(line.len()));
     }
     if line.trim_ascii_start().first() == Some(&b'[') {
         return Err(DecodeError::not_an_object());
     }
-    match serde_json::from_slice(line) {
-        Ok(value) => Ok(value),
-        Err(error) => match tolerant::rewrite(line) {
-            Some(rewritten) => {
-                serde_json::from_slice(&rewritten).map_err(|_| DecodeError::from_json(&error))
-            }
-            None => Err(DecodeError::from_json(&error)),
-        },
-    }
+    serde_json::from_slice(line).or_else(|error| match tolerant::rewrite(line) {
+        Some(rewritten) => {
+            serde_json::from_slice(&rewritten).map_err(|_| DecodeError::from_json(&error))
+        }
+        None => Err(DecodeError::from_json(&error)),
+    })
 }
 
 #[cfg(test)]
