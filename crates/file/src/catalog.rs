@@ -1,43 +1,36 @@
 //! What the folder holds at a moment, with the indexes that are remembered of it.
 
+mod refresh;
+
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestry_core::{AuditEntry, CorruptRecord, EntryId, StorageError, line};
 
 use crate::erasure;
-use crate::folder::{Folder, Listed};
-use crate::segment::{Index, Line, SegmentName, read_line};
+use crate::folder::Folder;
+use crate::generation::Stamp;
+use crate::lock::StoreLock;
+use crate::segment::{BadLine, Body, Line, Segment, hash_of, read_line};
 use crate::sys::FileId;
 
-/// Finds segments and keeps their indexes in memory. Shared by readers and the committer; all
+/// Finds segments and remembers where their lines are. Shared by readers and the committer; all
 /// methods block on files.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     folder: Folder,
-    /// No other process changes what stands in this folder.
-    owner: bool,
+    /// There when this process may write: then index files are made.
+    lock: Option<Arc<StoreLock>>,
     known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    /// By file, not by name: a rotation keeps what is known.
-    segments: HashMap<FileId, (Arc<File>, Arc<RwLock<Index>>)>,
-    /// The generation at which that was learned.
-    generation: u64,
-}
-
-/// One segment with an index that is complete up to its last line break at that moment.
-#[derive(Debug, Clone)]
-pub(crate) struct Segment {
-    pub(crate) name: SegmentName,
-    pub(crate) id: FileId,
-    /// Its length when it was listed.
-    pub(crate) length: u64,
-    file: Arc<File>,
-    index: Arc<RwLock<Index>>,
+    stamp: Option<Stamp>,
+    /// In the order written.
+    segments: Vec<Segment>,
 }
 
 /// A record: its line, without the line break, and what that says.
@@ -47,117 +40,85 @@ pub(crate) struct Stored {
     pub(crate) entry: AuditEntry,
 }
 
+/// A record and where it was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) segment: Segment,
+    pub(crate) line: Line,
+    pub(crate) entry: AuditEntry,
+}
+
 impl Catalog {
-    pub(crate) fn new(folder: Folder, owner: bool) -> Self {
-        Self { folder, owner, known: Mutex::default() }
+    pub(crate) fn new(folder: Folder, lock: Option<Arc<StoreLock>>) -> Self {
+        Self { folder, lock, known: Mutex::default() }
     }
 
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// All segments in the order written, indexes up to date.
-    pub(crate) fn snapshot(&self) -> Result<Vec<Segment>, StorageError> {
-        self.notice_erasures()?;
-        // A rotation between two looks at the folder could hide a segment from both; two equal
-        // listings in a row cannot both miss one.
-        let mut listed = self.folder.list()?;
-        loop {
-            let segments: Option<Vec<_>> =
-                listed.iter().map(|found| self.open(found)).collect::<Result<_, _>>()?;
-            let again = self.folder.list()?;
-            let same_names =
-                listed.iter().map(|l| (l.name, l.id)).eq(again.iter().map(|l| (l.name, l.id)));
-            if let (Some(segments), true) = (segments, same_names) {
-                self.remember_only(&segments);
-                return Ok(segments);
-            }
-            listed = again;
-        }
-    }
-
-    /// `None` when the file went away or was replaced since it was listed.
-    fn open(&self, listed: &Listed) -> Result<Option<Segment>, StorageError> {
-        let path = self.folder.segment(listed.name);
-        let known = self.lock().segments.get(&listed.id).cloned();
-        let (file, index) = match known {
-            Some(known) => known,
-            None => match File::open(&path) {
-                Ok(file) => (Arc::new(file), Arc::default()),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(source) => return Err(StorageError::io("open", path, source)),
-            },
-        };
-        let metadata =
-            file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
-        if FileId::of(&metadata) != listed.id {
-            return Ok(None);
-        }
-        let length = metadata.len();
-        {
-            let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
-            let being_erased = |offset| self.is_being_erased(listed.name, offset);
-            index
-                .extend(&file, length, being_erased)
-                .map_err(|source| StorageError::io("read", &path, source))?;
-        }
-        self.lock().segments.insert(listed.id, (file.clone(), index.clone()));
-        Ok(Some(Segment { name: listed.name, id: listed.id, length, file, index }))
-    }
-
-    /// Asked only of lines that look half overwritten.
-    fn is_being_erased(&self, segment: SegmentName, offset: u64) -> bool {
-        erasure::pending(&self.folder).is_ok_and(|records| {
-            records.iter().any(|record| record.segment == segment && record.offset == offset)
-        })
-    }
-
-    /// Drops the indexes when another process erased something. The owner of the store erases
-    /// itself and keeps them up to date.
-    fn notice_erasures(&self) -> Result<(), StorageError> {
-        if self.owner {
-            return Ok(());
-        }
-        let generation = erasure::generation(&self.folder)?;
-        let mut known = self.lock();
-        if known.generation != generation {
-            known.segments.clear();
-            known.generation = generation;
-        }
-        Ok(())
-    }
-
-    fn remember_only(&self, segments: &[Segment]) {
-        self.lock().segments.retain(|id, _| segments.iter().any(|segment| segment.id == *id));
-    }
-
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every record of `id`, the first written first.
+    /// The record of `id` that was written first.
     ///
     /// # Errors
     ///
     /// `Corrupt` when there is none, and a line that cannot be read names the id.
     pub(crate) fn find(
         &self,
+        segments: &[Segment],
         id: &EntryId,
-    ) -> Result<Vec<(Segment, Line, AuditEntry)>, StorageError> {
-        let segments = self.snapshot()?;
-        let mut found = Vec::new();
-        for segment in &segments {
-            let candidates = segment.index().candidates(id);
-            for line in candidates {
-                if let Some(stored) =
-                    self.read(segment, line)?.filter(|stored| stored.entry.id == *id)
-                {
-                    found.push((segment.clone(), line, stored.entry));
-                }
+    ) -> Result<Option<Found>, StorageError> {
+        let hash = hash_of(id);
+        for segment in segments {
+            if let Some(found) = self.find_in(segment, id, hash)?.into_iter().next() {
+                return Ok(Some(found));
             }
         }
+        self.refuse_if_unreadable(segments, id)?;
+        Ok(None)
+    }
+
+    /// Every record of `id`, the first written first; errors as [`find`](Self::find).
+    pub(crate) fn find_all(
+        &self,
+        segments: &[Segment],
+        id: &EntryId,
+    ) -> Result<Vec<Found>, StorageError> {
+        let hash = hash_of(id);
+        let mut found = Vec::new();
+        for segment in segments {
+            found.extend(self.find_in(segment, id, hash)?);
+        }
         if found.is_empty() {
-            self.refuse_if_unreadable(&segments, id)?;
+            self.refuse_if_unreadable(segments, id)?;
+        }
+        Ok(found)
+    }
+
+    fn find_in(
+        &self,
+        segment: &Segment,
+        id: &EntryId,
+        hash: u64,
+    ) -> Result<Vec<Found>, StorageError> {
+        let candidates = match segment.body.candidates(hash) {
+            Ok(candidates) => candidates,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return self.find_in(&self.replace_damaged(segment)?, id, hash);
+            }
+            Err(source) => return Err(self.failed("read the index of", segment, source)),
+        };
+        let mut found = Vec::new();
+        for line in candidates {
+            let bytes = read_line(&segment.body.file, line.offset, line.length);
+            let stored = self.understand(segment, line, bytes)?;
+            if let Some(stored) = stored.filter(|stored| stored.entry.id == *id) {
+                let line = Line { timestamp: stored.entry.timestamp, ..line };
+                found.push(Found { segment: segment.clone(), line, entry: stored.entry });
+            }
         }
         Ok(found)
     }
@@ -165,35 +126,28 @@ impl Catalog {
     /// Saying "there is none" of an id that stands in a line we cannot read would be a lie.
     fn refuse_if_unreadable(&self, segments: &[Segment], id: &EntryId) -> Result<(), StorageError> {
         let needle = serde_json::to_string(id.as_str()).unwrap_or_default();
-        for segment in segments {
-            for bad in segment.index().bad() {
-                // A longer line is no entry's.
-                let length =
-                    u32::try_from(bad.length.min(line::MAX_LINE_BYTES as u64)).unwrap_or(0);
-                let bytes = read_line(&segment.file, bad.offset, length).map_err(|source| {
-                    StorageError::io("read", self.folder.segment(segment.name), source)
-                })?;
-                if memchr::memmem::find(&bytes, needle.as_bytes()).is_some() {
-                    return Err(self.corrupt(segment, bad.offset, &bad.reason));
-                }
+        for (segment, bad) in self.bad_lines(segments)? {
+            let bytes = self.read_bad(&segment, bad)?;
+            if memchr::memmem::find(&bytes, needle.as_bytes()).is_some() {
+                return Err(self.corrupt(&segment, bad.offset, &reason(bad, &bytes)));
             }
         }
         Ok(())
     }
 
-    /// The record on a line; `None` when it has been erased since the index was read.
-    pub(crate) fn read(
+    /// The record in the `bytes` read at `line`; `None` when it has been erased since it was
+    /// indexed.
+    pub(crate) fn understand(
         &self,
         segment: &Segment,
         line: Line,
+        bytes: io::Result<Vec<u8>>,
     ) -> Result<Option<Stored>, StorageError> {
-        let bytes = match read_line(&segment.file, line.offset, line.length) {
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             // A write that failed was undone, or the Python package rewrote the file.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(source) => {
-                return Err(StorageError::io("read", self.folder.segment(segment.name), source));
-            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(source) => return Err(self.failed("read", segment, source)),
         };
         match line::decode(&bytes) {
             Ok(entry) => Ok(Some(Stored { line: bytes, entry })),
@@ -209,30 +163,81 @@ impl Catalog {
         segments: &[Segment],
     ) -> Result<Vec<StorageError>, StorageError> {
         let mut errors = Vec::new();
+        for (segment, bad) in self.bad_lines(segments)? {
+            let bytes = self.read_bad(&segment, bad)?;
+            errors.push(self.corrupt(&segment, bad.offset, &reason(bad, &bytes)));
+        }
         for segment in segments {
-            let index = segment.index();
-            errors.extend(
-                index.bad().iter().map(|bad| self.corrupt(segment, bad.offset, &bad.reason)),
-            );
-            let torn = segment.length - index.covered().min(segment.length);
-            if torn > 0 && !self.owner && !self.writer_is_at_work()? {
+            if let Some((offset, length)) = self.torn_tail(segment)? {
                 let reason = format!(
-                    "the last line is torn: {torn} bytes without a line break; opening the store for writing sets them aside"
+                    "the last line is torn: {length} bytes without a line break; opening the store for writing sets them aside"
                 );
-                errors.push(self.corrupt(segment, index.covered(), &reason));
+                errors.push(self.corrupt(segment, offset, &reason));
             }
         }
         Ok(errors)
     }
 
-    /// Whether an unfinished last line may be one that is being written.
-    fn writer_is_at_work(&self) -> Result<bool, StorageError> {
-        let path = self.folder.lock();
-        match File::open(&path) {
-            Ok(lock) => Ok(lock.try_lock_shared().is_err()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(StorageError::io("open", path, source)),
+    fn bad_lines(&self, segments: &[Segment]) -> Result<Vec<(Segment, BadLine)>, StorageError> {
+        let mut found = Vec::new();
+        for segment in segments {
+            let bad = match segment.body.bad() {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.replace_damaged(segment)?.body.bad()
+                }
+                bad => bad,
+            };
+            let bad = bad.map_err(|source| self.failed("read the index of", segment, source))?;
+            found.extend(bad.into_iter().map(|bad| (segment.clone(), bad)));
         }
+        Ok(found)
+    }
+
+    fn read_bad(&self, segment: &Segment, bad: BadLine) -> Result<Vec<u8>, StorageError> {
+        // A longer line is no entry's; its beginning will do.
+        let length = bad.length.min(line::MAX_LINE_BYTES as u64);
+        read_line(&segment.body.file, bad.offset, u32::try_from(length).unwrap_or(0))
+            .map_err(|source| self.failed("read", segment, source))
+    }
+
+    /// Where the last line starts, and how long it is, when it has no line break and nobody is
+    /// writing it.
+    fn torn_tail(&self, segment: &Segment) -> Result<Option<(u64, u64)>, StorageError> {
+        let tail = || -> Result<u64, StorageError> {
+            let metadata = segment.body.file.metadata();
+            let length = metadata.map_err(|source| self.failed("examine", segment, source))?.len();
+            Ok(length.saturating_sub(segment.body.covered()))
+        };
+        if tail()? == 0 {
+            return Ok(None);
+        }
+        let path = self.folder.lock();
+        let lock = match File::open(&path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some((segment.body.covered(), tail()?)));
+            }
+            Err(source) => return Err(StorageError::io("open", path, source)),
+        };
+        if lock.try_lock_shared().is_err() {
+            return Ok(None); // a writer is at work, and the line is its
+        }
+        // Nobody writes now; what was under way when we looked is whole.
+        self.extend(segment)?;
+        Ok(match tail()? {
+            0 => None,
+            length => Some((segment.body.covered(), length)),
+        })
+    }
+
+    fn is_being_erased(&self, segment: &Segment, offset: u64) -> bool {
+        erasure::pending(&self.folder).is_ok_and(|records| {
+            records.iter().any(|record| record.segment == segment.name && record.offset == offset)
+        })
+    }
+
+    fn failed(&self, action: &'static str, segment: &Segment, source: io::Error) -> StorageError {
+        StorageError::io(action, self.folder.segment(segment.name), source)
     }
 
     fn corrupt(&self, segment: &Segment, offset: u64, reason: &str) -> StorageError {
@@ -241,13 +246,19 @@ impl Catalog {
     }
 }
 
-impl Segment {
-    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
+fn reason(bad: BadLine, bytes: &[u8]) -> String {
+    if bad.length > line::MAX_LINE_BYTES as u64 {
+        return format!(
+            "the line has {} bytes; at most {} are allowed",
+            bad.length,
+            line::MAX_LINE_BYTES
+        );
     }
-
-    /// Tells the index that the line at `offset` is gone.
-    pub(crate) fn forget_line(&self, offset: u64) {
-        self.index.write().unwrap_or_else(PoisonError::into_inner).erase(offset);
+    match line::decode(bytes) {
+        Err(error) => error.to_string(),
+        Ok(_) => "the line could not be read when it was indexed".to_owned(),
     }
 }
+
+/// Bodies by their file, for keeping what is known through a rotation.
+type Bodies = HashMap<FileId, Arc<Body>>;

@@ -13,14 +13,15 @@
 mod journal;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 
 use attestry_core::StorageError;
 
 use crate::folder::Folder;
-use crate::segment::SegmentName;
-use crate::sys;
+use crate::generation;
+use crate::segment::{IndexFile, SegmentName};
+use crate::sys::{self, FileId};
 
 pub(crate) use journal::Record;
 
@@ -54,7 +55,7 @@ impl Erasures {
             self.pending = self.clear_journal().is_err();
             return Err(error);
         }
-        self.finish(records)
+        self.finish(records, true)
     }
 
     /// Whether lines that were to be erased may stand, overwritten in part or not at all, until
@@ -94,11 +95,18 @@ impl Erasures {
         }
         let records = pending(&self.folder)?;
         let count = records.len();
-        self.finish(records)?;
+        self.finish(records, false)?;
         Ok(count)
     }
 
-    fn finish(&mut self, records: Vec<Record>) -> Result<(), StorageError> {
+    /// Looks whether another process left an erasure unfinished. The caller holds the lock.
+    pub(crate) fn notice_pending(&mut self) {
+        self.pending |= fs::metadata(self.folder.journal()).is_ok_and(|journal| journal.len() > 0);
+    }
+
+    /// Overwrites the lines and empties the journal. `first_time` tells whether the lines can have
+    /// been counted as erased already.
+    fn finish(&mut self, records: Vec<Record>, first_time: bool) -> Result<(), StorageError> {
         let mut by_segment: BTreeMap<SegmentName, Vec<Record>> = BTreeMap::new();
         for record in records {
             by_segment.entry(record.segment).or_default().push(record);
@@ -108,6 +116,7 @@ impl Erasures {
             let path = self.folder.segment(segment);
             match OpenOptions::new().write(true).read(true).open(&path) {
                 Ok(file) => overwrite(&file, &records)
+                    .and_then(|()| self.count(&file, &records, first_time))
                     .map_err(|source| StorageError::io("erase lines of", &path, source))?,
                 // The whole segment is gone, and the lines with it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -115,31 +124,29 @@ impl Erasures {
             }
         }
         if erased_any {
-            self.announce()?;
+            generation::raise_erasures(&self.folder)?;
         }
         self.clear_journal()?;
         self.pending = false;
         Ok(())
     }
 
-    /// Tells other processes that lines they may know of are gone.
-    fn announce(&self) -> Result<(), StorageError> {
-        let path = self.folder.generation();
-        let failed = |source| StorageError::io("write", &path, source);
-        let next = generation(&self.folder)? + 1;
-        let file = sys::open_read_write(&path).map_err(failed)?;
-        // Twenty digits always: a reader never meets a shorter number in between.
-        sys::write_all_at(&file, format!("{next:020}\n").as_bytes(), 0).map_err(failed)
-    }
-}
-
-/// How many erasures this folder has seen; a change voids what was remembered of its lines.
-pub(crate) fn generation(folder: &Folder) -> Result<u64, StorageError> {
-    let path = folder.generation();
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.trim().parse().unwrap_or(0)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(source) => Err(StorageError::io("read", path, source)),
+    /// Has the segment's index file, if it has one, count the erased lines; where that fails, or
+    /// they may have been counted before, the index file goes and is made anew.
+    fn count(&self, file: &File, records: &[Record], first_time: bool) -> io::Result<()> {
+        let path = self.folder.index(FileId::of(&file.metadata()?));
+        let counted = if first_time {
+            IndexFile::add_erased(&path, records.len() as u64)
+        } else {
+            Err(io::ErrorKind::Other.into())
+        };
+        match counted {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
     }
 }
 

@@ -47,6 +47,15 @@ impl Folder {
         self.private().join("generation")
     }
 
+    pub(crate) fn indexes(&self) -> PathBuf {
+        self.private().join("index")
+    }
+
+    /// The index file of a segment. Named by the file, not by its name: a rotation keeps it.
+    pub(crate) fn index(&self, segment: FileId) -> PathBuf {
+        self.indexes().join(format!("{}.idx", segment.number()))
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.private().join("quarantine")
     }

@@ -42,6 +42,8 @@ mod catalog;
 mod commit;
 mod erasure;
 mod folder;
+mod generation;
+mod lock;
 mod recovery;
 mod scan;
 mod segment;

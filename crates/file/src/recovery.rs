@@ -1,17 +1,15 @@
 //! Bringing to an end what a crash interrupted, and telling what that was.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
 use attestry_core::{MAX_LINE_BYTES, StorageError, line};
 
 use crate::erasure::Erasures;
 use crate::folder::{Folder, Listed};
-use crate::segment::tail_start;
+use crate::segment::{SegmentName, tail_start};
 use crate::sys;
 
 /// What opening a store found to mend; nothing, as a rule.
@@ -74,51 +72,57 @@ impl fmt::Display for RecoveryReport {
     }
 }
 
-/// Makes the folder where it is missing and takes its lock.
-pub(crate) fn claim(folder: &Folder) -> Result<File, StorageError> {
+/// Makes the folder where it is missing.
+pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
     for path in [folder.path().to_path_buf(), folder.private()] {
         sys::create_folder(&path)
             .map_err(|source| StorageError::io("create the folder", &path, source))?;
     }
-    let path = folder.lock();
-    let lock =
-        sys::open_read_write(&path).map_err(|source| StorageError::io("open", &path, source))?;
-    // An owner that was just dropped gives its lock back a moment later.
-    for attempt in 0..50 {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if attempt < 49 => {
-                thread::sleep(Duration::from_millis(20))
-            }
-            Err(TryLockError::WouldBlock) => break,
-            Err(TryLockError::Error(source)) => return Err(StorageError::io("lock", path, source)),
-        }
-    }
-    Err(StorageError::Locked { path: folder.path().to_path_buf() })
+    Ok(())
 }
 
 /// Mends what a crash left. The caller holds the lock.
 pub(crate) fn recover(folder: &Folder) -> Result<(Erasures, RecoveryReport), StorageError> {
     let (erasures, erasures_finished) = Erasures::recover(folder.clone())?;
     let mut report = RecoveryReport { torn_tails: Vec::new(), erasures_finished };
-    for listed in folder.list()? {
-        report.torn_tails.extend(mend_tail(folder, &listed)?);
+    let listed = folder.list()?;
+    for segment in &listed {
+        report.torn_tails.extend(mend_tail(folder, segment.name, segment.length)?);
     }
+    remove_orphans(folder, &listed);
     Ok((erasures, report))
 }
 
-fn mend_tail(folder: &Folder, listed: &Listed) -> Result<Option<TornTail>, StorageError> {
-    if listed.length == 0 {
+/// Removes index files of segments that are gone, and those that were never finished. They cost
+/// nothing but space, so a failure does not matter.
+fn remove_orphans(folder: &Folder, listed: &[Listed]) {
+    let Ok(items) = fs::read_dir(folder.indexes()) else { return };
+    let wanted: Vec<PathBuf> = listed.iter().map(|segment| folder.index(segment.id)).collect();
+    for item in items.flatten() {
+        if !wanted.contains(&item.path()) {
+            let _ = fs::remove_file(item.path());
+        }
+    }
+}
+
+/// Sets the last line of a segment of `segment_length` bytes aside, or ends it, when it has no line
+/// break. The caller holds the lock.
+pub(crate) fn mend_tail(
+    folder: &Folder,
+    name: SegmentName,
+    segment_length: u64,
+) -> Result<Option<TornTail>, StorageError> {
+    if segment_length == 0 {
         return Ok(None);
     }
-    let path = folder.segment(listed.name);
+    let path = folder.segment(name);
     let failed = |action| {
         let path = path.clone();
         move |source| StorageError::io(action, path, source)
     };
     let mut file = File::open(&path).map_err(failed("open"))?;
-    let offset = tail_start(&file, listed.length).map_err(failed("read"))?;
-    let length = listed.length - offset;
+    let offset = tail_start(&file, segment_length).map_err(failed("read"))?;
+    let length = segment_length - offset;
     if length == 0 {
         return Ok(None);
     }
@@ -127,7 +131,7 @@ fn mend_tail(folder: &Folder, listed: &Listed) -> Result<Option<TornTail>, Stora
     if is_whole_entry(&mut file, offset, length).map_err(failed("read"))? {
         io::Write::write_all(&mut file_to_mend, b"\n").map_err(failed("append to"))?;
     } else {
-        torn.quarantined = Some(quarantine(folder, listed, &mut file, offset)?);
+        torn.quarantined = Some(quarantine(folder, name, &mut file, offset)?);
         file_to_mend.set_len(offset).map_err(failed("truncate"))?;
     }
     file_to_mend.sync_all().map_err(failed("sync"))?;
@@ -148,14 +152,14 @@ fn is_whole_entry(file: &mut File, offset: u64, length: u64) -> io::Result<bool>
 /// tail is cut off.
 fn quarantine(
     folder: &Folder,
-    listed: &Listed,
+    name: SegmentName,
     file: &mut File,
     offset: u64,
 ) -> Result<PathBuf, StorageError> {
     let quarantine = folder.quarantine();
     sys::create_folder(&quarantine)
         .map_err(|source| StorageError::io("create the folder", &quarantine, source))?;
-    let free_name = (0..).map(|n| quarantine.join(format!("{}.{offset}.{n}.torn", listed.name)));
+    let free_name = (0..).map(|n| quarantine.join(format!("{name}.{offset}.{n}.torn")));
     for path in free_name {
         let failed = |source| StorageError::io("write", &path, source);
         let mut copy = match sys::create_new(&path) {

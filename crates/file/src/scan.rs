@@ -1,19 +1,23 @@
-//! Selecting entries in order of time, and streaming them.
+//! Selecting entries in the order of time, and streaming them in bounded memory.
+
+mod merge;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use attestry_core::{AuditEntry, Order, Query, StorageError, Timestamp};
+use attestry_core::{AuditEntry, EntryId, Query, StorageError, Timestamp};
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use crate::catalog::{Catalog, Segment, Stored};
-use crate::segment::Line;
+use crate::catalog::{Catalog, Stored};
+use merge::Merge;
 
-/// Entries travel from the reading thread in groups of this many.
+/// Records travel from the reading thread in groups of at most this many,
 const GROUP: usize = 256;
-/// This many groups are read ahead of the consumer.
+/// and of about this many bytes.
+const GROUP_BYTES: usize = 1 << 20;
+/// So many groups are read ahead of the consumer.
 const GROUPS_AHEAD: usize = 2;
 
 /// What of a record the consumer wants.
@@ -25,30 +29,80 @@ pub(crate) fn list(
     start: Timestamp,
     end: Timestamp,
 ) -> Result<Vec<AuditEntry>, StorageError> {
-    let query = Query::range(start, end);
-    query.validate()?;
-    let segments = catalog.snapshot()?;
-    if let Some(error) = catalog.corrupt_records(&segments)?.into_iter().next() {
-        return Err(error);
-    }
     let mut entries = Vec::new();
-    for (segment, line) in places(&segments, start, end) {
-        entries.extend(catalog.read(&segments[segment], line)?.map(|stored| stored.entry));
-    }
+    let query = Query::range(start, end);
+    run(catalog, &query, |found| {
+        entries.push(found?.entry);
+        Ok(true)
+    })?;
     Ok(entries)
 }
 
-/// Lines in a range of time with the number of their segment, ordered by time, ties as written.
-fn places(segments: &[Segment], start: Timestamp, end: Timestamp) -> Vec<(usize, Line)> {
-    let mut places = Vec::new();
-    for (number, segment) in segments.iter().enumerate() {
-        let index = segment.index();
-        let in_range = index.lines().filter(|line| (start..=end).contains(&line.timestamp));
-        places.extend(in_range.map(|line| (number, *line)));
+/// Hands what `query` selects to `take`, in order, until that says no or fails.
+fn run(
+    catalog: &Catalog,
+    query: &Query,
+    mut take: impl FnMut(Result<Stored, StorageError>) -> Result<bool, StorageError>,
+) -> Result<(), StorageError> {
+    query.validate()?;
+    let Some((start, end)) = query.time_range() else { return Ok(()) };
+    let segments = catalog.snapshot()?;
+    // A line that cannot be read has no time that could place it; they come first.
+    for error in catalog.corrupt_records(&segments)? {
+        if !take(Err(error))? {
+            return Ok(());
+        }
     }
-    // Stable, and collected in the order written.
-    places.sort_by_key(|(_, line)| line.timestamp);
-    places
+    let mut left = query.limit.unwrap_or(usize::MAX);
+    let mut merge = Merge::new(catalog, segments, start, end, query.order);
+    let mut ahead = Vec::new();
+    if let Some(cursor) = &query.after {
+        ahead = behind_cursor(&mut merge, cursor.timestamp, &cursor.id)?;
+    }
+    let mut ahead = ahead.into_iter();
+    while left > 0 {
+        let Some(found) = ahead.next().or_else(|| merge.next()) else { break };
+        match found {
+            Ok(stored) if !query.matches(&stored.entry) => {}
+            Ok(stored) => {
+                left -= 1;
+                if !take(Ok(stored))? {
+                    break;
+                }
+            }
+            Err(error @ StorageError::Corrupt(_)) => {
+                if !take(Err(error))? {
+                    break;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// What comes behind the entry `id` among those of the moment `timestamp`, which stand first; all
+/// of them when it is not there.
+fn behind_cursor(
+    merge: &mut Merge<'_>,
+    timestamp: Timestamp,
+    id: &EntryId,
+) -> Result<Vec<Result<Stored, StorageError>>, StorageError> {
+    let mut ties = Vec::new();
+    while let Some(found) = merge.next() {
+        let beyond = found.as_ref().is_ok_and(|stored| stored.entry.timestamp != timestamp);
+        let is_it = found
+            .as_ref()
+            .is_ok_and(|stored| stored.entry.timestamp == timestamp && stored.entry.id == *id);
+        ties.push(found);
+        if is_it {
+            ties.clear();
+        }
+        if beyond {
+            break;
+        }
+    }
+    Ok(ties)
 }
 
 /// What `pick` takes of the records that `query` selects, read on a blocking thread a little ahead
@@ -82,13 +136,7 @@ impl<T: Send + Unpin + 'static> Stream for ScanStream<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some((scan, sender)) = self.start.take() {
-            tokio::task::spawn_blocking(move || {
-                let mut out = Out { sender, group: Vec::with_capacity(GROUP) };
-                if let Err(error) = scan.run(&mut out) {
-                    out.push(Err(error));
-                }
-                out.send();
-            });
+            tokio::task::spawn_blocking(move || scan.run(&sender));
         }
         loop {
             if let Some(found) = self.group.next() {
@@ -102,80 +150,25 @@ impl<T: Send + Unpin + 'static> Stream for ScanStream<T> {
     }
 }
 
-/// The reading thread's end.
-struct Out<T> {
-    sender: mpsc::Sender<Group<T>>,
-    group: Group<T>,
-}
-
-impl<T> Out<T> {
-    /// Whether anybody still listens.
-    fn push(&mut self, found: Result<T, StorageError>) -> bool {
-        self.group.push(found);
-        self.group.len() < GROUP || self.send()
-    }
-
-    fn send(&mut self) -> bool {
-        let group = std::mem::replace(&mut self.group, Vec::with_capacity(GROUP));
-        self.sender.blocking_send(group).is_ok()
-    }
-}
-
 impl<T> Scan<T> {
-    fn run(&self, out: &mut Out<T>) -> Result<(), StorageError> {
-        let Self { catalog, query, pick } = self;
-        query.validate()?;
-        let Some((start, end)) = query.time_range() else { return Ok(()) };
-        let segments = catalog.snapshot()?;
-        // A line that cannot be read has no time that could place it; they come first.
-        for error in catalog.corrupt_records(&segments)? {
-            if !out.push(Err(error)) {
-                return Ok(());
+    /// The reading thread.
+    fn run(&self, sender: &mpsc::Sender<Group<T>>) {
+        // The first group is short, for those who want the first entry soon.
+        let mut room = 16;
+        let mut group = Vec::with_capacity(room);
+        let mut bytes = 0;
+        let outcome = run(&self.catalog, &self.query, |found| {
+            bytes += found.as_ref().map_or(0, |stored| stored.line.len());
+            group.push(found.map(self.pick));
+            if group.len() < room && bytes < GROUP_BYTES {
+                return Ok(true);
             }
-        }
-        let mut places = places(&segments, start, end);
-        if query.order == Order::Descending {
-            places.reverse();
-        }
-        let places = &places[position_behind_cursor(catalog, query, &segments, &places)?..];
-
-        let mut left = query.limit.unwrap_or(usize::MAX);
-        for (segment, line) in places {
-            if left == 0 {
-                break;
-            }
-            let found = match catalog.read(&segments[*segment], *line) {
-                Ok(Some(stored)) if query.matches(&stored.entry) => {
-                    left -= 1;
-                    Ok(pick(stored))
-                }
-                Ok(_) => continue,
-                Err(error @ StorageError::Corrupt(_)) => Err(error),
-                Err(error) => return Err(error),
-            };
-            if !out.push(found) {
-                break;
-            }
-        }
-        Ok(())
+            (room, bytes) = (GROUP, 0);
+            let full = std::mem::replace(&mut group, Vec::with_capacity(room));
+            Ok(sender.blocking_send(full).is_ok())
+        });
+        group.extend(outcome.err().map(Err));
+        // Nobody listens any more, or everything has been sent.
+        let _ = sender.blocking_send(group);
     }
-}
-
-/// Where the query goes on among `places`, which begin at the cursor's moment if it has one.
-fn position_behind_cursor(
-    catalog: &Catalog,
-    query: &Query,
-    segments: &[Segment],
-    places: &[(usize, Line)],
-) -> Result<usize, StorageError> {
-    let Some(cursor) = &query.after else { return Ok(0) };
-    let mut position = 0;
-    let ties = places.iter().take_while(|(_, line)| line.timestamp == cursor.timestamp);
-    for (number, (segment, line)) in ties.enumerate() {
-        let stored = catalog.read(&segments[*segment], *line);
-        if matches!(stored, Ok(Some(stored)) if stored.entry.id == cursor.id) {
-            position = number + 1;
-        }
-    }
-    Ok(position)
 }

@@ -1,7 +1,7 @@
 //! The backend: validation and serialising here, changes to the committer, reads to the catalog.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use attestry_core::{
     AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend, StorageError, Timestamp,
@@ -11,19 +11,21 @@ use attestry_core::{
 use crate::catalog::Catalog;
 use crate::commit::{Committer, Job, Lines, Queue};
 use crate::folder::Folder;
+use crate::lock::StoreLock;
 use crate::{FileStorageBuilder, RecoveryReport, recovery, scan};
 
 /// Audit entries in a folder of JSONL files. See the [crate's documentation](crate) for what it
 /// promises, and [`builder`](Self::builder) for how to open one.
 ///
-/// It must be used within a Tokio runtime. One owner may have a folder open for writing at a time;
-/// any number may read.
+/// It must be used within a Tokio runtime. Any number of processes may have a folder open and write
+/// to it: they take turns, a batch each.
 #[derive(Debug)]
 pub struct FileStorage {
     catalog: Arc<Catalog>,
     /// `None` when opened read-only.
     queue: Option<Arc<Queue>>,
-    recovery: RecoveryReport,
+    recovery: Arc<Mutex<RecoveryReport>>,
+    rotation_bytes: u64,
 }
 
 impl FileStorage {
@@ -34,22 +36,30 @@ impl FileStorage {
     }
 
     pub(crate) fn open_blocking(builder: &FileStorageBuilder) -> Result<Self, StorageError> {
+        let rotation_bytes = builder.rotation_bytes;
         let folder = Folder::new(builder.path.clone());
-        let catalog = Arc::new(Catalog::new(folder.clone(), !builder.read_only));
         if builder.read_only {
             folder.list()?; // a folder that is missing or no folder is found out now
-            return Ok(Self { catalog, queue: None, recovery: RecoveryReport::default() });
+            let catalog = Arc::new(Catalog::new(folder, None));
+            return Ok(Self { catalog, queue: None, recovery: Arc::default(), rotation_bytes });
         }
-        let lock = recovery::claim(&folder)?;
-        let (erasures, recovery) = recovery::recover(&folder)?;
+        recovery::create(&folder)?;
+        let lock = Arc::new(StoreLock::open(&folder)?);
+        let catalog = Arc::new(Catalog::new(folder.clone(), Some(lock.clone())));
+        let held = lock.acquire()?;
+        let (erasures, report) = recovery::recover(&folder)?;
+        catalog.snapshot_locked(&held)?;
+        drop(held);
+        let recovery = Arc::new(Mutex::new(report));
         let committer = Committer::new(
             Arc::clone(&catalog),
-            erasures,
             lock,
-            builder.rotation_bytes,
+            erasures,
+            Arc::clone(&recovery),
+            rotation_bytes,
             builder.durability,
         );
-        Ok(Self { catalog, queue: Some(committer.start()?), recovery })
+        Ok(Self { catalog, queue: Some(committer.start()?), recovery, rotation_bytes })
     }
 
     /// The folder.
@@ -58,10 +68,17 @@ impl FileStorage {
         self.catalog.folder().path()
     }
 
-    /// What opening the store found to mend.
+    /// What was found to mend: when the store was opened, and since, where another process died
+    /// while it wrote.
     #[must_use]
-    pub fn recovery(&self) -> &RecoveryReport {
-        &self.recovery
+    pub fn recovery(&self) -> RecoveryReport {
+        self.recovery.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The size in bytes from which the active segment is rotated.
+    #[must_use]
+    pub fn rotation_size_bytes(&self) -> u64 {
+        self.rotation_bytes
     }
 
     fn queue(&self) -> Result<&Queue, StorageError> {
@@ -107,8 +124,7 @@ impl FileStorage {
     }
 }
 
-/// Drops without waiting: what is queued is still written, then the committer ends and the
-/// folder's lock is given back. Use [`close`](StorageBackend::close) to wait for that.
+/// Drops without waiting: what is queued is still written, then the committer ends. Use [`close`](StorageBackend::close) to wait for that.
 impl Drop for FileStorage {
     fn drop(&mut self) {
         if let Some(queue) = &self.queue {
@@ -127,7 +143,7 @@ impl StorageBackend for FileStorage {
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
         let id = id.clone();
         self.read_blocking(move |catalog| {
-            Ok(catalog.find(&id)?.into_iter().next().map(|(_, _, entry)| entry))
+            Ok(catalog.find(&catalog.snapshot()?, &id)?.map(|found| found.entry))
         })
         .await
     }
@@ -147,7 +163,7 @@ impl StorageBackend for FileStorage {
 
     async fn count(&self) -> Result<u64, StorageError> {
         self.read_blocking(|catalog| {
-            Ok(catalog.snapshot()?.iter().map(|segment| segment.index().records()).sum())
+            Ok(catalog.snapshot()?.iter().map(|segment| segment.body.records()).sum())
         })
         .await
     }

@@ -13,6 +13,11 @@ impl FileId {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self(metadata.dev(), metadata.ino())
     }
+
+    /// The number on its file system: stays the same when that is mounted elsewhere.
+    pub(crate) fn number(self) -> u64 {
+        self.1
+    }
 }
 
 /// Opens `path` for appending, readable by its owner only when it is made; and whether it was.

@@ -6,7 +6,6 @@ mod common;
 use std::fs;
 
 use attestry_core::{Query, StorageBackend, StorageError, hash_content};
-use attestry_file::FileStorage;
 use common::{all, entries, entry, folder, line_of, only_segment, open, open_read_only};
 use futures_util::StreamExt;
 
@@ -197,30 +196,6 @@ async fn losing_our_own_folder_loses_no_entry() {
     fs::remove_dir_all(path.join(".attestry")).unwrap();
     assert_eq!(all(&open_read_only(&path).await).await.unwrap(), entries(0..5));
     assert_eq!(all(&open(&path).await).await.unwrap(), entries(0..5));
-}
-
-#[tokio::test]
-async fn one_owner_writes_and_any_number_read() {
-    let (_guard, path) = folder();
-    let storage = open(&path).await;
-    storage.write(&entry("a", 1)).await.unwrap();
-    let reader = open_read_only(&path).await;
-    let second = FileStorage::builder(&path).open().await;
-    assert!(matches!(second, Err(StorageError::Locked { .. })), "{second:?}");
-
-    // The reader sees what is written, rotated and erased after it was opened.
-    assert_eq!(reader.count().await.unwrap(), 1);
-    storage.write(&entry("b", 2)).await.unwrap();
-    assert_eq!(all(&reader).await.unwrap(), [entry("a", 1), entry("b", 2)]);
-    storage.delete(&entry("a", 1).id).await.unwrap();
-    assert_eq!(reader.read(&entry("a", 1).id).await.unwrap(), None);
-    assert_eq!(reader.count().await.unwrap(), 1);
-    storage.delete_until(attestry_core::Timestamp::MAX).await.unwrap();
-    assert_eq!(reader.count().await.unwrap(), 0);
-
-    // Dropped without close, the folder is free soon; an owner waits that long.
-    drop(storage);
-    assert!(open(&path).await.recovery().is_clean());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use attestry_core::{EntryId, StorageError, line};
 
 use super::queue::{Answer, Append};
 use crate::catalog::Catalog;
+use crate::lock::Held;
 use crate::segment::AppendError;
 use crate::sys;
 
@@ -30,7 +31,7 @@ struct Waiter {
 impl Batch {
     /// Joins `appends`. Of those whose ids are to be checked, lines that are stored already are
     /// left out, and an append that would replace an entry is refused.
-    pub(super) fn gather(appends: Vec<Append>, catalog: &Catalog) -> Self {
+    pub(super) fn gather(appends: Vec<Append>, catalog: &Catalog, held: &Held<'_>) -> Self {
         let mut batch = Self::default();
         // Ids in this batch, which the catalog cannot know of yet, with the number of their line.
         let mut gathered: HashMap<EntryId, usize> = HashMap::new();
@@ -45,7 +46,9 @@ impl Batch {
                     None => Ok(None),
                     Some(id) => match gathered.get(id) {
                         Some(&at) => same_entry(batch.line(at), line, id).map(|()| Some(at + 1)),
-                        None => is_stored(catalog, id, line).map(|stored| stored.then_some(0)),
+                        None => {
+                            is_stored(catalog, held, id, line).map(|stored| stored.then_some(0))
+                        }
                     },
                 };
                 match known {
@@ -92,11 +95,15 @@ impl Batch {
 }
 
 /// Whether an equal entry is stored already.
-fn is_stored(catalog: &Catalog, id: &EntryId, line: &[u8]) -> Result<bool, StorageError> {
-    let found = catalog.find(id)?;
-    let Some((_, _, stored)) = found.first() else { return Ok(false) };
+fn is_stored(
+    catalog: &Catalog,
+    held: &Held<'_>,
+    id: &EntryId,
+    line: &[u8],
+) -> Result<bool, StorageError> {
+    let Some(found) = catalog.find(&catalog.snapshot_locked(held)?, id)? else { return Ok(false) };
     let new = line::decode(line).ok();
-    if new.as_ref() == Some(stored) {
+    if new.as_ref() == Some(&found.entry) {
         Ok(true)
     } else {
         Err(StorageError::AlreadyExists { id: id.clone() })
@@ -112,11 +119,12 @@ fn same_entry(stored: &[u8], line: &[u8], id: &EntryId) -> Result<(), StorageErr
 }
 
 /// The same failure for each of those who wait for one write.
-fn share(error: &StorageError) -> StorageError {
+pub(super) fn share(error: &StorageError) -> StorageError {
     match error {
         StorageError::Io { action, path, source } => {
             StorageError::io(action, path, sys::share(source))
         }
+        StorageError::Locked { path } => StorageError::Locked { path: path.clone() },
         StorageError::Closed => StorageError::Closed,
         other => StorageError::Other { message: other.to_string(), source: None },
     }

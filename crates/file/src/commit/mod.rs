@@ -1,6 +1,6 @@
 //! The committer: the one thread that changes files.
 //!
-//! It takes everything that callers have queued since it last looked, joins the lines of
+//! It takes everything that callers have queued since it last looked, takes the store's lock, joins the lines of
 //! consecutive appends into one batch, writes and syncs the batch once, and wakes the callers
 //! whose lines are durable. While it syncs, the next batch gathers: a lone caller waits for no
 //! timer, and hundreds share a sync.
@@ -9,46 +9,49 @@ mod batch;
 mod queue;
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::sync::Arc;
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use attestry_core::{EntryId, StorageError, Timestamp};
+use attestry_core::{EntryId, Order, StorageError, Timestamp};
 
 use crate::builder::Durability;
-use crate::catalog::{Catalog, Segment};
+use crate::catalog::Catalog;
 use crate::erasure::{Erasures, Record};
-use crate::segment::{ActiveSegment, Line};
+use crate::generation;
+use crate::lock::{Held, StoreLock};
+use crate::recovery::RecoveryReport;
+use crate::segment::{ActiveSegment, Cursor, Line, Segment};
 use crate::sys;
-use batch::Batch;
+use batch::{Batch, share};
 use queue::Append;
-pub(crate) use queue::Job;
-pub(crate) use queue::{Lines, Queue};
+pub(crate) use queue::{Job, Lines, Queue};
 
 /// So many lines share a journal; its size stays bounded whatever expires at once.
 const ERASURES_AT_ONCE: usize = 4_096;
 
-/// Owns everything that changes the folder.
+/// Changes the folder, under the store's lock.
 #[derive(Debug)]
 pub(crate) struct Committer {
     queue: Arc<Queue>,
     catalog: Arc<Catalog>,
+    lock: Arc<StoreLock>,
     active: ActiveSegment,
     erasures: Erasures,
-    /// Held as long as the thread lives; dropping it gives the lock back.
-    lock: Option<File>,
+    report: Arc<Mutex<RecoveryReport>>,
 }
 
 impl Committer {
     pub(crate) fn new(
         catalog: Arc<Catalog>,
+        lock: Arc<StoreLock>,
         erasures: Erasures,
-        lock: File,
+        report: Arc<Mutex<RecoveryReport>>,
         rotation_bytes: u64,
         durability: Durability,
     ) -> Self {
         let active = ActiveSegment::new(catalog.folder().clone(), rotation_bytes, durability);
-        Self { queue: Arc::new(Queue::new()), catalog, active, erasures, lock: Some(lock) }
+        Self { queue: Arc::new(Queue::new()), catalog, lock, active, erasures, report }
     }
 
     /// Starts the thread. It ends when the queue it returns is closed and empty.
@@ -65,15 +68,25 @@ impl Committer {
     fn run(mut self) {
         // Should the thread ever panic, callers must get an error rather than wait for ever.
         let _close = CloseOnDrop(Arc::clone(&self.queue));
+        let lock = Arc::clone(&self.lock);
         while let Some(jobs) = self.queue.take() {
-            self.work(jobs);
+            match lock.acquire() {
+                Ok(held) => self.work(jobs, &held),
+                Err(error) => jobs.into_iter().for_each(|job| job.refuse(&error)),
+            }
+            let mended = self.active.take_mended();
+            if !mended.is_empty() {
+                let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+                report.torn_tails.extend(mended);
+            }
         }
         // Dropped without `close`: what was acknowledged as buffered still goes to the disk. There
         // is nobody left to tell of a failure.
         let _ = self.active.sync();
     }
 
-    fn work(&mut self, mut jobs: VecDeque<Job>) {
+    fn work(&mut self, mut jobs: VecDeque<Job>, held: &Held<'_>) {
+        self.erasures.notice_pending();
         let mut appends = Vec::new();
         loop {
             match jobs.pop_front() {
@@ -82,19 +95,17 @@ impl Committer {
                     continue;
                 }
                 other => {
-                    self.append(std::mem::take(&mut appends));
+                    self.append(std::mem::take(&mut appends), held);
                     match other {
                         // A caller that went away does not hear the answer.
-                        Some(Job::Delete { id, answer }) => drop(answer.send(self.delete(&id))),
+                        Some(Job::Delete { id, answer }) => {
+                            drop(answer.send(self.delete(&id, held)))
+                        }
                         Some(Job::DeleteUntil { cutoff, answer }) => {
-                            drop(answer.send(self.delete_until(cutoff)));
+                            drop(answer.send(self.delete_until(cutoff, held)));
                         }
                         Some(Job::Flush { answer }) => drop(answer.send(self.active.sync())),
-                        Some(Job::Close { answer }) => {
-                            let flushed = self.active.sync();
-                            self.lock = None;
-                            drop(answer.send(flushed));
-                        }
+                        Some(Job::Close { answer }) => drop(answer.send(self.active.close())),
                         Some(Job::Append(_)) | None => return,
                     }
                 }
@@ -102,82 +113,120 @@ impl Committer {
         }
     }
 
-    fn append(&mut self, appends: Vec<Append>) {
+    fn append(&mut self, appends: Vec<Append>, held: &Held<'_>) {
         if appends.is_empty() {
             return;
         }
-        let batch = Batch::gather(appends, &self.catalog);
+        let batch = Batch::gather(appends, &self.catalog, held);
         batch.commit(|bytes, ends| self.active.append(&mut self.erasures, bytes, ends));
     }
 
-    fn delete(&mut self, id: &EntryId) -> Result<bool, StorageError> {
-        let found = self.catalog.find(id)?;
-        let lines: Vec<_> =
-            found.iter().map(|(segment, line, _)| (segment, line.offset, line.length)).collect();
+    fn delete(&mut self, id: &EntryId, held: &Held<'_>) -> Result<bool, StorageError> {
+        self.erasures.finish_pending()?;
+        let segments = self.catalog.snapshot_locked(held)?;
+        let found = self.catalog.find_all(&segments, id)?;
+        let lines: Vec<_> = found.iter().map(|found| (&found.segment, found.line)).collect();
         self.erase(&lines)?;
         Ok(!found.is_empty())
     }
 
-    fn delete_until(&mut self, cutoff: Timestamp) -> Result<u64, StorageError> {
-        let segments = self.catalog.snapshot()?;
+    fn delete_until(&mut self, cutoff: Timestamp, held: &Held<'_>) -> Result<u64, StorageError> {
+        self.erasures.finish_pending()?;
+        let segments = self.catalog.snapshot_locked(held)?;
         let mut deleted = 0;
-        let mut lines = Vec::new();
         let mut unlinked = false;
         for segment in &segments {
-            let expired: Vec<Line> = {
-                let index = segment.index();
-                index.lines().filter(|line| line.timestamp <= cutoff).copied().collect()
-            };
-            let index = segment.index();
-            let nothing_else =
-                expired.len() as u64 == index.records() && index.covered() == segment.length;
-            drop(index);
-            if nothing_else && !expired.is_empty() {
-                deleted += expired.len() as u64;
+            let Some((earliest, latest)) = segment.body.time_bounds() else { continue };
+            if latest <= cutoff && self.holds_entries_only(segment)? {
+                deleted += segment.body.records();
                 self.unlink(segment)?;
                 unlinked = true;
-            } else {
-                for line in expired {
-                    // Only what still is the line that was indexed is overwritten.
-                    let stored = self.catalog.read(segment, line)?;
-                    if stored.is_some_and(|stored| stored.entry.timestamp == line.timestamp) {
-                        lines.push((segment, line.offset, line.length));
-                    }
-                }
+            } else if earliest <= cutoff {
+                deleted += self.erase_until(segment, cutoff)?;
             }
         }
         if unlinked {
             let path = self.catalog.folder().path();
+            generation::raise_layout(self.catalog.folder())?;
             sys::sync_folder(path).map_err(|source| StorageError::io("sync", path, source))?;
-        }
-        for group in lines.chunks(ERASURES_AT_ONCE) {
-            self.erase(group)?;
-            deleted += group.len() as u64;
         }
         Ok(deleted)
     }
 
-    fn unlink(&mut self, segment: &Segment) -> Result<(), StorageError> {
-        // The journal may name it, and a new segment must not inherit the name with it.
-        self.erasures.finish_pending()?;
-        self.active.forget(segment.id);
-        let path = self.catalog.folder().segment(segment.name);
-        fs::remove_file(&path).map_err(|source| StorageError::io("remove", path, source))
+    /// Whether every byte of a segment is accounted for by lines that can be read.
+    fn holds_entries_only(&self, segment: &Segment) -> Result<bool, StorageError> {
+        let path = || self.catalog.folder().segment(segment.name);
+        let metadata = segment.body.file.metadata();
+        let length = metadata.map_err(|source| StorageError::io("examine", path(), source))?.len();
+        let bad = segment
+            .body
+            .bad()
+            .map_err(|source| StorageError::io("read the index of", path(), source))?;
+        Ok(bad.is_empty() && length == segment.body.covered())
     }
 
-    fn erase(&mut self, lines: &[(&Segment, u64, u32)]) -> Result<(), StorageError> {
-        let records = lines.iter().map(|&(segment, offset, length)| Record {
+    fn unlink(&mut self, segment: &Segment) -> Result<(), StorageError> {
+        self.active.forget(segment.body.id);
+        let path = self.catalog.folder().segment(segment.name);
+        fs::remove_file(&path).map_err(|source| StorageError::io("remove", path, source))?;
+        // Left behind, it would only take space until the next open.
+        let _ = fs::remove_file(self.catalog.folder().index(segment.body.id));
+        Ok(())
+    }
+
+    fn erase_until(&mut self, segment: &Segment, cutoff: Timestamp) -> Result<u64, StorageError> {
+        let path = self.catalog.folder().segment(segment.name);
+        let failed = |source| StorageError::io("read the index of", &path, source);
+        let mut cursor =
+            Cursor::new(segment.body.clone(), Timestamp::MIN, cutoff, Order::Ascending)
+                .map_err(failed)?;
+        let mut lines = Vec::new();
+        let mut deleted = 0;
+        loop {
+            let line = cursor.peek().map_err(failed)?;
+            cursor.advance();
+            if let Some(line) = line {
+                // Only what still is the line that was indexed is overwritten.
+                let bytes = cursor.read(line).map(<[u8]>::to_vec);
+                let stored = self.catalog.understand(segment, line, bytes)?;
+                if stored.is_some_and(|stored| stored.entry.timestamp == line.timestamp) {
+                    lines.push((segment, line));
+                }
+            }
+            if lines.len() == ERASURES_AT_ONCE || (line.is_none() && !lines.is_empty()) {
+                self.erase(&lines)?;
+                deleted += lines.len() as u64;
+                lines.clear();
+            }
+            if line.is_none() {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    fn erase(&mut self, lines: &[(&Segment, Line)]) -> Result<(), StorageError> {
+        let records = lines.iter().map(|(segment, line)| Record {
             segment: segment.name,
-            offset,
-            length: u64::from(length),
+            offset: line.offset,
+            length: u64::from(line.length),
         });
         let erased = self.erasures.erase(records.collect());
         if erased.is_ok() || self.erasures.is_pending() {
-            for (segment, offset, _) in lines {
-                segment.forget_line(*offset);
-            }
+            self.catalog.note_erased(lines)?;
         }
         erased
+    }
+}
+
+impl Job {
+    /// Answers that it was not begun.
+    fn refuse(self, error: &StorageError) {
+        match self {
+            Self::Append(append) => drop(append.answer.send(Err(share(error)))),
+            Self::Delete { answer, .. } => drop(answer.send(Err(share(error)))),
+            Self::DeleteUntil { answer, .. } => drop(answer.send(Err(share(error)))),
+            Self::Flush { answer } | Self::Close { answer } => drop(answer.send(Err(share(error)))),
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use super::SegmentName;
 use crate::builder::Durability;
 use crate::erasure::Erasures;
 use crate::folder::Folder;
+use crate::generation;
+use crate::recovery::{self, TornTail};
 use crate::sys::{self, FileId};
 
 /// The end of the log. Owned by the committer; nothing else appends.
@@ -22,6 +24,8 @@ pub(crate) struct ActiveSegment {
     folder_dirty: bool,
     /// A failed append could not be undone: what follows it on the file is unknown.
     broken: bool,
+    /// Torn lines of others that were found in the way.
+    mended: Vec<TornTail>,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,15 @@ pub(crate) struct AppendError {
 
 impl ActiveSegment {
     pub(crate) fn new(folder: Folder, rotation_bytes: u64, durability: Durability) -> Self {
-        Self { folder, rotation_bytes, durability, open: None, folder_dirty: false, broken: false }
+        Self {
+            folder,
+            rotation_bytes,
+            durability,
+            open: None,
+            folder_dirty: false,
+            broken: false,
+            mended: Vec::new(),
+        }
     }
 
     /// Appends `lines`, each ending at the offset that `ends` has for it, and makes them as
@@ -103,8 +115,12 @@ impl ActiveSegment {
         let metadata =
             open.file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
         if metadata.len() != open.length {
-            open.length = metadata.len();
-            end_last_line(open).map_err(|source| StorageError::io("append to", &path, source))?;
+            // Somebody else wrote: another process, which may have died over it, or Python.
+            let mended = recovery::mend_tail(&self.folder, open.name, metadata.len())?;
+            self.mended.extend(mended);
+            let metadata = open.file.metadata();
+            open.length =
+                metadata.map_err(|source| StorageError::io("examine", &path, source))?.len();
         }
         if open.length >= self.rotation_bytes {
             self.retire(erasures)?;
@@ -182,6 +198,7 @@ impl ActiveSegment {
             fs::rename(&from, &to).map_err(|source| StorageError::io("rename", &from, source))?;
         }
         self.open = None;
+        generation::raise_layout(&self.folder)?;
         Ok(())
     }
 
@@ -205,30 +222,22 @@ impl ActiveSegment {
         Ok(())
     }
 
-    /// The file that is appended to, if one is open.
-    pub(crate) fn file_id(&self) -> Option<FileId> {
-        self.open.as_ref().map(|open| open.id)
+    /// Syncs, and lets go of the file.
+    pub(crate) fn close(&mut self) -> Result<(), StorageError> {
+        let synced = self.sync();
+        self.open = None;
+        synced
+    }
+
+    /// Takes what torn lines were found since it was last asked.
+    pub(crate) fn take_mended(&mut self) -> Vec<TornTail> {
+        std::mem::take(&mut self.mended)
     }
 
     /// Lets go of the file, which is about to be removed.
     pub(crate) fn forget(&mut self, id: FileId) {
-        if self.file_id() == Some(id) {
+        if self.open.as_ref().is_some_and(|open| open.id == id) {
             self.open = None;
         }
     }
-}
-
-/// Where another writer left a line without its line break, ends it: the next line must not be
-/// joined to it. What stands there is then a line of its own, good or bad, and not hidden.
-fn end_last_line(open: &mut OpenSegment) -> io::Result<()> {
-    if open.length == 0 {
-        return Ok(());
-    }
-    let mut last = [0];
-    sys::read_exact_at(&open.file, &mut last, open.length - 1)?;
-    if last != *b"\n" {
-        open.file.write_all(b"\n")?;
-        open.length += 1;
-    }
-    Ok(())
 }

@@ -1,43 +1,50 @@
-//! What is known of a segment's lines without reading them again.
+//! What is known of a segment's lines, in memory: of the active segment, and of others while their
+//! index file is made.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use attestry_core::{AuditEntry, EntryId, Timestamp, line};
+use sha2::{Digest, Sha256};
 
 use super::reader::{RawLine, for_each_line, read_line};
 
-/// One readable line.
-#[derive(Debug, Clone, Copy)]
+/// Where a readable line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) timestamp: Timestamp,
     pub(crate) offset: u64,
-    /// In bytes, without the line break; 0 once the line was erased.
+    /// In bytes, without the line break.
     pub(crate) length: u32,
 }
 
 /// A line that holds no entry.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadLine {
     pub(crate) offset: u64,
     pub(crate) length: u64,
-    pub(crate) reason: String,
+}
+
+/// A line with the hash of its id.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Indexed {
+    pub(super) line: Line,
+    pub(super) hash: u64,
+    pub(super) erased: bool,
 }
 
 /// The lines of a segment up to `covered`, in the order written, and where each id is.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    lines: Vec<Line>,
-    /// By a hash of the id: the first line that has it. What a hash says is checked on the line.
+    lines: Vec<Indexed>,
+    /// By the hash of the id: the first line that has it. What a hash says is checked on the line.
     first: HashMap<u64, u32>,
     /// Further lines of the same hash.
     further: Vec<(u64, u32)>,
     bad: Vec<BadLine>,
-    live: u64,
+    erased: u64,
     covered: u64,
-    last_id: u64,
 }
 
 impl Index {
@@ -59,14 +66,7 @@ impl Index {
         let mut index = std::mem::take(self);
         let covered = for_each_line(file, index.covered, length, |offset, raw| match raw {
             RawLine::Bytes(bytes) => index.take_in(offset, bytes, &being_erased),
-            RawLine::TooLong(length) => index.bad.push(BadLine {
-                offset,
-                length,
-                reason: format!(
-                    "the line has {length} bytes; at most {} are allowed",
-                    line::MAX_LINE_BYTES
-                ),
-            }),
+            RawLine::TooLong(length) => index.bad.push(BadLine { offset, length }),
         })?;
         index.covered = covered;
         *self = index;
@@ -80,11 +80,7 @@ impl Index {
         match line::decode(bytes) {
             Ok(entry) => self.push(offset, bytes.len(), &entry),
             Err(_) if bytes.starts_with(b" ") && being_erased(offset) => {}
-            Err(error) => self.bad.push(BadLine {
-                offset,
-                length: bytes.len() as u64,
-                reason: error.to_string(),
-            }),
+            Err(_) => self.bad.push(BadLine { offset, length: bytes.len() as u64 }),
         }
     }
 
@@ -95,42 +91,64 @@ impl Index {
             return;
         };
         let hash = hash_of(&entry.id);
-        self.lines.push(Line { timestamp: entry.timestamp, offset, length });
+        let line = Line { timestamp: entry.timestamp, offset, length };
+        self.lines.push(Indexed { line, hash, erased: false });
         if *self.first.entry(hash).or_insert(number) != number {
             self.further.push((hash, number));
         }
-        self.last_id = hash;
-        self.live += 1;
     }
 
     /// Whether the last line known is still where it was.
     fn still_holds(&self, file: &File) -> io::Result<bool> {
-        let Some(last) = self.lines.last() else { return Ok(self.covered == 0) };
-        if last.length == 0 {
-            return Ok(true); // erased by this process, which tells the index
-        }
-        match read_line(file, last.offset, last.length) {
-            Ok(bytes) => {
-                Ok(line::decode(&bytes).is_ok_and(|entry| hash_of(&entry.id) == self.last_id))
-            }
+        let Some(last) = self.lines.iter().rfind(|known| !known.erased) else { return Ok(true) };
+        match read_line(file, last.line.offset, last.line.length) {
+            Ok(bytes) => match line::decode(&bytes) {
+                Ok(entry) => Ok(hash_of(&entry.id) == last.hash),
+                Err(_) => Ok(bytes.first() == Some(&b' ')), // erased, and not noticed yet
+            },
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Lines that may have the id, in the order written.
-    pub(crate) fn candidates(&self, id: &EntryId) -> Vec<Line> {
-        let hash = hash_of(id);
-        let first = self.first.get(&hash).copied();
-        let further = self.further.iter().filter(|(h, _)| *h == hash && first.is_some());
-        let mut numbers: Vec<u32> = first.into_iter().chain(further.map(|(_, n)| *n)).collect();
-        numbers.sort_unstable();
-        numbers.into_iter().map(|n| self.lines[n as usize]).filter(|line| line.length > 0).collect()
+    /// Looks for lines that another process has erased.
+    pub(crate) fn notice_erased(&mut self, file: &File) -> io::Result<()> {
+        let mut lines = self.lines.iter_mut().filter(|known| !known.erased).peekable();
+        let mut erased = 0;
+        for_each_line(file, 0, self.covered, |offset, raw| {
+            while lines.next_if(|known| known.line.offset < offset).is_some() {}
+            let Some(known) = lines.next_if(|known| known.line.offset == offset) else { return };
+            // An entry's line may begin with spaces too; then it can be read.
+            let blank = matches!(raw, RawLine::Bytes(bytes)
+                if bytes.first() == Some(&b' ') && line::decode(bytes).is_err());
+            if blank {
+                known.erased = true;
+                erased += 1;
+            }
+        })?;
+        self.erased += erased;
+        Ok(())
+    }
+
+    /// Lines that may have an id of `hash`, in the order written.
+    pub(crate) fn candidates(&self, hash: u64) -> Vec<Line> {
+        let Some(&first) = self.first.get(&hash) else { return Vec::new() };
+        let further = self.further.iter().filter(|(h, _)| *h == hash).map(|(_, number)| *number);
+        std::iter::once(first)
+            .chain(further)
+            .map(|number| self.lines[number as usize])
+            .filter(|known| !known.erased)
+            .map(|known| known.line)
+            .collect()
     }
 
     /// Readable lines, in the order written.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter().filter(|line| line.length > 0)
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Line> {
+        self.lines.iter().filter(|known| !known.erased).map(|known| known.line)
+    }
+
+    pub(super) fn known(&self) -> &[Indexed] {
+        &self.lines
     }
 
     pub(crate) fn bad(&self) -> &[BadLine] {
@@ -139,7 +157,7 @@ impl Index {
 
     /// How many lines hold a record, readable or not.
     pub(crate) fn records(&self) -> u64 {
-        self.live + self.bad.len() as u64
+        self.lines.len() as u64 + self.bad.len() as u64 - self.erased
     }
 
     /// Up to where the file has been read: the end of its last line break.
@@ -149,17 +167,18 @@ impl Index {
 
     /// Forgets the line at `offset`, which was erased.
     pub(crate) fn erase(&mut self, offset: u64) {
-        if let Ok(at) = self.lines.binary_search_by_key(&offset, |line| line.offset)
-            && self.lines[at].length > 0
+        if let Ok(at) = self.lines.binary_search_by_key(&offset, |known| known.line.offset)
+            && !self.lines[at].erased
         {
-            self.lines[at].length = 0;
-            self.live -= 1;
+            self.lines[at].erased = true;
+            self.erased += 1;
         }
     }
 }
 
-fn hash_of(id: &EntryId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.as_str().hash(&mut hasher);
-    hasher.finish()
+/// The first 64 bits of the SHA-256 of an id. Stable, since index files hold it, and evenly spread
+/// whatever ids a caller chooses.
+pub(crate) fn hash_of(id: &EntryId) -> u64 {
+    let digest = Sha256::digest(id.as_str().as_bytes());
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }

@@ -1,11 +1,113 @@
 //! One segment: its name, its lines, its index, and appending to it.
 
 mod active;
+mod cursor;
+mod filter;
 mod index;
 mod name;
 mod reader;
+mod table;
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use attestry_core::Timestamp;
+
+use crate::sys::FileId;
 
 pub(crate) use active::{ActiveSegment, AppendError};
-pub(crate) use index::{Index, Line};
+pub(crate) use cursor::Cursor;
+pub(crate) use index::{BadLine, Index, Line, hash_of};
 pub(crate) use name::SegmentName;
 pub(crate) use reader::{read_line, tail_start};
+pub(crate) use table::{IndexFile, write as write_index_file};
+
+/// One segment with what is known of its lines.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    pub(crate) name: SegmentName,
+    pub(crate) body: Arc<Body>,
+}
+
+/// A segment's file, whatever its name is by now.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) id: FileId,
+    pub(crate) file: Arc<File>,
+    pub(crate) lines: Lines,
+}
+
+/// Where the lines of a segment are.
+#[derive(Debug)]
+pub(crate) enum Lines {
+    /// In memory, for a segment that grows or has no index file yet.
+    Live(RwLock<Index>),
+    /// In its index file.
+    Sealed(IndexFile),
+}
+
+impl Body {
+    /// The index in memory, if it is there.
+    pub(crate) fn live(&self) -> Option<RwLockReadGuard<'_, Index>> {
+        match &self.lines {
+            Lines::Live(index) => Some(index.read().unwrap_or_else(PoisonError::into_inner)),
+            Lines::Sealed(_) => None,
+        }
+    }
+
+    pub(crate) fn live_mut(&self) -> Option<RwLockWriteGuard<'_, Index>> {
+        match &self.lines {
+            Lines::Live(index) => Some(index.write().unwrap_or_else(PoisonError::into_inner)),
+            Lines::Sealed(_) => None,
+        }
+    }
+
+    /// How many lines hold a record, readable or not.
+    pub(crate) fn records(&self) -> u64 {
+        match &self.lines {
+            Lines::Live(index) => index.read().unwrap_or_else(PoisonError::into_inner).records(),
+            Lines::Sealed(index) => index.records(),
+        }
+    }
+
+    /// Up to where its lines are known.
+    pub(crate) fn covered(&self) -> u64 {
+        match &self.lines {
+            Lines::Live(index) => index.read().unwrap_or_else(PoisonError::into_inner).covered(),
+            Lines::Sealed(index) => index.covered(),
+        }
+    }
+
+    /// Lines that may have an id of `hash`, in the order written.
+    pub(crate) fn candidates(&self, hash: u64) -> io::Result<Vec<Line>> {
+        match &self.lines {
+            Lines::Live(index) => {
+                Ok(index.read().unwrap_or_else(PoisonError::into_inner).candidates(hash))
+            }
+            Lines::Sealed(index) => index.candidates(hash),
+        }
+    }
+
+    /// Lines that hold no entry.
+    pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
+        match &self.lines {
+            Lines::Live(index) => {
+                Ok(index.read().unwrap_or_else(PoisonError::into_inner).bad().to_vec())
+            }
+            Lines::Sealed(index) => index.bad(),
+        }
+    }
+
+    /// The earliest and the latest time of its lines, if it has any; perhaps of erased ones.
+    pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
+        match &self.lines {
+            Lines::Live(index) => {
+                let index = index.read().unwrap_or_else(PoisonError::into_inner);
+                let times = || index.lines().map(|line| line.timestamp);
+                Some((times().min()?, times().max()?))
+            }
+            Lines::Sealed(index) => index.time_bounds(),
+        }
+    }
+}

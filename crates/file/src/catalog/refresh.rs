@@ -1,0 +1,277 @@
+//! Keeping up with the folder: what was appended, rotated, erased or unlinked since, by whomever.
+
+use std::fs::{self, File};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+use std::thread;
+
+use attestry_core::{StorageError, Timestamp};
+
+use super::{Bodies, Catalog, Known};
+use crate::folder::Listed;
+use crate::generation::Stamp;
+use crate::lock::Held;
+use crate::segment::{Body, Index, IndexFile, Line, Lines, Segment, SegmentName, write_index_file};
+use crate::sys;
+
+/// Filters of ids are kept in memory up to this many bytes for all segments together, enough for
+/// 25 million entries; those of further segments are read block by block.
+const FILTER_BUDGET: usize = 32 << 20;
+
+impl Catalog {
+    /// All segments in the order written, and where their lines are.
+    pub(crate) fn snapshot(&self) -> Result<Vec<Segment>, StorageError> {
+        self.snapshot_holding(None)
+    }
+
+    /// [`snapshot`](Self::snapshot) for a caller that holds the store's lock. Index files that are
+    /// missing are made.
+    pub(crate) fn snapshot_locked(&self, held: &Held<'_>) -> Result<Vec<Segment>, StorageError> {
+        self.snapshot_holding(Some(held))
+    }
+
+    fn snapshot_holding(&self, held: Option<&Held<'_>>) -> Result<Vec<Segment>, StorageError> {
+        let mut known = self.lock();
+        let stamp = Stamp::read(&self.folder)?;
+        if known.stamp != Some(stamp) {
+            self.refresh(&mut known, stamp, held)?;
+        }
+        for segment in &known.segments {
+            self.extend(segment)?;
+        }
+        Ok(known.segments.clone())
+    }
+
+    /// Takes in what was appended to a segment that grows.
+    pub(super) fn extend(&self, segment: &Segment) -> Result<(), StorageError> {
+        let Some(mut index) = segment.body.live_mut() else { return Ok(()) };
+        // The length is asked for under the index's lock: an older, shorter one would look as if
+        // the file had been cut.
+        let metadata = segment.body.file.metadata();
+        let length = metadata.map_err(|source| self.failed("examine", segment, source))?.len();
+        index
+            .extend(&segment.body.file, length, |offset| self.is_being_erased(segment, offset))
+            .map_err(|source| self.failed("read", segment, source))
+    }
+
+    fn refresh(
+        &self,
+        known: &mut Known,
+        stamp: Stamp,
+        held: Option<&Held<'_>>,
+    ) -> Result<(), StorageError> {
+        let erased = known.stamp.is_none_or(|old| old.numbers.erasures != stamp.numbers.erasures);
+        let old: Bodies =
+            known.segments.iter().map(|segment| (segment.body.id, segment.body.clone())).collect();
+        let today = SegmentName::active_on(Timestamp::now());
+        loop {
+            let listed = self.folder.list()?;
+            let mut filter_budget = FILTER_BUDGET;
+            let mut segments = Vec::with_capacity(listed.len());
+            let mut missing = Vec::new();
+            for (number, found) in listed.iter().enumerate() {
+                // The clock may have jumped back: what is written to today need not be the newest.
+                let grows = number + 1 == listed.len() || found.name == today;
+                let body = match old.get(&found.id) {
+                    Some(body) => self.keep(body, found, grows, erased, &mut filter_budget)?,
+                    None => self.open(found, grows, &mut filter_budget)?,
+                };
+                let Some(body) = body else { break };
+                if !grows && body.live().is_some() {
+                    missing.push(number);
+                }
+                segments.push(Segment { name: found.name, body });
+            }
+            // A rotation between two looks at the folder could hide a segment from both; two equal
+            // listings in a row cannot both miss one.
+            let same = |a: &[Listed], b: &[Listed]| {
+                a.iter().map(|l| (l.name, l.id)).eq(b.iter().map(|l| (l.name, l.id)))
+            };
+            if segments.len() < listed.len() || !same(&listed, &self.folder.list()?) {
+                continue;
+            }
+            self.seal(&mut segments, &missing, stamp, held, &mut filter_budget)?;
+            *known = Known { stamp: Some(stamp), segments };
+            return Ok(());
+        }
+    }
+
+    /// What is known of a segment, if it still holds.
+    fn keep(
+        &self,
+        body: &Arc<Body>,
+        found: &Listed,
+        grows: bool,
+        erased: bool,
+        filter_budget: &mut usize,
+    ) -> Result<Option<Arc<Body>>, StorageError> {
+        match &body.lines {
+            Lines::Sealed(index) => {
+                let holds = !grows
+                    && index.covered() == found.length
+                    && index.is_at(&self.folder.index(found.id))
+                    && index.read_erased().is_ok();
+                if holds {
+                    *filter_budget = filter_budget.saturating_sub(index.filter_bytes());
+                    return Ok(Some(body.clone()));
+                }
+                self.open(found, grows, filter_budget)
+            }
+            Lines::Live(_) => {
+                if erased && let Some(mut index) = body.live_mut() {
+                    let path = self.folder.segment(found.name);
+                    index
+                        .notice_erased(&body.file)
+                        .map_err(|source| StorageError::io("read", path, source))?;
+                }
+                Ok(Some(body.clone()))
+            }
+        }
+    }
+
+    /// Opens a segment: by its index file, or with an empty index that is yet to be filled. `None`
+    /// when it went away since it was listed.
+    fn open(
+        &self,
+        found: &Listed,
+        grows: bool,
+        filter_budget: &mut usize,
+    ) -> Result<Option<Arc<Body>>, StorageError> {
+        let path = self.folder.segment(found.name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StorageError::io("open", path, source)),
+        };
+        let metadata =
+            file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
+        if sys::FileId::of(&metadata) != found.id {
+            return Ok(None);
+        }
+        let index_path = self.folder.index(found.id);
+        let index = if grows {
+            None
+        } else {
+            IndexFile::open(&index_path, found.id, metadata.len(), *filter_budget)
+        };
+        let lines = match index {
+            Some(index) => {
+                *filter_budget = filter_budget.saturating_sub(index.filter_bytes());
+                Lines::Sealed(index)
+            }
+            None => Lines::Live(RwLock::default()),
+        };
+        Ok(Some(Arc::new(Body { id: found.id, file: Arc::new(file), lines })))
+    }
+
+    /// Reads the segments of `missing` and, where this process may write and nobody else does,
+    /// gives them index files.
+    fn seal(
+        &self,
+        segments: &mut [Segment],
+        missing: &[usize],
+        stamp: Stamp,
+        held: Option<&Held<'_>>,
+        filter_budget: &mut usize,
+    ) -> Result<(), StorageError> {
+        self.extend_all(segments, missing)?;
+        let Some(lock) = &self.lock else { return Ok(()) };
+        let acquired = if held.is_some() { None } else { lock.try_acquire() };
+        if missing.is_empty() || (held.is_none() && acquired.is_none()) {
+            return Ok(());
+        }
+        if fs::create_dir_all(self.folder.indexes()).is_err() {
+            return Ok(()); // an index is a convenience; the next one who writes may have room
+        }
+        for &number in missing {
+            if let Some(index) = self.make_index_file(&segments[number], stamp, *filter_budget)? {
+                *filter_budget = filter_budget.saturating_sub(index.filter_bytes());
+                let Body { id, file, .. } = &*segments[number].body;
+                let body = Body { id: *id, file: file.clone(), lines: Lines::Sealed(index) };
+                segments[number].body = Arc::new(body);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the index file of a segment, or takes the one that another process has written by
+    /// now. `None` when that fails, or something has changed meanwhile.
+    fn make_index_file(
+        &self,
+        segment: &Segment,
+        stamp: Stamp,
+        filter_budget: usize,
+    ) -> Result<Option<IndexFile>, StorageError> {
+        let path = self.folder.index(segment.body.id);
+        let Some(index) = segment.body.live() else { return Ok(None) };
+        let metadata = segment.body.file.metadata();
+        let length = metadata.map_err(|source| self.failed("examine", segment, source))?.len();
+        let open = || IndexFile::open(&path, segment.body.id, length, filter_budget);
+        if let Some(existing) = open() {
+            return Ok(Some(existing));
+        }
+        let confirm =
+            || length == index.covered() && Stamp::read(&self.folder).is_ok_and(|now| now == stamp);
+        match write_index_file(&path, segment.body.id, &index, confirm) {
+            Ok(true) => Ok(open()),
+            Ok(false) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Reads segments on all cores.
+    fn extend_all(&self, segments: &[Segment], numbers: &[usize]) -> Result<(), StorageError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(numbers.len());
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(&number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.extend(&segments[number])?;
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut outcome = work();
+            for other in others {
+                let joined = other.join().unwrap_or(Err(StorageError::Closed));
+                outcome = outcome.and(joined);
+            }
+            outcome
+        })
+    }
+
+    /// The segment with an index in memory instead of its index file, which is damaged; that is
+    /// removed, so that the next one who writes makes a new one.
+    pub(crate) fn replace_damaged(&self, segment: &Segment) -> Result<Segment, StorageError> {
+        if self.lock.is_some() {
+            let _ = fs::remove_file(self.folder.index(segment.body.id));
+        }
+        let lines = Lines::Live(RwLock::new(Index::default()));
+        let body = Body { id: segment.body.id, file: segment.body.file.clone(), lines };
+        let replaced = Segment { name: segment.name, body: Arc::new(body) };
+        self.extend(&replaced)?;
+        self.lock().stamp = None; // look again, and make a new one
+        Ok(replaced)
+    }
+
+    /// Takes note of erasures by this process, which holds the store's lock, so that the next
+    /// snapshot need not look for them.
+    pub(crate) fn note_erased(&self, lines: &[(&Segment, Line)]) -> Result<(), StorageError> {
+        for (segment, line) in lines {
+            if let Some(mut index) = segment.body.live_mut() {
+                index.erase(line.offset);
+            }
+        }
+        let mut known = self.lock();
+        let now = Stamp::read(&self.folder)?;
+        let expected = known.stamp.map(|stamp| stamp.with_one_more_erasure());
+        let counted = known.segments.iter().all(|segment| match &segment.body.lines {
+            Lines::Sealed(index) => {
+                index.is_at(&self.folder.index(segment.body.id)) && index.read_erased().is_ok()
+            }
+            Lines::Live(_) => true,
+        });
+        known.stamp = (counted && expected == Some(now)).then_some(now);
+        Ok(())
+    }
+}

@@ -1,0 +1,442 @@
+//! The index file of a sealed segment: which lines it has, by id and by time, in blocks that are
+//! read as they are needed.
+//!
+//! | block | content |
+//! | --- | --- |
+//! | 0 | the header |
+//! | 1 | how many of the lines were erased since; the one part that changes |
+//! | then | the filter of ids, 4,032 bytes a block |
+//! | then | lines by the hash of their id, 204 records a block |
+//! | then | lines by their time, 204 records a block |
+//! | then | lines that hold no entry, 204 records a block |
+//!
+//! A block has 4,096 bytes; the last four are the CRC-32 of the others. A record is a key of 64
+//! bits (hash, or microseconds since 1970 with the sign bit flipped), the offset of the line in 64
+//! bits, and its length in 32. All numbers are little-endian. See `docs/format.md`.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use attestry_core::Timestamp;
+
+use super::filter;
+use super::index::{BadLine, Index, Line};
+use crate::sys::{self, FileId};
+
+const BLOCK: usize = 4_096;
+const PAYLOAD: usize = BLOCK - 4;
+const RECORD: usize = 20;
+const RECORDS_PER_BLOCK: u64 = 204;
+const FILTER_BYTES_PER_BLOCK: usize = 63 * filter::BLOCK_BYTES;
+const MAGIC: &[u8; 8] = b"attidx01";
+
+/// An open index file.
+#[derive(Debug)]
+pub(crate) struct IndexFile {
+    file: File,
+    id: FileId,
+    header: Header,
+    erased: AtomicU64,
+    /// In memory where there is room for it.
+    filter: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Header {
+    segment: u64,
+    covered: u64,
+    lines: u64,
+    bad: u64,
+    earliest: i64,
+    latest: i64,
+    filter_bytes: u64,
+}
+
+/// A part of the file that holds records in the order of their keys.
+#[derive(Debug, Clone, Copy)]
+struct Table {
+    first_block: u64,
+    records: u64,
+}
+
+/// One record of a table.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    key: u64,
+    offset: u64,
+    length: u32,
+}
+
+/// Times in the order of unsigned numbers.
+fn key_of(timestamp: Timestamp) -> u64 {
+    timestamp.unix_micros().cast_unsigned() ^ (1 << 63)
+}
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the index file is damaged: {what}"))
+}
+
+impl Header {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        for number in [self.segment, self.covered, self.lines, self.bad] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.earliest.to_le_bytes());
+        bytes.extend_from_slice(&self.latest.to_le_bytes());
+        bytes.extend_from_slice(&self.filter_bytes.to_le_bytes());
+        bytes
+    }
+
+    fn decode(payload: &[u8]) -> Option<Self> {
+        let numbers = payload.strip_prefix(MAGIC)?;
+        let number = |n: usize| u64_at(numbers, n * 8);
+        let header = Self {
+            segment: number(0),
+            covered: number(1),
+            lines: number(2),
+            bad: number(3),
+            earliest: number(4).cast_signed(),
+            latest: number(5).cast_signed(),
+            filter_bytes: number(6),
+        };
+        let sane = header.lines < 1 << 40
+            && header.bad < 1 << 40
+            && header.filter_bytes >= filter::BLOCK_BYTES as u64
+            && header.filter_bytes < 1 << 40
+            && header.filter_bytes.is_multiple_of(filter::BLOCK_BYTES as u64);
+        sane.then_some(header)
+    }
+
+    fn by_id(&self) -> Table {
+        let filter_blocks = self.filter_bytes.div_ceil(FILTER_BYTES_PER_BLOCK as u64);
+        Table { first_block: 2 + filter_blocks, records: self.lines }
+    }
+
+    fn by_time(&self) -> Table {
+        Table { first_block: self.by_id().end(), records: self.lines }
+    }
+
+    fn bad_lines(&self) -> Table {
+        Table { first_block: self.by_time().end(), records: self.bad }
+    }
+}
+
+impl Table {
+    fn end(&self) -> u64 {
+        self.first_block + self.records.div_ceil(RECORDS_PER_BLOCK)
+    }
+}
+
+/// Writes the index file of the segment `segment` to `path`; whole, or not at all. `confirm` is
+/// asked last whether what `index` says still holds.
+pub(crate) fn write(
+    path: &Path,
+    segment: FileId,
+    index: &Index,
+    confirm: impl FnOnce() -> bool,
+) -> io::Result<bool> {
+    let mut lines: Vec<_> = index.known().iter().filter(|known| !known.erased).collect();
+    let times = || lines.iter().map(|known| known.line.timestamp.unix_micros());
+    let filter = filter::build(lines.iter().map(|known| known.hash));
+    let header = Header {
+        segment: segment.number(),
+        covered: index.covered(),
+        lines: lines.len() as u64,
+        bad: index.bad().len() as u64,
+        earliest: times().min().unwrap_or(i64::MAX),
+        latest: times().max().unwrap_or(i64::MIN),
+        filter_bytes: filter.len() as u64,
+    };
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = (|| {
+        let _ = fs::remove_file(&temporary);
+        let mut out = Blocks(BufWriter::with_capacity(1 << 18, sys::create_new(&temporary)?));
+        out.block(&header.encode())?;
+        out.block(&0u64.to_le_bytes())?;
+        for part in filter.chunks(FILTER_BYTES_PER_BLOCK) {
+            out.block(part)?;
+        }
+        let record = |key, line: Line| Record { key, offset: line.offset, length: line.length };
+        lines.sort_unstable_by_key(|known| (known.hash, known.line.offset));
+        out.records(lines.iter().map(|known| record(known.hash, known.line)))?;
+        lines.sort_unstable_by_key(|known| (known.line.timestamp, known.line.offset));
+        out.records(lines.iter().map(|known| record(key_of(known.line.timestamp), known.line)))?;
+        // The length of a bad line may need more than 32 bits; it stands in the place of the key.
+        out.records(index.bad().iter().map(|bad| Record {
+            key: bad.length,
+            offset: bad.offset,
+            length: 0,
+        }))?;
+        out.0.flush()?;
+        if !confirm() {
+            fs::remove_file(&temporary)?;
+            return Ok(false);
+        }
+        // Not synced: losing an index loses nothing, and a half written one is found out.
+        fs::rename(&temporary, path)?;
+        Ok(true)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+struct Blocks<W: Write>(W);
+
+impl<W: Write> Blocks<W> {
+    fn block(&mut self, payload: &[u8]) -> io::Result<()> {
+        let mut block = [0; BLOCK];
+        block[..payload.len()].copy_from_slice(payload);
+        let checksum = crc32fast::hash(&block[..PAYLOAD]);
+        block[PAYLOAD..].copy_from_slice(&checksum.to_le_bytes());
+        self.0.write_all(&block)
+    }
+
+    fn records(&mut self, records: impl Iterator<Item = Record>) -> io::Result<()> {
+        let mut payload = Vec::with_capacity(PAYLOAD);
+        for record in records {
+            payload.extend_from_slice(&record.key.to_le_bytes());
+            payload.extend_from_slice(&record.offset.to_le_bytes());
+            payload.extend_from_slice(&record.length.to_le_bytes());
+            if payload.len() == RECORDS_PER_BLOCK as usize * RECORD {
+                self.block(&payload)?;
+                payload.clear();
+            }
+        }
+        if payload.is_empty() { Ok(()) } else { self.block(&payload) }
+    }
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..at + 8].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn record_at(payload: &[u8], number: usize) -> Record {
+    let at = number * RECORD;
+    let length =
+        payload[at + 16..at + 20].iter().rev().fold(0, |n, byte| n << 8 | u32::from(*byte));
+    Record { key: u64_at(payload, at), offset: u64_at(payload, at + 8), length }
+}
+
+impl IndexFile {
+    /// Opens the index file at `path` if it is that of the segment `segment` of `length` bytes;
+    /// `None` when there is none, or it is stale or damaged. Keeps the filter in memory when that
+    /// takes at most `filter_budget` bytes.
+    pub(crate) fn open(
+        path: &Path,
+        segment: FileId,
+        length: u64,
+        filter_budget: usize,
+    ) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let metadata = file.metadata().ok()?;
+        let header = Header::decode(&read_block(&file, 0).ok()?)?;
+        let blocks = metadata.len() / BLOCK as u64;
+        if header.segment != segment.number()
+            || header.covered != length
+            || header.bad_lines().end() != blocks
+            || !metadata.len().is_multiple_of(BLOCK as u64)
+        {
+            return None;
+        }
+        let id = FileId::of(&metadata);
+        let mut opened = Self { file, id, header, erased: AtomicU64::new(0), filter: None };
+        opened.read_erased().ok()?;
+        if header.filter_bytes <= filter_budget as u64 {
+            opened.filter = Some(opened.read_filter().ok()?);
+        }
+        Some(opened)
+    }
+
+    /// Whether this still is the file at `path`.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|metadata| FileId::of(&metadata) == self.id)
+    }
+
+    fn read_filter(&self) -> io::Result<Vec<u8>> {
+        let length =
+            usize::try_from(self.header.filter_bytes).map_err(|_| damaged("its filter"))?;
+        let mut filter = Vec::with_capacity(length);
+        for block in 2..self.header.by_id().first_block {
+            filter.extend_from_slice(&read_block(&self.file, block)?[..FILTER_BYTES_PER_BLOCK]);
+        }
+        filter.truncate(length);
+        Ok(filter)
+    }
+
+    /// Reads again how many lines were erased.
+    pub(crate) fn read_erased(&self) -> io::Result<()> {
+        let erased = u64_at(&read_block(&self.file, 1)?, 0);
+        if erased > self.header.lines {
+            return Err(damaged("its number of erased lines"));
+        }
+        self.erased.store(erased, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Adds `count` to the number of erased lines of the index file at `path`, durably.
+    pub(crate) fn add_erased(path: &Path, count: u64) -> io::Result<()> {
+        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+        let erased = u64_at(&read_block(&file, 1)?, 0) + count;
+        let mut block = Vec::with_capacity(BLOCK);
+        Blocks(&mut block).block(&erased.to_le_bytes())?;
+        sys::write_all_at(&file, &block, BLOCK as u64)?;
+        file.sync_data()
+    }
+
+    pub(crate) fn records(&self) -> u64 {
+        self.header.lines + self.header.bad - self.erased.load(Ordering::Relaxed)
+    }
+
+    /// How many lines were readable when it was made, erased ones too.
+    pub(crate) fn lines(&self) -> u64 {
+        self.header.lines
+    }
+
+    pub(crate) fn covered(&self) -> u64 {
+        self.header.covered
+    }
+
+    pub(crate) fn filter_bytes(&self) -> usize {
+        self.filter.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The earliest and the latest time of its lines, if it has any.
+    pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
+        let earliest = Timestamp::from_unix_micros(self.header.earliest).ok()?;
+        let latest = Timestamp::from_unix_micros(self.header.latest).ok()?;
+        Some((earliest, latest))
+    }
+
+    /// Lines that may have an id of `hash`, in the order written.
+    pub(crate) fn candidates(&self, hash: u64) -> io::Result<Vec<Line>> {
+        if !self.may_contain(hash)? {
+            return Ok(Vec::new());
+        }
+        let table = self.header.by_id();
+        let mut number = self.lower_bound_near(table, hash)?;
+        let mut found = Vec::new();
+        while number < table.records {
+            let block = read_block(&self.file, table.first_block + number / RECORDS_PER_BLOCK)?;
+            let block_end =
+                ((number / RECORDS_PER_BLOCK + 1) * RECORDS_PER_BLOCK).min(table.records);
+            for number in number..block_end {
+                let record = record_at(&block, (number % RECORDS_PER_BLOCK) as usize);
+                if record.key != hash {
+                    return Ok(found);
+                }
+                let timestamp = Timestamp::MIN; // known once the line is read
+                found.push(Line { timestamp, offset: record.offset, length: record.length });
+            }
+            number = block_end;
+        }
+        Ok(found)
+    }
+
+    fn may_contain(&self, hash: u64) -> io::Result<bool> {
+        let blocks = usize::try_from(self.header.filter_bytes).unwrap_or(0) / filter::BLOCK_BYTES;
+        let start = filter::block_of(hash, blocks) * filter::BLOCK_BYTES;
+        match &self.filter {
+            Some(bytes) => {
+                Ok(filter::may_contain(&bytes[start..start + filter::BLOCK_BYTES], hash))
+            }
+            None => {
+                let block = read_block(&self.file, 2 + (start / FILTER_BYTES_PER_BLOCK) as u64)?;
+                let at = start % FILTER_BYTES_PER_BLOCK;
+                Ok(filter::may_contain(&block[at..at + filter::BLOCK_BYTES], hash))
+            }
+        }
+    }
+
+    /// The first record of `table` whose key is `key` or greater. Keys are hashes: where one stands
+    /// is nearly what its size says, so that one or two blocks are read.
+    fn lower_bound_near(&self, table: Table, key: u64) -> io::Result<u64> {
+        let guess = ((u128::from(key) * u128::from(table.records)) >> 64) as u64;
+        let (mut low, mut high) = (0, table.records);
+        let mut probe = guess / RECORDS_PER_BLOCK;
+        while low < high {
+            let first = probe * RECORDS_PER_BLOCK;
+            let block = read_block(&self.file, table.first_block + probe)?;
+            let count = (table.records - first).min(RECORDS_PER_BLOCK);
+            let keys = |n: u64| record_at(&block, n as usize).key;
+            if keys(0) >= key && first > low {
+                high = first;
+                probe -= 1;
+            } else if keys(count - 1) < key {
+                low = first + count;
+                probe += 1;
+            } else {
+                let within = (0..count).position(|n| keys(n) >= key).unwrap_or(0);
+                return Ok(first + within as u64);
+            }
+        }
+        Ok(low)
+    }
+
+    /// The first line at or behind `timestamp`, by its number in the order of time.
+    pub(crate) fn first_at_or_after(&self, timestamp: Timestamp) -> io::Result<u64> {
+        let (table, key) = (self.header.by_time(), key_of(timestamp));
+        let (mut low, mut high) = (0, table.records.div_ceil(RECORDS_PER_BLOCK));
+        // The first block whose last key is not less.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let last = ((middle + 1) * RECORDS_PER_BLOCK).min(table.records) - 1;
+            if self.record(table, last)?.key < key { low = middle + 1 } else { high = middle }
+        }
+        let first = low * RECORDS_PER_BLOCK;
+        let lines = self.lines_from(first, RECORDS_PER_BLOCK)?;
+        Ok(first + lines.iter().take_while(|line| line.timestamp < timestamp).count() as u64)
+    }
+
+    /// At most `count` lines in the order of time, from number `first` on.
+    pub(crate) fn lines_from(&self, first: u64, count: u64) -> io::Result<Vec<Line>> {
+        let table = self.header.by_time();
+        let end = first.saturating_add(count).min(table.records);
+        let mut lines = Vec::new();
+        let mut number = first;
+        while number < end {
+            let block = read_block(&self.file, table.first_block + number / RECORDS_PER_BLOCK)?;
+            let block_end = (number / RECORDS_PER_BLOCK + 1) * RECORDS_PER_BLOCK;
+            for number in number..end.min(block_end) {
+                let record = record_at(&block, (number % RECORDS_PER_BLOCK) as usize);
+                let micros = (record.key ^ (1 << 63)).cast_signed();
+                let timestamp =
+                    Timestamp::from_unix_micros(micros).map_err(|_| damaged("a time"))?;
+                lines.push(Line { timestamp, offset: record.offset, length: record.length });
+            }
+            number = block_end;
+        }
+        Ok(lines)
+    }
+
+    pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
+        let table = self.header.bad_lines();
+        let record = |number| self.record(table, number);
+        (0..table.records)
+            .map(|number| {
+                Ok(BadLine { offset: record(number)?.offset, length: record(number)?.key })
+            })
+            .collect()
+    }
+
+    fn record(&self, table: Table, number: u64) -> io::Result<Record> {
+        let block = read_block(&self.file, table.first_block + number / RECORDS_PER_BLOCK)?;
+        Ok(record_at(&block, (number % RECORDS_PER_BLOCK) as usize))
+    }
+}
+
+/// The payload of a block, its checksum checked.
+fn read_block(file: &File, number: u64) -> io::Result<Vec<u8>> {
+    let mut block = vec![0; BLOCK];
+    sys::read_exact_at(file, &mut block, number.saturating_mul(BLOCK as u64))?;
+    let checksum = crc32fast::hash(&block[..PAYLOAD]);
+    if block[PAYLOAD..] != checksum.to_le_bytes() {
+        return Err(damaged(&format!("block {number}")));
+    }
+    block.truncate(PAYLOAD);
+    Ok(block)
+}

@@ -1,0 +1,160 @@
+//! Index files: used, made anew when missing, stale or damaged, and never believed blindly.
+#![allow(clippy::unwrap_used)] // helpers of a test
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use attestry_core::{AuditEntry, Order, Query, StorageBackend, Timestamp};
+use attestry_file::FileStorage;
+use common::{all, entry, folder, open, open_read_only, segments};
+use futures_util::TryStreamExt;
+
+fn indexes(path: &Path) -> Vec<PathBuf> {
+    let Ok(items) = fs::read_dir(path.join(".attestry/index")) else { return Vec::new() };
+    let mut found: Vec<_> = items.map(|item| item.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+/// Entries whose times jump, so that segments overlap and ties cross them.
+fn scattered(count: i64) -> Vec<AuditEntry> {
+    (0..count).map(|n| entry(&format!("e{n:05}"), (n * 7_919) % 1_009)).collect()
+}
+
+fn in_order(entries: &[AuditEntry]) -> Vec<AuditEntry> {
+    let mut sorted = entries.to_vec();
+    sorted.sort_by_key(|entry| entry.timestamp);
+    sorted
+}
+
+async fn store(path: &Path, entries: &[AuditEntry]) {
+    let storage = FileStorage::builder(path).rotation_size_bytes(200_000).open().await.unwrap();
+    storage.write_batch(entries).await.unwrap();
+    storage.close().await.unwrap();
+}
+
+/// Everything the store says, checked against `expected` in the order written.
+async fn agrees(storage: &FileStorage, expected: &[AuditEntry]) {
+    let sorted = in_order(expected);
+    assert!(all(storage).await.unwrap() == sorted);
+    assert_eq!(storage.count().await.unwrap(), expected.len() as u64);
+    for entry in expected.iter().step_by(37) {
+        assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
+    }
+    assert_eq!(storage.read(&"none".parse().unwrap()).await.unwrap(), None);
+    let at = |micros| Timestamp::from_unix_micros(micros).unwrap();
+    for (start, end) in [(0, 0), (100, 140), (1_008, 5_000), (-5, 1_008)] {
+        let range = Query::range(at(start), at(end));
+        let mut selected: Vec<_> =
+            sorted.iter().filter(|entry| range.matches(entry)).cloned().collect();
+        let found: Vec<_> = storage.scan(range.clone()).try_collect().await.unwrap();
+        assert!(found == selected, "{start} to {end}");
+        selected.reverse();
+        let found: Vec<_> =
+            storage.scan(range.order(Order::Descending)).try_collect().await.unwrap();
+        assert!(found == selected, "{end} back to {start}");
+    }
+}
+
+#[tokio::test]
+async fn sealed_segments_get_one_and_it_tells_the_same() {
+    let (_guard, path) = folder();
+    let written = scattered(3_000);
+    store(&path, &written).await;
+    let storage = open(&path).await;
+    assert_eq!(indexes(&path).len(), segments(&path).len() - 1, "all but the active one");
+    agrees(&storage, &written).await;
+    agrees(&open_read_only(&path).await, &written).await;
+}
+
+#[tokio::test]
+async fn without_them_a_reader_manages_and_a_writer_makes_them_anew() {
+    let (_guard, path) = folder();
+    let written = scattered(3_000);
+    store(&path, &written).await;
+    drop(open(&path).await);
+    let made = indexes(&path).len();
+    fs::remove_dir_all(path.join(".attestry")).unwrap();
+    agrees(&open_read_only(&path).await, &written).await;
+    assert!(indexes(&path).is_empty());
+    agrees(&open(&path).await, &written).await;
+    assert_eq!(indexes(&path).len(), made);
+}
+
+#[tokio::test]
+async fn a_damaged_one_is_found_out_wherever_it_is_damaged() {
+    let (_guard, path) = folder();
+    let written = scattered(1_500);
+    store(&path, &written).await;
+    drop(open(&path).await);
+    let victim = indexes(&path)[0].clone();
+    let whole = fs::read(&victim).unwrap();
+    for block in 0..whole.len() / 4_096 {
+        let mut bytes = whole.clone();
+        bytes[block * 4_096 + 17] ^= 4;
+        fs::write(&victim, &bytes).unwrap();
+        agrees(&open_read_only(&path).await, &written).await;
+        let storage = open(&path).await;
+        agrees(&storage, &written).await;
+        storage.close().await.unwrap();
+    }
+    for length in [0, 1, 4_095, 4_096, whole.len() - 1] {
+        fs::write(&victim, &whole[..length]).unwrap();
+        agrees(&open(&path).await, &written).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stale_one_is_found_out() {
+    let (_guard, path) = folder();
+    let written = scattered(1_500);
+    store(&path, &written).await;
+    drop(open(&path).await);
+    // The Python package deletes by rewriting the file.
+    let first = segments(&path)[1].clone(); // the active one sorts first
+    let text = fs::read_to_string(&first).unwrap();
+    let (gone, rest) = text.split_once('\n').unwrap();
+    assert!(gone.contains(written[0].id.as_str()));
+    fs::write(&first, rest).unwrap();
+    agrees(&open_read_only(&path).await, &written[1..]).await;
+    agrees(&open(&path).await, &written[1..]).await;
+}
+
+#[tokio::test]
+async fn erasures_are_counted_by_whoever_looks() {
+    let (_guard, path) = folder();
+    let mut written = scattered(2_000);
+    store(&path, &written).await;
+    let (storage, reader) = (open(&path).await, open_read_only(&path).await);
+    agrees(&reader, &written).await;
+    for at in [0, 3, 700, 1_200, 1_990] {
+        assert!(storage.delete(&written.remove(at).id).await.unwrap());
+        agrees(&storage, &written).await;
+        agrees(&reader, &written).await;
+    }
+    let cutoff = Timestamp::from_unix_micros(300).unwrap();
+    let before = written.len();
+    written.retain(|entry| entry.timestamp > cutoff);
+    assert_eq!(storage.delete_until(cutoff).await.unwrap() as usize, before - written.len());
+    agrees(&storage, &written).await;
+    agrees(&reader, &written).await;
+    storage.close().await.unwrap();
+    agrees(&open(&path).await, &written).await;
+}
+
+#[tokio::test]
+async fn index_files_of_segments_that_are_gone_go_too() {
+    let (_guard, path) = folder();
+    store(&path, &scattered(1_500)).await;
+    let storage = open(&path).await;
+    assert!(!indexes(&path).is_empty());
+    storage.delete_until(Timestamp::MAX).await.unwrap();
+    assert!(indexes(&path).is_empty());
+    storage.close().await.unwrap();
+    fs::write(path.join(".attestry/index/12345.idx"), "left over").unwrap();
+    fs::write(path.join(".attestry/index/12345.idx.9.tmp"), "left over").unwrap();
+    drop(open(&path).await);
+    assert!(indexes(&path).is_empty());
+}
