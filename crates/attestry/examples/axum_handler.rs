@@ -1,5 +1,6 @@
 //! A web service that answers only what it could record: `cargo run --example axum_handler`, then
 //! `curl -d '{"prompt": "hello"}' -H 'content-type: application/json' http://127.0.0.1:3000/chat`.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // an example talks to its reader
 
 use std::time::Instant;
 

@@ -1,6 +1,7 @@
 //! A storage backend of your own, in five methods: `cargo run --example custom_backend`.
 //!
 //! Hold yours against `attestry-conformance` before you rely on it; this one passes.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // an example talks to its reader
 
 use std::sync::{Mutex, PoisonError};
 

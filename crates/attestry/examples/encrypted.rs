@@ -1,5 +1,6 @@
 //! Keeps the content itself, encrypted, and changes the key later:
 //! `cargo run --example encrypted`.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // an example talks to its reader
 
 use attestry::{EncryptionManager, Interaction, generate_key};
 

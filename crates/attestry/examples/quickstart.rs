@@ -1,4 +1,5 @@
 //! Records an interaction in ./audit and reads it back: `cargo run --example quickstart`.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // an example talks to its reader
 
 use attestry::Interaction;
 

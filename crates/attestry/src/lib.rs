@@ -65,7 +65,7 @@
 //!
 //! # Storage
 //!
-//! | feature | default | backend |
+//! | feature | default | what it brings |
 //! | --- | --- | --- |
 //! | `file` | yes | `FileStorage`: JSONL files, shared with the Python package `rotalabs-comply` |
 //! | `memory` | yes | `MemoryStorage`: for tests and development |

@@ -5,6 +5,12 @@ use std::sync::Arc;
 use attestry_core::{StorageBackend, StorageError};
 use thiserror::Error;
 
+/// Who wants to know what opening a store had to mend.
+#[cfg(feature = "file")]
+pub(crate) type Told = Option<Box<dyn FnOnce(&attestry_file::RecoveryReport) + Send>>;
+#[cfg(not(feature = "file"))]
+pub(crate) type Told = ();
+
 /// A store that this build can open.
 #[derive(Debug)]
 pub(crate) enum Location {
@@ -84,7 +90,7 @@ impl Location {
         }
     }
 
-    pub(crate) async fn open(self) -> Result<Arc<dyn StorageBackend>, StorageError> {
+    pub(crate) async fn open(self, told: Told) -> Result<Arc<dyn StorageBackend>, StorageError> {
         match self {
             #[cfg(feature = "file")]
             Self::File(location) => {
@@ -94,10 +100,17 @@ impl Location {
                 if let Some(megabytes) = location.rotation_size_mb {
                     builder = builder.rotation_size_mb(megabytes);
                 }
-                Ok(Arc::new(builder.open().await?))
+                let storage = builder.open().await?;
+                if let Some(tell) = told
+                    && !storage.recovery().is_clean()
+                {
+                    tell(&storage.recovery());
+                }
+                Ok(Arc::new(storage))
             }
             #[cfg(feature = "memory")]
             Self::Memory { max_entries } => {
+                drop(told); // there is nothing to mend
                 Ok(Arc::new(attestry_memory::MemoryStorage::with_max_entries(max_entries)))
             }
         }

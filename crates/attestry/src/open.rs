@@ -1,12 +1,13 @@
 //! From a path or a URL to a logger.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
 
 use attestry_core::{IdScheme, StorageError};
 use attestry_logger::{AuditLogger, AuditLoggerBuilder, ContentHash, OnError};
 
-use crate::location::{InvalidUrl, Location};
+use crate::location::{InvalidUrl, Location, Told};
 
 /// A builder of a logger on the audit folder at `path`, made when it is missing; the
 /// specification's `AuditLogger("/path")`. Await it to open the folder.
@@ -59,17 +60,17 @@ pub enum OpenError {
 /// A logger that is being opened: settings of the logger and of the store, then `.await`.
 ///
 /// The settings of the logger are those of [`AuditLoggerBuilder`], with the same defaults.
-#[derive(Debug)]
 #[must_use = "nothing is opened until this is awaited"]
 pub struct Open {
     location: Result<Location, InvalidUrl>,
     settings: AuditLoggerBuilder<()>,
+    told: Told,
 }
 
 impl Open {
     fn at(location: Result<Location, InvalidUrl>) -> Self {
         // The storage comes last; until then the settings stand on a placeholder.
-        Self { location, settings: AuditLoggerBuilder::default() }
+        Self { location, settings: AuditLoggerBuilder::default(), told: Told::default() }
     }
 
     fn settings(
@@ -129,6 +130,23 @@ impl Open {
         self
     }
 
+    /// Calls `tell` with what opening the store had to mend, if anything: a torn line that was set
+    /// aside, an erasure that was finished. Worth a line in the service's log.
+    ///
+    /// ```
+    /// # fn example(path: std::path::PathBuf) {
+    /// let opening = attestry::open(path).on_recovery(|report| eprintln!("audit log: {report}"));
+    /// # }
+    /// ```
+    #[cfg(feature = "file")]
+    pub fn on_recovery(
+        mut self,
+        tell: impl FnOnce(&attestry_file::RecoveryReport) + Send + 'static,
+    ) -> Self {
+        self.told = Some(Box::new(tell));
+        self
+    }
+
     /// Opens for reading only: nothing is created, locked, recovered or written.
     #[cfg(feature = "file")]
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -139,13 +157,22 @@ impl Open {
     }
 }
 
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open")
+            .field("location", &self.location)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
 impl IntoFuture for Open {
     type Output = Result<AuditLogger, OpenError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let storage = self.location?.open().await?;
+            let storage = self.location?.open(self.told).await?;
             Ok(self.settings.with_storage(storage).build())
         })
     }

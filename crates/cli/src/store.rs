@@ -1,9 +1,8 @@
 //! From `--store` and `--key-file` to a logger.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use attestry::{AuditLogger, EncryptionManager, FileStorage, KeyError, StorageBackend};
+use attestry::{AuditLogger, EncryptionManager, KeyError};
 
 use crate::args::StoreArgs;
 use crate::errors::Failure;
@@ -64,28 +63,23 @@ impl StoreArgs {
     }
 
     async fn open(&self, settings: Settings, read_only: bool) -> Result<AuditLogger, Failure> {
-        let storage: Arc<dyn StorageBackend> = match self.place()? {
-            Place::Folder(path) => {
-                let storage = FileStorage::builder(path).read_only(read_only).open().await?;
-                if !storage.recovery().is_clean() {
-                    let report = storage.recovery().to_string();
-                    report.lines().for_each(|line| complain(format_args!("{}", escaped(line))));
-                }
-                Arc::new(storage)
-            }
-            Place::Url(url) => {
-                let opened = attestry::open_url(url).read_only(read_only).await?;
-                Arc::clone(opened.storage())
-            }
-        };
-        let mut builder = AuditLogger::builder(storage).store_content(settings.store_content);
+        let mut open = match self.place()? {
+            Place::Folder(path) => attestry::open(path),
+            Place::Url(url) => attestry::open_url(url),
+        }
+        .read_only(read_only)
+        .store_content(settings.store_content)
+        .on_recovery(|report| {
+            let report = report.to_string();
+            report.lines().for_each(|line| complain(format_args!("{}", escaped(line))));
+        });
         if let Some(manager) = settings.encryption {
-            builder = builder.encryption(manager);
+            open = open.encryption(manager);
         }
         if let Some(days) = settings.retention_days {
-            builder = builder.retention_days(days);
+            open = open.retention_days(days);
         }
-        Ok(builder.build())
+        Ok(open.await?)
     }
 
     fn place(&self) -> Result<Place<'_>, Failure> {

@@ -1,7 +1,7 @@
 //! Real faults: a file system that is full, one that is read-only, a folder that goes away.
 //!
 //! The first two mount a small tmpfs, which takes root; elsewhere they say so and pass.
-#![allow(clippy::unwrap_used)] // helpers of a test
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of a test; a skip is told
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! Attestry's in-memory storage backend.
 //!
 //! For tests, for development, and for a bounded record of what happened lately.
-//! **Data is lost when the process ends**; use `attestry-file` or `attestry-s3` for a record that
+//! **Data is lost when the process ends**; use `attestry-file` for a record that
 //! must last.
 //!
 //! ```

@@ -158,6 +158,7 @@ impl<'a> Merge<'a> {
     }
 }
 
+#[allow(clippy::large_enum_variant)] // handed over once, never kept
 enum Step {
     Record(Stored),
     /// The line has been erased since it was indexed.
