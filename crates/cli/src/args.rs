@@ -88,6 +88,14 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// Erase the entries that are older than the retention period
     Cleanup(CleanupArgs),
+    /// Give back the space that erased entries still take in sealed segments
+    #[command(after_help = "\
+Erased entries leave blank lines behind; their bytes are gone, the space is not. This
+rewrites sealed segments without them, each in one step.
+
+Examples:
+  attestry cleanup && attestry compact       in a nightly job")]
+    Compact,
     /// Summarise entries by provider and model
     Stats(StatsArgs),
     /// Read the whole store and name everything that is wrong in it

@@ -40,9 +40,26 @@ fn cleanup_erases_what_has_expired() {
 }
 
 #[test]
+fn compact_gives_back_the_space_of_sealed_segments() {
+    let (folder, ids) = Folder::with_sample();
+    let (today, _) = folder.segment();
+    let sealed = today.with_file_name("audit_20260101_001.jsonl");
+    std::fs::rename(&today, &sealed).unwrap();
+    folder.ok(&["log", "--input", "new", "--output", "b"]);
+    assert_eq!(folder.ok(&["compact"]), "freed 0 bytes\n");
+    folder.ok(&["delete", &ids[2]]);
+    let before = std::fs::metadata(&sealed).unwrap().len();
+    let freed = folder.ok(&["compact"]);
+    let after = std::fs::metadata(&sealed).unwrap().len();
+    assert_eq!(freed, format!("freed {} bytes\n", before - after));
+    assert!(after < before);
+    assert_eq!(folder.ok(&["count"]), "6\n");
+}
+
+#[test]
 fn neither_makes_a_store() {
     let folder = Folder::new();
-    for arguments in [&["delete", "x"][..], &["cleanup"], &["cleanup", "--dry-run"]] {
+    for arguments in [&["delete", "x"][..], &["cleanup"], &["compact"], &["cleanup", "--dry-run"]] {
         folder.run(arguments).expect(2, "error: there is no store at ./audit\nhint: ");
         assert!(!common::exists(&folder.path("audit")));
     }

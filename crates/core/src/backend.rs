@@ -210,6 +210,16 @@ pub trait StorageBackend: Debug + Send + Sync {
         Ok(deleted)
     }
 
+    /// Gives back the space that deleted entries still take, where the backend keeps any, and
+    /// returns how many bytes that was. Writers may have to wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What the backend met with; no entry is lost, and calling it again goes on.
+    async fn compact(&self) -> Result<u64, StorageError> {
+        Ok(0)
+    }
+
     /// Returns once everything acknowledged so far is on stable storage, however weak the
     /// durability the backend was opened with.
     ///

@@ -48,6 +48,9 @@ macro_rules! forward {
             async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
                 (**self).delete_until(cutoff).await
             }
+            async fn compact(&self) -> Result<u64, StorageError> {
+                (**self).compact().await
+            }
             async fn flush(&self) -> Result<(), StorageError> {
                 (**self).flush().await
             }

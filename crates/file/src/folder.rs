@@ -56,6 +56,11 @@ impl Folder {
         self.indexes().join(format!("{}.idx", segment.number()))
     }
 
+    /// A segment that is being rewritten, before it takes its place.
+    pub(crate) fn compacted(&self) -> PathBuf {
+        self.private().join("compacted.tmp")
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.private().join("quarantine")
     }

@@ -93,9 +93,10 @@ pub(crate) fn recover(folder: &Folder) -> Result<(Erasures, RecoveryReport), Sto
     Ok((erasures, report))
 }
 
-/// Removes index files of segments that are gone, and those that were never finished. They cost
+/// Removes index files of segments that are gone, and files that were never finished. They cost
 /// nothing but space, so a failure does not matter.
 fn remove_orphans(folder: &Folder, listed: &[Listed]) {
+    let _ = fs::remove_file(folder.compacted());
     let Ok(items) = fs::read_dir(folder.indexes()) else { return };
     let wanted: Vec<PathBuf> = listed.iter().map(|segment| folder.index(segment.id)).collect();
     for item in items.flatten() {

@@ -188,6 +188,10 @@ impl StorageBackend for FileStorage {
         self.queue()?.submit(|answer| Job::DeleteUntil { cutoff, answer }).await
     }
 
+    async fn compact(&self) -> Result<u64, StorageError> {
+        self.queue()?.submit(|answer| Job::Compact { answer }).await
+    }
+
     async fn flush(&self) -> Result<(), StorageError> {
         match &self.queue {
             Some(queue) => queue.submit(|answer| Job::Flush { answer }).await,

@@ -158,3 +158,37 @@ async fn index_files_of_segments_that_are_gone_go_too() {
     drop(open(&path).await);
     assert!(indexes(&path).is_empty());
 }
+
+#[tokio::test]
+async fn compacting_gives_back_the_space_and_changes_nothing_else() {
+    let (_guard, path) = folder();
+    let mut written = scattered(2_000);
+    store(&path, &written).await;
+    let (storage, reader) = (open(&path).await, open_read_only(&path).await);
+    agrees(&reader, &written).await;
+    assert_eq!(storage.compact().await.unwrap(), 0, "nothing was erased");
+
+    let size = |path: &Path| -> u64 {
+        segments(path).iter().map(|segment| fs::metadata(segment).unwrap().len()).sum()
+    };
+    let before = size(&path);
+    let mut erased = 0;
+    for at in [0, 100, 300] {
+        let entry = written.remove(at);
+        erased += common::line_of(&entry).len() as u64;
+        assert!(storage.delete(&entry.id).await.unwrap());
+    }
+    assert_eq!(size(&path), before);
+    assert_eq!(storage.compact().await.unwrap(), erased);
+    assert_eq!(size(&path), before - erased);
+    agrees(&storage, &written).await;
+    agrees(&reader, &written).await;
+
+    // Deleting goes on in the rewritten segment, and its index is made anew.
+    assert!(storage.delete(&written.remove(5).id).await.unwrap());
+    agrees(&storage, &written).await;
+    agrees(&reader, &written).await;
+    storage.close().await.unwrap();
+    agrees(&open(&path).await, &written).await;
+    assert_eq!(indexes(&path).len(), segments(&path).len() - 1);
+}

@@ -4,7 +4,7 @@ use attestry::{AuditEntry, Order};
 
 use crate::args::{ListArgs, ListFormat, StoreArgs};
 use crate::errors::{Failure, Status};
-use crate::output::{Stdout, stored_line};
+use crate::output::Stdout;
 use crate::store::Settings;
 use crate::table::{Align, Table};
 use crate::text::escaped;
@@ -18,6 +18,13 @@ pub(super) async fn run(
     query.limit = args.limit;
     query.order = if args.desc { Order::Descending } else { Order::Ascending };
     let logger = store.open_reader(Settings::default()).await?;
+    if matches!(args.format, ListFormat::Json) {
+        // The record itself, with what an entry cannot hold.
+        let lines = logger.storage().scan_lines(query);
+        let status = super::each(lines, |line| out.bytes(&[line, &b"\n"[..]].concat())).await?;
+        logger.close().await?;
+        return Ok(status);
+    }
     let mut printer = Printer::new(args.format, out)?;
     let listed = super::each(logger.query(query), |entry| printer.print(entry, out)).await;
     // What was found is shown even where the rest cannot be read.
@@ -28,7 +35,6 @@ pub(super) async fn run(
 
 enum Printer {
     Table(Box<Table<8>>),
-    Json,
     Csv,
 }
 
@@ -45,8 +51,7 @@ impl Printer {
                 ("LATENCY MS", Align::Right, 12),
                 ("TOKENS", Align::Right, 15),
             ]))),
-            ListFormat::Json => Self::Json,
-            ListFormat::Csv => {
+            ListFormat::Json | ListFormat::Csv => {
                 csv_record(COLUMNS.map(str::to_owned), out)?;
                 Self::Csv
             }
@@ -56,7 +61,6 @@ impl Printer {
     fn print(&mut self, entry: &AuditEntry, out: &mut Stdout) -> Result<(), Failure> {
         match self {
             Self::Table(table) => table.row(row(entry), out),
-            Self::Json => out.bytes(&stored_line(entry)),
             Self::Csv => csv_record(fields(entry), out),
         }
     }
@@ -64,7 +68,7 @@ impl Printer {
     fn finish(&mut self, out: &mut Stdout) -> Result<(), Failure> {
         match self {
             Self::Table(table) => table.finish(out),
-            Self::Json | Self::Csv => Ok(()),
+            Self::Csv => Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod cleanup;
+mod compact;
 mod completions;
 mod count;
 mod delete;
@@ -14,8 +15,8 @@ mod recorded;
 mod stats;
 
 use attestry::line::MAX_LINE_BYTES;
-use attestry::{AuditEntry, EntryId, EntryStream, Interaction, StorageError};
-use futures_util::StreamExt;
+use attestry::{EntryId, Interaction, StorageError};
+use futures_util::{Stream, StreamExt};
 
 use crate::args::{Cli, Command};
 use crate::errors::{Failure, Status};
@@ -32,6 +33,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Count(args) => count::run(args, store, out).await,
         Command::Delete(args) => delete::run(args, store, out).await,
         Command::Cleanup(args) => cleanup::run(args, store, out).await,
+        Command::Compact => compact::run(store, out).await,
         Command::Stats(args) => stats::run(args, store, out).await,
         Command::Check(args) => check::run(args, store, out).await,
         Command::Key(command) => key::run(command),
@@ -39,16 +41,16 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
     }
 }
 
-/// Hands each entry to `take`. Records that cannot be read are named on the standard error and
+/// Hands each record to `take`. Records that cannot be read are named on the standard error and
 /// make the status [`Status::Problems`].
-async fn each(
-    mut entries: EntryStream<'_>,
-    mut take: impl FnMut(&AuditEntry) -> Result<(), Failure>,
+async fn each<T>(
+    mut records: impl Stream<Item = Result<T, StorageError>> + Unpin,
+    mut take: impl FnMut(&T) -> Result<(), Failure>,
 ) -> Result<Status, Failure> {
     let mut status = Status::Done;
-    while let Some(entry) = entries.next().await {
-        match entry {
-            Ok(entry) => take(&entry)?,
+    while let Some(record) = records.next().await {
+        match record {
+            Ok(record) => take(&record)?,
             Err(StorageError::Corrupt(record)) => {
                 complain(format_args!("{}", escaped(&record.to_string())));
                 status = Status::Problems;
@@ -68,10 +70,6 @@ fn entry_id(text: &str) -> Result<EntryId, Failure> {
 
 /// The interaction that `line`, without white space around it, holds.
 fn interaction(line: &[u8]) -> Result<Interaction<'static>, String> {
-    if line.first() == Some(&b'[') {
-        // serde takes an array for a struct, its items for the fields in their order.
-        return Err("expected a JSON object".to_owned());
-    }
     Interaction::from_json(line).map_err(|error| error.to_string())
 }
 

@@ -6,6 +6,7 @@
 //! timer, and hundreds share a sync.
 
 mod batch;
+mod compact;
 mod queue;
 
 use std::collections::VecDeque;
@@ -104,6 +105,7 @@ impl Committer {
                         Some(Job::DeleteUntil { cutoff, answer }) => {
                             drop(answer.send(self.delete_until(cutoff, held)));
                         }
+                        Some(Job::Compact { answer }) => drop(answer.send(self.compact(held))),
                         Some(Job::Flush { answer }) => drop(answer.send(self.active.sync())),
                         Some(Job::Close { answer }) => drop(answer.send(self.active.close())),
                         Some(Job::Append(_)) | None => return,
@@ -224,7 +226,9 @@ impl Job {
         match self {
             Self::Append(append) => drop(append.answer.send(Err(share(error)))),
             Self::Delete { answer, .. } => drop(answer.send(Err(share(error)))),
-            Self::DeleteUntil { answer, .. } => drop(answer.send(Err(share(error)))),
+            Self::DeleteUntil { answer, .. } | Self::Compact { answer } => {
+                drop(answer.send(Err(share(error))));
+            }
             Self::Flush { answer } | Self::Close { answer } => drop(answer.send(Err(share(error)))),
         }
     }

@@ -18,6 +18,7 @@ pub(crate) enum Job {
     Append(Append),
     Delete { id: EntryId, answer: Answer<bool> },
     DeleteUntil { cutoff: Timestamp, answer: Answer<u64> },
+    Compact { answer: Answer<u64> },
     Flush { answer: Answer<()> },
     Close { answer: Answer<()> },
 }

@@ -1,0 +1,103 @@
+//! Giving back the space of erased lines.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+
+use attestry_core::{StorageError, Timestamp};
+
+use super::Committer;
+use crate::generation;
+use crate::lock::Held;
+use crate::segment::{RawLine, Segment, SegmentName, for_each_line};
+use crate::sys;
+
+impl Committer {
+    /// Rewrites sealed segments without their blank lines, one after the other, each in one step:
+    /// a crash leaves the old file or the new one. Returns how many bytes were freed. The segment
+    /// that grows is left alone.
+    pub(super) fn compact(&mut self, held: &Held<'_>) -> Result<u64, StorageError> {
+        self.erasures.finish_pending()?;
+        let segments = self.catalog.snapshot_locked(held)?;
+        let today = SegmentName::active_on(Timestamp::now());
+        let mut freed = 0;
+        let sealed = segments.len().saturating_sub(1);
+        for segment in segments.iter().take(sealed).filter(|segment| segment.name != today) {
+            freed += self.compact_segment(segment)?;
+        }
+        Ok(freed)
+    }
+
+    fn compact_segment(&mut self, segment: &Segment) -> Result<u64, StorageError> {
+        let folder = self.catalog.folder().clone();
+        let (path, temporary) = (folder.segment(segment.name), folder.compacted());
+        let failed = |source| StorageError::io("compact", &path, source);
+        let file = &segment.body.file;
+        let length = file.metadata().map_err(failed)?.len();
+        let blank = blank_bytes(file, length).map_err(failed)?;
+        if blank == 0 {
+            return Ok(0);
+        }
+        self.active.forget(segment.body.id);
+        if blank == length {
+            self.unlink(segment)?;
+        } else {
+            let copied = copy_lines(file, length, &temporary).and_then(|()| {
+                fs::set_permissions(&temporary, file.metadata()?.permissions())?;
+                fs::rename(&temporary, &path)
+            });
+            if let Err(source) = copied {
+                let _ = fs::remove_file(&temporary); // or the next open removes it
+                return Err(StorageError::io("compact", path, source));
+            }
+            // Named by the old file's number; of no use any more.
+            let _ = fs::remove_file(folder.index(segment.body.id));
+        }
+        generation::raise_layout(&folder)?;
+        sys::sync_folder(folder.path())
+            .map_err(|source| StorageError::io("sync", folder.path(), source))?;
+        Ok(blank)
+    }
+}
+
+fn blank_bytes(file: &File, length: u64) -> io::Result<u64> {
+    let mut blank = 0;
+    for_each_line(file, 0, length, |_, line| {
+        if let RawLine::Bytes(bytes) = line
+            && bytes.trim_ascii().is_empty()
+        {
+            blank += bytes.len() as u64 + 1;
+        }
+    })?;
+    Ok(blank)
+}
+
+/// Copies every line that is not blank, and syncs the copy. Lines are copied from the file itself,
+/// so that even those too long to be read stay what they are.
+fn copy_lines(file: &File, length: u64, to: &std::path::Path) -> io::Result<()> {
+    let _ = fs::remove_file(to);
+    let mut out = BufWriter::with_capacity(1 << 18, sys::create_new(to)?);
+    let mut outcome = Ok(());
+    let end = for_each_line(file, 0, length, |offset, line| {
+        let copied = match line {
+            RawLine::Bytes(bytes) if bytes.trim_ascii().is_empty() => Ok(()),
+            RawLine::Bytes(bytes) => out.write_all(bytes).and_then(|()| out.write_all(b"\n")),
+            RawLine::TooLong(length) => copy_range(file, offset, length + 1, &mut out),
+        };
+        outcome = std::mem::replace(&mut outcome, Ok(())).and(copied);
+    })?;
+    outcome?;
+    copy_range(file, end, length - end, &mut out)?; // what has no line break yet
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+fn copy_range(file: &File, mut offset: u64, mut left: u64, out: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 18];
+    while left > 0 {
+        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        sys::read_exact_at(file, &mut buffer[..wanted], offset)?;
+        out.write_all(&buffer[..wanted])?;
+        offset += wanted as u64;
+        left -= wanted as u64;
+    }
+    Ok(())
+}
