@@ -6,10 +6,11 @@ use attestry_core::{StorageBackend, StorageError};
 use thiserror::Error;
 
 /// Who wants to know what opening a store had to mend.
-#[cfg(feature = "file")]
-pub(crate) type Told = Option<Box<dyn FnOnce(&attestry_file::RecoveryReport) + Send>>;
-#[cfg(not(feature = "file"))]
-pub(crate) type Told = ();
+#[derive(Default)]
+pub(crate) struct Told {
+    #[cfg(feature = "file")]
+    pub(crate) recovery: Option<Box<dyn FnOnce(&attestry_file::RecoveryReport) + Send>>,
+}
 
 /// A store that this build can open.
 #[derive(Debug)]
@@ -90,6 +91,7 @@ impl Location {
         }
     }
 
+    #[cfg_attr(not(feature = "file"), allow(unused_variables))] // nothing else needs mending
     pub(crate) async fn open(self, told: Told) -> Result<Arc<dyn StorageBackend>, StorageError> {
         match self {
             #[cfg(feature = "file")]
@@ -101,7 +103,7 @@ impl Location {
                     builder = builder.rotation_size_mb(megabytes);
                 }
                 let storage = builder.open().await?;
-                if let Some(tell) = told
+                if let Some(tell) = told.recovery
                     && !storage.recovery().is_clean()
                 {
                     tell(&storage.recovery());
@@ -110,7 +112,6 @@ impl Location {
             }
             #[cfg(feature = "memory")]
             Self::Memory { max_entries } => {
-                drop(told); // there is nothing to mend
                 Ok(Arc::new(attestry_memory::MemoryStorage::with_max_entries(max_entries)))
             }
         }

@@ -1,7 +1,6 @@
 //! From a path or a URL to a logger.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::pin::Pin;
 
 use attestry_core::{IdScheme, StorageError};
@@ -22,7 +21,7 @@ use crate::location::{InvalidUrl, Location, Told};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[cfg(feature = "file")]
-pub fn open(path: impl Into<PathBuf>) -> Open {
+pub fn open(path: impl Into<std::path::PathBuf>) -> Open {
     Open::at(Ok(Location::folder(path.into())))
 }
 
@@ -143,7 +142,7 @@ impl Open {
         mut self,
         tell: impl FnOnce(&attestry_file::RecoveryReport) + Send + 'static,
     ) -> Self {
-        self.told = Some(Box::new(tell));
+        self.told.recovery = Some(Box::new(tell));
         self
     }
 

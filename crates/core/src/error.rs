@@ -40,8 +40,8 @@ pub enum StorageError {
         /// The system's error.
         source: io::Error,
     },
-    /// Another owner has the store open for writing.
-    #[error("{} is in use by another writer; wait for it to finish, or open the store read-only", path.display())]
+    /// Another process held the store's lock for longer than can be waited for.
+    #[error("another process keeps {} locked; it may be stopped or stuck", path.display())]
     Locked {
         /// The store.
         path: PathBuf,

@@ -75,8 +75,8 @@ impl FileStorageBuilder {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Locked`] while another owner has the folder open for writing (after a
-    /// second's patience), [`StorageError::Io`] when it cannot be made, read or written.
+    /// [`StorageError::Locked`] when another process keeps the store's lock for two minutes,
+    /// [`StorageError::Io`] when it cannot be made, read or written.
     ///
     /// # Panics
     ///

@@ -25,10 +25,11 @@
 //!
 //! [`FileStorage`] validates and serialises it on the caller's task, queues the line
 //! (`commit::queue`), and waits. One thread per store, the committer (`commit`), takes all that is
-//! queued, appends it to the active segment with one write and one sync (`segment::active`), and
-//! wakes the callers. Deletions go through the same queue (`erasure`), so that everything that
-//! changes a file happens on one thread, in order. Reads go through the `catalog`, which keeps an
-//! index of each segment in memory, built when it is first needed.
+//! queued, takes the store's lock, appends it to the active segment with one write and one sync
+//! (`segment::active`), and wakes the callers. Deletions go through the same queue (`erasure`), so that everything that
+//! changes a file happens on one thread, in order. Reads go through the `catalog`, take no lock, and
+//! find lines by index files (`segment::table`), those of the growing segment by an index in memory.
+//! Several processes may share a folder.
 //!
 //! Reads run on Tokio's blocking threads, so they need a Tokio runtime. Unix only.
 

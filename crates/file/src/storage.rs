@@ -9,7 +9,7 @@ use attestry_core::{
 };
 
 use crate::catalog::Catalog;
-use crate::commit::{Committer, Job, Lines, Queue};
+use crate::commit::{Committer, Job, Lines};
 use crate::folder::Folder;
 use crate::lock::StoreLock;
 use crate::{FileStorageBuilder, RecoveryReport, recovery, scan};
@@ -23,7 +23,7 @@ use crate::{FileStorageBuilder, RecoveryReport, recovery, scan};
 pub struct FileStorage {
     catalog: Arc<Catalog>,
     /// `None` when opened read-only.
-    queue: Option<Arc<Queue>>,
+    committer: Option<Arc<Committer>>,
     recovery: Arc<Mutex<RecoveryReport>>,
     rotation_bytes: u64,
 }
@@ -41,7 +41,7 @@ impl FileStorage {
         if builder.read_only {
             folder.list()?; // a folder that is missing or no folder is found out now
             let catalog = Arc::new(Catalog::new(folder, None));
-            return Ok(Self { catalog, queue: None, recovery: Arc::default(), rotation_bytes });
+            return Ok(Self { catalog, committer: None, recovery: Arc::default(), rotation_bytes });
         }
         recovery::create(&folder)?;
         let lock = Arc::new(StoreLock::open(&folder)?);
@@ -51,15 +51,15 @@ impl FileStorage {
         catalog.snapshot_locked(&held)?;
         drop(held);
         let recovery = Arc::new(Mutex::new(report));
-        let committer = Committer::new(
+        let committer = Committer::start(
             Arc::clone(&catalog),
             lock,
             erasures,
             Arc::clone(&recovery),
             rotation_bytes,
             builder.durability,
-        );
-        Ok(Self { catalog, queue: Some(committer.start()?), recovery, rotation_bytes })
+        )?;
+        Ok(Self { catalog, committer: Some(committer), recovery, rotation_bytes })
     }
 
     /// The folder.
@@ -81,9 +81,9 @@ impl FileStorage {
         self.rotation_bytes
     }
 
-    fn queue(&self) -> Result<&Queue, StorageError> {
+    fn committer(&self) -> Result<&Committer, StorageError> {
         let read_only = || StorageError::ReadOnly { path: self.path().to_path_buf() };
-        self.queue.as_deref().ok_or_else(read_only)
+        self.committer.as_deref().ok_or_else(read_only)
     }
 
     async fn append_lines(
@@ -91,7 +91,7 @@ impl FileStorage {
         entries: &[AuditEntry],
         check_ids: bool,
     ) -> Result<(), StorageError> {
-        let queue = self.queue()?;
+        let committer = self.committer()?;
         let mut lines = Lines::default();
         lines.ends.reserve(entries.len());
         for entry in entries {
@@ -105,7 +105,7 @@ impl FileStorage {
         if entries.is_empty() {
             return Ok(());
         }
-        queue.append(lines).await
+        committer.append(lines).await
     }
 
     /// Runs a read where it may block.
@@ -127,8 +127,8 @@ impl FileStorage {
 /// Drops without waiting: what is queued is still written, then the committer ends. Use [`close`](StorageBackend::close) to wait for that.
 impl Drop for FileStorage {
     fn drop(&mut self) {
-        if let Some(queue) = &self.queue {
-            queue.close();
+        if let Some(committer) = &self.committer {
+            committer.close();
         }
     }
 }
@@ -158,7 +158,7 @@ impl StorageBackend for FileStorage {
 
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
         let id = id.clone();
-        self.queue()?.submit(|answer| Job::Delete { id, answer }).await
+        self.committer()?.submit(|answer| Job::Delete { id, answer }).await
     }
 
     async fn count(&self) -> Result<u64, StorageError> {
@@ -185,23 +185,23 @@ impl StorageBackend for FileStorage {
     }
 
     async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
-        self.queue()?.submit(|answer| Job::DeleteUntil { cutoff, answer }).await
+        self.committer()?.submit(|answer| Job::DeleteUntil { cutoff, answer }).await
     }
 
     async fn compact(&self) -> Result<u64, StorageError> {
-        self.queue()?.submit(|answer| Job::Compact { answer }).await
+        self.committer()?.submit(|answer| Job::Compact { answer }).await
     }
 
     async fn flush(&self) -> Result<(), StorageError> {
-        match &self.queue {
-            Some(queue) => queue.submit(|answer| Job::Flush { answer }).await,
+        match &self.committer {
+            Some(committer) => committer.submit(|answer| Job::Flush { answer }).await,
             None => Ok(()),
         }
     }
 
     async fn close(&self) -> Result<(), StorageError> {
-        match &self.queue {
-            Some(queue) => match queue.submit(|answer| Job::Close { answer }).await {
+        match &self.committer {
+            Some(committer) => match committer.submit(|answer| Job::Close { answer }).await {
                 Err(StorageError::Closed) => Ok(()),
                 outcome => outcome,
             },

@@ -1,22 +1,30 @@
-//! The behaviour suite, on a folder that is new for each case, once with one segment and once
-//! rotated every few lines.
+//! The behaviour suite, on a folder that is new for each case, with one segment, rotated every
+//! few lines, and with appends on the caller's thread.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 use attestry_conformance::Fresh;
-use attestry_file::FileStorage;
+use attestry_file::{Durability, FileStorage};
 
-async fn fresh(rotation_bytes: u64) -> Fresh {
+async fn fresh(rotation_bytes: u64, durability: Durability) -> Fresh {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit");
-    let storage =
-        FileStorage::builder(path).rotation_size_bytes(rotation_bytes).open().await.unwrap();
+    let storage = FileStorage::builder(path)
+        .rotation_size_bytes(rotation_bytes)
+        .durability(durability)
+        .open()
+        .await
+        .unwrap();
     Fresh::with_guard(storage, folder)
 }
 
 mod one_segment {
-    attestry_conformance::suite!(crate::fresh(100 << 20).await);
+    attestry_conformance::suite!(crate::fresh(100 << 20, crate::Durability::Sync).await);
 }
 
 mod many_segments {
-    attestry_conformance::suite!(crate::fresh(4_000).await);
+    attestry_conformance::suite!(crate::fresh(4_000, crate::Durability::Sync).await);
+}
+
+mod buffered {
+    attestry_conformance::suite!(crate::fresh(20_000, crate::Durability::Buffered).await);
 }

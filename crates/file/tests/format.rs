@@ -32,6 +32,17 @@ async fn a_segment_is_its_lines_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_open_store_tells_its_settings() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    assert_eq!(storage.path(), path);
+    assert_eq!(storage.rotation_size_bytes(), 100 * 1024 * 1024);
+    storage.close().await.unwrap();
+    let storage = FileStorage::builder(&path).rotation_size_mb(50).open().await.unwrap();
+    assert_eq!(storage.rotation_size_bytes(), 50 * 1024 * 1024);
+}
+
+#[tokio::test]
 async fn only_the_owner_may_read() {
     let (_guard, path) = folder();
     let storage = open(&path.join("made/on/the/way")).await;

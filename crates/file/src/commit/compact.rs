@@ -5,13 +5,13 @@ use std::io::{self, BufWriter, Write};
 
 use attestry_core::{StorageError, Timestamp};
 
-use super::Committer;
+use super::Changes;
 use crate::generation;
 use crate::lock::Held;
 use crate::segment::{RawLine, Segment, SegmentName, for_each_line};
 use crate::sys;
 
-impl Committer {
+impl Changes {
     /// Rewrites sealed segments without their blank lines, one after the other, each in one step:
     /// a crash leaves the old file or the new one. Returns how many bytes were freed. The segment
     /// that grows is left alone.

@@ -25,57 +25,100 @@ use crate::recovery::RecoveryReport;
 use crate::segment::{ActiveSegment, Cursor, Line, Segment};
 use crate::sys;
 use batch::{Batch, share};
-use queue::Append;
-pub(crate) use queue::{Job, Lines, Queue};
+use queue::{Answer, Append, Queue};
+pub(crate) use queue::{Job, Lines};
 
 /// So many lines share a journal; its size stays bounded whatever expires at once.
 const ERASURES_AT_ONCE: usize = 4_096;
 
-/// Changes the folder, under the store's lock.
+/// Takes what callers want changed, and sees to it.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    queue: Arc<Queue>,
-    catalog: Arc<Catalog>,
+    queue: Queue,
     lock: Arc<StoreLock>,
-    active: ActiveSegment,
-    erasures: Erasures,
+    durability: Durability,
+    changes: Mutex<Changes>,
     report: Arc<Mutex<RecoveryReport>>,
 }
 
+/// Changes the folder, under the store's lock.
+#[derive(Debug)]
+struct Changes {
+    catalog: Arc<Catalog>,
+    active: ActiveSegment,
+    erasures: Erasures,
+}
+
 impl Committer {
-    pub(crate) fn new(
+    /// Starts the thread. It ends when the queue is closed and empty.
+    pub(crate) fn start(
         catalog: Arc<Catalog>,
         lock: Arc<StoreLock>,
         erasures: Erasures,
         report: Arc<Mutex<RecoveryReport>>,
         rotation_bytes: u64,
         durability: Durability,
-    ) -> Self {
+    ) -> Result<Arc<Self>, StorageError> {
+        let path = catalog.folder().path().to_path_buf();
         let active = ActiveSegment::new(catalog.folder().clone(), rotation_bytes, durability);
-        Self { queue: Arc::new(Queue::new()), catalog, lock, active, erasures, report }
-    }
-
-    /// Starts the thread. It ends when the queue it returns is closed and empty.
-    pub(crate) fn start(self) -> Result<Arc<Queue>, StorageError> {
-        let queue = Arc::clone(&self.queue);
-        let path = self.catalog.folder().path().to_path_buf();
+        let changes = Mutex::new(Changes { catalog, active, erasures });
+        let committer = Arc::new(Self { queue: Queue::new(), lock, durability, changes, report });
+        let of_thread = Arc::clone(&committer);
         thread::Builder::new()
             .name("attestry-commit".into())
-            .spawn(move || self.run())
+            .spawn(move || of_thread.run())
             .map_err(|source| StorageError::io("start a thread for", path, source))?;
-        Ok(queue)
+        Ok(committer)
     }
 
-    fn run(mut self) {
+    /// Stores `lines` and returns once they are as durable as the store promises.
+    pub(crate) async fn append(&self, lines: Lines) -> Result<(), StorageError> {
+        if self.durability == Durability::Buffered
+            && let Some(outcome) = self.append_at_once(&lines)
+        {
+            return outcome;
+        }
+        self.queue.append(lines).await
+    }
+
+    /// Hands `lines` to the operating system on the caller's thread, which spares a hop to another
+    /// and back; `None` when anything more than that has to be done or waited for.
+    fn append_at_once(&self, lines: &Lines) -> Option<Result<(), StorageError>> {
+        if !lines.checked_ids.is_empty() || !self.queue.is_idle() {
+            return None;
+        }
+        let mut changes = self.changes.try_lock().ok()?;
+        let _held = self.lock.try_acquire()?;
+        if !changes.active.has_room_for(lines.bytes.len()) {
+            return None;
+        }
+        let Changes { active, erasures, .. } = &mut *changes;
+        Some(active.append(erasures, &lines.bytes, &lines.ends).map_err(|failed| failed.error))
+    }
+
+    /// Queues a job and waits for its answer.
+    pub(crate) async fn submit<T>(
+        &self,
+        job: impl FnOnce(Answer<T>) -> Job,
+    ) -> Result<T, StorageError> {
+        self.queue.submit(job).await
+    }
+
+    /// Takes nothing in any more; what is queued will be done.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+    }
+
+    fn run(&self) {
         // Should the thread ever panic, callers must get an error rather than wait for ever.
-        let _close = CloseOnDrop(Arc::clone(&self.queue));
-        let lock = Arc::clone(&self.lock);
+        let _close = CloseOnDrop(&self.queue);
         while let Some(jobs) = self.queue.take() {
-            match lock.acquire() {
-                Ok(held) => self.work(jobs, &held),
+            let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            match self.lock.acquire() {
+                Ok(held) => changes.work(jobs, &held),
                 Err(error) => jobs.into_iter().for_each(|job| job.refuse(&error)),
             }
-            let mended = self.active.take_mended();
+            let mended = changes.active.take_mended();
             if !mended.is_empty() {
                 let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
                 report.torn_tails.extend(mended);
@@ -83,9 +126,11 @@ impl Committer {
         }
         // Dropped without `close`: what was acknowledged as buffered still goes to the disk. There
         // is nobody left to tell of a failure.
-        let _ = self.active.sync();
+        let _ = self.changes.lock().unwrap_or_else(PoisonError::into_inner).active.close();
     }
+}
 
+impl Changes {
     fn work(&mut self, mut jobs: VecDeque<Job>, held: &Held<'_>) {
         self.erasures.notice_pending();
         let mut appends = Vec::new();
@@ -234,9 +279,9 @@ impl Job {
     }
 }
 
-struct CloseOnDrop(Arc<Queue>);
+struct CloseOnDrop<'a>(&'a Queue);
 
-impl Drop for CloseOnDrop {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.close();
     }

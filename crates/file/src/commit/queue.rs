@@ -108,6 +108,12 @@ impl Queue {
         Some(std::mem::take(&mut state.jobs))
     }
 
+    /// Whether nothing waits and the queue is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.jobs.is_empty() && !state.closed
+    }
+
     /// Takes nothing in any more.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

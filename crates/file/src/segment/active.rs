@@ -87,6 +87,17 @@ impl ActiveSegment {
         Ok(())
     }
 
+    /// Whether lines of `bytes` bytes can be appended with nothing to open, rotate, or wait for.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        let today = SegmentName::active_on(Timestamp::now());
+        let ready = |open: &OpenSegment| {
+            open.name == today
+                && !open.distrusted
+                && open.length.saturating_add(bytes as u64) < self.rotation_bytes
+        };
+        !self.broken && !self.folder_dirty && self.open.as_ref().is_some_and(ready)
+    }
+
     /// Opens today's segment, rotated if it is full; returns how many bytes it takes yet.
     fn prepare(&mut self, erasures: &mut Erasures) -> Result<u64, StorageError> {
         if self.broken {
