@@ -5,11 +5,14 @@ use std::sync::Arc;
 use attestry_core::{StorageBackend, StorageError};
 use thiserror::Error;
 
+#[cfg(feature = "file")]
+type Tell = Box<dyn FnOnce(&attestry_file::RecoveryReport) + Send>;
+
 /// Who wants to know what opening a store had to mend.
 #[derive(Default)]
 pub(crate) struct Told {
     #[cfg(feature = "file")]
-    pub(crate) recovery: Option<Box<dyn FnOnce(&attestry_file::RecoveryReport) + Send>>,
+    pub(crate) recovery: Option<Tell>,
 }
 
 /// A store that this build can open.
