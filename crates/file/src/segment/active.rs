@@ -112,6 +112,8 @@ impl ActiveSegment {
             self.retire(erasures)?;
         }
         if self.open.is_none() {
+            // A rename must be on the disk before its old name is used again.
+            self.sync_folder()?;
             let (file, created) = sys::open_append(&path)
                 .map_err(|source| StorageError::io("open", &path, source))?;
             self.folder_dirty |= created;
@@ -138,12 +140,18 @@ impl ActiveSegment {
             return self.prepare(erasures);
         }
         let room = self.rotation_bytes - open.length;
+        self.sync_folder()?;
+        Ok(room)
+    }
+
+    /// Makes changed names durable.
+    fn sync_folder(&mut self) -> Result<(), StorageError> {
         if self.folder_dirty {
             sys::sync_folder(self.folder.path())
                 .map_err(|source| StorageError::io("sync", self.folder.path(), source))?;
             self.folder_dirty = false;
         }
-        Ok(room)
+        Ok(())
     }
 
     /// Lets go of a file that is not today's, or whose name leads elsewhere by now.
@@ -225,12 +233,7 @@ impl ActiveSegment {
                 return Err(StorageError::io("sync", path, source));
             }
         }
-        if self.folder_dirty {
-            sys::sync_folder(self.folder.path())
-                .map_err(|source| StorageError::io("sync", self.folder.path(), source))?;
-            self.folder_dirty = false;
-        }
-        Ok(())
+        self.sync_folder()
     }
 
     /// Syncs, and lets go of the file.
