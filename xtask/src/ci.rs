@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::cmd::{Cmd, Result, seconds};
 use crate::workspace::{Package, Workspace};
-use crate::{demo, interop, layers};
+use crate::{demo, interop, layers, torture};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -36,6 +36,11 @@ const STEPS: &[Step] = &[
         name: "test",
         about: "the README's test command; all features, too, where that is more",
         run: test,
+    },
+    Step {
+        name: "torture",
+        about: "the file backend under kills, faults and power cuts, a little",
+        run: torture::short,
     },
     Step {
         name: "features",

@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("attestry-cli", &["attestry"]),
+    ("attestry-torture", &["attestry-core", "attestry-file"]),
     ("xtask", &[]),
 ];
 

@@ -1,11 +1,13 @@
 //! Chores of the workspace; `cargo xtask --help` lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
+mod bench;
 mod ci;
 mod cmd;
 mod demo;
 mod interop;
 mod layers;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -19,8 +21,11 @@ Chores of the Attestry workspace.
 Usage: cargo xtask <CHORE>
 
   ci [STEP...]   Everything that must hold before a change goes in, or only the steps named
+  bench [ARG...] Measures Attestry beside its peers and the machine's limits (bench --help) and
+                 writes the table of docs/performance.md
   interop        Both directions between Attestry and the real Python package
   demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
+  torture [NAME] The torture tests of the file backend, or one of them; see docs/torture.md
   layers         Which crate may use which
 ";
 
@@ -38,6 +43,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result {
     match arguments {
+        ["bench", arguments @ ..] => bench::run(&Workspace::load()?, arguments),
         [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h", ..] => {
             print!("{HELP}\nSteps of ci, in order:\n\n{}", ci::steps());
             Ok(())
@@ -46,6 +52,7 @@ fn run(arguments: &[&str]) -> Result {
         ["interop"] => interop::run(&Workspace::load()?),
         ["demo"] => demo::run(&Workspace::load()?, None),
         ["demo", file] => demo::run(&Workspace::load()?, Some(file)),
+        ["torture", arguments @ ..] => torture::run(&Workspace::load()?, arguments),
         ["layers"] => layers::run(&Workspace::load()?),
         _ => {
             Err(format!("there is no chore {:?}; see cargo xtask --help", arguments.join(" "))

@@ -1,7 +1,7 @@
 //! The real package in a virtual environment, and our scripts that use it.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -12,14 +12,14 @@ const PACKAGE: &str = "rotalabs-comply";
 const VERSION: &str = "1.1.0";
 
 /// A Python that has the package.
-pub(super) struct Python {
+pub(crate) struct Python {
     program: PathBuf,
     scripts: PathBuf,
 }
 
 impl Python {
     /// The environment under `target/interop`, made where it is not there yet.
-    pub(super) fn prepare(workspace: &Workspace) -> Result<Self> {
+    pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
         let venv = workspace.target.join("interop").join("venv");
         let program = venv.join("bin").join("python");
         let installed = Cmd::new(&program)
@@ -37,6 +37,11 @@ impl Python {
             Cmd::new(&program).args(["-m", "pip", "install", "--quiet", &package]).run()?;
         }
         Ok(Self { program, scripts: workspace.path("xtask/interop") })
+    }
+
+    /// The interpreter that has the package.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Runs a script of `xtask/interop` and returns the JSON it prints.

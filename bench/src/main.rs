@@ -1,0 +1,121 @@
+//! Attestry beside its peers and the machine's limits, in one run: `attestry-bench --help`.
+//!
+//! Each row (`rows`) measures the same job done by Attestry and by something else, in interleaved
+//! rounds, and says what the project asks of it. `cargo xtask bench` runs this and writes the
+//! result into `docs/performance.md`.
+
+mod args;
+mod child;
+mod machine;
+mod peers;
+mod plain;
+mod report;
+mod rig;
+mod rng;
+mod rows;
+mod stats;
+mod store;
+mod workload;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{CommandFactory, FromArgMatches};
+use serde_json::json;
+
+use args::Args;
+use rig::Rig;
+
+/// What everything here returns; an error ends the run.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let matches = Args::command().after_help(format!("Rows:\n{}", rows::list())).get_matches();
+    let args = Args::from_arg_matches(&matches)?;
+    if let Some(child) = args.child {
+        return child::run(child);
+    }
+    let wanted = rows::named(&args.rows)?;
+    fs::create_dir_all(&args.dir)?;
+    if machine::file_system(&args.dir) == "tmpfs" {
+        eprintln!("warning: the folder is in memory, where a sync costs nothing; see --dir");
+    }
+    let start = Instant::now();
+    let mut rig = Rig::new(&args)?;
+    fresh_folder(rig.path(""))?;
+    let mut measured = Vec::new();
+    let outcome = measure(&mut rig, &wanted, &mut measured);
+    rig.forget_store()?;
+    remove(&rig.path(""))?;
+    println!("\n{}", report::table(&measured));
+    outcome?;
+
+    let seconds = start.elapsed().as_secs();
+    let result = report::to_json(
+        &measured,
+        &machine::describe(&args.dir),
+        &json!({
+            "entries": rig.sizes,
+            "kind": kind(&args),
+            "rounds": rig.rounds,
+            "rows": args.rows,
+            "seconds": seconds,
+            "mean_line_bytes": rig.workload.mean_bytes()?.0,
+            "mean_text_bytes": rig.workload.mean_bytes()?.1,
+        }),
+    );
+    let path = args.dir.join("result.json");
+    fs::write(&path, serde_json::to_vec_pretty(&result)?)?;
+    println!("{seconds} s; the result is {}", path.display());
+    Ok(())
+}
+
+/// Whether this is a run of all rows in the sizes that the documentation has a table for.
+fn kind(args: &Args) -> &'static str {
+    match (args.full, &args.entries, args.rows.is_empty() && args.python.is_some()) {
+        (true, None, true) => "full",
+        (false, None, true) => "default",
+        _ => "part",
+    }
+}
+
+/// Takes the rows one after another, each shown when it is there.
+fn measure(rig: &mut Rig, wanted: &[&rows::Kind], measured: &mut Vec<report::Row>) -> Result<()> {
+    for kind in wanted {
+        eprintln!("{}: {}", kind.name, kind.about);
+        let start = Instant::now();
+        let rows = (kind.run)(rig).map_err(|error| format!("{}: {error}", kind.name))?;
+        eprint!("{}", report::table(&rows));
+        eprintln!("  took {:.1} s\n", start.elapsed().as_secs_f64());
+        measured.extend(rows);
+    }
+    Ok(())
+}
+
+/// Removes a file or a folder with all that is in it, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// A folder with nothing in it.
+pub(crate) fn fresh_folder(path: PathBuf) -> Result<PathBuf> {
+    remove(&path)?;
+    fs::create_dir_all(&path)?;
+    Ok(path)
+}

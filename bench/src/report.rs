@@ -1,0 +1,242 @@
+//! The rows of the table, on the terminal and as JSON.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::stats::Figure;
+
+/// One line of the table.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    /// What `--row` measures it.
+    pub(crate) row: &'static str,
+    /// What is measured.
+    pub(crate) what: String,
+    /// What Attestry takes or reaches.
+    pub(crate) ours: Figure,
+    /// What it is compared with.
+    pub(crate) reference: Option<Reference>,
+    /// Ours divided by the reference.
+    pub(crate) ratio: Option<f64>,
+    /// What the project asks for.
+    pub(crate) asked: Option<Asked>,
+    /// What is to be known to judge it.
+    pub(crate) note: Option<String>,
+    /// The figure at each size of the store, where that is what is measured.
+    pub(crate) series: Option<Series>,
+}
+
+/// A limit of the machine, or a peer.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Reference {
+    pub(crate) name: String,
+    pub(crate) figure: Figure,
+}
+
+/// A bar to clear.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Asked {
+    pub(crate) text: String,
+    pub(crate) met: bool,
+}
+
+/// One operation at several sizes of the store.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Series {
+    pub(crate) what: String,
+    pub(crate) points: Vec<Point>,
+}
+
+/// What was measured in a store of some size.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Point {
+    pub(crate) entries: u64,
+    pub(crate) value: f64,
+}
+
+impl Row {
+    /// A row without anything to compare with.
+    pub(crate) fn new(row: &'static str, what: impl Into<String>, ours: Figure) -> Self {
+        Self {
+            row,
+            what: what.into(),
+            ours,
+            reference: None,
+            ratio: None,
+            asked: None,
+            note: None,
+            series: None,
+        }
+    }
+
+    /// Compares with this.
+    pub(crate) fn against(mut self, name: impl Into<String>, figure: Figure) -> Self {
+        self.ratio = Some(self.ours.median / figure.median);
+        self.reference = Some(Reference { name: name.into(), figure });
+        self
+    }
+
+    /// Asks for a ratio of at least this.
+    pub(crate) fn ratio_at_least(self, least: f64) -> Self {
+        let met = self.ratio.is_some_and(|ratio| ratio >= least);
+        self.asks(format!("≥ {least} ×"), met)
+    }
+
+    /// Asks for a ratio of at most this.
+    pub(crate) fn ratio_at_most(self, most: f64) -> Self {
+        let met = self.ratio.is_some_and(|ratio| ratio <= most);
+        self.asks(format!("≤ {most} ×"), met)
+    }
+
+    /// Asks for at least this, in the unit of the figure.
+    pub(crate) fn at_least(self, least: f64) -> Self {
+        let (met, unit) = (self.ours.median >= least, self.ours.unit);
+        self.asks(format!("≥ {least} {unit}"), met)
+    }
+
+    /// Asks for less than this, in the unit of the figure.
+    pub(crate) fn under(self, most: f64) -> Self {
+        let (met, unit) = (self.ours.median < most, self.ours.unit);
+        self.asks(format!("< {most} {unit}"), met)
+    }
+
+    /// Asks for at most this every time, in the unit of the figure.
+    pub(crate) fn never_above(self, most: f64) -> Self {
+        let (met, unit) = (self.ours.max <= most, self.ours.unit);
+        self.asks(format!("≤ {most} {unit}"), met)
+    }
+
+    fn asks(mut self, text: String, met: bool) -> Self {
+        self.asked = Some(Asked { text, met });
+        self
+    }
+
+    /// Adds what is to be known.
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        let note = note.into();
+        self.note = Some(self.note.map_or(note.clone(), |before| format!("{before}; {note}")));
+        self
+    }
+
+    /// Adds the figure at each size.
+    pub(crate) fn series(mut self, what: &str, points: Vec<Point>) -> Self {
+        self.series = Some(Series { what: what.to_owned(), points });
+        self
+    }
+}
+
+/// The rows as a table for the terminal.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut cells =
+        vec![["row", "what", "ours", "reference", "ratio", "asked", ""].map(str::to_owned)];
+    cells.extend(rows.iter().map(cells_of));
+    let widths: Vec<usize> = (0..cells[0].len())
+        .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in &cells {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width + 2 - cell.chars().count()));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn cells_of(row: &Row) -> [String; 7] {
+    let asked = row.asked.as_ref();
+    [
+        row.row.to_owned(),
+        row.what.clone(),
+        figure(&row.ours),
+        row.reference
+            .as_ref()
+            .map_or_else(String::new, |r| format!("{}: {}", r.name, figure(&r.figure))),
+        row.ratio.map_or_else(String::new, |ratio| format!("{} ×", short(ratio))),
+        asked.map_or_else(String::new, |asked| asked.text.clone()),
+        asked.map_or("", |asked| if asked.met { "ok" } else { "SHORT" }).to_owned(),
+    ]
+}
+
+/// `12.3 µs (11.9–14.0)`.
+pub(crate) fn figure(figure: &Figure) -> String {
+    let middle = format!("{} {}", short(figure.median), figure.unit);
+    if figure.samples < 2 {
+        middle
+    } else {
+        format!("{middle} ({}–{})", short(figure.min), short(figure.max))
+    }
+}
+
+/// Three digits that matter, thousands apart.
+pub(crate) fn short(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    match value.abs() {
+        a if a >= 100.0 => apart(&format!("{value:.0}")),
+        a if a >= 10.0 => format!("{value:.1}"),
+        a if a > 0.0 && a < 0.1 => format!("{value:.4}"),
+        a if a.fract() == 0.0 => format!("{value:.0}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// A count with its thousands apart.
+pub(crate) fn grouped(count: u64) -> String {
+    apart(&count.to_string())
+}
+
+fn apart(digits: &str) -> String {
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) && !text.ends_with('-') {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Everything as one JSON object. `shown` in a row is how the table has it.
+pub(crate) fn to_json(rows: &[Row], machine: &Value, run: &Value) -> Value {
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            let mut value = json!(row);
+            let [_, _, ours, reference, ratio, asked, _] = cells_of(row);
+            value["shown"] =
+                json!({"ours": ours, "reference": reference, "ratio": ratio, "asked": asked});
+            value
+        })
+        .collect();
+    json!({"version": 1, "machine": machine, "run": run, "rows": rows})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let shown: Vec<String> =
+            [1_234_567.8, 999.6, 42.04, 3.0, 1.234, 0.0567, 0.0, 0.5].map(short).to_vec();
+        assert_eq!(shown, ["1,234,568", "1,000", "42.0", "3", "1.23", "0.0567", "0", "0.50"]);
+    }
+
+    #[test]
+    fn a_row_says_whether_it_clears_the_bar() {
+        let row = |ours| {
+            Row::new("r", "w", Figure::one(ours, "µs")).against("raw", Figure::one(10.0, "µs"))
+        };
+        assert!(row(12.0).ratio_at_most(1.3).asked.unwrap().met);
+        assert!(!row(14.0).ratio_at_most(1.3).asked.unwrap().met);
+        assert!(!row(7.0).ratio_at_least(0.8).asked.unwrap().met);
+        assert!(
+            !row(7.0).under(7.0).asked.unwrap().met && row(7.0).never_above(7.0).asked.unwrap().met
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What every measurement needs: the runtime, the folder, the texts, and a store.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use crate::args::Args;
+use crate::report::grouped;
+use crate::store::Store;
+use crate::workload::Workload;
+use crate::{Result, remove};
+
+/// The size from which a segment is rotated unless said otherwise.
+const ROTATION: u64 = 100 << 20;
+
+/// How many segments a store has at ten million entries; smaller ones get as many.
+const SEGMENTS: u64 = 50;
+
+/// See the module.
+pub(crate) struct Rig {
+    runtime: Runtime,
+    dir: PathBuf,
+    pub(crate) workload: Arc<Workload>,
+    pub(crate) rounds: usize,
+    pub(crate) sizes: Vec<u64>,
+    pub(crate) python: Option<(PathBuf, PathBuf)>,
+    store: Option<Store>,
+}
+
+impl Rig {
+    /// Sets up with these arguments; the folder exists.
+    pub(crate) fn new(args: &Args) -> Result<Self> {
+        let runtime = runtime()?;
+        let default: &[u64] =
+            if args.full { &[100_000, 1_000_000, 10_000_000] } else { &[20_000, 200_000] };
+        let sizes = args.entries.clone().unwrap_or_else(|| default.to_vec());
+        Ok(Self {
+            runtime,
+            dir: args.dir.clone(),
+            workload: Workload::new(),
+            rounds: usize::try_from(args.rounds)?,
+            sizes,
+            python: args.python.clone().zip(args.attestry.clone()),
+            store: None,
+        })
+    }
+
+    /// A path in the folder of this run.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join("run").join(name)
+    }
+
+    /// Runs `work` on a thread of the runtime, as a service would.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let task = self.runtime.spawn(work);
+        self.runtime.block_on(task)?
+    }
+
+    /// How many entries the store of most rows has.
+    pub(crate) fn entries(&self) -> u64 {
+        self.sizes.iter().copied().max().unwrap_or(200_000)
+    }
+
+    /// The store of most rows. A small one has small segments, so that it has as many as a large.
+    pub(crate) fn store(&mut self) -> Result<&mut Store> {
+        let entries = self.entries();
+        let rotation = (entries * 500 / SEGMENTS).clamp(256 << 10, ROTATION);
+        let rotation = if entries >= 9_000_000 { ROTATION } else { rotation };
+        self.store_of(entries, rotation)
+    }
+
+    /// A store of this size with segments of the usual size.
+    pub(crate) fn plain_store(&mut self, entries: u64) -> Result<&mut Store> {
+        self.store_of(entries, ROTATION)
+    }
+
+    /// One more store of this size with segments of the usual size, in a folder of this name.
+    pub(crate) fn another_store(&self, name: &str, entries: u64) -> Result<Store> {
+        self.make_store(&self.path(name), entries, ROTATION)
+    }
+
+    fn make_store(&self, path: &Path, entries: u64, rotation: u64) -> Result<Store> {
+        eprintln!("  making a store of {} entries", grouped(entries));
+        let store = Store::make(path.to_path_buf(), entries, rotation, &self.workload)?;
+        self.runtime.block_on(store.settle())?;
+        Ok(store)
+    }
+
+    fn store_of(&mut self, entries: u64, rotation: u64) -> Result<&mut Store> {
+        let fits = |store: &Store| store.entries == entries && store.rotation == rotation;
+        if !self.store.as_ref().is_some_and(fits) {
+            self.forget_store()?;
+            let path = self.path("store");
+            self.store = Some(self.make_store(&path, entries, rotation)?);
+        }
+        self.store.as_mut().ok_or_else(|| "there is no store".into())
+    }
+
+    /// Removes the store, so that the next to ask for one gets a new one.
+    pub(crate) fn forget_store(&mut self) -> Result<()> {
+        match self.store.take() {
+            Some(store) => remove(&store.path),
+            None => Ok(()),
+        }
+    }
+
+    /// A folder or file of this run that is not there.
+    pub(crate) fn fresh(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path(name);
+        remove(&path)?;
+        Ok(path)
+    }
+}
+
+/// Two threads, whatever the machine has, so that figures of different machines compare.
+pub(crate) fn runtime() -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}

@@ -1,0 +1,53 @@
+//! Buffered `log` from one caller, beside a plain loop that hashes, serialises and writes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use attestry::{AuditLogger, Durability, FileStorage};
+
+use crate::plain;
+use crate::report::Row;
+use crate::rig::Rig;
+use crate::stats::{Figure, rate};
+use crate::{Result, remove};
+
+const COUNT: usize = 100_000;
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..rig.rounds {
+        ours.push(rate(COUNT as u64, log(rig, COUNT)?));
+        let path = rig.fresh("buffered.jsonl")?;
+        theirs.push(rate(COUNT as u64, plain::buffered(&path, &rig.workload, COUNT)?));
+        remove(&path)?;
+    }
+    Ok(vec![
+        Row::new("buffered", "buffered log, one caller", Figure::of(&ours, "entries/s"))
+            .against("hash, serialise, write", Figure::of(&theirs, "entries/s"))
+            .ratio_at_least(0.5),
+    ])
+}
+
+/// How long one caller takes for `count` interactions, one after another, in a new store.
+pub(super) fn log(rig: &Rig, count: usize) -> Result<Duration> {
+    let (path, workload) = (rig.fresh("buffered")?, Arc::clone(&rig.workload));
+    let folder = path.clone();
+    let took = rig.run(async move {
+        let storage = FileStorage::builder(&folder).durability(Durability::Buffered).open().await?;
+        let logger = AuditLogger::builder(storage).build();
+        let start = Instant::now();
+        for number in 0..count {
+            logger.log(workload.interaction(number)).await?;
+        }
+        let took = start.elapsed();
+        let stored = logger.storage().count().await?;
+        logger.close().await?;
+        if stored == count as u64 {
+            Ok(took)
+        } else {
+            Err(format!("the store has {stored} entries, not {count}").into())
+        }
+    })?;
+    remove(&path)?;
+    Ok(took)
+}

@@ -1,0 +1,75 @@
+//! Durable `log` from many tasks, beside R and stores of others.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use attestry::{AuditLogger, FileStorage};
+
+use crate::child::log_many;
+use crate::peers::{self, Peer};
+use crate::plain;
+use crate::report::Row;
+use crate::rig::Rig;
+use crate::stats::{Figure, rate};
+use crate::{Result, remove};
+
+/// A multiple of 1,024 (tasks) that is close to one of 1,000 (lines to a batch).
+const COUNT: usize = 1_024 * 100;
+
+const NAMES: [&str; 6] = ["256 tasks", "1,024 tasks", "R", "redb", "fjall", "SQLite"];
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let mut samples: [Vec<f64>; 6] = Default::default();
+    for round in 0..rig.rounds {
+        eprintln!("  round {} of {}", round + 1, rig.rounds);
+        let path = rig.fresh("durable")?;
+        let workload = Arc::clone(&rig.workload);
+        samples[0].push(per_second(log(rig, 256)?));
+        samples[1].push(per_second(log(rig, 1_024)?));
+        samples[2].push(per_second(plain::durable_batches(&path, &workload, COUNT)?));
+        remove(&path)?;
+        samples[3].push(peer::<peers::redb::Redb>(rig)?);
+        samples[4].push(peer::<peers::fjall::Fjall>(rig)?);
+        samples[5].push(peer::<peers::sqlite::Sqlite>(rig)?);
+    }
+    let figures = samples.map(|samples| Figure::of(&samples, "entries/s"));
+    let mut rows = Vec::new();
+    for (ours, least) in [(0, 0.8), (1, 1.1)] {
+        for other in 2..NAMES.len() {
+            let what = format!("durable log, {}", NAMES[ours]);
+            let row = Row::new("durable", what, figures[ours].clone())
+                .against(NAMES[other], figures[other].clone());
+            rows.push(row.ratio_at_least(if other == 2 { least } else { 1.0 }));
+        }
+    }
+    Ok(rows)
+}
+
+fn per_second(took: Duration) -> f64 {
+    rate(COUNT as u64, took)
+}
+
+fn peer<P: Peer>(rig: &Rig) -> Result<f64> {
+    let path = rig.fresh("durable-peer")?;
+    Ok(per_second(peers::durable_batches::<P>(&path, &rig.workload, COUNT)?))
+}
+
+fn log(rig: &Rig, tasks: usize) -> Result<Duration> {
+    let (path, workload) = (rig.fresh("durable")?, Arc::clone(&rig.workload));
+    let folder = path.clone();
+    let took = rig.run(async move {
+        let logger = AuditLogger::builder(FileStorage::builder(&folder).open().await?).build();
+        let start = Instant::now();
+        log_many(&logger, &workload, tasks, COUNT / tasks).await?;
+        let took = start.elapsed();
+        let stored = logger.storage().count().await?;
+        logger.close().await?;
+        if stored == COUNT as u64 {
+            Ok(took)
+        } else {
+            Err(format!("the store has {stored} entries, not {COUNT}").into())
+        }
+    })?;
+    remove(&path)?;
+    Ok(took)
+}

@@ -1,0 +1,109 @@
+//! `get_entry` by random id, warm, beside redb's get of the same line and its parse.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use attestry::{AuditLogger, EntryId, Timestamp, line};
+use redb::ReadableTable;
+
+use crate::peers::redb::Redb;
+use crate::peers::{Peer, Record};
+use crate::report::{Row, grouped, short};
+use crate::rig::Rig;
+use crate::stats::{Figure, median, micros, quantile};
+use crate::workload::stored_id;
+use crate::{Result, remove};
+
+/// Look-ups in one round.
+const COUNT: usize = 5_000;
+
+/// More would not fit beside our own store on the disk; fewer are in its favour.
+const MOST_IN_REDB: u64 = 1_000_000;
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let entries = rig.entries();
+    let in_redb = entries.min(MOST_IN_REDB);
+    let redb_path = rig.fresh("get.redb")?;
+    let redb = fill_redb(rig, &redb_path, in_redb)?;
+    let table = redb.table()?;
+
+    let store = rig.store()?;
+    let ids = store.sample_ids(COUNT)?;
+    let numbers = store.sample.iter().copied().filter(|&number| number < in_redb).take(COUNT);
+    let redb_ids: Vec<EntryId> = numbers.map(stored_id).collect::<Result<_>>()?;
+    let (path, rotation) = (store.path.clone(), store.rotation);
+    let logger = rig.run(async move {
+        Ok(AuditLogger::builder(crate::store::open(&path, rotation).await?).build())
+    })?;
+    // The first time warms the caches.
+    latencies(rig, &logger, &ids)?;
+    redb_latencies(&table, &redb_ids)?;
+    let (mut ours, mut theirs, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rig.rounds {
+        let round = latencies(rig, &logger, &ids)?;
+        ours.push(median(&round));
+        all.extend(round);
+        theirs.push(median(&redb_latencies(&table, &redb_ids)?));
+    }
+    rig.run(async move { Ok(logger.close().await?) })?;
+    drop((table, redb));
+    remove(&redb_path)?;
+
+    let what = format!("get_entry by random id, {} entries, warm, median", grouped(entries));
+    let ours = Figure::of(&ours, "µs");
+    Ok(vec![
+        Row::new("get", what.clone(), ours.clone())
+            .under(20.0)
+            .note(format!("p99 {} µs", short(quantile(&all, 0.99)))),
+        Row::new("get", what, ours)
+            .against("redb: get + parse", Figure::of(&theirs, "µs"))
+            .ratio_at_most(3.0)
+            .note(format!("redb holds {} entries", grouped(in_redb))),
+    ])
+}
+
+fn latencies(rig: &Rig, logger: &AuditLogger, ids: &[EntryId]) -> Result<Vec<f64>> {
+    rig.run(get_each(logger.clone(), ids.to_vec()))
+}
+
+/// The microseconds of each look-up, one after another.
+pub(super) async fn get_each(logger: AuditLogger, ids: Vec<EntryId>) -> Result<Vec<f64>> {
+    let mut latencies = Vec::with_capacity(ids.len());
+    for id in &ids {
+        let start = Instant::now();
+        let entry = logger.get_entry(id).await?;
+        latencies.push(micros(start.elapsed()));
+        if entry.is_none_or(|entry| entry.id != *id) {
+            return Err(format!("{id} is not found").into());
+        }
+    }
+    Ok(latencies)
+}
+
+fn redb_latencies(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    ids: &[EntryId],
+) -> Result<Vec<f64>> {
+    ids.iter()
+        .map(|id| {
+            let start = Instant::now();
+            let found = table.get(id.as_str())?.ok_or("redb has lost a line")?;
+            black_box(line::decode(found.value())?);
+            Ok(micros(start.elapsed()))
+        })
+        .collect()
+}
+
+/// The first lines of the store, in redb.
+fn fill_redb(rig: &Rig, path: &std::path::Path, entries: u64) -> Result<Redb> {
+    eprintln!("  making a redb of {} entries", grouped(entries));
+    let mut redb = Redb::create(path)?;
+    for first in (0..entries).step_by(50_000) {
+        let records = (first..(first + 50_000).min(entries)).map(|number| {
+            let entry = rig.workload.stored(number, Timestamp::now())?;
+            Ok((entry.id.to_string(), line::encode(&entry)?))
+        });
+        redb.store(&records.collect::<Result<Vec<Record>>>()?)?;
+    }
+    Ok(redb)
+}

@@ -1,0 +1,59 @@
+//! What the machine does in plain loops on one thread: what nothing can be faster than.
+
+use std::io::Write;
+
+use attestry::line;
+
+use crate::plain;
+use crate::report::Row;
+use crate::rig::Rig;
+use crate::stats::{Figure, median};
+use crate::{Result, remove};
+
+const COUNT: usize = 20_000;
+const SYNCS: usize = 200;
+const BATCHES: usize = 20;
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let workload = &rig.workload;
+    let path = rig.fresh("limits.jsonl")?;
+    let entries: Vec<_> = (0..2_048).map(|number| workload.entry(number)).collect();
+    let lines: Vec<_> = entries.iter().map(line::encode).collect::<std::result::Result<_, _>>()?;
+    let thousand = lines[..plain::BATCH].concat();
+    let mut samples: [Vec<f64>; 6] = Default::default();
+    for _ in 0..rig.rounds {
+        let mut file = plain::append(&path)?;
+        let mut buffer = Vec::with_capacity(1 << 10);
+        samples[0].push(plain::each(COUNT, |number| {
+            plain::hash(workload, number);
+            Ok(())
+        })?);
+        samples[1].push(plain::each(COUNT, |number| {
+            buffer.clear();
+            Ok(line::encode_into(&entries[number % entries.len()], &mut buffer)?)
+        })?);
+        samples[2].push(plain::each(COUNT, |number| {
+            std::hint::black_box(line::decode(&lines[number % lines.len()])?);
+            Ok(())
+        })?);
+        samples[3]
+            .push(plain::each(COUNT, |number| Ok(file.write_all(&lines[number % lines.len()])?))?);
+        file.sync_data()?;
+        samples[4].push(median(&plain::synced_lines(&mut file, workload, SYNCS)?));
+        samples[5].push(plain::each(BATCHES, |_| {
+            file.write_all(&thousand)?;
+            Ok(file.sync_data()?)
+        })?);
+        remove(&path)?;
+    }
+    let what = [
+        "hash both texts",
+        "serialise one line",
+        "parse one line",
+        "write one line",
+        "write and fdatasync one line",
+        "write and fdatasync 1,000 lines",
+    ];
+    let rows = what.into_iter().zip(&samples);
+    Ok(rows.map(|(what, samples)| Row::new("limits", what, Figure::of(samples, "µs"))).collect())
+}

@@ -1,0 +1,159 @@
+//! `attestry import`, the whole process, beside `log` of the Python package.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::buffered;
+use crate::report::{Row, grouped};
+use crate::rig::Rig;
+use crate::stats::{Figure, rate};
+use crate::workload::Workload;
+use crate::{Result, remove};
+
+/// How many interactions each side records. The package's rate does not depend on it.
+const FEW: u64 = 4_000;
+const MANY: u64 = 100_000;
+
+const CONTENTS: [&str; 3] = ["hash", "plain", "encrypted"];
+
+/// The script that drives the package.
+const SCRIPT: &str = include_str!("../../python/log_rate.py");
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let Some((python, attestry)) = rig.python.clone() else {
+        eprintln!("  left out: it needs --python and --attestry, which `cargo xtask bench` gives");
+        return Ok(Vec::new());
+    };
+    let side = Side {
+        python,
+        attestry,
+        store: rig.path("python"),
+        key: rig.path("python.key"),
+        few: interactions(&rig.path("few.jsonl"), &rig.workload, FEW)?,
+        many: interactions(&rig.path("many.jsonl"), &rig.workload, MANY)?,
+    };
+    remove(&side.key)?;
+    finished(Command::new(&side.attestry).args(["key", "generate", "--out"]).arg(&side.key))?;
+    let mut samples: [[Vec<f64>; 3]; 3] = Default::default();
+    let mut lone = Vec::new();
+    for _ in 0..rig.rounds.min(3) {
+        for (samples, content) in samples.iter_mut().zip(CONTENTS) {
+            samples[0].push(side.log(content)?);
+            samples[1].push(side.import(&side.few, FEW, content)?);
+            samples[2].push(side.import(&side.many, MANY, content)?);
+        }
+        lone.push(rate(MANY, buffered::log(rig, usize::try_from(MANY)?)?));
+    }
+    let mut rows = Vec::new();
+    for (samples, content) in samples.iter().zip(CONTENTS) {
+        let theirs = Figure::of(&samples[0], "entries/s");
+        for (samples, count) in samples[1..].iter().zip([FEW, MANY]) {
+            let what = format!("import of {} interactions, {content}, durable", grouped(count));
+            let row = Row::new("python", what, Figure::of(samples, "entries/s"));
+            rows.push(row.against("Python log", theirs.clone()).ratio_at_least(100.0));
+        }
+    }
+    rows.push(
+        Row::new("python", "buffered log, one caller, hash", Figure::of(&lone, "entries/s"))
+            .against("Python log", Figure::of(&samples[0][0], "entries/s"))
+            .ratio_at_least(100.0),
+    );
+    Ok(rows)
+}
+
+/// Both programs and what they work on.
+struct Side {
+    python: PathBuf,
+    attestry: PathBuf,
+    store: PathBuf,
+    key: PathBuf,
+    few: PathBuf,
+    many: PathBuf,
+}
+
+impl Side {
+    /// How many interactions a second the package logs.
+    fn log(&self, content: &str) -> Result<f64> {
+        remove(&self.store)?;
+        let mut command = Command::new(&self.python);
+        // The package's use of utcnow() is announced as outdated at every call.
+        command.args(["-B", "-W", "ignore::DeprecationWarning", "-c", SCRIPT]);
+        command.arg(&self.store).arg(&self.few).args(["--content", content]);
+        let printed: Value = serde_json::from_slice(&finished(&mut command)?)?;
+        let numbers = (printed["count"].as_f64(), printed["seconds"].as_f64());
+        match numbers {
+            (Some(count), Some(seconds)) if count > 0.0 => Ok(count / seconds),
+            _ => Err(format!("the script printed {printed}").into()),
+        }
+    }
+
+    /// How many interactions a second our program imports, from its start to its end.
+    fn import(&self, file: &Path, count: u64, content: &str) -> Result<f64> {
+        remove(&self.store)?;
+        let program = || {
+            let mut command = Command::new(&self.attestry);
+            command.arg("--store").arg(&self.store);
+            for name in ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE"] {
+                command.env_remove(name);
+            }
+            command
+        };
+        let mut command = program();
+        if content == "encrypted" {
+            command.arg("--key-file").arg(&self.key);
+        }
+        command.arg("import").arg(file);
+        if content != "hash" {
+            command.arg("--store-content");
+        }
+        let start = Instant::now();
+        let ids = finished(&mut command)?;
+        let took = start.elapsed();
+        let printed = ids.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let stored = String::from_utf8(finished(program().arg("count"))?)?;
+        remove(&self.store)?;
+        if printed == count && stored.trim() == count.to_string() {
+            Ok(rate(count, took))
+        } else {
+            Err(format!("{printed} ids and {} entries, not {count}", stored.trim()).into())
+        }
+    }
+}
+
+/// What the program prints, once it has ended well.
+fn finished(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?} failed ({}): {said}", output.status).into())
+}
+
+/// A file with the first interactions, one a line.
+fn interactions(path: &Path, workload: &Workload, count: u64) -> Result<PathBuf> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for number in 0..count {
+        let item = workload.item(usize::try_from(number)?);
+        let entry = workload.stored(number, attestry::Timestamp::UNIX_EPOCH)?;
+        let given = json!({
+            "input": item.input,
+            "output": item.output,
+            "provider": entry.provider,
+            "model": entry.model,
+            "conversation_id": entry.conversation_id,
+            "latency_ms": entry.latency_ms,
+            "input_tokens": entry.input_tokens,
+            "output_tokens": entry.output_tokens,
+        });
+        serde_json::to_writer(&mut file, &given)?;
+        file.write_all(b"\n")?;
+    }
+    file.into_inner()?.sync_all()?;
+    Ok(path.to_path_buf())
+}

@@ -1,0 +1,141 @@
+//! What each operation costs by the size of the store, segments of the usual size.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use attestry::{AuditLogger, EntryId, Query};
+
+use super::{delete, get, open, scan, single};
+use crate::report::{Point, Row, grouped};
+use crate::rig::Rig;
+use crate::stats::{Figure, median, micros, to_f64};
+use crate::store::Store;
+use crate::{Result, child, remove};
+
+/// What is called flat: the largest store costs at most this much more than the smallest.
+const FLAT: f64 = 1.5;
+
+/// Most rounds; each takes all sizes in turn and deletes from every store.
+const ROUNDS: usize = 5;
+
+/// What is done once in a round with each store.
+const LOGS: usize = 200;
+const GETS: usize = 2_000;
+const COUNTS: usize = 300;
+const DELETES: usize = 15;
+const SCANS: usize = 5;
+
+/// What the process writes whose memory is measured, after all rounds.
+const WRITE: usize = 20_000;
+
+/// What is measured, in which unit, and whether the issue asks for it to be flat.
+const NAMES: [(&str, &str, bool); 7] = [
+    ("durable log, one caller", "µs", true),
+    ("get_entry", "µs", true),
+    ("count", "µs", true),
+    ("delete", "µs", true),
+    ("scan of 1 %, each entry", "µs", true),
+    ("open with indexes", "ms", false),
+    ("resident memory, writing and scanning", "MiB", false),
+];
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let sizes = rig.sizes.clone();
+    let smaller: Vec<Store> = sizes[..sizes.len().saturating_sub(1)]
+        .iter()
+        .map(|&entries| rig.another_store(&format!("store-{entries}"), entries))
+        .collect::<Result<_>>()?;
+    let rows = measure(rig, smaller);
+    for entries in sizes {
+        remove(&rig.path(&format!("store-{entries}")))?;
+    }
+    rows
+}
+
+fn measure(rig: &mut Rig, mut smaller: Vec<Store>) -> Result<Vec<Row>> {
+    let sizes = rig.sizes.clone();
+    let mut samples: Vec<[Vec<f64>; 7]> = vec![Default::default(); sizes.len()];
+    for _ in 0..rig.rounds.min(ROUNDS) {
+        for (place, &entries) in sizes.iter().enumerate() {
+            let store = match smaller.get_mut(place) {
+                Some(store) => store,
+                None => rig.plain_store(entries)?,
+            };
+            let visit = Visit::of(store)?;
+            for (samples, value) in samples[place].iter_mut().zip(visit.measure(rig)?) {
+                samples.push(value);
+            }
+        }
+    }
+    for (place, &entries) in sizes.iter().enumerate() {
+        let store = match smaller.get(place) {
+            Some(store) => store,
+            None => rig.plain_store(entries)?,
+        };
+        let memory = child::memory(&store.path, store.rotation, WRITE)?;
+        samples[place][6].push(to_f64(memory.peak_kb) / 1024.0);
+    }
+    let row = |(kind, (what, unit, flat)): (usize, (&str, &'static str, bool))| {
+        let figures = samples.iter().map(|samples| Figure::of(&samples[kind], unit));
+        let figures: Vec<(u64, Figure)> = sizes.iter().copied().zip(figures).collect();
+        let ends = (figures.first().cloned(), figures.last().cloned());
+        let (Some((least, first)), Some((most, last))) = ends else {
+            return Err("no sizes are given".into());
+        };
+        let series =
+            figures.iter().map(|(entries, f)| Point { entries: *entries, value: f.median });
+        let row = Row::new("sizes", format!("{what}, {} entries", grouped(most)), last)
+            .against(format!("{} entries", grouped(least)), first)
+            .series(what, series.collect());
+        Ok(if flat { row.ratio_at_most(FLAT) } else { row })
+    };
+    NAMES.into_iter().enumerate().map(row).collect()
+}
+
+/// What one round does with one store.
+struct Visit {
+    path: PathBuf,
+    rotation: u64,
+    ids: Vec<EntryId>,
+    victims: Vec<EntryId>,
+    query: Query,
+    in_range: u64,
+    least: u64,
+}
+
+impl Visit {
+    fn of(store: &mut Store) -> Result<Self> {
+        let least = store.remaining();
+        Ok(Self {
+            path: store.path.clone(),
+            rotation: store.rotation,
+            ids: store.sample_ids(GETS)?,
+            victims: store.victims(DELETES)?,
+            query: store.query(),
+            in_range: store.in_range,
+            least,
+        })
+    }
+
+    /// The median cost of each operation but the last, in the order of the names.
+    fn measure(self, rig: &Rig) -> Result<[f64; 6]> {
+        let opened = rig.run(open::open(self.path.clone(), self.rotation, self.least))?;
+        let workload = Arc::clone(&rig.workload);
+        rig.run(async move {
+            let storage = crate::store::open(&self.path, self.rotation).await?;
+            let count = median(&delete::count_each(&storage, COUNTS).await?);
+            let delete = median(&delete::delete_each(&storage, &self.victims).await?);
+            let logger = AuditLogger::builder(storage).build();
+            let log = median(&single::log_each(logger.clone(), workload, LOGS).await?);
+            get::get_each(logger.clone(), self.ids.clone()).await?;
+            let get = median(&get::get_each(logger.clone(), self.ids).await?);
+            let mut scans = Vec::new();
+            for _ in 0..SCANS {
+                let took = scan::scan(logger.clone(), self.query.clone(), self.in_range).await?;
+                scans.push(micros(took) / to_f64(self.in_range));
+            }
+            logger.close().await?;
+            Ok([log, get, count, delete, median(&scans), opened.as_secs_f64() * 1e3])
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Samples and what is said about them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What was measured several times, and its unit.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    /// The middle of the samples; what ratios are made of.
+    pub(crate) median: f64,
+    /// The least of them.
+    pub(crate) min: f64,
+    /// The greatest of them.
+    pub(crate) max: f64,
+    /// What they are in.
+    pub(crate) unit: &'static str,
+    /// How many there are.
+    pub(crate) samples: usize,
+}
+
+impl Figure {
+    /// The middle, least and greatest of `samples`, of which there is at least one.
+    pub(crate) fn of(samples: &[f64], unit: &'static str) -> Self {
+        let sorted = sorted(samples);
+        Self {
+            median: quantile_of(&sorted, 0.5),
+            min: sorted.first().copied().unwrap_or(f64::NAN),
+            max: sorted.last().copied().unwrap_or(f64::NAN),
+            unit,
+            samples: sorted.len(),
+        }
+    }
+
+    /// Something counted or measured once.
+    pub(crate) fn one(value: f64, unit: &'static str) -> Self {
+        Self::of(&[value], unit)
+    }
+}
+
+/// The value below which the share `q` of `samples` lies.
+pub(crate) fn quantile(samples: &[f64], q: f64) -> f64 {
+    quantile_of(&sorted(samples), q)
+}
+
+/// The middle of `samples`.
+pub(crate) fn median(samples: &[f64]) -> f64 {
+    quantile(samples, 0.5)
+}
+
+fn sorted(samples: &[f64]) -> Vec<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+fn quantile_of(sorted: &[f64], q: f64) -> f64 {
+    if sorted.is_empty() {
+        return f64::NAN;
+    }
+    let place = q * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    low + (high - low) * place.fract()
+}
+
+/// How many a second.
+pub(crate) fn rate(count: u64, time: Duration) -> f64 {
+    to_f64(count) / time.as_secs_f64()
+}
+
+/// A duration in microseconds.
+pub(crate) fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// A count as a number to calculate with; exact up to 2^53.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_between_the_samples() {
+        let figure = Figure::of(&[3.0, 1.0, 2.0, 10.0], "s");
+        assert_eq!((figure.min, figure.median, figure.max), (1.0, 2.5, 10.0));
+        assert_eq!(quantile(&[5.0], 0.99), 5.0);
+        assert!(median(&[]).is_nan());
+    }
+}

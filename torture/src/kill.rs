@@ -1,0 +1,136 @@
+//! Processes killed at random moments, on one folder that lives on from round to round.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use crate::ledger::{Fate, Ledger};
+use crate::notes::{Note, Notes};
+use crate::outcome::{Result, Stop, failed};
+use crate::rng::Rng;
+use crate::runs::{Options, Runs, with_folder};
+use crate::verify;
+use crate::worker::{Role, Running, WorkerArgs};
+
+/// Rounds on one folder, before a fresh one.
+const ROUNDS_PER_FOLDER: usize = 20;
+
+#[derive(Debug, Default)]
+struct Summary {
+    kills: usize,
+    acknowledged: usize,
+    erased: usize,
+    in_doubt: usize,
+    reads: usize,
+    torn_tails: usize,
+    erasures_finished: usize,
+}
+
+/// Kills writers, readers and cleaners with SIGKILL; after each round everything that was
+/// acknowledged must be there once, nothing that was erased, and every line whole.
+pub(crate) fn run(options: &Options) -> Result<String> {
+    let mut runs = Runs::new(options, 200);
+    let mut rng = Rng::derive(options.seed, 1);
+    let mut summary = Summary::default();
+    let mut folders = 0;
+    while let Some(first) = runs.next() {
+        folders += 1;
+        with_folder("kill", |path| {
+            one_folder(path, options, first, &mut runs, &mut rng, &mut summary)
+        })?;
+    }
+    Ok(format!(
+        "{} rounds on {folders} folders, {} processes killed\n\
+         {} entries acknowledged and there once, {} erased and gone, {} in doubt when killed\n\
+         {} reads of the whole store beside the writers, none saw half an entry or an erased one\n\
+         {} torn tails set aside, {} erasures finished at the next open",
+        runs.done(),
+        summary.kills,
+        summary.acknowledged,
+        summary.erased,
+        summary.in_doubt,
+        summary.reads,
+        summary.torn_tails,
+        summary.erasures_finished
+    ))
+}
+
+fn one_folder(
+    path: &Path,
+    options: &Options,
+    first: usize,
+    runs: &mut Runs,
+    rng: &mut Rng,
+    summary: &mut Summary,
+) -> Result {
+    let (folder, notes) = (path.join("audit"), path.join("notes"));
+    let mut round = first;
+    let mut number = 0;
+    let mut reader: Option<Running> = None;
+    let ledger = loop {
+        let mut start = |role| {
+            number += 1;
+            let mut args =
+                WorkerArgs::new(role, &folder, &notes, number, options.seed + round as u64);
+            args.rotation_bytes = [2_000, 20_000, 200_000][round % 3];
+            args.spawn()
+        };
+        let mut roles = vec![Role::Writer; options.writers];
+        if options.writers == 1 {
+            roles = vec![Role::Both];
+        } else {
+            roles.push(Role::Cleaner);
+        }
+        roles.extend(reader.is_none().then_some(Role::Reader));
+        let mut workers: Vec<Running> =
+            roles.iter().map(|&role| start(role)).collect::<Result<_>>()?;
+        workers.extend(reader.take());
+        for _ in 0..rng.below(3) {
+            thread::sleep(Duration::from_micros(rng.between(5_000, 150_000) as u64));
+            let victim = workers.swap_remove(rng.below(workers.len()));
+            let role = victim.role;
+            victim.kill()?;
+            summary.kills += 1;
+            workers.push(start(role)?);
+        }
+        thread::sleep(Duration::from_micros(rng.between(2_000, 200_000) as u64));
+        if rng.percent(70) {
+            // This one reads on while the others are dead and the folder is mended.
+            let at = workers.iter().position(|worker| worker.role == Role::Reader);
+            reader = at.map(|at| workers.swap_remove(at));
+        }
+        summary.kills += workers.len();
+        while !workers.is_empty() {
+            workers.swap_remove(rng.below(workers.len())).kill()?;
+        }
+        let ledger = Ledger::load(&notes)?;
+        summary.in_doubt += ledger.count(Fate::Either);
+        check(&folder, &notes, &ledger, summary)
+            .map_err(|stop: Stop| stop.within(format!("round {round}")))?;
+        if runs.done() - first >= ROUNDS_PER_FOLDER {
+            break ledger;
+        }
+        match runs.next() {
+            Some(next) => round = next,
+            None => break ledger,
+        }
+    };
+    summary.acknowledged += ledger.count(Fate::There);
+    summary.erased += ledger.count(Fate::Gone);
+    summary.reads += ledger.reads;
+    Ok(())
+}
+
+fn check(folder: &Path, notes: &Path, ledger: &Ledger, summary: &mut Summary) -> Result {
+    if let Some(problem) = ledger.problems.first() {
+        return failed(problem.clone());
+    }
+    if !folder.exists() {
+        return Ok(()); // killed before the first of them opened it
+    }
+    let found = verify::blocking(folder, ledger, verify::SAMPLED)?;
+    summary.torn_tails += found.torn_tails;
+    summary.erasures_finished += found.erasures_finished;
+    Notes::append_to(notes)?.put(&Note::Settled(found.ids))?;
+    Ok(())
+}

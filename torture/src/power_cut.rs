@@ -1,0 +1,122 @@
+//! Power cuts: file systems on loop devices, cut off from their disk while workers write.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use crate::ledger::{Fate, Ledger};
+use crate::notes::{Note, Notes};
+use crate::outcome::{Result, Stop, failed};
+use crate::rng::Rng;
+use crate::runs::{Options, Runs, with_folder};
+use crate::system::{self, Device, Mount};
+use crate::worker::{Role, WorkerArgs};
+use crate::{shutdown, verify};
+
+struct FileSystem {
+    name: &'static str,
+    mkfs: &'static str,
+    options: &'static [&'static str],
+    mib: u64,
+}
+
+const FILE_SYSTEMS: &[FileSystem] = &[
+    FileSystem { name: "ext4", mkfs: "mkfs.ext4", options: &["-q"], mib: 128 },
+    FileSystem { name: "xfs", mkfs: "mkfs.xfs", options: &["-q"], mib: 320 },
+];
+
+/// Cuts the power (`FS_IOC_SHUTDOWN` without a log flush) under load, mounts again, and holds the
+/// folder against what was acknowledged; the same folder lives on.
+pub(crate) fn run(options: &Options) -> Result<String> {
+    system::need_mounts()?;
+    let mut lines = Vec::new();
+    let mut tested = 0;
+    for file_system in FILE_SYSTEMS {
+        let mut options = options.clone();
+        options.seconds = options.seconds.map(|seconds| seconds / FILE_SYSTEMS.len() as u64);
+        let outcome = with_folder("power-cut", |path| {
+            let kept = path.join("evidence");
+            on(file_system, path, &kept, &options)
+        });
+        lines.push(match outcome {
+            Ok(summary) => {
+                tested += 1;
+                format!("{}: {summary}", file_system.name)
+            }
+            Err(Stop::Skipped(reason)) => format!("{}: skipped: {reason}", file_system.name),
+            Err(stop) => return Err(stop.within(file_system.name)),
+        });
+    }
+    if tested == 0 { Err(Stop::Skipped(lines.join("; "))) } else { Ok(lines.join("\n")) }
+}
+
+fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> Result<String> {
+    system::need(file_system.mkfs)?;
+    let (image, mounted, notes) = (path.join("disk"), path.join("mnt"), path.join("notes"));
+    let mut device =
+        Device::formatted(&image, file_system.mib, file_system.mkfs, file_system.options)?;
+    let mut mount = Mount::device(&device, &mounted)?;
+    let mut rng = Rng::derive(options.seed, 2);
+    let mut runs = Runs::new(options, 30);
+    let (mut torn_tails, mut erasures_finished, mut folders) = (0, 0, 0);
+    let (mut acknowledged, mut erased) = (0, 0);
+    let mut ledger = Ledger::default();
+    while let Some(round) = runs.next() {
+        if round > 0 && round % 20 == 0 {
+            // A fresh disk, before the old one is full.
+            folders += 1;
+            acknowledged += ledger.count(Fate::There);
+            erased += ledger.count(Fate::Gone);
+            mount.unmount()?;
+            drop(device);
+            fs::remove_file(&notes)?;
+            device =
+                Device::formatted(&image, file_system.mib, file_system.mkfs, file_system.options)?;
+            mount = Mount::device(&device, &mounted)?;
+        }
+        let folder = mounted.join("audit");
+        let mut args =
+            WorkerArgs::new(Role::Both, &folder, &notes, round + 1, options.seed + round as u64);
+        args.may_fail = true;
+        args.rotation_bytes = [2_000, 20_000, 200_000][round % 3];
+        let worker = args.spawn()?;
+        thread::sleep(Duration::from_micros(rng.between(20_000, 400_000) as u64));
+        shutdown::file_system(&mounted)?;
+        // Calls that are under way come back with an error, which is no acknowledgement.
+        thread::sleep(Duration::from_millis(rng.below(10) as u64));
+        worker.kill()?;
+        mount.unmount()?;
+        mount = Mount::device(&device, &mounted)?;
+        ledger = Ledger::load(&notes)?;
+        if !folder.exists() && ledger.count(Fate::There) == 0 {
+            continue; // cut before the folder was on the disk
+        }
+        copy(&folder, kept)?;
+        let found = verify::blocking(&folder, &ledger, verify::SAMPLED)
+            .map_err(|stop| stop.within(format!("round {round}")))?;
+        torn_tails += found.torn_tails;
+        erasures_finished += found.erasures_finished;
+        Notes::append_to(&notes)?.put(&Note::Settled(found.ids))?;
+    }
+    mount.unmount()?;
+    acknowledged += ledger.count(Fate::There);
+    erased += ledger.count(Fate::Gone);
+    if acknowledged == 0 && runs.done() > 2 {
+        return failed("nothing was acknowledged in any round");
+    }
+    Ok(format!(
+        "{} cuts on {} disks; {acknowledged} entries acknowledged and there once, {erased} erased and \
+         gone; {torn_tails} torn tails set aside, {erasures_finished} erasures finished",
+        runs.done(),
+        folders + 1
+    ))
+}
+
+/// Keeps the folder as it was found, for the case that it is not as it must be.
+fn copy(folder: &Path, to: &Path) -> Result {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    system::run("cp", [std::ffi::OsStr::new("-a"), folder.as_ref(), to.as_ref()]).map(drop)
+}

@@ -1,0 +1,127 @@
+//! Power cuts by simulation: every call of a run that changes the folder is recorded, and the
+//! folder is rebuilt as a power cut might have left it.
+//!
+//! The run is the worker's script, which uses the backend by its public interface: single entries,
+//! batches, rotation, erasing, expiring, closing and opening again. strace records it.
+//!
+//! # What the model covers
+//!
+//! * A cut after every recorded call, and within it.
+//! * Bytes and lengths of a file are certain once an `fdatasync` or `fsync` of the file has ended
+//!   that began after they were written. Names (of new, renamed and removed files and folders) are
+//!   certain once the folder that holds them was synced in the same way; syncing a file does not
+//!   make its name certain. What lies in a folder whose own name is lost is lost.
+//! * What is not certain may be lost or kept, each change by itself and whatever the order, so that
+//!   a later change may be there and an earlier one not. A write may be torn at any byte, or any of
+//!   its 512-byte sectors may be missing (found as zeros where the file grew).
+//! * What was printed when the cut came is the acknowledgement: it must be there.
+//!
+//! # What it does not cover
+//!
+//! * Disks that lose what was synced, or change bytes that were not written.
+//! * Changes of one name in another order: where a file got another name and a new one took its
+//!   place, the new one is not found without the other's new name. A folder has one entry of a name.
+//! * A rename that is half done, with both names or none: file systems make it one step, which is
+//!   certain once the folder of the new name was synced.
+//! * Lost sectors may leave a line that is no entry, where the entry was not acknowledged. The model
+//!   allows that (file systems that write data before lengths do not do it), and demands that every
+//!   acknowledged entry is there all the same.
+//! * A second cut while the first is recovered from; the real power cuts have those.
+
+mod disk;
+mod record;
+mod trace;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::ledger::{Fate, Ledger};
+use crate::outcome::{Result, Stop, failed, skipped};
+use crate::rng::Rng;
+use crate::runs::{Options, Runs, with_folder};
+use crate::system;
+use crate::verify::{self, Rules};
+use crate::worker::{Role, WorkerArgs};
+
+use disk::{Disk, LOSSES, Loss};
+use record::Record;
+
+/// Cuts a recorded run at moments taken in turn, with every kind of loss.
+pub(crate) fn run(options: &Options) -> Result<String> {
+    system::need("strace")?;
+    let mut runs = Runs::new(options, 3000);
+    let mut rng = Rng::derive(options.seed, 4);
+    let (mut damaged, mut torn_tails, mut erasures_finished) = (0, 0, 0);
+    let summary = with_folder("simulate", |path| {
+        let root = path.join("recorded");
+        let record = record(path, &root, options.seed)?;
+        // Memory, where there is some: thousands of folders are synced.
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory } else { path };
+        let mut last = 0;
+        // Moments spread over the whole run however many there is time for.
+        let moments: Vec<usize> =
+            record.steps.iter().flat_map(|step| [step.start, step.end]).collect();
+        while let Some(round) = runs.next() {
+            let loss = LOSSES[round % LOSSES.len()];
+            last = (last + moments.len() * 618 / 1000 + 1) % moments.len();
+            let moment = moments[last] + rng.below(2);
+            let disk = Disk::after(&record, moment, loss, &mut rng);
+            let rebuilt = tempfile::tempdir_in(place)?;
+            disk.build(&root, rebuilt.path())?;
+            let found = check(&record, moment, loss, rebuilt.path()).map_err(|stop: Stop| {
+                let kept = path.join("found");
+                if fs::create_dir(&kept).is_ok() {
+                    let _ = disk.build(&root, &kept);
+                }
+                stop.within(format!("cut at line {moment} of the trace, loss {loss:?}"))
+            })?;
+            damaged += found.damaged;
+            torn_tails += found.torn_tails;
+            erasures_finished += found.erasures_finished;
+        }
+        Ok(format!("{} changes and {} syncs recorded", record.steps.len(), record.syncs))
+    })?;
+    Ok(format!(
+        "{summary}; {} cuts, each with all, none, the last, or any of the changes lost that were not \
+         synced\n{torn_tails} torn tails set aside, {erasures_finished} erasures finished; {damaged} \
+         lines of lost sectors, none of an acknowledged entry",
+        runs.done()
+    ))
+}
+
+fn record(path: &Path, root: &Path, seed: u64) -> Result<Record> {
+    fs::create_dir(root)?;
+    let log = path.join("trace");
+    let mut args = WorkerArgs::new(Role::Script, &root.join("audit"), &path.join("none"), 1, seed);
+    args.rotation_bytes = 3_000;
+    let command = args.command()?;
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-xx", "-s", "16777216", "-e"])
+        .arg(format!("trace={}", trace::CALLS));
+    strace.arg("-o").arg(&log).arg(command.get_program()).args(command.get_args());
+    let output = system::finish(&mut strace)?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains("Operation not permitted") {
+        return skipped("strace may not trace here");
+    }
+    if !output.status.success() {
+        return failed(format!("the run to record fails: {errors}"));
+    }
+    record::read(root, &trace::parse(&fs::read_to_string(&log)?)?)
+}
+
+/// Holds what the cut left against what had been printed.
+fn check(record: &Record, moment: usize, loss: Loss, rebuilt: &Path) -> Result<verify::Found> {
+    let printed = record.printed.iter().filter(|(start, _)| *start <= moment);
+    let text: String = printed.map(|(_, text)| text.as_str()).collect();
+    let ledger = Ledger::from_text(&text)?;
+    let folder = rebuilt.join("audit");
+    if !folder.exists() && ledger.count(Fate::There) == 0 {
+        return Ok(verify::Found::default());
+    }
+    let rules = Rules { damage: loss == Loss::Sectors, ..verify::SAMPLED };
+    verify::blocking(&folder, &ledger, rules)
+}

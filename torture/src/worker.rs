@@ -1,0 +1,168 @@
+//! What a process does that may be killed at any moment: this program started again with a role.
+
+mod reader;
+mod script;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use attestry_core::StorageError;
+use attestry_file::FileStorage;
+use clap::{Args, ValueEnum};
+
+use crate::notes::{Note, Notes};
+use crate::outcome::{Result, Stop, chain};
+
+/// What a process does until it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Writes from several tasks: single entries, batches, appended batches.
+    Writer,
+    /// Deletes entries, and expires old ones.
+    Cleaner,
+    /// Both.
+    Both,
+    /// Reads the whole store again and again and holds it against the notes.
+    Reader,
+    /// Does a fixed list of things once and ends; its notes go to the standard output.
+    Script,
+}
+
+/// What a worker is told.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkerArgs {
+    #[arg(long)]
+    pub(crate) role: Role,
+    /// The store
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
+    /// Where notes go
+    #[arg(long)]
+    pub(crate) notes: PathBuf,
+    /// A number that no other worker on this folder ever had
+    #[arg(long)]
+    pub(crate) number: usize,
+    #[arg(long)]
+    pub(crate) seed: u64,
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) rotation_bytes: u64,
+    /// An error ends the worker and is no problem: the disk is about to go away
+    #[arg(long)]
+    pub(crate) may_fail: bool,
+}
+
+impl WorkerArgs {
+    pub(crate) fn new(role: Role, folder: &Path, notes: &Path, number: usize, seed: u64) -> Self {
+        let (folder, notes) = (folder.to_path_buf(), notes.to_path_buf());
+        Self { role, folder, notes, number, seed, rotation_bytes: 20_000, may_fail: false }
+    }
+
+    /// The command that starts it.
+    pub(crate) fn command(&self) -> Result<Command> {
+        let role = self.role.to_possible_value();
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["worker", "--role", role.as_ref().map_or("", |role| role.get_name())])
+            .args(["--number", &self.number.to_string(), "--seed", &self.seed.to_string()])
+            .args(["--rotation-bytes", &self.rotation_bytes.to_string(), "--folder"])
+            .arg(&self.folder)
+            .arg("--notes")
+            .arg(&self.notes)
+            .args(self.may_fail.then_some("--may-fail"));
+        Ok(command)
+    }
+
+    /// Starts it.
+    pub(crate) fn spawn(&self) -> Result<Running> {
+        let mut command = self.command()?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        Ok(Running { child, role: self.role })
+    }
+}
+
+/// A worker at work; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) role: Role,
+}
+
+impl Running {
+    /// Sends SIGKILL and waits for the end.
+    pub(crate) fn kill(mut self) -> Result {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The life of a worker.
+pub(crate) fn main(args: WorkerArgs) -> Result {
+    let notes = match args.role {
+        Role::Script => Notes::Stdout,
+        _ => Notes::append_to(&args.notes)?,
+    };
+    let worker = Arc::new(Worker { args, notes });
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
+    let outcome = runtime.block_on(async {
+        match worker.args.role {
+            Role::Writer | Role::Cleaner | Role::Both => writer::run(&worker).await,
+            Role::Reader => reader::run(&worker).await,
+            Role::Script => script::run(&worker).await,
+        }
+    });
+    match outcome {
+        Err(Stop::Failed(reason)) if !worker.args.may_fail => {
+            worker.notes.put(&Note::Problem(format!("{:?}: {reason}", worker.args.role)))?;
+            Err(Stop::Failed(reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[derive(Debug)]
+struct Worker {
+    args: WorkerArgs,
+    notes: Notes,
+}
+
+impl Worker {
+    /// Opens the store for writing, however long another process has it.
+    async fn open(&self) -> Result<FileStorage> {
+        loop {
+            let builder = FileStorage::builder(&self.args.folder);
+            match builder.rotation_size_bytes(self.args.rotation_bytes).open().await {
+                Err(StorageError::Locked { .. }) => pause(5).await,
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+}
+
+async fn pause(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+/// Calls until the store is not locked by another process.
+async fn patiently<T, F: Future<Output = std::result::Result<T, StorageError>>>(
+    call: impl Fn() -> F,
+) -> Result<T> {
+    loop {
+        match call().await {
+            Err(StorageError::Locked { .. }) => pause(2).await,
+            Err(error) => return Err(Stop::Failed(chain(&error))),
+            Ok(value) => return Ok(value),
+        }
+    }
+}
