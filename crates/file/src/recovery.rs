@@ -72,11 +72,18 @@ impl fmt::Display for RecoveryReport {
     }
 }
 
-/// Makes the folder where it is missing.
+/// Makes the folder where it is missing, and what stands in it from the beginning.
 pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
     for path in [folder.path().to_path_buf(), folder.private()] {
         sys::create_folder(&path)
             .map_err(|source| StorageError::io("create the folder", &path, source))?;
+    }
+    // So that the first erasure need not.
+    let journal = folder.journal();
+    if !journal.exists() {
+        sys::open_read_write(&journal)
+            .and_then(|_made| sys::sync_folder(&folder.private()))
+            .map_err(|source| StorageError::io("create", &journal, source))?;
     }
     Ok(())
 }

@@ -55,6 +55,8 @@ struct State {
     jobs: VecDeque<Job>,
     /// Nothing is taken in any more; what is there will be done.
     closed: bool,
+    /// The committer sleeps and has to be woken.
+    parked: bool,
 }
 
 impl Queue {
@@ -90,8 +92,11 @@ impl Queue {
             let job = job(answer);
             state.closed = matches!(job, Job::Close { .. });
             state.jobs.push_back(job);
+            // Waking costs a system call, which a committer at work does not need.
+            if std::mem::take(&mut state.parked) {
+                self.work.notify_one();
+            }
         }
-        self.work.notify_one();
         receiver.await.unwrap_or(Err(StorageError::Closed))
     }
 
@@ -103,6 +108,7 @@ impl Queue {
             if state.closed {
                 return None;
             }
+            state.parked = true;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         Some(std::mem::take(&mut state.jobs))
@@ -116,7 +122,10 @@ impl Queue {
 
     /// Takes nothing in any more.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
+        state.parked = false;
+        drop(state);
         self.room.close();
         self.work.notify_one();
     }
