@@ -209,6 +209,9 @@ mod encryption {
         let logger = encrypting(&manager);
         let entry = log(&logger, Interaction::new("the question", "the answer ü")).await;
         let stored = entry.output_content.clone().unwrap();
+        assert!(logger.encryption().is_some_and(|configured| configured.key() == manager.key()));
+        let bad = logger.decrypt_content("not a token");
+        assert!(matches!(bad, Err(AuditError::Decrypt(DecryptError::NotBase64))), "{bad:?}");
         assert!(!stored.contains("answer"));
         assert_eq!(
             entry.output_hash,

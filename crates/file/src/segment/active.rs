@@ -26,6 +26,8 @@ pub(crate) struct ActiveSegment {
     broken: bool,
     /// Torn lines of others that were found in the way.
     mended: Vec<TornTail>,
+    /// The clock; a test's own in tests.
+    now: fn() -> Timestamp,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl ActiveSegment {
             folder_dirty: false,
             broken: false,
             mended: Vec::new(),
+            now: Timestamp::now,
         }
     }
 
@@ -89,7 +92,7 @@ impl ActiveSegment {
 
     /// Whether lines of `bytes` bytes can be appended with nothing to open, rotate, or wait for.
     pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
-        let today = SegmentName::active_on(Timestamp::now());
+        let today = SegmentName::active_on((self.now)());
         let ready = |open: &OpenSegment| {
             open.name == today
                 && !open.distrusted
@@ -105,7 +108,7 @@ impl ActiveSegment {
             let reason = "an earlier write failed and could not be undone; close the store and open it again";
             return Err(StorageError::io("append to", path, io::Error::other(reason)));
         }
-        let name = SegmentName::active_on(Timestamp::now());
+        let name = SegmentName::active_on((self.now)());
         let path = self.folder.segment(name);
         self.forget_if_replaced(name)?;
         if self.open.as_ref().is_some_and(|open| open.distrusted) {
@@ -253,5 +256,43 @@ impl ActiveSegment {
         if self.open.as_ref().is_some_and(|open| open.id == id) {
             self.open = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::recovery;
+
+    thread_local! {
+        static CLOCK: Cell<Timestamp> = const { Cell::new(Timestamp::UNIX_EPOCH) };
+    }
+
+    #[test]
+    fn each_day_has_its_segment_even_when_the_clock_jumps_back() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let (mut erasures, _) = Erasures::recover(folder.clone()).unwrap();
+        let mut active = ActiveSegment::new(folder.clone(), 40, Durability::Sync);
+        active.now = || CLOCK.get();
+        let mut append = |moment: &str, line: &str| {
+            CLOCK.set(moment.parse().unwrap());
+            active.append(&mut erasures, line.as_bytes(), &[line.len()]).unwrap();
+        };
+        append("2026-01-28T23:59:59.999999", "the last of the day\n");
+        append("2026-01-29T00:00:00", "the first of the next\n");
+        append("2026-01-28T23:59:59.5", "the clock jumped back\n");
+        append("2026-01-28T23:59:59.6", "which filled the segment\n");
+        append("2026-01-29T00:00:01", "and on\n");
+        let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(
+            text("audit_20260128_001.jsonl"),
+            "the last of the day\nthe clock jumped back\n"
+        );
+        assert_eq!(text("audit_20260128.jsonl"), "which filled the segment\n");
+        assert_eq!(text("audit_20260129.jsonl"), "the first of the next\nand on\n");
     }
 }
