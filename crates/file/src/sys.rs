@@ -20,17 +20,9 @@ impl FileId {
     }
 }
 
-/// Opens `path` for appending, readable by its owner only when it is made; and whether it was.
-pub(crate) fn open_append(path: &Path) -> io::Result<(File, bool)> {
-    let mut options = OpenOptions::new();
-    options.append(true).read(true).mode(0o600);
-    match options.clone().create_new(true).open(path) {
-        Ok(file) => Ok((file, true)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Ok((options.open(path)?, false))
-        }
-        Err(error) => Err(error),
-    }
+/// Opens `path` for appending, made when missing and then readable by its owner only.
+pub(crate) fn open_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path)
 }
 
 /// Opens `path` for reading and writing at any place, made when missing.

@@ -117,9 +117,11 @@ impl ActiveSegment {
         if self.open.is_none() {
             // A rename must be on the disk before its old name is used again.
             self.sync_folder()?;
-            let (file, created) = sys::open_append(&path)
+            let file = sys::open_append(&path)
                 .map_err(|source| StorageError::io("open", &path, source))?;
-            self.folder_dirty |= created;
+            // Even where another process made the file: it may have died before it synced its name.
+            self.folder_dirty = true;
+            generation::raise_layout(&self.folder)?;
             let metadata =
                 file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
             // A length of which nothing is known yet makes the next step look at the end.
@@ -212,7 +214,9 @@ impl ActiveSegment {
         let Some(open) = &self.open else { return Ok(()) };
         let from = self.folder.segment(open.name);
         self.folder_dirty = true;
-        if open.length == 0 {
+        // Not the length as we left it: another process may have appended to the file since.
+        let length = open.file.metadata().map(|metadata| metadata.len());
+        if length.map_err(|source| StorageError::io("examine", &from, source))? == 0 {
             fs::remove_file(&from).map_err(|source| StorageError::io("remove", &from, source))?;
         } else {
             let taken = self.folder.list()?;
@@ -294,5 +298,51 @@ mod tests {
         );
         assert_eq!(text("audit_20260128.jsonl"), "which filled the segment\n");
         assert_eq!(text("audit_20260129.jsonl"), "the first of the next\nand on\n");
+    }
+
+    fn append(active: &mut ActiveSegment, folder: &Folder, line: &str) {
+        let (mut erasures, _) = Erasures::recover(folder.clone()).unwrap();
+        active.append(&mut erasures, line.as_bytes(), &[line.len()]).unwrap();
+    }
+
+    #[test]
+    fn retiring_a_distrusted_segment_keeps_what_another_process_wrote_to_it() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let new = || ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
+        let (mut one, mut other) = (new(), new());
+        append(&mut one, &folder, "x\n");
+        // As after a sync that failed: rolled back to nothing, and not trusted.
+        let open = one.open.as_mut().unwrap();
+        open.file.set_len(0).unwrap();
+        (open.length, open.distrusted) = (0, true);
+        append(&mut other, &folder, "acknowledged\n");
+        append(&mut one, &folder, "next\n");
+        let texts: Vec<_> = folder
+            .list()
+            .unwrap()
+            .iter()
+            .map(|listed| fs::read_to_string(folder.segment(listed.name)).unwrap())
+            .collect();
+        assert_eq!(texts, ["acknowledged\n", "next\n"]);
+    }
+
+    #[test]
+    fn opening_a_segment_is_told_to_all() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let layout = || generation::Stamp::read(&folder).unwrap().numbers.layout;
+        let before = layout();
+        let mut one = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
+        append(&mut one, &folder, "x\n");
+        let created = layout();
+        assert!(created > before, "a new segment");
+        append(&mut one, &folder, "y\n");
+        assert_eq!(layout(), created, "appending alone is not told");
+        let mut other = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
+        append(&mut other, &folder, "z\n");
+        assert!(layout() > created, "a segment that is opened again");
     }
 }
