@@ -82,12 +82,15 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
         args.rotation_bytes = [2_000, 20_000, 200_000][round % 3];
         let worker = args.spawn()?;
         thread::sleep(Duration::from_micros(rng.between(20_000, 400_000) as u64));
+        let noted = fs::metadata(&notes)?.len();
         shutdown::file_system(&mounted)?;
-        // Calls that are under way come back with an error, which is no acknowledgement.
+        // Behind a real cut nothing answers any more. Here calls that are under way come back, most
+        // with an error; but a sync that races with the shutdown may be told that all is well.
         thread::sleep(Duration::from_millis(rng.below(10) as u64));
         worker.kill()?;
         mount.unmount()?;
         mount = Mount::device(&device, &mounted)?;
+        forget_answers_from(&notes, noted)?;
         ledger = Ledger::load(&notes)?;
         if !folder.exists() && ledger.count(Fate::There) == 0 {
             continue; // cut before the folder was on the disk
@@ -111,6 +114,19 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
         runs.done(),
         folders + 1
     ))
+}
+
+/// Takes back the answers noted behind the first `length` bytes: they came after the cut. What was
+/// begun stays noted, so that it may have happened or not.
+fn forget_answers_from(notes: &Path, length: u64) -> Result {
+    let text = fs::read_to_string(notes)?;
+    let (before, after) = text.split_at(usize::try_from(length)?.min(text.len()));
+    let is_answer = |line: &&str| {
+        ["wrote ", "erased ", "expired "].iter().any(|answer| line.starts_with(answer))
+    };
+    let kept: Vec<&str> = after.split('\n').filter(|line| !is_answer(line)).collect();
+    fs::write(notes, format!("{before}{}", kept.join("\n")))?;
+    Ok(())
 }
 
 /// Keeps the folder as it was found, for the case that it is not as it must be.
