@@ -29,8 +29,10 @@ pub(crate) struct Catalog {
 #[derive(Debug, Default)]
 struct Known {
     stamp: Option<Stamp>,
+    /// The file of the counters, which are read before every use of what is known.
+    counters: Option<File>,
     /// In the order written.
-    segments: Vec<Segment>,
+    segments: Arc<[Segment]>,
 }
 
 /// A record: its line, without the line break, and what that says.

@@ -9,6 +9,7 @@ use attestry_core::{MAX_LINE_BYTES, StorageError, line};
 
 use crate::erasure::Erasures;
 use crate::folder::{Folder, Listed};
+use crate::generation;
 use crate::segment::{SegmentName, tail_start};
 use crate::sys;
 
@@ -90,6 +91,7 @@ pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
 
 /// Mends what a crash left. The caller holds the lock.
 pub(crate) fn recover(folder: &Folder) -> Result<(Erasures, RecoveryReport), StorageError> {
+    generation::create(folder)?;
     let (erasures, erasures_finished) = Erasures::recover(folder.clone())?;
     let mut report = RecoveryReport { torn_tails: Vec::new(), erasures_finished };
     let listed = folder.list()?;

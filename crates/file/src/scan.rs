@@ -54,7 +54,7 @@ fn run(
         }
     }
     let mut left = query.limit.unwrap_or(usize::MAX);
-    let mut merge = Merge::new(catalog, segments, start, end, query.order);
+    let mut merge = Merge::new(catalog, &segments, start, end, query.order);
     let mut ahead = Vec::new();
     if let Some(cursor) = &query.after {
         ahead = behind_cursor(&mut merge, cursor.timestamp, &cursor.id)?;

@@ -1,9 +1,12 @@
-//! The system calls that need care: permissions, identity, syncing folders, reading at offsets.
+//! The system calls that need care: permissions, identity, syncing folders, reading at offsets
+//! with and without waiting.
 
+use std::cell::Cell;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
 /// What stays the same when a file is renamed, and differs between files that exist at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,19 +64,86 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+thread_local! {
+    static MAY_WAIT: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Runs `attempt` on a thread that must not be kept waiting: a read in it that the page cache
+/// cannot answer fails with `WouldBlock` instead of going to the disk, and so does whatever else
+/// asks [`may_wait`] first. The caller then does the same once more where it may wait.
+pub(crate) fn without_waiting<T>(attempt: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            MAY_WAIT.set(self.0);
+        }
+    }
+    let _restore = Restore(MAY_WAIT.replace(false));
+    attempt()
+}
+
+/// Refuses with `WouldBlock` within [`without_waiting`].
+pub(crate) fn may_wait() -> io::Result<()> {
+    if MAY_WAIT.get() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+}
+
+/// The lock that `tried` got, or that `wait` gets unless within [`without_waiting`]. A thread that
+/// panicked left nothing half done under any of our locks.
+pub(crate) fn unless_waiting<G>(
+    tried: TryLockResult<G>,
+    wait: impl FnOnce() -> LockResult<G>,
+) -> io::Result<G> {
+    match tried {
+        Ok(guard) => Ok(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            may_wait()?;
+            Ok(wait().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+}
+
 /// Fills `buffer` from `offset` on.
 pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    file.read_exact_at(buffer, offset)
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read_at(file, &mut buffer[filled..], offset + filled as u64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => filled += count,
+        }
+    }
+    Ok(())
 }
 
 /// Reads up to a whole `buffer` from `offset` on; 0 at the end.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
-        match file.read_at(buffer, offset) {
+        let read = if MAY_WAIT.get() {
+            file.read_at(buffer, offset)
+        } else {
+            read_cached_at(file, buffer, offset)
+        };
+        match read {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
     }
+}
+
+/// Reads what is in the page cache; `WouldBlock` when that is nothing, or when the file system
+/// cannot tell.
+#[cfg(target_os = "linux")]
+fn read_cached_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    match preadv2(file, &mut [io::IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::WouldBlock.into()),
+        result => Ok(result?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_cached_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 /// Writes all of `bytes` at `offset`.

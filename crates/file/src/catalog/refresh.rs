@@ -21,23 +21,26 @@ const FILTER_BUDGET: usize = 32 << 20;
 
 impl Catalog {
     /// All segments in the order written, and where their lines are.
-    pub(crate) fn snapshot(&self) -> Result<Vec<Segment>, StorageError> {
+    pub(crate) fn snapshot(&self) -> Result<Arc<[Segment]>, StorageError> {
         self.snapshot_holding(None)
     }
 
     /// [`snapshot`](Self::snapshot) for a caller that holds the store's lock. Index files that are
     /// missing are made.
-    pub(crate) fn snapshot_locked(&self, held: &Held<'_>) -> Result<Vec<Segment>, StorageError> {
+    pub(crate) fn snapshot_locked(&self, held: &Held<'_>) -> Result<Arc<[Segment]>, StorageError> {
         self.snapshot_holding(Some(held))
     }
 
-    fn snapshot_holding(&self, held: Option<&Held<'_>>) -> Result<Vec<Segment>, StorageError> {
-        let mut known = self.lock();
-        let stamp = Stamp::read(&self.folder)?;
+    fn snapshot_holding(&self, held: Option<&Held<'_>>) -> Result<Arc<[Segment]>, StorageError> {
+        let waits = |source| StorageError::io("list", self.folder.path(), source);
+        let mut known =
+            sys::unless_waiting(self.known.try_lock(), || self.known.lock()).map_err(waits)?;
+        let stamp = Stamp::read_with(&self.folder, &mut known.counters)?;
         if known.stamp != Some(stamp) {
+            sys::may_wait().map_err(waits)?;
             self.refresh(&mut known, stamp, held)?;
         }
-        for segment in &known.segments {
+        for segment in known.segments.iter() {
             self.extend(segment)?;
         }
         Ok(known.segments.clone())
@@ -45,7 +48,9 @@ impl Catalog {
 
     /// Takes in what was appended to a segment that grows.
     pub(super) fn extend(&self, segment: &Segment) -> Result<(), StorageError> {
-        let Some(mut index) = segment.body.live_mut() else { return Ok(()) };
+        let index = segment.body.live_mut();
+        let index = index.map_err(|source| self.failed("read", segment, source))?;
+        let Some(mut index) = index else { return Ok(()) };
         // The length is asked for under the index's lock: an older, shorter one would look as if
         // the file had been cut.
         let metadata = segment.body.file.metadata();
@@ -92,7 +97,7 @@ impl Catalog {
                 continue;
             }
             self.seal(&mut segments, &missing, stamp, held, &mut filter_budget)?;
-            *known = Known { stamp: Some(stamp), segments };
+            *known = Known { stamp: Some(stamp), counters: None, segments: segments.into() };
             return Ok(());
         }
     }
@@ -119,11 +124,10 @@ impl Catalog {
                 self.open(found, grows, filter_budget)
             }
             Lines::Live(_) => {
-                if erased && let Some(mut index) = body.live_mut() {
-                    let path = self.folder.segment(found.name);
-                    index
-                        .notice_erased(&body.file)
-                        .map_err(|source| StorageError::io("read", path, source))?;
+                let failed =
+                    |source| StorageError::io("read", self.folder.segment(found.name), source);
+                if erased && let Some(mut index) = body.live_mut().map_err(failed)? {
+                    index.notice_erased(&body.file).map_err(failed)?;
                 }
                 Ok(Some(body.clone()))
             }
@@ -243,6 +247,7 @@ impl Catalog {
     /// The segment with an index in memory instead of its index file, which is damaged; that is
     /// removed, so that the next one who writes makes a new one.
     pub(crate) fn replace_damaged(&self, segment: &Segment) -> Result<Segment, StorageError> {
+        sys::may_wait().map_err(|source| self.failed("read the index of", segment, source))?;
         if self.lock.is_some() {
             let _ = fs::remove_file(self.folder.index(segment.body.id));
         }
@@ -258,7 +263,8 @@ impl Catalog {
     /// snapshot need not look for them.
     pub(crate) fn note_erased(&self, lines: &[(&Segment, Line)]) -> Result<(), StorageError> {
         for (segment, line) in lines {
-            if let Some(mut index) = segment.body.live_mut() {
+            let index = segment.body.live_mut();
+            if let Some(mut index) = index.map_err(|source| self.failed("read", segment, source))? {
                 index.erase(line.offset);
             }
         }

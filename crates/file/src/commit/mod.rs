@@ -182,7 +182,7 @@ impl Changes {
         let segments = self.catalog.snapshot_locked(held)?;
         let mut deleted = 0;
         let mut unlinked = false;
-        for segment in &segments {
+        for segment in segments.iter() {
             let Some((earliest, latest)) = segment.body.time_bounds() else { continue };
             if latest <= cutoff && self.holds_entries_only(segment)? {
                 deleted += segment.body.records();

@@ -42,13 +42,13 @@ type Key = (i64, i64, i64);
 impl<'a> Merge<'a> {
     pub(super) fn new(
         catalog: &'a Catalog,
-        segments: Vec<Segment>,
+        segments: &[Segment],
         start: Timestamp,
         end: Timestamp,
         order: Order,
     ) -> Self {
         let mut waiting: Vec<_> = segments
-            .into_iter()
+            .iter()
             .enumerate()
             .filter_map(|(number, segment)| {
                 let (earliest, latest) = segment.body.time_bounds()?;
@@ -56,7 +56,8 @@ impl<'a> Merge<'a> {
                     Order::Ascending => earliest.unix_micros(),
                     Order::Descending => -latest.unix_micros(),
                 };
-                (earliest <= end && latest >= start).then_some(Waiting { from, number, segment })
+                let in_range = earliest <= end && latest >= start;
+                in_range.then(|| Waiting { from, number, segment: segment.clone() })
             })
             .collect();
         waiting.sort_by_key(|waiting| Reverse(waiting.from));

@@ -9,6 +9,7 @@ use attestry_core::{AuditEntry, EntryId, Timestamp, line};
 use sha2::{Digest, Sha256};
 
 use super::reader::{RawLine, for_each_line, read_line};
+use crate::sys;
 
 /// Where a readable line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,7 @@ impl Index {
         if length == self.covered {
             return Ok(());
         }
+        sys::may_wait()?;
         if length < self.covered || !self.still_holds(file)? {
             *self = Self::default();
         }

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use attestry_core::Timestamp;
 
-use crate::sys::FileId;
+use crate::sys::{self, FileId};
 
 pub(crate) use active::{ActiveSegment, AppendError};
 pub(crate) use cursor::Cursor;
@@ -56,10 +56,12 @@ impl Body {
         }
     }
 
-    pub(crate) fn live_mut(&self) -> Option<RwLockWriteGuard<'_, Index>> {
+    pub(crate) fn live_mut(&self) -> io::Result<Option<RwLockWriteGuard<'_, Index>>> {
         match &self.lines {
-            Lines::Live(index) => Some(index.write().unwrap_or_else(PoisonError::into_inner)),
-            Lines::Sealed(_) => None,
+            Lines::Live(index) => {
+                sys::unless_waiting(index.try_write(), || index.write()).map(Some)
+            }
+            Lines::Sealed(_) => Ok(None),
         }
     }
 
@@ -83,7 +85,8 @@ impl Body {
     pub(crate) fn candidates(&self, hash: u64) -> io::Result<Vec<Line>> {
         match &self.lines {
             Lines::Live(index) => {
-                Ok(index.read().unwrap_or_else(PoisonError::into_inner).candidates(hash))
+                let index = sys::unless_waiting(index.try_read(), || index.read())?;
+                Ok(index.candidates(hash))
             }
             Lines::Sealed(index) => index.candidates(hash),
         }
@@ -93,7 +96,8 @@ impl Body {
     pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
         match &self.lines {
             Lines::Live(index) => {
-                Ok(index.read().unwrap_or_else(PoisonError::into_inner).bad().to_vec())
+                let index = sys::unless_waiting(index.try_read(), || index.read())?;
+                Ok(index.bad().to_vec())
             }
             Lines::Sealed(index) => index.bad(),
         }

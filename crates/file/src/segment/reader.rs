@@ -9,6 +9,9 @@ use crate::sys;
 
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// Parsing a longer line takes so long that a thread which must not wait had better not.
+const LONG_LINE_BYTES: u32 = 64 << 10;
+
 /// One line, without its line break.
 pub(crate) enum RawLine<'a> {
     Bytes(&'a [u8]),
@@ -63,6 +66,9 @@ pub(crate) fn for_each_line(
 
 /// The `length` bytes at `offset`.
 pub(crate) fn read_line(file: &File, offset: u64, length: u32) -> io::Result<Vec<u8>> {
+    if length > LONG_LINE_BYTES {
+        sys::may_wait()?;
+    }
     let mut line = vec![0; length as usize];
     sys::read_exact_at(file, &mut line, offset)?;
     Ok(line)

@@ -234,7 +234,7 @@ impl IndexFile {
     ) -> Option<Self> {
         let file = File::open(path).ok()?;
         let metadata = file.metadata().ok()?;
-        let header = Header::decode(&read_block(&file, 0).ok()?)?;
+        let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
         let blocks = metadata.len() / BLOCK as u64;
         if header.segment != segment.number()
             || header.covered != length
@@ -261,8 +261,9 @@ impl IndexFile {
         let length =
             usize::try_from(self.header.filter_bytes).map_err(|_| damaged("its filter"))?;
         let mut filter = Vec::with_capacity(length);
+        let mut blocks = self.blocks();
         for block in 2..self.header.by_id().first_block {
-            filter.extend_from_slice(&read_block(&self.file, block)?[..FILTER_BYTES_PER_BLOCK]);
+            filter.extend_from_slice(&blocks.payload(block)?[..FILTER_BYTES_PER_BLOCK]);
         }
         filter.truncate(length);
         Ok(filter)
@@ -270,7 +271,7 @@ impl IndexFile {
 
     /// Reads again how many lines were erased.
     pub(crate) fn read_erased(&self) -> io::Result<()> {
-        let erased = u64_at(&read_block(&self.file, 1)?, 0);
+        let erased = u64_at(self.blocks().payload(1)?, 0);
         if erased > self.header.lines {
             return Err(damaged("its number of erased lines"));
         }
@@ -281,7 +282,7 @@ impl IndexFile {
     /// Adds `count` to the number of erased lines of the index file at `path`, durably.
     pub(crate) fn add_erased(path: &Path, count: u64) -> io::Result<()> {
         let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-        let erased = u64_at(&read_block(&file, 1)?, 0) + count;
+        let erased = u64_at(BlockReader::new(&file).payload(1)?, 0) + count;
         let mut block = Vec::with_capacity(BLOCK);
         Blocks(&mut block).block(&erased.to_le_bytes())?;
         sys::write_all_at(&file, &block, BLOCK as u64)?;
@@ -318,21 +319,15 @@ impl IndexFile {
             return Ok(Vec::new());
         }
         let table = self.header.by_id();
-        let mut number = self.lower_bound_near(table, hash)?;
+        let mut blocks = self.blocks();
         let mut found = Vec::new();
-        while number < table.records {
-            let block = read_block(&self.file, table.first_block + number / RECORDS_PER_BLOCK)?;
-            let block_end =
-                ((number / RECORDS_PER_BLOCK + 1) * RECORDS_PER_BLOCK).min(table.records);
-            for number in number..block_end {
-                let record = record_at(&block, (number % RECORDS_PER_BLOCK) as usize);
-                if record.key != hash {
-                    return Ok(found);
-                }
-                let timestamp = Timestamp::MIN; // known once the line is read
-                found.push(Line { timestamp, offset: record.offset, length: record.length });
+        for number in blocks.lower_bound_near(table, hash)?..table.records {
+            let record = blocks.record(table, number)?;
+            if record.key != hash {
+                break;
             }
-            number = block_end;
+            let timestamp = Timestamp::MIN; // known once the line is read
+            found.push(Line { timestamp, offset: record.offset, length: record.length });
         }
         Ok(found)
     }
@@ -345,47 +340,24 @@ impl IndexFile {
                 Ok(filter::may_contain(&bytes[start..start + filter::BLOCK_BYTES], hash))
             }
             None => {
-                let block = read_block(&self.file, 2 + (start / FILTER_BYTES_PER_BLOCK) as u64)?;
+                let mut blocks = self.blocks();
+                let block = blocks.payload(2 + (start / FILTER_BYTES_PER_BLOCK) as u64)?;
                 let at = start % FILTER_BYTES_PER_BLOCK;
                 Ok(filter::may_contain(&block[at..at + filter::BLOCK_BYTES], hash))
             }
         }
     }
 
-    /// The first record of `table` whose key is `key` or greater. Keys are hashes: where one stands
-    /// is nearly what its size says, so that one or two blocks are read.
-    fn lower_bound_near(&self, table: Table, key: u64) -> io::Result<u64> {
-        let guess = ((u128::from(key) * u128::from(table.records)) >> 64) as u64;
-        let (mut low, mut high) = (0, table.records);
-        let mut probe = guess / RECORDS_PER_BLOCK;
-        while low < high {
-            let first = probe * RECORDS_PER_BLOCK;
-            let block = read_block(&self.file, table.first_block + probe)?;
-            let count = (table.records - first).min(RECORDS_PER_BLOCK);
-            let keys = |n: u64| record_at(&block, n as usize).key;
-            if keys(0) >= key && first > low {
-                high = first;
-                probe -= 1;
-            } else if keys(count - 1) < key {
-                low = first + count;
-                probe += 1;
-            } else {
-                let within = (0..count).position(|n| keys(n) >= key).unwrap_or(0);
-                return Ok(first + within as u64);
-            }
-        }
-        Ok(low)
-    }
-
     /// The first line at or behind `timestamp`, by its number in the order of time.
     pub(crate) fn first_at_or_after(&self, timestamp: Timestamp) -> io::Result<u64> {
         let (table, key) = (self.header.by_time(), key_of(timestamp));
+        let mut blocks = self.blocks();
         let (mut low, mut high) = (0, table.records.div_ceil(RECORDS_PER_BLOCK));
         // The first block whose last key is not less.
         while low < high {
             let middle = low + (high - low) / 2;
             let last = ((middle + 1) * RECORDS_PER_BLOCK).min(table.records) - 1;
-            if self.record(table, last)?.key < key { low = middle + 1 } else { high = middle }
+            if blocks.record(table, last)?.key < key { low = middle + 1 } else { high = middle }
         }
         let first = low * RECORDS_PER_BLOCK;
         let lines = self.lines_from(first, RECORDS_PER_BLOCK)?;
@@ -396,47 +368,92 @@ impl IndexFile {
     pub(crate) fn lines_from(&self, first: u64, count: u64) -> io::Result<Vec<Line>> {
         let table = self.header.by_time();
         let end = first.saturating_add(count).min(table.records);
-        let mut lines = Vec::new();
-        let mut number = first;
-        while number < end {
-            let block = read_block(&self.file, table.first_block + number / RECORDS_PER_BLOCK)?;
-            let block_end = (number / RECORDS_PER_BLOCK + 1) * RECORDS_PER_BLOCK;
-            for number in number..end.min(block_end) {
-                let record = record_at(&block, (number % RECORDS_PER_BLOCK) as usize);
+        let mut blocks = self.blocks();
+        (first..end)
+            .map(|number| {
+                let record = blocks.record(table, number)?;
                 let micros = (record.key ^ (1 << 63)).cast_signed();
                 let timestamp =
                     Timestamp::from_unix_micros(micros).map_err(|_| damaged("a time"))?;
-                lines.push(Line { timestamp, offset: record.offset, length: record.length });
-            }
-            number = block_end;
-        }
-        Ok(lines)
-    }
-
-    pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
-        let table = self.header.bad_lines();
-        let record = |number| self.record(table, number);
-        (0..table.records)
-            .map(|number| {
-                Ok(BadLine { offset: record(number)?.offset, length: record(number)?.key })
+                Ok(Line { timestamp, offset: record.offset, length: record.length })
             })
             .collect()
     }
 
-    fn record(&self, table: Table, number: u64) -> io::Result<Record> {
-        let block = read_block(&self.file, table.first_block + number / RECORDS_PER_BLOCK)?;
-        Ok(record_at(&block, (number % RECORDS_PER_BLOCK) as usize))
+    pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
+        let table = self.header.bad_lines();
+        let mut blocks = self.blocks();
+        (0..table.records)
+            .map(|number| {
+                let record = blocks.record(table, number)?;
+                Ok(BadLine { offset: record.offset, length: record.key })
+            })
+            .collect()
+    }
+
+    fn blocks(&self) -> BlockReader<'_> {
+        BlockReader::new(&self.file)
     }
 }
 
-/// The payload of a block, its checksum checked.
-fn read_block(file: &File, number: u64) -> io::Result<Vec<u8>> {
-    let mut block = vec![0; BLOCK];
-    sys::read_exact_at(file, &mut block, number.saturating_mul(BLOCK as u64))?;
-    let checksum = crc32fast::hash(&block[..PAYLOAD]);
-    if block[PAYLOAD..] != checksum.to_le_bytes() {
-        return Err(damaged(&format!("block {number}")));
+/// Reads blocks, each with its checksum checked; keeps the last one, which is often wanted again.
+struct BlockReader<'f> {
+    file: &'f File,
+    /// Which block `bytes` has.
+    number: Option<u64>,
+    bytes: [u8; BLOCK],
+}
+
+impl<'f> BlockReader<'f> {
+    fn new(file: &'f File) -> Self {
+        Self { file, number: None, bytes: [0; BLOCK] }
     }
-    block.truncate(PAYLOAD);
-    Ok(block)
+
+    fn payload(&mut self, number: u64) -> io::Result<&[u8]> {
+        if self.number != Some(number) {
+            self.number = None;
+            let offset = number.saturating_mul(BLOCK as u64);
+            sys::read_exact_at(self.file, &mut self.bytes, offset)?;
+            let checksum = crc32fast::hash(&self.bytes[..PAYLOAD]);
+            if self.bytes[PAYLOAD..] != checksum.to_le_bytes() {
+                return Err(damaged(&format!("block {number}")));
+            }
+            self.number = Some(number);
+        }
+        Ok(&self.bytes[..PAYLOAD])
+    }
+
+    fn record(&mut self, table: Table, number: u64) -> io::Result<Record> {
+        let payload = self.payload(table.first_block + number / RECORDS_PER_BLOCK)?;
+        Ok(record_at(payload, (number % RECORDS_PER_BLOCK) as usize))
+    }
+
+    /// The first record of `table` whose key is `key` or greater. Keys are hashes: where one stands
+    /// is nearly what its size says, so that one or two blocks are read.
+    fn lower_bound_near(&mut self, table: Table, key: u64) -> io::Result<u64> {
+        let guess = ((u128::from(key) * u128::from(table.records)) >> 64) as u64;
+        let (mut low, mut high) = (0, table.records);
+        let mut probe = guess / RECORDS_PER_BLOCK;
+        while low < high {
+            let first = probe * RECORDS_PER_BLOCK;
+            let block = self.payload(table.first_block + probe)?;
+            let count = (table.records - first).min(RECORDS_PER_BLOCK);
+            let keys = |n: u64| record_at(block, n as usize).key;
+            if keys(0) >= key && first > low {
+                high = first;
+                probe -= 1;
+            } else if keys(count - 1) < key {
+                low = first + count;
+                probe += 1;
+            } else {
+                let (mut below, mut within) = (0, count);
+                while below < within {
+                    let middle = below + (within - below) / 2;
+                    if keys(middle) < key { below = middle + 1 } else { within = middle }
+                }
+                return Ok(first + below);
+            }
+        }
+        Ok(low)
+    }
 }
