@@ -14,7 +14,7 @@ use crate::folder::Folder;
 use crate::generation::Stamp;
 use crate::lock::StoreLock;
 use crate::segment::{BadLine, Body, Line, Segment, hash_of, read_line};
-use crate::sys::FileId;
+use crate::sys::{self, FileId};
 
 /// Finds segments and remembers where their lines are. Shared by readers and the committer; all
 /// methods block on files.
@@ -33,13 +33,6 @@ struct Known {
     counters: Option<File>,
     /// In the order written.
     segments: Arc<[Segment]>,
-}
-
-/// A record: its line, without the line break, and what that says.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) line: Vec<u8>,
-    pub(crate) entry: AuditEntry,
 }
 
 /// A record and where it was found.
@@ -116,10 +109,10 @@ impl Catalog {
         let mut found = Vec::new();
         for line in candidates {
             let bytes = read_line(&segment.body.file, line.offset, line.length);
-            let stored = self.understand(segment, line, bytes)?;
-            if let Some(stored) = stored.filter(|stored| stored.entry.id == *id) {
-                let line = Line { timestamp: stored.entry.timestamp, ..line };
-                found.push(Found { segment: segment.clone(), line, entry: stored.entry });
+            let entry = self.understand(segment, line, bytes.as_deref())?;
+            if let Some(entry) = entry.filter(|entry| entry.id == *id) {
+                let line = Line { timestamp: entry.timestamp, ..line };
+                found.push(Found { segment: segment.clone(), line, entry });
             }
         }
         Ok(found)
@@ -137,22 +130,22 @@ impl Catalog {
         Ok(())
     }
 
-    /// The record in the `bytes` read at `line`; `None` when it has been erased since it was
+    /// The entry in the `bytes` read at `line`; `None` when it has been erased since it was
     /// indexed.
     pub(crate) fn understand(
         &self,
         segment: &Segment,
         line: Line,
-        bytes: io::Result<Vec<u8>>,
-    ) -> Result<Option<Stored>, StorageError> {
+        bytes: Result<&[u8], &io::Error>,
+    ) -> Result<Option<AuditEntry>, StorageError> {
         let bytes = match bytes {
             Ok(bytes) => bytes,
             // A write that failed was undone, or the Python package rewrote the file.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(source) => return Err(self.failed("read", segment, source)),
+            Err(source) => return Err(self.failed("read", segment, sys::share(source))),
         };
-        match line::decode(&bytes) {
-            Ok(entry) => Ok(Some(Stored { line: bytes, entry })),
+        match line::decode(bytes) {
+            Ok(entry) => Ok(Some(entry)),
             // It was readable when it was indexed, and overwriting begins at the front.
             Err(_) if bytes.first() == Some(&b' ') => Ok(None),
             Err(error) => Err(self.corrupt(segment, line.offset, &error.to_string())),

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use attestry_core::{AuditEntry, EntryId, Query, StorageError, Timestamp};
+use attestry_core::{AuditEntry, Cursor, Query, StorageError, Timestamp};
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use crate::catalog::{Catalog, Stored};
+use crate::catalog::Catalog;
 use merge::Merge;
 
 /// Records travel from the reading thread in groups of at most this many,
@@ -20,8 +20,11 @@ const GROUP_BYTES: usize = 1 << 20;
 /// So many groups are read ahead of the consumer.
 const GROUPS_AHEAD: usize = 2;
 
-/// What of a record the consumer wants.
-pub(crate) type Pick<T> = fn(Stored) -> T;
+/// What of a record the consumer wants: of its line, without the line break, and of its entry.
+pub(crate) type Pick<T> = fn(&[u8], AuditEntry) -> T;
+
+/// Something of a record, if that is wanted, and the length of its line.
+type Picked<T> = (Option<T>, usize);
 
 /// All entries from `start` to `end`, in order; fails on the first record that cannot be read.
 pub(crate) fn list(
@@ -31,70 +34,80 @@ pub(crate) fn list(
 ) -> Result<Vec<AuditEntry>, StorageError> {
     let mut entries = Vec::new();
     let query = Query::range(start, end);
-    run(catalog, &query, |found| {
-        entries.push(found?.entry);
-        Ok(true)
-    })?;
+    run(
+        catalog,
+        &query,
+        |_, entry| entry,
+        |found, _| {
+            entries.push(found?);
+            Ok(true)
+        },
+    )?;
     Ok(entries)
 }
 
-/// Hands what `query` selects to `take`, in order, until that says no or fails.
-fn run(
+/// Hands what `pick` takes of the records that `query` selects to `take`, in order and each with the
+/// length of its line, until that says no or fails.
+fn run<T>(
     catalog: &Catalog,
     query: &Query,
-    mut take: impl FnMut(Result<Stored, StorageError>) -> Result<bool, StorageError>,
+    pick: Pick<T>,
+    mut take: impl FnMut(Result<T, StorageError>, usize) -> Result<bool, StorageError>,
 ) -> Result<(), StorageError> {
     query.validate()?;
     let Some((start, end)) = query.time_range() else { return Ok(()) };
     let segments = catalog.snapshot()?;
     // A line that cannot be read has no time that could place it; they come first.
     for error in catalog.corrupt_records(&segments)? {
-        if !take(Err(error))? {
+        if !take(Err(error), 0)? {
             return Ok(());
         }
     }
+    let selected =
+        |line: &[u8], entry| (query.matches(&entry).then(|| pick(line, entry)), line.len());
     let mut left = query.limit.unwrap_or(usize::MAX);
     let mut merge = Merge::new(catalog, &segments, start, end, query.order);
     let mut ahead = Vec::new();
     if let Some(cursor) = &query.after {
-        ahead = behind_cursor(&mut merge, cursor.timestamp, &cursor.id)?;
+        ahead = behind_cursor(&mut merge, cursor, &selected);
     }
     let mut ahead = ahead.into_iter();
     while left > 0 {
-        let Some(found) = ahead.next().or_else(|| merge.next()) else { break };
-        match found {
-            Ok(stored) if !query.matches(&stored.entry) => {}
-            Ok(stored) => {
+        let Some(found) = ahead.next().or_else(|| merge.next(selected)) else { break };
+        let goes_on = match found {
+            Ok((None, _)) => true,
+            Ok((Some(picked), length)) => {
                 left -= 1;
-                if !take(Ok(stored))? {
-                    break;
-                }
+                take(Ok(picked), length)?
             }
-            Err(error @ StorageError::Corrupt(_)) => {
-                if !take(Err(error))? {
-                    break;
-                }
-            }
+            Err(error @ StorageError::Corrupt(_)) => take(Err(error), 0)?,
             Err(error) => return Err(error),
+        };
+        if !goes_on {
+            break;
         }
     }
     Ok(())
 }
 
-/// What comes behind the entry `id` among those of the moment `timestamp`, which stand first; all
-/// of them when it is not there.
-fn behind_cursor(
+/// What comes behind `cursor` among the records of its moment, which stand first; all of them when
+/// its entry is not there.
+fn behind_cursor<T>(
     merge: &mut Merge<'_>,
-    timestamp: Timestamp,
-    id: &EntryId,
-) -> Result<Vec<Result<Stored, StorageError>>, StorageError> {
+    cursor: &Cursor,
+    selected: &impl Fn(&[u8], AuditEntry) -> Picked<T>,
+) -> Vec<Result<Picked<T>, StorageError>> {
     let mut ties = Vec::new();
-    while let Some(found) = merge.next() {
-        let beyond = found.as_ref().is_ok_and(|stored| stored.entry.timestamp != timestamp);
-        let is_it = found
-            .as_ref()
-            .is_ok_and(|stored| stored.entry.timestamp == timestamp && stored.entry.id == *id);
-        ties.push(found);
+    let mut next = || {
+        merge.next(|line, entry| {
+            let same_moment = entry.timestamp == cursor.timestamp;
+            (same_moment, same_moment && entry.id == cursor.id, selected(line, entry))
+        })
+    };
+    while let Some(found) = next() {
+        let (beyond, is_it) =
+            found.as_ref().map_or((false, false), |(same_moment, is_it, _)| (!same_moment, *is_it));
+        ties.push(found.map(|(_, _, picked)| picked));
         if is_it {
             ties.clear();
         }
@@ -102,7 +115,7 @@ fn behind_cursor(
             break;
         }
     }
-    Ok(ties)
+    ties
 }
 
 /// What `pick` takes of the records that `query` selects, read on a blocking thread a little ahead
@@ -157,9 +170,9 @@ impl<T> Scan<T> {
         let mut room = 16;
         let mut group = Vec::with_capacity(room);
         let mut bytes = 0;
-        let outcome = run(&self.catalog, &self.query, |found| {
-            bytes += found.as_ref().map_or(0, |stored| stored.line.len());
-            group.push(found.map(self.pick));
+        let outcome = run(&self.catalog, &self.query, self.pick, |found, length| {
+            bytes += length;
+            group.push(found);
             if group.len() < room && bytes < GROUP_BYTES {
                 return Ok(true);
             }

@@ -183,11 +183,11 @@ impl StorageBackend for FileStorage {
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
-        Box::pin(scan::stream(Arc::clone(&self.catalog), query, |stored| stored.entry))
+        Box::pin(scan::stream(Arc::clone(&self.catalog), query, |_, entry| entry))
     }
 
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
-        Box::pin(scan::stream(Arc::clone(&self.catalog), query, |stored| stored.line))
+        Box::pin(scan::stream(Arc::clone(&self.catalog), query, |line, _| line.to_vec()))
     }
 
     async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {

@@ -234,9 +234,9 @@ impl Changes {
             cursor.advance();
             if let Some(line) = line {
                 // Only what still is the line that was indexed is overwritten.
-                let bytes = cursor.read(line).map(<[u8]>::to_vec);
-                let stored = self.catalog.understand(segment, line, bytes)?;
-                if stored.is_some_and(|stored| stored.entry.timestamp == line.timestamp) {
+                let bytes = cursor.read(line);
+                let entry = self.catalog.understand(segment, line, bytes.as_deref())?;
+                if entry.is_some_and(|entry| entry.timestamp == line.timestamp) {
                     lines.push((segment, line));
                 }
             }

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 
-use attestry_core::{Order, StorageError, Timestamp};
+use attestry_core::{AuditEntry, Order, StorageError, Timestamp};
 
-use crate::catalog::{Catalog, Stored};
+use crate::catalog::Catalog;
 use crate::segment::{Cursor, Line, Segment};
 
 /// Lines of many segments in the order of time, ties in the order written (both reversed when
@@ -64,19 +64,23 @@ impl<'a> Merge<'a> {
         Self { catalog, start, end, order, waiting, open: Vec::new(), next: BinaryHeap::new() }
     }
 
-    /// The next record, or why a line could not be read.
-    pub(super) fn next(&mut self) -> Option<Result<Stored, StorageError>> {
+    /// What `take` makes of the next record, of its line without the line break and of what that
+    /// says; or why a line could not be read.
+    pub(super) fn next<T>(
+        &mut self,
+        take: impl Fn(&[u8], AuditEntry) -> T,
+    ) -> Option<Result<T, StorageError>> {
         loop {
-            match self.step() {
+            match self.step(&take) {
                 Ok(Step::Over) => return None,
                 Ok(Step::Erased) => {}
-                Ok(Step::Record(stored)) => return Some(Ok(stored)),
+                Ok(Step::Record(taken)) => return Some(Ok(taken)),
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    fn step(&mut self) -> Result<Step, StorageError> {
+    fn step<T>(&mut self, take: &impl Fn(&[u8], AuditEntry) -> T) -> Result<Step<T>, StorageError> {
         self.open_due()?;
         let Some(Reverse((key, slot))) = self.next.pop() else { return Ok(Step::Over) };
         let Some(Open { segment, cursor, last }) = &mut self.open[slot] else {
@@ -85,11 +89,15 @@ impl<'a> Merge<'a> {
         *last = Some(key);
         let line = cursor.peek().map_err(|source| index_failed(self.catalog, segment, source))?;
         let Some(line) = line else { return Ok(Step::Erased) };
-        let bytes = cursor.read(line).map(<[u8]>::to_vec);
         cursor.advance();
-        let stored = self.catalog.understand(segment, line, bytes);
+        let bytes = cursor.read(line);
+        let understood = self.catalog.understand(segment, line, bytes.as_deref());
+        let step = understood.map(|entry| match (entry, bytes) {
+            (Some(entry), Ok(bytes)) => Step::Record(take(bytes, entry)),
+            _ => Step::Erased,
+        });
         self.requeue(slot)?;
-        Ok(stored?.map_or(Step::Erased, Step::Record))
+        step
     }
 
     /// Opens every segment that may hold a line before the next one known.
@@ -160,8 +168,8 @@ impl<'a> Merge<'a> {
 }
 
 #[allow(clippy::large_enum_variant)] // handed over once, never kept
-enum Step {
-    Record(Stored),
+enum Step<T> {
+    Record(T),
     /// The line has been erased since it was indexed.
     Erased,
     Over,
