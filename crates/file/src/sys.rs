@@ -23,6 +23,33 @@ impl FileId {
     }
 }
 
+/// Which file `path` leads to, and its length in bytes.
+pub(crate) fn look_at(path: &Path) -> io::Result<(FileId, u64)> {
+    #[cfg(target_os = "linux")]
+    return statx(rustix::fs::CWD, path);
+    #[cfg(not(target_os = "linux"))]
+    std::fs::metadata(path).map(|metadata| (FileId::of(&metadata), metadata.len()))
+}
+
+/// The length of `file` in bytes.
+pub(crate) fn length_of(file: &File) -> io::Result<u64> {
+    #[cfg(target_os = "linux")]
+    return statx(file, Path::new("")).map(|(_, length)| length);
+    #[cfg(not(target_os = "linux"))]
+    file.metadata().map(|metadata| metadata.len())
+}
+
+/// Asks for no times: a file system that hands out its fine-grained ones writes the inode anew
+/// at the next change, which makes every append behind a `stat` dearer.
+#[cfg(target_os = "linux")]
+fn statx(folder: impl std::os::fd::AsFd, path: &Path) -> io::Result<(FileId, u64)> {
+    use rustix::fs::{AtFlags, StatxFlags, makedev, statx};
+    let flags = if path.as_os_str().is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::empty() };
+    let found = statx(folder, path, flags, StatxFlags::INO | StatxFlags::SIZE)?;
+    let device = makedev(found.stx_dev_major, found.stx_dev_minor);
+    Ok((FileId(device, found.stx_ino), found.stx_size))
+}
+
 /// Opens `path` for appending, made when missing and then readable by its owner only.
 pub(crate) fn open_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path)

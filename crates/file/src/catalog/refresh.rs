@@ -53,8 +53,8 @@ impl Catalog {
         let Some(mut index) = index else { return Ok(()) };
         // The length is asked for under the index's lock: an older, shorter one would look as if
         // the file had been cut.
-        let metadata = segment.body.file.metadata();
-        let length = metadata.map_err(|source| self.failed("examine", segment, source))?.len();
+        let length = sys::length_of(&segment.body.file)
+            .map_err(|source| self.failed("examine", segment, source))?;
         index
             .extend(&segment.body.file, length, |offset| self.is_being_erased(segment, offset))
             .map_err(|source| self.failed("read", segment, source))

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use attestry_core::{StorageError, Timestamp};
 
@@ -33,6 +34,7 @@ pub(crate) struct ActiveSegment {
 #[derive(Debug)]
 struct OpenSegment {
     name: SegmentName,
+    path: PathBuf,
     file: File,
     id: FileId,
     /// Its length as we left it; another writer (the Python package) may have added to it since.
@@ -109,14 +111,14 @@ impl ActiveSegment {
             return Err(StorageError::io("append to", path, io::Error::other(reason)));
         }
         let name = SegmentName::active_on((self.now)());
-        let path = self.folder.segment(name);
-        self.forget_if_replaced(name)?;
+        let mut length = self.length_unless_replaced(name)?;
         if self.open.as_ref().is_some_and(|open| open.distrusted) {
             self.retire(erasures)?;
         }
         if self.open.is_none() {
             // A rename must be on the disk before its old name is used again.
             self.sync_folder()?;
+            let path = self.folder.segment(name);
             let file = sys::open_append(&path)
                 .map_err(|source| StorageError::io("open", &path, source))?;
             // Even where another process made the file: it may have died before it synced its name.
@@ -124,21 +126,20 @@ impl ActiveSegment {
             generation::raise_layout(&self.folder)?;
             let metadata =
                 file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
+            length = metadata.len();
             // A length of which nothing is known yet makes the next step look at the end.
-            let length = if metadata.len() == 0 { 0 } else { u64::MAX };
+            let known = if length == 0 { 0 } else { u64::MAX };
             let id = FileId::of(&metadata);
-            self.open = Some(OpenSegment { name, file, id, length, distrusted: false });
+            self.open =
+                Some(OpenSegment { name, path, file, id, length: known, distrusted: false });
         }
         let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
-        let metadata =
-            open.file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
-        if metadata.len() != open.length {
+        if length != open.length {
             // Somebody else wrote: another process, which may have died over it, or Python.
-            let mended = recovery::mend_tail(&self.folder, open.name, metadata.len())?;
+            let mended = recovery::mend_tail(&self.folder, open.name, length)?;
             self.mended.extend(mended);
-            let metadata = open.file.metadata();
-            open.length =
-                metadata.map_err(|source| StorageError::io("examine", &path, source))?.len();
+            open.length = sys::length_of(&open.file)
+                .map_err(|source| StorageError::io("examine", &open.path, source))?;
         }
         if open.length >= self.rotation_bytes {
             self.retire(erasures)?;
@@ -159,27 +160,26 @@ impl ActiveSegment {
         Ok(())
     }
 
-    /// Lets go of a file that is not today's, or whose name leads elsewhere by now.
-    fn forget_if_replaced(&mut self, today: SegmentName) -> Result<(), StorageError> {
-        let Some(open) = &self.open else { return Ok(()) };
-        let path = self.folder.segment(open.name);
-        let still_there = match fs::metadata(&path) {
-            Ok(metadata) => FileId::of(&metadata) == open.id,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(StorageError::io("examine", &path, error)),
+    /// How long the open file is now. Lets go of one that is not today's, or whose name leads
+    /// elsewhere by now.
+    fn length_unless_replaced(&mut self, today: SegmentName) -> Result<u64, StorageError> {
+        let Some(open) = &self.open else { return Ok(0) };
+        let found = match sys::look_at(&open.path) {
+            Ok((id, length)) => (id == open.id).then_some(length),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(StorageError::io("examine", &open.path, error)),
         };
-        if !still_there {
+        if found.is_none() {
             self.open = None;
         } else if open.name != today && !open.distrusted {
             self.sync()?;
             self.open = None;
         }
-        Ok(())
+        Ok(found.unwrap_or(0))
     }
 
     fn append_chunk(&mut self, lines: &[u8]) -> Result<(), StorageError> {
         let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
-        let path = self.folder.segment(open.name);
         let before = open.length;
         let written = open.file.write_all(lines).map_err(|source| ("append to", source));
         let durable = written.and_then(|()| match self.durability {
@@ -199,7 +199,7 @@ impl ActiveSegment {
                 if open.file.set_len(before).is_err() {
                     self.broken = true;
                 }
-                Err(StorageError::io(action, path, source))
+                Err(StorageError::io(action, &open.path, source))
             }
         }
     }
@@ -212,16 +212,16 @@ impl ActiveSegment {
             self.sync()?;
         }
         let Some(open) = &self.open else { return Ok(()) };
-        let from = self.folder.segment(open.name);
+        let from = &open.path;
         self.folder_dirty = true;
         // Not the length as we left it: another process may have appended to the file since.
-        let length = open.file.metadata().map(|metadata| metadata.len());
-        if length.map_err(|source| StorageError::io("examine", &from, source))? == 0 {
-            fs::remove_file(&from).map_err(|source| StorageError::io("remove", &from, source))?;
+        let length = sys::length_of(&open.file);
+        if length.map_err(|source| StorageError::io("examine", from, source))? == 0 {
+            fs::remove_file(from).map_err(|source| StorageError::io("remove", from, source))?;
         } else {
             let taken = self.folder.list()?;
             let to = self.folder.segment(open.name.sealed(taken.iter().map(|listed| listed.name)));
-            fs::rename(&from, &to).map_err(|source| StorageError::io("rename", &from, source))?;
+            fs::rename(from, &to).map_err(|source| StorageError::io("rename", from, source))?;
         }
         self.open = None;
         generation::raise_layout(&self.folder)?;
@@ -231,13 +231,12 @@ impl ActiveSegment {
     /// Puts everything appended so far on stable storage.
     pub(crate) fn sync(&mut self) -> Result<(), StorageError> {
         if let Some(open) = &mut self.open {
-            let path = self.folder.segment(open.name);
             if open.distrusted {
                 return Ok(()); // what was acknowledged on it was synced before
             }
             if let Err(source) = open.file.sync_data() {
                 open.distrusted = true;
-                return Err(StorageError::io("sync", path, source));
+                return Err(StorageError::io("sync", &open.path, source));
             }
         }
         self.sync_folder()
