@@ -15,6 +15,9 @@ use crate::folder::Folder;
 use crate::lock::StoreLock;
 use crate::{FileStorageBuilder, RecoveryReport, recovery, scan, sys};
 
+/// A line without content takes about as much; a buffer of that size seldom has to grow.
+const USUAL_LINE_BYTES: usize = 640;
+
 /// Audit entries in a folder of JSONL files. See the [crate's documentation](crate) for what it
 /// promises, and [`builder`](Self::builder) for how to open one.
 ///
@@ -95,6 +98,7 @@ impl FileStorage {
         let committer = self.committer()?;
         let mut lines = Lines::default();
         lines.ends.reserve(entries.len());
+        lines.bytes.reserve(entries.len().saturating_mul(USUAL_LINE_BYTES));
         for entry in entries {
             entry.validate()?;
             line::encode_into(entry, &mut lines.bytes)?;
