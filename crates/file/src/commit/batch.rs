@@ -24,7 +24,9 @@ struct Waiter {
     needs: usize,
     /// What it is told then, where that is settled already.
     refused: Option<StorageError>,
-    answer: Answer<()>,
+    /// What it handed in, to be given back.
+    handed_in: Vec<u8>,
+    answer: Answer<Vec<u8>>,
     _room: tokio::sync::OwnedSemaphorePermit,
 }
 
@@ -67,7 +69,8 @@ impl Batch {
                     }
                 }
             }
-            batch.waiters.push(Waiter { needs, refused, answer, _room });
+            let handed_in = lines.bytes;
+            batch.waiters.push(Waiter { needs, refused, handed_in, answer, _room });
         }
         batch
     }
@@ -86,7 +89,7 @@ impl Batch {
                 (Err(failed), None) if waiter.needs > failed.durable_lines => {
                     Err(share(&failed.error))
                 }
-                _ => Ok(()),
+                _ => Ok(waiter.handed_in),
             };
             // A caller that went away does not hear the answer.
             drop(waiter.answer.send(outcome));

@@ -27,7 +27,8 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) lines: Lines,
-    pub(crate) answer: Answer<()>,
+    /// Gives the bytes back: freeing them is cheap only on the threads that allocate such buffers.
+    pub(crate) answer: Answer<Vec<u8>>,
     /// Held until the job is done.
     pub(crate) _room: OwnedSemaphorePermit,
 }
@@ -75,7 +76,8 @@ impl Queue {
         let bytes = lines.bytes.len().min(MAX_WAITING_BYTES) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         let _room = room.map_err(|_| StorageError::Closed)?;
-        self.submit(|answer| Job::Append(Append { lines, answer, _room })).await
+        let stored = self.submit(|answer| Job::Append(Append { lines, answer, _room })).await;
+        stored.map(drop)
     }
 
     /// Queues a job and waits for its answer.
