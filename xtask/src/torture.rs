@@ -8,11 +8,21 @@ const SHORT: &str = "8";
 
 /// The tests named, or all, for as long as they take.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
-    torture(workspace, Profile::Release, if arguments.is_empty() { &["all"] } else { arguments })
+    match arguments {
+        ["interleavings"] => interleavings(workspace, "1"),
+        ["interleavings", "--times", times] => interleavings(workspace, times),
+        ["interleavings", ..] => Err("interleavings takes --times N and nothing else".into()),
+        [] => {
+            interleavings(workspace, "10")?;
+            torture(workspace, Profile::Release, &["all"])
+        }
+        named => torture(workspace, Profile::Release, named),
+    }
 }
 
 /// All of them, a little.
 pub(crate) fn short(workspace: &Workspace) -> Result {
+    interleavings(workspace, "1")?;
     torture(workspace, Profile::Dev, &["all", "--seconds", SHORT])
 }
 
@@ -23,4 +33,19 @@ fn torture(workspace: &Workspace, profile: Profile, arguments: &[&str]) -> Resul
         run = run.arg("--release");
     }
     run.arg("--").args(arguments).arg("--attestry").arg(program).run()
+}
+
+/// The committer under a scheduler that chooses the order of events, `times` as many orders as
+/// usual. In a folder of its own: the flag makes cargo build everything anew.
+fn interleavings(workspace: &Workspace, times: &str) -> Result {
+    if times.parse::<u32>().is_err() {
+        return Err(format!("--times takes a number, not {times:?}").into());
+    }
+    workspace
+        .cargo()
+        .args(["test", "--quiet", "--package", "attestry-file", "--lib", "interleavings"])
+        .env("RUSTFLAGS", "--cfg shuttle")
+        .env("ATTESTRY_INTERLEAVINGS", times)
+        .env("CARGO_TARGET_DIR", workspace.target.join("interleavings"))
+        .run()
 }

@@ -8,11 +8,14 @@
 mod batch;
 mod compact;
 mod queue;
+mod sync;
+
+#[cfg(all(test, shuttle))]
+mod interleavings;
 
 use std::collections::VecDeque;
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 
 use attestry_core::{EntryId, Order, StorageError, Timestamp};
 
@@ -27,6 +30,7 @@ use crate::sys;
 use batch::{Batch, share};
 use queue::{Answer, Append, Queue};
 pub(crate) use queue::{Job, Lines};
+use sync::{Mutex, thread};
 
 /// So many lines share a journal; its size stays bounded whatever expires at once.
 const ERASURES_AT_ONCE: usize = 4_096;
@@ -38,7 +42,7 @@ pub(crate) struct Committer {
     lock: Arc<StoreLock>,
     durability: Durability,
     changes: Mutex<Changes>,
-    report: Arc<Mutex<RecoveryReport>>,
+    report: Arc<std::sync::Mutex<RecoveryReport>>,
 }
 
 /// Changes the folder, under the store's lock.
@@ -55,7 +59,7 @@ impl Committer {
         catalog: Arc<Catalog>,
         lock: Arc<StoreLock>,
         erasures: Erasures,
-        report: Arc<Mutex<RecoveryReport>>,
+        report: Arc<std::sync::Mutex<RecoveryReport>>,
         rotation_bytes: u64,
         durability: Durability,
     ) -> Result<Arc<Self>, StorageError> {

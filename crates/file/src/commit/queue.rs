@@ -1,10 +1,12 @@
 //! What callers hand to the committer, in order, bounded by bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use attestry_core::{EntryId, StorageError, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::sync::{Condvar, Mutex, MutexGuard};
 
 /// Bytes of lines that may wait; further callers wait for room. A single longer line takes it all.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -46,6 +48,7 @@ pub(crate) struct Lines {
 /// The queue between callers and the committer.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    capacity: usize,
     room: Arc<Semaphore>,
     state: Mutex<State>,
     work: Condvar,
@@ -62,8 +65,14 @@ struct State {
 
 impl Queue {
     pub(crate) fn new() -> Self {
+        Self::with_room(MAX_WAITING_BYTES)
+    }
+
+    /// A queue in which lines of at most `capacity` bytes wait, or a single longer one.
+    pub(super) fn with_room(capacity: usize) -> Self {
         Self {
-            room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
+            capacity,
+            room: Arc::new(Semaphore::new(capacity)),
             state: Mutex::default(),
             work: Condvar::new(),
         }
@@ -72,8 +81,8 @@ impl Queue {
     /// Appends `lines` and waits until they are stored. Dropped while it waits for room, nothing
     /// was queued; dropped later, the lines are stored all the same.
     pub(crate) async fn append(&self, lines: Lines) -> Result<(), StorageError> {
-        // At most MAX_WAITING_BYTES, which fits.
-        let bytes = lines.bytes.len().min(MAX_WAITING_BYTES) as u32;
+        // At most the capacity, which fits.
+        let bytes = lines.bytes.len().min(self.capacity) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         let _room = room.map_err(|_| StorageError::Closed)?;
         let stored = self.submit(|answer| Job::Append(Append { lines, answer, _room })).await;
