@@ -88,7 +88,9 @@ pub use attestry_crypto::{
     generate_key, looks_encrypted,
 };
 #[cfg(feature = "file")]
-pub use attestry_file::{Durability, FileStorage, FileStorageBuilder, RecoveryReport, TornTail};
+pub use attestry_file::{
+    Durability, FileStorage, FileStorageBuilder, IndexingProgress, RecoveryReport, TornTail,
+};
 pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Content, ContentField, ContentHash, ContentMatch,
     HashKey, Interaction, InvalidHashKey, OnError,

@@ -8,11 +8,16 @@ use thiserror::Error;
 #[cfg(feature = "file")]
 type Tell = Box<dyn FnOnce(&attestry_file::RecoveryReport) + Send>;
 
-/// Who wants to know what opening a store had to mend.
+#[cfg(feature = "file")]
+type TellProgress = Box<dyn Fn(attestry_file::IndexingProgress) + Send + Sync>;
+
+/// Who wants to know what opening a store had to mend, and how far it has come.
 #[derive(Default)]
 pub(crate) struct Told {
     #[cfg(feature = "file")]
     pub(crate) recovery: Option<Tell>,
+    #[cfg(feature = "file")]
+    pub(crate) indexing: Option<TellProgress>,
 }
 
 /// A store that this build can open.
@@ -104,6 +109,9 @@ impl Location {
                     .read_only(location.read_only);
                 if let Some(megabytes) = location.rotation_size_mb {
                     builder = builder.rotation_size_mb(megabytes);
+                }
+                if let Some(tell) = told.indexing {
+                    builder = builder.on_indexing(tell);
                 }
                 let storage = builder.open().await?;
                 if let Some(tell) = told.recovery

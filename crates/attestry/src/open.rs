@@ -146,6 +146,26 @@ impl Open {
         self
     }
 
+    /// Calls `tell` while segments are read because they have no index yet, so that opening a large
+    /// store from elsewhere can show how far it is; see
+    /// [`FileStorageBuilder::on_indexing`](attestry_file::FileStorageBuilder::on_indexing).
+    ///
+    /// ```
+    /// # fn example(path: std::path::PathBuf) {
+    /// let opening = attestry::open(path).on_indexing(|progress| {
+    ///     eprintln!("read {} of {} bytes", progress.bytes_read, progress.bytes_total);
+    /// });
+    /// # }
+    /// ```
+    #[cfg(feature = "file")]
+    pub fn on_indexing(
+        mut self,
+        tell: impl Fn(attestry_file::IndexingProgress) + Send + Sync + 'static,
+    ) -> Self {
+        self.told.indexing = Some(Box::new(tell));
+        self
+    }
+
     /// Opens for reading only: nothing is created, locked, recovered or written.
     #[cfg(feature = "file")]
     pub fn read_only(mut self, read_only: bool) -> Self {

@@ -13,6 +13,7 @@ mod interrupt;
 mod output;
 mod pipeline;
 mod problems;
+mod progress;
 mod store;
 mod table;
 mod text;

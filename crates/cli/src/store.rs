@@ -6,6 +6,7 @@ use attestry::{AuditLogger, EncryptionManager, KeyError};
 
 use crate::args::StoreArgs;
 use crate::errors::Failure;
+use crate::progress;
 use crate::text::{complain, escaped};
 
 /// The variable that holds the key itself. Read here and not by clap, so that no help text and no
@@ -69,6 +70,7 @@ impl StoreArgs {
         }
         .read_only(read_only)
         .store_content(settings.store_content)
+        .on_indexing(progress::of_indexing())
         .on_recovery(|report| {
             let report = report.to_string();
             report.lines().for_each(|line| complain(format_args!("{}", escaped(line))));

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use attestry_core::StorageError;
 
+use crate::IndexingProgress;
+use crate::catalog::Listener;
 use crate::storage::FileStorage;
 
 /// What an acknowledged write survives.
@@ -26,6 +28,7 @@ pub enum Durability {
 /// | [`rotation_size_mb`](Self::rotation_size_mb) | 100 |
 /// | [`durability`](Self::durability) | [`Durability::Sync`] |
 /// | [`read_only`](Self::read_only) | `false` |
+/// | [`on_indexing`](Self::on_indexing) | nobody is told |
 #[derive(Debug, Clone)]
 #[must_use = "nothing is opened until `open` is awaited"]
 pub struct FileStorageBuilder {
@@ -33,6 +36,7 @@ pub struct FileStorageBuilder {
     pub(crate) rotation_bytes: u64,
     pub(crate) durability: Durability,
     pub(crate) read_only: bool,
+    pub(crate) listener: Listener,
 }
 
 impl FileStorageBuilder {
@@ -42,6 +46,7 @@ impl FileStorageBuilder {
             rotation_bytes: 100 << 20,
             durability: Durability::default(),
             read_only: false,
+            listener: Listener::default(),
         }
     }
 
@@ -67,6 +72,32 @@ impl FileStorageBuilder {
     /// be at work meanwhile.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
+        self
+    }
+
+    /// Calls `tell` while segments are read because they have no index, or a damaged one: after each
+    /// MiB, and at the end. A large store from elsewhere takes a while: some 400 MB a second were seen
+    /// on two cores.
+    ///
+    /// That happens in [`open`](Self::open), or in the first use of a store opened read-only, which
+    /// may not store indexes; later, where another program has changed a segment. With segments to
+    /// read side by side, `tell` is called from several threads. It must not block.
+    ///
+    /// ```
+    /// use attestry_file::FileStorage;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("audit");
+    /// let opening = FileStorage::builder(path).on_indexing(|progress| {
+    ///     eprintln!("read {} of {} bytes", progress.bytes_read, progress.bytes_total);
+    /// });
+    /// let storage = opening.open().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_indexing(mut self, tell: impl Fn(IndexingProgress) + Send + Sync + 'static) -> Self {
+        self.listener = Listener::new(tell);
         self
     }
 

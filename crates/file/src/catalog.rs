@@ -1,5 +1,6 @@
 //! What the folder holds at a moment, with the indexes that are remembered of it.
 
+mod progress;
 mod refresh;
 
 use std::collections::HashMap;
@@ -15,6 +16,8 @@ use crate::generation::Stamp;
 use crate::lock::StoreLock;
 use crate::segment::{BadLine, Body, Line, Segment, hash_of, read_line};
 use crate::sys::{self, FileId};
+pub use progress::IndexingProgress;
+pub(crate) use progress::Listener;
 
 /// Finds segments and remembers where their lines are. Shared by readers and the committer; all
 /// methods block on files.
@@ -24,6 +27,7 @@ pub(crate) struct Catalog {
     /// There when this process may write: then index files are made.
     lock: Option<Arc<StoreLock>>,
     known: Mutex<Known>,
+    listener: Listener,
 }
 
 #[derive(Debug, Default)]
@@ -44,8 +48,8 @@ pub(crate) struct Found {
 }
 
 impl Catalog {
-    pub(crate) fn new(folder: Folder, lock: Option<Arc<StoreLock>>) -> Self {
-        Self { folder, lock, known: Mutex::default() }
+    pub(crate) fn new(folder: Folder, lock: Option<Arc<StoreLock>>, listener: Listener) -> Self {
+        Self { folder, lock, known: Mutex::default(), listener }
     }
 
     pub(crate) fn folder(&self) -> &Folder {

@@ -31,7 +31,8 @@
 //! find lines by index files (`segment::table`), those of the growing segment by an index in memory.
 //! Several processes may share a folder.
 //!
-//! Reads run on Tokio's blocking threads, so they need a Tokio runtime. Unix only.
+//! Reads that may wait for the disk run on Tokio's blocking threads, so they need a Tokio runtime.
+//! Unix only.
 
 #[cfg(not(unix))]
 compile_error!(
@@ -52,5 +53,6 @@ mod storage;
 mod sys;
 
 pub use builder::{Durability, FileStorageBuilder};
+pub use catalog::IndexingProgress;
 pub use recovery::{RecoveryReport, TornTail};
 pub use storage::FileStorage;

@@ -44,12 +44,13 @@ impl FileStorage {
         let folder = Folder::new(builder.path.clone());
         if builder.read_only {
             folder.list()?; // a folder that is missing or no folder is found out now
-            let catalog = Arc::new(Catalog::new(folder, None));
+            let catalog = Arc::new(Catalog::new(folder, None, builder.listener.clone()));
             return Ok(Self { catalog, committer: None, recovery: Arc::default(), rotation_bytes });
         }
         recovery::create(&folder)?;
         let lock = Arc::new(StoreLock::open(&folder)?);
-        let catalog = Arc::new(Catalog::new(folder.clone(), Some(lock.clone())));
+        let listener = builder.listener.clone();
+        let catalog = Arc::new(Catalog::new(folder.clone(), Some(lock.clone()), listener));
         let held = lock.acquire()?;
         let (erasures, report) = recovery::recover(&folder)?;
         catalog.snapshot_locked(&held)?;

@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use attestry_core::{AuditEntry, Order, Query, StorageBackend, Timestamp};
 use attestry_file::FileStorage;
@@ -191,4 +192,46 @@ async fn compacting_gives_back_the_space_and_changes_nothing_else() {
     storage.close().await.unwrap();
     agrees(&open(&path).await, &written).await;
     assert_eq!(indexes(&path).len(), segments(&path).len() - 1);
+}
+
+/// Opens the folder at `path`, counts what it holds, and says what was told meanwhile.
+async fn told_while_opening(path: &Path, read_only: bool) -> (u64, Vec<(u64, u64)>) {
+    let told: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
+    let listener = Arc::clone(&told);
+    let opening = FileStorage::builder(path).read_only(read_only).on_indexing(move |progress| {
+        listener.lock().unwrap().push((progress.bytes_read, progress.bytes_total));
+    });
+    let storage = opening.open().await.unwrap();
+    let count = storage.count().await.unwrap();
+    storage.close().await.unwrap();
+    let mut told = told.lock().unwrap().clone();
+    told.sort_unstable(); // several threads tell, in any order
+    (count, told)
+}
+
+#[tokio::test]
+async fn reading_segments_without_one_tells_how_far_it_is() {
+    let (_guard, path) = folder();
+    let storage = FileStorage::builder(&path).rotation_size_bytes(1_500_000).open().await.unwrap();
+    storage.append(&scattered(12_000)).await.unwrap();
+    storage.close().await.unwrap();
+    let sizes: Vec<u64> =
+        segments(&path).iter().map(|path| fs::metadata(path).unwrap().len()).collect();
+    assert!(sizes.len() > 3, "{sizes:?}");
+    // The active one comes first by name; the others are read together.
+    let (active, sealed) = (sizes[0], sizes[1..].iter().sum::<u64>());
+    for read_only in [true, false] {
+        let _ = fs::remove_dir_all(path.join(".attestry/index")); // perhaps none was made yet
+        let (count, told) = told_while_opening(&path, read_only).await;
+        assert_eq!(count, 12_000);
+        let of_sealed = told.iter().filter(|(_, total)| *total == sealed);
+        let read: Vec<u64> = of_sealed.map(|(read, _)| *read).collect();
+        assert_eq!(read.last(), Some(&sealed), "{told:?}");
+        assert!(read.len() as u64 >= sealed >> 20, "{told:?}");
+        let rest = told.iter().filter(|(_, total)| *total != sealed);
+        assert!(rest.clone().all(|(read, total)| read <= total && *total == active), "{told:?}");
+    }
+    let (count, told) = told_while_opening(&path, false).await;
+    assert_eq!(count, 12_000);
+    assert!(told.iter().all(|(_, total)| *total == active), "indexed once more: {told:?}");
 }

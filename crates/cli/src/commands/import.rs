@@ -1,11 +1,11 @@
 //! `attestry import`: records the interactions of a file.
 
 use std::io::{self, IsTerminal};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use attestry::line::MAX_LINE_BYTES;
 use attestry::{AuditEntry, AuditLogger, line};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::args::{ImportArgs, StoreArgs};
 use crate::chunks::Chunk;
@@ -13,6 +13,7 @@ use crate::errors::{Failure, Status, one_line};
 use crate::interrupt::{self, Interrupt};
 use crate::output::Stdout;
 use crate::pipeline::{self, Done, Input, Results};
+use crate::progress;
 use crate::store::Settings;
 use crate::text::{complain, counted, escaped};
 
@@ -35,7 +36,7 @@ pub(super) async fn run(
         out,
         logger: logger.clone(),
         name: input.name.clone(),
-        bar: progress_bar(input.length),
+        bar: progress::over_bytes(input.length),
         begun: Instant::now(),
         printing: true,
         imported: 0,
@@ -221,23 +222,4 @@ impl Import<'_> {
         }
         text
     }
-}
-
-/// On the standard error, and only where that is a terminal.
-fn progress_bar(length: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match length {
-        Some(length) => (
-            ProgressBar::new(length),
-            "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-        ),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec}, {elapsed}"),
-    };
-    bar.enable_steady_tick(Duration::from_millis(200));
-    // The templates are right; the fallback keeps a bar at all.
-    bar.with_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-    )
 }

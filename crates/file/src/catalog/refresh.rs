@@ -8,6 +8,7 @@ use std::thread;
 
 use attestry_core::{StorageError, Timestamp};
 
+use super::progress::Reading;
 use super::{Bodies, Catalog, Known};
 use crate::folder::Listed;
 use crate::generation::Stamp;
@@ -48,16 +49,34 @@ impl Catalog {
 
     /// Takes in what was appended to a segment that grows.
     pub(super) fn extend(&self, segment: &Segment) -> Result<(), StorageError> {
+        self.extend_as_part_of(None, segment)
+    }
+
+    fn extend_as_part_of(
+        &self,
+        reading: Option<&Reading<'_>>,
+        segment: &Segment,
+    ) -> Result<(), StorageError> {
         let index = segment.body.live_mut();
         let index = index.map_err(|source| self.failed("read", segment, source))?;
         let Some(mut index) = index else { return Ok(()) };
+        let being_erased = |offset| self.is_being_erased(segment, offset);
         // The length is asked for under the index's lock: an older, shorter one would look as if
         // the file had been cut.
-        let length = sys::length_of(&segment.body.file)
-            .map_err(|source| self.failed("examine", segment, source))?;
-        index
-            .extend(&segment.body.file, length, |offset| self.is_being_erased(segment, offset))
-            .map_err(|source| self.failed("read", segment, source))
+        let length = self.length_of(segment)?;
+        let outcome = if index.covered() > 0 {
+            index.extend(&segment.body.file, length, being_erased, |_| ())
+        } else {
+            let alone = self.listener.begin(length);
+            let reading = reading.unwrap_or(&alone);
+            index.extend(&segment.body.file, length, being_erased, |bytes| reading.add(bytes))
+        };
+        outcome.map_err(|source| self.failed("read", segment, source))
+    }
+
+    fn length_of(&self, segment: &Segment) -> Result<u64, StorageError> {
+        let length = sys::length_of(&segment.body.file);
+        length.map_err(|source| self.failed("examine", segment, source))
     }
 
     fn refresh(
@@ -227,9 +246,14 @@ impl Catalog {
     fn extend_all(&self, segments: &[Segment], numbers: &[usize]) -> Result<(), StorageError> {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(numbers.len());
         let next = AtomicUsize::new(0);
+        let mut bytes = 0;
+        for &number in numbers {
+            bytes += self.length_of(&segments[number])?;
+        }
+        let reading = self.listener.begin(bytes);
         let work = || {
             while let Some(&number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.extend(&segments[number])?;
+                self.extend_as_part_of(Some(&reading), &segments[number])?;
             }
             Ok(())
         };

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 use super::reader::{RawLine, for_each_line, read_line};
 use crate::sys;
 
+/// How often progress is told.
+const PROGRESS_BYTES: u64 = 256 << 10;
+
 /// Where a readable line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -51,12 +54,14 @@ pub(crate) struct Index {
 impl Index {
     /// Takes in what `file`, now `length` bytes long, has gained. Where the part that is known has
     /// changed under us, as when the Python package rewrote the file, starts over.
-    /// `being_erased` tells whether the line at an offset is half overwritten on purpose.
+    /// `being_erased` tells whether the line at an offset is half overwritten on purpose;
+    /// `progress` hears of bytes that were read, now and then.
     pub(crate) fn extend(
         &mut self,
         file: &File,
         length: u64,
         being_erased: impl Fn(u64) -> bool,
+        progress: impl Fn(u64),
     ) -> io::Result<()> {
         if length == self.covered {
             return Ok(());
@@ -66,10 +71,18 @@ impl Index {
             *self = Self::default();
         }
         let mut index = std::mem::take(self);
-        let covered = for_each_line(file, index.covered, length, |offset, raw| match raw {
-            RawLine::Bytes(bytes) => index.take_in(offset, bytes, &being_erased),
-            RawLine::TooLong(length) => index.bad.push(BadLine { offset, length }),
+        let mut told = index.covered;
+        let covered = for_each_line(file, index.covered, length, |offset, raw| {
+            if offset - told >= PROGRESS_BYTES {
+                progress(offset - told);
+                told = offset;
+            }
+            match raw {
+                RawLine::Bytes(bytes) => index.take_in(offset, bytes, &being_erased),
+                RawLine::TooLong(length) => index.bad.push(BadLine { offset, length }),
+            }
         })?;
+        progress(length.saturating_sub(told));
         index.covered = covered;
         *self = index;
         Ok(())
