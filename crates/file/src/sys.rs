@@ -68,22 +68,29 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
 /// Makes `path` and the folders above it where they are missing, for the owner only, and makes
 /// their names durable.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if path.exists() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
     let parent = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => Path::new("/"),
     };
-    create_folder(parent)?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
-        _ => sync_folder(parent),
+    if path.is_dir() {
+        // Whoever made it may have died before its name was durable. Where the folder above is not
+        // ours to read, its owner has made this one.
+        let _ = sync_folder(parent);
+        return Ok(());
     }
+    if !parent.is_dir() {
+        create_folder(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Another process may make it at the same moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        made => made?,
+    }
+    sync_folder(parent)
 }
 
 /// Makes the names in a folder durable: what was created, renamed or unlinked in it.
@@ -183,5 +190,38 @@ pub(crate) fn share(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_who_make_a_folder_at_once_all_find_it_made() {
+        let root = tempfile::tempdir().unwrap();
+        for round in 0..300 {
+            let path = root.path().join(format!("{round}/audit/.attestry"));
+            let start = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                let make = || {
+                    start.wait();
+                    create_folder(&path)
+                };
+                let makers: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+                makers.into_iter().for_each(|maker| maker.join().unwrap().unwrap());
+            });
+            assert!(path.is_dir());
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_folder_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        File::create(&path).unwrap();
+        assert_eq!(create_folder(&path).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        let below = create_folder(&path.join("below")).unwrap_err();
+        assert_eq!(below.kind(), io::ErrorKind::NotADirectory);
     }
 }
