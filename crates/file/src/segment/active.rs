@@ -29,6 +29,8 @@ pub(crate) struct ActiveSegment {
     mended: Vec<TornTail>,
     /// The clock; a test's own in tests.
     now: fn() -> Timestamp,
+    /// Puts a file's bytes on stable storage; one that fails in tests.
+    sync_data: fn(&File) -> io::Result<()>,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl ActiveSegment {
             broken: false,
             mended: Vec::new(),
             now: Timestamp::now,
+            sync_data: File::sync_data,
         }
     }
 
@@ -184,7 +187,7 @@ impl ActiveSegment {
         let written = open.file.write_all(lines).map_err(|source| ("append to", source));
         let durable = written.and_then(|()| match self.durability {
             Durability::Buffered => Ok(()),
-            Durability::Sync => open.file.sync_data().map_err(|source| {
+            Durability::Sync => (self.sync_data)(&open.file).map_err(|source| {
                 open.distrusted = true;
                 ("sync", source)
             }),
@@ -234,7 +237,7 @@ impl ActiveSegment {
             if open.distrusted {
                 return Ok(()); // what was acknowledged on it was synced before
             }
-            if let Err(source) = open.file.sync_data() {
+            if let Err(source) = (self.sync_data)(&open.file) {
                 open.distrusted = true;
                 return Err(StorageError::io("sync", &open.path, source));
             }
@@ -264,7 +267,7 @@ impl ActiveSegment {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     use super::*;
     use crate::recovery;
@@ -302,6 +305,51 @@ mod tests {
     fn append(active: &mut ActiveSegment, folder: &Folder, line: &str) {
         let (mut erasures, _) = Erasures::recover(folder.clone()).unwrap();
         active.append(&mut erasures, line.as_bytes(), &[line.len()]).unwrap();
+    }
+
+    thread_local! {
+        static SYNCED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+        static SYNC_FAILS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Remembers which files were synced; fails once when told to.
+    fn sync_or_fail(file: &File) -> io::Result<()> {
+        let id = FileId::of(&file.metadata()?);
+        SYNCED.with_borrow_mut(|synced| synced.push(id.number()));
+        if SYNC_FAILS.replace(false) { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_on_that_file_is_acknowledged_again() {
+        for close_between in [false, true] {
+            let temporary = tempfile::tempdir().unwrap();
+            let folder = Folder::new(temporary.path().join("audit"));
+            recovery::create(&folder).unwrap();
+            let (mut erasures, _) = Erasures::recover(folder.clone()).unwrap();
+            let mut active = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
+            active.sync_data = sync_or_fail;
+            active.append(&mut erasures, b"acknowledged\n", &[13]).unwrap();
+            SYNC_FAILS.set(true);
+            let failed = active.append(&mut erasures, b"refused\n", &[8]).unwrap_err();
+            assert_eq!(failed.durable_lines, 0);
+            let distrusted = SYNCED.take();
+            if close_between {
+                // A flush must not call a sync of that file a success.
+                active.sync().unwrap();
+            }
+            active.append(&mut erasures, b"next\n", &[5]).unwrap();
+            active.close().unwrap();
+            let synced = SYNCED.take();
+            assert!(synced.iter().all(|file| !distrusted.contains(file)), "{synced:?}");
+            assert!(!synced.is_empty());
+            let texts: Vec<_> = folder
+                .list()
+                .unwrap()
+                .iter()
+                .map(|listed| fs::read_to_string(folder.segment(listed.name)).unwrap())
+                .collect();
+            assert_eq!(texts, ["acknowledged\n", "next\n"]);
+        }
     }
 
     #[test]
