@@ -40,6 +40,18 @@ pub enum StorageError {
         /// The system's error.
         source: io::Error,
     },
+    /// A service across the network refused a request, or could not be reached.
+    #[error("cannot {action} {location}")]
+    Remote {
+        /// What was attempted, such as `write`.
+        action: &'static str,
+        /// What it was attempted on, such as `s3://bucket/key`.
+        location: String,
+        /// Whether the same request may succeed later.
+        retryable: bool,
+        /// What the service answered, or why it could not be asked.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// Another process held the store's lock for longer than can be waited for.
     #[error("another process keeps {} locked; it may be stopped or stuck", path.display())]
     Locked {
@@ -88,7 +100,7 @@ impl StorageError {
     }
 
     /// Whether the same call may succeed later without anything being mended by the caller: the
-    /// disk was full, the store was locked, the system was busy.
+    /// disk was full, the store was locked, the system was busy, a service was overloaded.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         use io::ErrorKind::{
@@ -96,6 +108,7 @@ impl StorageError {
         };
         match self {
             Self::Locked { .. } => true,
+            Self::Remote { retryable, .. } => *retryable,
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 Interrupted | QuotaExceeded | ResourceBusy | StorageFull | TimedOut | WouldBlock
