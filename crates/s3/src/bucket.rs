@@ -1,0 +1,322 @@
+//! The requests that are made of S3, each with a bounded number under way at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use attestry_core::{CorruptRecord, MAX_LINE_BYTES, StorageError, Timestamp};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, ObjectIdentifier, ObjectLockEnabled};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+
+use crate::error::{DeleteFailure, RequestError, RequestErrorKind};
+use crate::key::Layout;
+use crate::options::{ConditionalWrites, ObjectOptions};
+use crate::sequence;
+
+/// Bodies under way are counted in units of so many bytes.
+const UNIT: u64 = 1 << 10;
+/// How often a request is made that S3 answered well and then broke off, or refused for a conflict.
+const REPEATS: u32 = 6;
+/// Before the first repetition; doubled for each.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) struct Bucket {
+    client: Client,
+    name: String,
+    pub(crate) layout: Layout,
+    options: ObjectOptions,
+    requests: Semaphore,
+    /// Of bodies that are being fetched.
+    memory: Semaphore,
+    memory_units: u32,
+    concurrency: usize,
+    body_timeout: Duration,
+    /// Set once the server is known not to do conditional writes.
+    unconditional: AtomicBool,
+    locking: OnceCell<bool>,
+}
+
+/// An object as it was fetched.
+pub(crate) struct Object {
+    pub(crate) body: Vec<u8>,
+    /// Its place among entries of one moment.
+    pub(crate) order: u64,
+}
+
+/// What came of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    Stored,
+    /// There is an object of this key, and it was left alone.
+    Exists,
+}
+
+impl Bucket {
+    pub(crate) fn new(
+        client: Client,
+        name: String,
+        layout: Layout,
+        options: ObjectOptions,
+        limits: Limits,
+    ) -> Self {
+        let units = (limits.fetch_bytes / UNIT).clamp(1, u64::from(u32::MAX) / 8);
+        let memory_units = u32::try_from(units).unwrap_or(u32::MAX / 8);
+        Self {
+            client,
+            name,
+            layout,
+            options,
+            requests: Semaphore::new(limits.concurrency),
+            memory: Semaphore::new(memory_units as usize),
+            memory_units,
+            concurrency: limits.concurrency,
+            body_timeout: limits.body_timeout,
+            unconditional: AtomicBool::new(false),
+            locking: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many requests may be under way.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    pub(crate) fn location(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.name)
+    }
+
+    pub(crate) fn corrupt(&self, key: &str, reason: impl Into<String>) -> StorageError {
+        let location = self.location(key);
+        StorageError::Corrupt(CorruptRecord { location, offset: None, reason: reason.into() })
+    }
+
+    pub(crate) fn failed(
+        &self,
+        action: &'static str,
+        key: &str,
+        error: RequestError,
+    ) -> StorageError {
+        error.into_storage_error(action, self.location(key))
+    }
+
+    pub(crate) async fn permit(&self) -> Result<SemaphorePermit<'_>, StorageError> {
+        // Nobody closes it.
+        self.requests.acquire().await.map_err(|_| StorageError::Closed)
+    }
+
+    /// The object of `key`, if there is one; `size` as far as it is known.
+    pub(crate) async fn get(&self, key: &str, size: u64) -> Result<Option<Object>, StorageError> {
+        let _permit = self.permit().await?;
+        let units =
+            u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.memory_units);
+        let _memory = self.memory.acquire_many(units).await.map_err(|_| StorageError::Closed)?;
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let request = self.client.get_object().bucket(&self.name).key(key);
+            let answer = match request.send().await {
+                Ok(answer) => answer,
+                Err(error) if is_missing(&error) => return Ok(None),
+                Err(error) => return Err(self.failed("read", key, RequestError::of(error))),
+            };
+            let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
+            if let Some(length) = length.filter(|&length| length > MAX_LINE_BYTES as u64 + 1) {
+                return Err(self.corrupt(key, too_large(length)));
+            }
+            // The client retries what fails before the body begins; the rest is ours.
+            match self.body(answer).await {
+                Ok(object) => return Ok(Some(object)),
+                Err(error) if attempt == REPEATS => return Err(self.failed("read", key, error)),
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    async fn body(&self, answer: GetObjectOutput) -> Result<Object, RequestError> {
+        let metadata = answer.metadata().and_then(|metadata| metadata.get(sequence::METADATA_KEY));
+        let written = metadata.and_then(|text| sequence::from_text(text));
+        let order = written.unwrap_or_else(|| nanos(answer.last_modified()));
+        match tokio::time::timeout(self.body_timeout, answer.body.collect()).await {
+            Ok(Ok(body)) => Ok(Object { body: body.to_vec(), order }),
+            Ok(Err(error)) => Err(RequestError::broken_off(error)),
+            Err(_) => Err(RequestError::timed_out()),
+        }
+    }
+
+    /// What is known of the object of `key` without its body, if there is one.
+    pub(crate) async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>, StorageError> {
+        let _permit = self.permit().await?;
+        match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(self.failed("look for", key, RequestError::of(error))),
+        }
+    }
+
+    /// Writes the object of `key` unless there is one. `moment` is what its retention counts from.
+    pub(crate) async fn put(
+        &self,
+        key: &str,
+        body: Vec<u8>,
+        order: u64,
+        moment: Timestamp,
+    ) -> Result<Put, StorageError> {
+        let body = aws_sdk_s3::primitives::SdkBody::from(body);
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let conditional = self.conditional_writes() == ConditionalWrites::Atomic;
+            if !conditional && self.head(key).await?.is_some() {
+                return Ok(Put::Exists);
+            }
+            let body = body.try_clone().map(ByteStream::new).unwrap_or_default();
+            let request = self
+                .client
+                .put_object()
+                .bucket(&self.name)
+                .key(key)
+                .content_type("application/json")
+                .metadata(sequence::METADATA_KEY, sequence::to_text(order))
+                .checksum_algorithm(ChecksumAlgorithm::Sha256)
+                .set_if_none_match(conditional.then(|| "*".to_owned()))
+                .body(body);
+            let permit = self.permit().await?;
+            let answer = self.options.apply(request, moment).send().await;
+            drop(permit);
+            let Err(error) = answer else { return Ok(Put::Stored) };
+            let error = RequestError::of(error);
+            match (error.status(), error.kind()) {
+                (Some(412), _) => return Ok(Put::Exists),
+                // Another writer of this key is under way; S3 asks for the request again.
+                (Some(409), _) if attempt < REPEATS => tokio::time::sleep(pause).await,
+                (_, RequestErrorKind::NotImplemented) if conditional => self.without_conditions(),
+                _ => return Err(self.failed("write", key, error)),
+            }
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    pub(crate) fn conditional_writes(&self) -> ConditionalWrites {
+        match self.unconditional.load(Ordering::Relaxed) {
+            true => ConditionalWrites::Emulated,
+            false => ConditionalWrites::Atomic,
+        }
+    }
+
+    pub(crate) fn without_conditions(&self) {
+        self.unconditional.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), RequestError> {
+        let _permit = self.requests.acquire().await;
+        match self.client.delete_object().bucket(&self.name).key(key).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) => Err(RequestError::of(error)),
+        }
+    }
+
+    /// Deletes at most 1,000 objects with one request, and returns those that stay.
+    pub(crate) async fn delete_many(
+        &self,
+        keys: &[String],
+    ) -> Result<Vec<DeleteFailure>, StorageError> {
+        let failed = |error| self.failed("delete entries of", self.layout.prefix(), error);
+        let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
+        let delete = objects
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build())
+            .map_err(|error| failed(RequestError::other(error.to_string())))?;
+        let _permit = self.permit().await?;
+        let request = self
+            .client
+            .delete_objects()
+            .bucket(&self.name)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .delete(delete);
+        let answer = request.send().await.map_err(|error| failed(RequestError::of(error)))?;
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let failures = answer.errors().iter().map(|error| DeleteFailure {
+            key: text(error.key()),
+            code: text(error.code()),
+            message: text(error.message()),
+        });
+        Ok(failures.filter(|failure| failure.code != "NoSuchKey").collect())
+    }
+
+    /// Whether objects of this bucket may be locked. Asked once; where S3 will not say, they may.
+    pub(crate) async fn may_lock(&self) -> Result<bool, StorageError> {
+        self.locking
+            .get_or_try_init(|| async {
+                let _permit = self.permit().await?;
+                let request = self.client.get_object_lock_configuration().bucket(&self.name);
+                let error = match request.send().await {
+                    Ok(answer) => {
+                        let configuration = answer.object_lock_configuration();
+                        let enabled = configuration.and_then(|found| found.object_lock_enabled());
+                        return Ok(enabled == Some(&ObjectLockEnabled::Enabled));
+                    }
+                    Err(error) => RequestError::of(error),
+                };
+                match (error.kind(), error.status()) {
+                    (RequestErrorKind::AccessDenied, _) => Ok(true),
+                    (RequestErrorKind::NotImplemented, _) | (_, Some(400 | 404 | 405)) => Ok(false),
+                    _ => Err(self.failed("ask for the locks of", "", error)),
+                }
+            })
+            .await
+            .copied()
+    }
+}
+
+/// How much may be under way at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) concurrency: usize,
+    pub(crate) fetch_bytes: u64,
+    pub(crate) body_timeout: Duration,
+}
+
+pub(crate) fn too_large(bytes: u64) -> String {
+    format!("the object has {bytes} bytes; at most {MAX_LINE_BYTES} are allowed")
+}
+
+fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    let code = error.as_service_error().and_then(|answer| answer.code());
+    status == Some(404) && code != Some("NoSuchBucket")
+}
+
+pub(crate) fn nanos(moment: Option<&DateTime>) -> u64 {
+    let nanos = moment.map_or(0, DateTime::as_nanos);
+    u64::try_from(nanos).unwrap_or(0)
+}
+
+/// Until when an object is locked, if it is.
+pub(crate) fn locked_until(object: &HeadObjectOutput) -> Option<String> {
+    use aws_sdk_s3::types::ObjectLockLegalHoldStatus;
+    if object.object_lock_legal_hold_status() == Some(&ObjectLockLegalHoldStatus::On) {
+        return Some("it is under a legal hold".to_owned());
+    }
+    let until = object.object_lock_retain_until_date()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = u64::try_from(until.secs()).unwrap_or(0);
+    let mode = object.object_lock_mode().map_or("LOCKED", |mode| mode.as_str());
+    (seconds > now.as_secs()).then(|| format!("it is retained until {until} ({mode})"))
+}

@@ -1,0 +1,158 @@
+//! Writing entries, each as an object of its own.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use attestry_core::{AuditEntry, EntryId, StorageError, Timestamp};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::bucket::Put;
+use crate::key::Day;
+use crate::record;
+use crate::storage::{Inner, detached};
+
+/// For so many ids it is cheaper to ask for each than to list a day.
+const FEW_IDS: usize = 12;
+/// How often an object may vanish between a refused write and the look at what is there.
+const VANISHING: usize = 5;
+
+/// Whether ids may be stored already, on another day too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ids {
+    Fresh,
+    Unknown,
+}
+
+struct Prepared {
+    id: EntryId,
+    day: Day,
+    moment: Timestamp,
+    body: Vec<u8>,
+}
+
+impl Prepared {
+    fn new(entry: &AuditEntry) -> Result<Self, StorageError> {
+        let (id, moment) = (entry.id.clone(), entry.timestamp);
+        Ok(Self { id, day: Day::of(moment), moment, body: record::encode(entry)? })
+    }
+}
+
+impl Inner {
+    /// Stores all of `entries`, in parallel; nothing is written when one of them is invalid.
+    pub(crate) async fn write_all(
+        self: &Arc<Self>,
+        entries: &[AuditEntry],
+        ids: Ids,
+    ) -> Result<(), StorageError> {
+        self.must_be_open()?;
+        let new = distinct(entries)?.into_iter().map(Prepared::new);
+        let new = new.collect::<Result<Vec<_>, _>>()?;
+        if new.is_empty() {
+            return Ok(());
+        }
+        let turn = Arc::new(self.turns.take(new.iter().map(|new| new.id.clone()).collect()).await);
+        self.must_be_open()?;
+        if ids == Ids::Unknown {
+            self.must_be_new_on_other_days(&new).await?;
+        }
+        let first = self.sequence.reserve(new.len());
+        let writes = (first..).zip(new).map(|(order, new)| {
+            let (inner, turn) = (Arc::clone(self), Arc::clone(&turn));
+            // The turn lasts until the request has ended, whoever waits for it.
+            detached(async move {
+                let _turn = turn;
+                inner.write_one(new, order).await
+            })
+        });
+        stream::iter(writes).buffer_unordered(self.bucket.concurrency()).try_collect().await
+    }
+
+    async fn write_one(&self, new: Prepared, order: u64) -> Result<(), StorageError> {
+        let key = self.bucket.layout.key(new.day, new.id.as_str());
+        for _ in 0..VANISHING {
+            let put = self.bucket.put(&key, new.body.clone(), order, new.moment).await?;
+            if put == Put::Stored {
+                self.recent.put(&new.id, new.day);
+                return Ok(());
+            }
+            // Another writer's, or our own: a try whose answer was lost.
+            let Some(object) = self.bucket.get(&key, new.body.len() as u64).await? else {
+                continue;
+            };
+            let stored = record::decode(&self.bucket, new.day, new.id.as_str(), &object.body)?;
+            self.recent.put(&new.id, new.day);
+            let ours = record::decode(&self.bucket, new.day, new.id.as_str(), &new.body)?;
+            if stored == ours {
+                return Ok(());
+            }
+            return Err(StorageError::AlreadyExists { id: new.id });
+        }
+        Err(StorageError::Remote {
+            action: "write",
+            location: self.bucket.location(&key),
+            retryable: true,
+            source: "it is there when written, and gone when read, again and again".into(),
+        })
+    }
+
+    /// An id found on another day is another entry's, since an equal one would be of the same day.
+    async fn must_be_new_on_other_days(
+        self: &Arc<Self>,
+        new: &[Prepared],
+    ) -> Result<(), StorageError> {
+        let ids: Arc<[(Day, EntryId)]> = new.iter().map(|new| (new.day, new.id.clone())).collect();
+        let days = self.bucket.days().await?;
+        let searches = days.into_iter().map(|day| {
+            let (inner, ids) = (Arc::clone(self), Arc::clone(&ids));
+            async move {
+                let others = ids.iter().filter(|(its_day, _)| *its_day != day);
+                inner.first_in(day, others.map(|(_, id)| id.clone()).collect()).await
+            }
+        });
+        let mut found = stream::iter(searches).buffer_unordered(self.bucket.concurrency());
+        while let Some(taken) = found.try_next().await? {
+            if let Some(id) = taken {
+                return Err(StorageError::AlreadyExists { id });
+            }
+        }
+        Ok(())
+    }
+
+    /// One of `ids` that is stored in `day`.
+    async fn first_in(&self, day: Day, ids: Vec<EntryId>) -> Result<Option<EntryId>, StorageError> {
+        if ids.len() > FEW_IDS {
+            return Ok(self.bucket.listed_of(day, ids).await?.into_iter().next());
+        }
+        let looks = ids.into_iter().map(async |id| {
+            let key = self.bucket.layout.key(day, id.as_str());
+            Ok::<_, StorageError>(self.bucket.head(&key).await?.map(|_| id))
+        });
+        let mut looks = stream::iter(looks).buffer_unordered(FEW_IDS);
+        while let Some(found) = looks.try_next().await? {
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Each entry once; two that differ under one id are an error.
+fn distinct(entries: &[AuditEntry]) -> Result<Vec<&AuditEntry>, StorageError> {
+    let mut seen = HashMap::with_capacity(entries.len());
+    let mut distinct = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match seen.entry(&entry.id) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(entry);
+                distinct.push(entry);
+            }
+            Entry::Occupied(first) if *first.get() == entry => {}
+            Entry::Occupied(_) => {
+                return Err(StorageError::AlreadyExists { id: entry.id.clone() });
+            }
+        }
+    }
+    Ok(distinct)
+}
