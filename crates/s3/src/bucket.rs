@@ -129,7 +129,7 @@ impl Bucket {
             let request = self.client.get_object().bucket(&self.name).key(key);
             let answer = match request.send().await {
                 Ok(answer) => answer,
-                Err(error) if is_missing(&error) => return Ok(None),
+                Err(error) if is_missing(&error) || refuses_key(&error) => return Ok(None),
                 Err(error) => return Err(self.failed("read", key, RequestError::of(error))),
             };
             let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
@@ -160,12 +160,19 @@ impl Bucket {
 
     /// What is known of the object of `key` without its body, if there is one.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>, StorageError> {
-        let _permit = self.permit().await?;
-        match self.client.head_object().bucket(&self.name).key(key).send().await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(self.failed("look for", key, RequestError::of(error))),
+        let permit = self.permit().await?;
+        let answer = self.client.head_object().bucket(&self.name).key(key).send().await;
+        drop(permit);
+        let error = match answer {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => RequestError::of(error),
+        };
+        // Only the answer to a GET has a body that says what was bad about the request.
+        if error.status() == Some(400) && self.get(key, 0).await?.is_none() {
+            return Ok(None);
         }
+        Err(self.failed("look for", key, error))
     }
 
     /// Writes the object of `key` unless there is one. `moment` is what its retention counts from.
@@ -301,6 +308,13 @@ fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> boo
     let status = error.raw_response().map(|answer| answer.status().as_u16());
     let code = error.as_service_error().and_then(|answer| answer.code());
     status == Some(404) && code != Some("NoSuchBucket")
+}
+
+/// Whether the server can hold no object of such a key: one with control characters, or longer
+/// than the names of its files may be.
+fn refuses_key<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let code = error.as_service_error().and_then(|answer| answer.code());
+    matches!(code, Some("InvalidRequest" | "InvalidURI" | "KeyTooLongError"))
 }
 
 pub(crate) fn nanos(moment: Option<&DateTime>) -> u64 {

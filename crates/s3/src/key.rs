@@ -112,11 +112,11 @@ impl Layout {
         format!("{}{RESERVED}{name}", self.prefix)
     }
 
-    /// Whether an object of this id can be in the bucket. Servers and proxies may fold `..` within
-    /// a key, which would then name an object elsewhere.
+    /// Whether an object of this id can be in the bucket. Servers and proxies may fold `..` and
+    /// empty parts of a key, which would then name another object.
     pub(crate) fn may_hold(&self, id: &EntryId) -> bool {
         let length = self.prefix.len() + "YYYY-MM-DD/".len() + id.as_str().len() + ENDING.len();
-        let folds = id.as_str().split('/').any(|part| matches!(part, "." | ".."));
+        let folds = id.as_str().split('/').any(|part| matches!(part, "" | "." | ".."));
         length <= MAX_KEY_BYTES && !folds
     }
 
@@ -223,7 +223,15 @@ mod tests {
     #[test]
     fn what_could_leave_the_folder_is_not_looked_for() {
         let layout = Layout::new("audit");
-        for (id, expected) in [("a", true), ("..", false), ("../x", false), ("a/./b", false)] {
+        for (id, expected) in [
+            ("a", true),
+            ("a/b", true),
+            ("..", false),
+            ("../x", false),
+            ("a/./b", false),
+            ("/a", false),
+            ("a//b", false),
+        ] {
             assert_eq!(layout.may_hold(&EntryId::from_stored(id)), expected, "{id}");
         }
         assert!(!layout.may_hold(&EntryId::from_stored(&"x".repeat(2_000))));

@@ -1,0 +1,98 @@
+//! One operation on a bucket, timed: our side of `cargo xtask s3 bench`, which starts the server
+//! and says by the environment where it is.
+//!
+//! ```text
+//! cargo bench -p attestry-s3 --bench bucket -- OPERATION BUCKET PREFIX [DAYS ENTRIES_A_DAY]
+//! ```
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use attestry_core::{AuditEntry, StorageBackend, Timestamp, create_entry_id, hash_content};
+use attestry_s3::S3Storage;
+
+const FIRST_DAY: &str = "2025-01-01T00:00:00";
+const DAY_MICROS: i64 = 86_400_000_000;
+const WRITES: usize = 2_000;
+
+fn entry(moment: Timestamp) -> AuditEntry {
+    let mut entry =
+        AuditEntry::new(create_entry_id(), moment, hash_content("in"), hash_content("out"));
+    entry.provider = Some("openai".to_owned());
+    entry.model = Some("gpt-4".to_owned());
+    entry
+}
+
+async fn connect(bucket: &str, prefix: &str) -> Arc<S3Storage> {
+    let storage = S3Storage::builder(bucket).prefix(prefix).path_style(true);
+    Arc::new(storage.connect().await.unwrap())
+}
+
+async fn fill(storage: &S3Storage, days: i64, a_day: i64) {
+    let first = FIRST_DAY.parse::<Timestamp>().unwrap().unix_micros();
+    for day in 0..days {
+        let moments = (0..a_day).map(|n| first + day * DAY_MICROS + n * (DAY_MICROS / a_day));
+        let entries: Vec<_> =
+            moments.map(|micros| entry(Timestamp::from_unix_micros(micros).unwrap())).collect();
+        storage.append(&entries).await.unwrap();
+    }
+}
+
+/// How long `operation` takes once connected.
+async fn timed(operation: &str, storage: &Arc<S3Storage>) -> Duration {
+    let recent = entry(Timestamp::now());
+    if operation == "read_recent" {
+        storage.append(std::slice::from_ref(&recent)).await.unwrap();
+    }
+    let start = Instant::now();
+    match operation {
+        "write" => {
+            let writes: Vec<_> = (0..WRITES)
+                .map(|_| {
+                    let storage = Arc::clone(storage);
+                    tokio::spawn(async move { storage.append(&[entry(Timestamp::now())]).await })
+                })
+                .collect();
+            for write in writes {
+                write.await.unwrap().unwrap();
+            }
+        }
+        "list" => {
+            let found = storage.list_entries(Timestamp::MIN, Timestamp::MAX).await.unwrap();
+            assert_eq!(found.len(), 2_000);
+        }
+        "count" => assert_eq!(storage.count().await.unwrap(), 60_000),
+        "read_unknown" => assert_eq!(storage.read(&create_entry_id()).await.unwrap(), None),
+        "read_recent" => {
+            assert_eq!(storage.read(&recent.id).await.unwrap().as_ref(), Some(&recent));
+        }
+        "cleanup" => {
+            let month_ago = Timestamp::now().unix_micros() - 30 * DAY_MICROS;
+            let month_ago = Timestamp::from_unix_micros(month_ago).unwrap();
+            assert_eq!(storage.delete_until(month_ago).await.unwrap(), 2_000);
+        }
+        other => panic!("there is no operation {other}"),
+    }
+    start.elapsed()
+}
+
+#[tokio::main]
+async fn main() {
+    // Cargo adds flags of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["fill", bucket, prefix, days, a_day] => {
+            let storage = connect(bucket, prefix).await;
+            fill(&storage, days.parse().unwrap(), a_day.parse().unwrap()).await;
+            println!("null");
+        }
+        [operation, bucket, prefix] => {
+            let storage = connect(bucket, prefix).await;
+            let seconds = timed(operation, &storage).await.as_secs_f64();
+            println!("{{\"seconds\": {seconds}}}");
+        }
+        _ => println!("needs a server; run `cargo xtask s3 bench`"),
+    }
+}

@@ -1,0 +1,245 @@
+//! The backend on a real server, which `cargo xtask s3` starts; the environment says where it is
+//! and with which credentials, as it does to every tool of AWS. `cargo test` alone passes it over.
+#![allow(clippy::unwrap_used)] // helpers of a test
+
+use std::panic::AssertUnwindSafe;
+
+use attestry_conformance::Fresh;
+use attestry_core::{
+    AuditEntry, EntryId, StorageBackend, StorageError, Timestamp, create_entry_id, hash_content,
+};
+use attestry_s3::aws_sdk_s3::{self, Client, config::Credentials};
+use attestry_s3::{
+    ConditionalWrites, ConnectError, DeleteFailures, LockMode, RequestError, RequestErrorKind,
+    S3Storage, S3StorageBuilder,
+};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, stream};
+
+/// The buckets that `cargo xtask s3` makes.
+const PLAIN: &str = "attestry-plain";
+const VERSIONED: &str = "attestry-versioned";
+const LOCKED: &str = "attestry-locked";
+
+/// A store below a prefix that nobody else uses.
+fn at(bucket: &str, prefix: &EntryId) -> S3StorageBuilder {
+    S3Storage::builder(bucket).prefix(format!("test/{prefix}")).path_style(true)
+}
+
+async fn empty(bucket: &str) -> S3Storage {
+    at(bucket, &create_entry_id()).connect().await.unwrap()
+}
+
+/// Cases that write ids of 255 bytes. To SeaweedFS a key is a path, and `ID.json` must be shorter
+/// than the longest name of a file.
+const LONGEST_IDS: [&str; 2] =
+    ["content::ids_of_every_form", "writing::the_limits_of_validity_are_accepted"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_what_every_backend_does() {
+    let cases = attestry_conformance::cases();
+    let known = cases.iter().filter(|case| LONGEST_IDS.contains(&case.name())).count();
+    assert_eq!(known, LONGEST_IDS.len(), "a case was renamed");
+    let runs = cases.into_iter().filter(|case| !LONGEST_IDS.contains(&case.name())).map(|case| {
+        tokio::spawn(async move {
+            let store = Fresh::new(empty(PLAIN).await);
+            let name = case.name();
+            let run = AssertUnwindSafe(case.run(store.store())).catch_unwind().await;
+            run.is_err().then_some(name)
+        })
+    });
+    let failed: Vec<_> =
+        stream::iter(runs).buffer_unordered(4).filter_map(async |run| run.unwrap()).collect().await;
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_what_a_simple_model_does() {
+    attestry_conformance::model::check(8, async || Fresh::new(empty(PLAIN).await)).await;
+}
+
+fn entry(id: EntryId, moment: Timestamp, input: &str) -> AuditEntry {
+    AuditEntry::new(id, moment, hash_content(input), hash_content("out"))
+}
+
+fn moment(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+async fn all(storage: &S3Storage) -> Vec<AuditEntry> {
+    storage.list_entries(Timestamp::MIN, Timestamp::MAX).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_writers_of_one_id_one_wins() {
+    let prefix = create_entry_id();
+    // Stores of their own, as processes have them: no turns are taken between them.
+    let stores: Vec<_> =
+        join_all((0..8).map(|_| async { at(PLAIN, &prefix).connect().await.unwrap() })).await;
+    for _ in 0..20 {
+        let id = create_entry_id();
+        let now = Timestamp::now();
+        let entries: Vec<_> =
+            (0..stores.len()).map(|n| entry(id.clone(), now, &n.to_string())).collect();
+        let writes = stores.iter().zip(&entries).map(|(store, entry)| store.write(entry));
+        let outcomes = join_all(writes).await;
+        let winners: Vec<_> =
+            outcomes.iter().zip(&entries).filter(|(outcome, _)| outcome.is_ok()).collect();
+        assert_eq!(winners.len(), 1, "{outcomes:?}");
+        let refused = |outcome: &&Result<_, _>| matches!(outcome, Err(StorageError::AlreadyExists { id: named }) if *named == id);
+        assert_eq!(outcomes.iter().filter(refused).count(), stores.len() - 1, "{outcomes:?}");
+        assert_eq!(stores[0].read(&id).await.unwrap().as_ref(), Some(winners[0].1));
+    }
+    assert_eq!(stores[0].conditional_writes(), ConditionalWrites::Atomic);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_condition_is_found_to_hold_when_tried_out() {
+    let storage =
+        at(PLAIN, &create_entry_id()).probe_conditional_writes(true).connect().await.unwrap();
+    assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
+    assert_eq!(all(&storage).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_one_page_is_counted_listed_and_deleted() {
+    let storage = empty(PLAIN).await;
+    let day = moment("2026-01-31T00:00:00").unix_micros();
+    let entries: Vec<_> = (0..2_345)
+        .map(|n| {
+            let moment = Timestamp::from_unix_micros(day + n * 1_000_000).unwrap();
+            entry(create_entry_id(), moment, &n.to_string())
+        })
+        .collect();
+    storage.append(&entries).await.unwrap();
+    assert_eq!(storage.count().await.unwrap(), 2_345);
+    assert!(all(&storage).await == entries);
+    let rest = storage.delete_until(entries[99].timestamp).await.unwrap();
+    assert_eq!(rest, 100);
+    assert!(all(&storage).await == entries[100..]);
+    assert_eq!(storage.delete_until(moment("2026-02-01T00:00:00")).await.unwrap(), 2_245);
+    assert_eq!(storage.count().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_entry_is_gone_where_versions_are_kept() {
+    let storage = empty(VERSIONED).await;
+    let (old, new) = (
+        entry(create_entry_id(), moment("2026-01-30T10:00:00"), "old"),
+        entry(create_entry_id(), moment("2026-02-02T10:00:00"), "new"),
+    );
+    storage.append(&[old.clone(), new.clone()]).await.unwrap();
+    assert!(storage.delete(&new.id).await.unwrap());
+    assert!(!storage.delete(&new.id).await.unwrap());
+    assert_eq!(storage.read(&new.id).await.unwrap(), None);
+    assert_eq!(storage.delete_until(moment("2026-02-01T00:00:00")).await.unwrap(), 1);
+    assert_eq!(storage.count().await.unwrap(), 0);
+    assert_eq!(all(&storage).await, []);
+}
+
+/// The failures that an error of the backend carries.
+fn failures(error: &StorageError) -> &DeleteFailures {
+    std::error::Error::source(error).unwrap().downcast_ref().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_object_is_reported_and_stays() {
+    for mode in [LockMode::Governance, LockMode::Compliance] {
+        let prefix = create_entry_id();
+        let free = at(LOCKED, &prefix).connect().await.unwrap();
+        let locking = at(LOCKED, &prefix).object_lock(mode, 2).connect().await.unwrap();
+        let now = Timestamp::now();
+        let (loose, kept) =
+            (entry(create_entry_id(), now, "a"), entry(create_entry_id(), now, "b"));
+        free.append(std::slice::from_ref(&loose)).await.unwrap();
+        locking.append(std::slice::from_ref(&kept)).await.unwrap();
+        for _ in 0..2 {
+            let error = free.delete(&kept.id).await.unwrap_err();
+            let failures = failures(&error);
+            assert_eq!((failures.deleted, failures.failed), (0, 1), "{error}");
+            assert!(failures.failures[0].key.ends_with(&format!("{}.json", kept.id)));
+            assert_eq!(free.read(&kept.id).await.unwrap().as_ref(), Some(&kept));
+        }
+        // Both days on which it may be now are over.
+        let error = free.delete_until(moment("2100-01-01T00:00:00")).await.unwrap_err();
+        let failures = failures(&error);
+        assert_eq!((failures.deleted, failures.failed), (1, 1), "{error}");
+        assert!(failures.failures[0].key.ends_with(&format!("{}.json", kept.id)));
+        assert_eq!(all(&free).await, [kept]);
+        assert_eq!(free.read(&loose.id).await.unwrap(), None);
+    }
+}
+
+fn kind(error: &StorageError) -> Option<RequestErrorKind> {
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<RequestError>().map(RequestError::kind)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_when_connecting() {
+    let prefix = create_entry_id();
+    let nowhere = at("no-such-bucket", &prefix).connect().await.unwrap_err();
+    assert!(matches!(nowhere, ConnectError::NoSuchBucket { .. }), "{nowhere:?}");
+    let wrong = Credentials::new("ATTESTRYTEST", "wrong", None, None, "test");
+    let wrong = at(PLAIN, &prefix).credentials(wrong).connect().await.unwrap_err();
+    assert!(
+        matches!(wrong, ConnectError::BadCredentials { .. } | ConnectError::AccessDenied { .. }),
+        "{wrong:?}"
+    );
+    let unreachable = at(PLAIN, &prefix).endpoint("http://127.0.0.1:9").retries(0).connect().await;
+    let unreachable = unreachable.unwrap_err();
+    assert!(matches!(unreachable, ConnectError::Unreachable { .. }), "{unreachable:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_read_reads() {
+    let prefix = create_entry_id();
+    let owner = at(PLAIN, &prefix).connect().await.unwrap();
+    let stored = entry(create_entry_id(), Timestamp::now(), "in");
+    owner.append(std::slice::from_ref(&stored)).await.unwrap();
+    let keys = std::env::var("ATTESTRY_S3_READER").unwrap();
+    let (access_key, secret_key) = keys.split_once(':').unwrap();
+    let reader = Credentials::new(access_key, secret_key, None, None, "test");
+    let reader = at(PLAIN, &prefix).credentials(reader).connect().await.unwrap();
+    assert_eq!(all(&reader).await, std::slice::from_ref(&stored));
+    assert_eq!(reader.count().await.unwrap(), 1);
+    let fresh = entry(create_entry_id(), Timestamp::now(), "in");
+    let refused = reader.append(&[fresh]).await.unwrap_err();
+    assert_eq!(kind(&refused), Some(RequestErrorKind::AccessDenied), "{refused:?}");
+    assert!(!refused.is_retryable());
+    let refused = reader.delete(&stored.id).await.unwrap_err();
+    assert_eq!(kind(&refused), Some(RequestErrorKind::AccessDenied), "{refused:?}");
+    let refused = reader.delete_until(moment("2100-01-01T00:00:00")).await.unwrap_err();
+    assert!(!refused.is_retryable(), "{refused:?}");
+    assert_eq!(all(&owner).await, [stored]);
+}
+
+/// A client of our own, to look past the backend.
+async fn client() -> Client {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(http);
+    let config = aws_sdk_s3::config::Builder::from(&config.load().await).force_path_style(true);
+    Client::from_conf(config.build())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_objects_are_taken() {
+    let prefix = create_entry_id();
+    let storage = at(PLAIN, &prefix).tag("purpose", "audit & proof").tag("of", "ai");
+    let storage = storage.storage_class("STANDARD").connect().await.unwrap();
+    let stored = entry(create_entry_id(), moment("2026-01-29T12:00:00"), "in");
+    storage.append(std::slice::from_ref(&stored)).await.unwrap();
+    let key = format!("test/{prefix}/2026-01-29/{}.json", stored.id);
+    let client = client().await;
+    let tags = client.get_object_tagging().bucket(PLAIN).key(&key).send().await.unwrap();
+    let mut tags: Vec<_> = tags.tag_set().iter().map(|tag| (tag.key(), tag.value())).collect();
+    tags.sort_unstable();
+    assert_eq!(tags, [("of", "ai"), ("purpose", "audit & proof")]);
+    let object = client.get_object().bucket(PLAIN).key(&key).send().await.unwrap();
+    assert_eq!(object.content_type(), Some("application/json"));
+    let body = object.body.collect().await.unwrap().to_vec();
+    assert_eq!(attestry_core::line::decode(&body).unwrap(), stored);
+}
