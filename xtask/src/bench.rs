@@ -11,7 +11,8 @@ use crate::cmd::{Cmd, Result};
 use crate::interop::Python;
 use crate::workspace::{Profile, Workspace};
 
-const PAGE: &str = "docs/performance.md";
+/// Where the tables stand.
+pub(crate) const PAGE: &str = "docs/performance.md";
 
 /// Builds and runs it with these arguments. A run of all rows in the usual sizes, or in the full
 /// ones, replaces its table in the page.
@@ -72,7 +73,7 @@ fn options<'a>(arguments: &[&'a str], name: &'a str) -> impl Iterator<Item = &'a
 }
 
 /// Replaces what stands between the two marks of this kind.
-fn write_into(page: &Path, kind: &str, table: &str) -> Result {
+pub(crate) fn write_into(page: &Path, kind: &str, table: &str) -> Result {
     let text = fs::read_to_string(page)
         .map_err(|error| format!("cannot read {}: {error}", page.display()))?;
     let replaced = replaced(&text, kind, table)

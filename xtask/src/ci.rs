@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::cmd::{Cmd, Result, seconds};
 use crate::workspace::{Package, Workspace};
-use crate::{demo, interop, layers, torture};
+use crate::{demo, interop, layers, s3, torture};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -55,6 +55,7 @@ const STEPS: &[Step] = &[
         about: "both directions with the real Python package",
         run: interop::run,
     },
+    Step { name: "s3", about: "the S3 backend against SeaweedFS", run: s3::check },
     Step {
         name: "demo",
         about: "the README's first command",

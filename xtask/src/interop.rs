@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use attestry::Attestry;
-pub(crate) use python::Python;
+pub(crate) use python::{PACKAGE, Python};
 
 use crate::cmd::Result;
 use crate::workspace::{Profile, Workspace, emptied};

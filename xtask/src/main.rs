@@ -7,7 +7,9 @@ mod cmd;
 mod demo;
 mod interop;
 mod layers;
+mod s3;
 mod torture;
+mod venv;
 mod workspace;
 
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ Usage: cargo xtask <CHORE>
   bench [ARG...] Measures Attestry beside its peers and the machine's limits (bench --help) and
                  writes the table of docs/performance.md
   interop        Both directions between Attestry and the real Python package
+  s3 [bench]     The S3 backend against SeaweedFS, and with the real Python package there; or
+                 measures both behind a slow line and writes a table of docs/performance.md
   demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
   torture [NAME] The torture tests of the file backend, or one of them; see docs/torture.md
   layers         Which crate may use which
@@ -50,6 +54,8 @@ fn run(arguments: &[&str]) -> Result {
         }
         ["ci", names @ ..] => ci::run(&Workspace::load()?, names),
         ["interop"] => interop::run(&Workspace::load()?),
+        ["s3"] => s3::check(&Workspace::load()?),
+        ["s3", "bench"] => s3::bench(&Workspace::load()?),
         ["demo"] => demo::run(&Workspace::load()?, None),
         ["demo", file] => demo::run(&Workspace::load()?, Some(file)),
         ["torture", arguments @ ..] => torture::run(&Workspace::load()?, arguments),

