@@ -63,7 +63,7 @@ pub enum ConnectError {
         /// The bucket.
         bucket: String,
         /// What S3 answered.
-        source: RequestError,
+        source: Box<RequestError>,
     },
     /// There is no such bucket.
     #[error("there is no bucket {bucket}; check its name, or create it")]
@@ -71,7 +71,7 @@ pub enum ConnectError {
         /// The bucket.
         bucket: String,
         /// What S3 answered.
-        source: RequestError,
+        source: Box<RequestError>,
     },
     /// The credentials may not list the bucket.
     #[error(
@@ -82,7 +82,7 @@ pub enum ConnectError {
         /// The bucket.
         bucket: String,
         /// What S3 answered.
-        source: RequestError,
+        source: Box<RequestError>,
     },
     /// The bucket lies in another region.
     #[error("the bucket {bucket} lies in another region{}", told(.region.as_deref()))]
@@ -92,7 +92,7 @@ pub enum ConnectError {
         /// Its region, where S3 tells.
         region: Option<String>,
         /// What S3 answered.
-        source: RequestError,
+        source: Box<RequestError>,
     },
     /// The endpoint cannot be reached.
     #[error(
@@ -102,7 +102,7 @@ pub enum ConnectError {
         /// The bucket.
         bucket: String,
         /// What failed.
-        source: RequestError,
+        source: Box<RequestError>,
     },
     /// The clocks of this machine and of the service differ too much.
     #[error("the clock of this machine is off, so that S3 refuses requests for {bucket}; set it")]
@@ -110,7 +110,7 @@ pub enum ConnectError {
         /// The bucket.
         bucket: String,
         /// What S3 answered.
-        source: RequestError,
+        source: Box<RequestError>,
     },
     /// Anything else.
     #[error("cannot connect to the bucket {bucket}")]
@@ -128,9 +128,10 @@ fn told(region: Option<&str>) -> String {
 
 impl ConnectError {
     fn refused(bucket: String, source: RequestError) -> Self {
+        let source = Box::new(source);
         match source.kind() {
             RequestErrorKind::Credentials if source.status().is_none() => {
-                Self::NoCredentials { bucket, source: Box::new(source) }
+                Self::NoCredentials { bucket, source }
             }
             RequestErrorKind::Credentials => Self::BadCredentials { bucket, source },
             RequestErrorKind::NoSuchBucket => Self::NoSuchBucket { bucket, source },
@@ -143,7 +144,7 @@ impl ConnectError {
                 Self::Unreachable { bucket, source }
             }
             RequestErrorKind::ClockSkew => Self::ClockSkew { bucket, source },
-            _ => Self::Other { bucket, source: Box::new(source) },
+            _ => Self::Other { bucket, source },
         }
     }
 }

@@ -1,0 +1,134 @@
+//! What is wrong is said when connecting.
+#![allow(clippy::unwrap_used)] // helpers of a test
+
+mod support;
+
+use std::time::Duration;
+
+use attestry_s3::aws_sdk_s3::config::{Credentials, ProvideCredentials};
+use attestry_s3::{ConnectError, S3Storage};
+use support::{Server, chain};
+
+async fn refused(builder: attestry_s3::S3StorageBuilder) -> ConnectError {
+    builder.connect().await.unwrap_err()
+}
+
+#[tokio::test]
+async fn each_trouble_has_its_error() {
+    let server = Server::start().await;
+    let error = refused(server.builder_for("missing", "access", "secret")).await;
+    assert!(matches!(error, ConnectError::NoSuchBucket { .. }), "{error:?}");
+    assert!(error.to_string().contains("missing"), "{error}");
+
+    let error = refused(server.builder_for("forbidden", "access", "secret")).await;
+    assert!(matches!(error, ConnectError::AccessDenied { .. }), "{error:?}");
+    assert!(error.to_string().contains("s3:ListBucket"), "{error}");
+
+    let error = refused(server.builder_for("elsewhere", "access", "secret")).await;
+    let ConnectError::WrongRegion { region, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(region.as_deref(), Some("eu-west-1"));
+    assert!(error.to_string().ends_with("another region: eu-west-1"), "{error}");
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_and_not_shown() {
+    let server = Server::start().await;
+    for (key, secret) in [("access", "wr0ng-secret"), ("stranger", "wr0ng-secret")] {
+        let builder = server.builder_for("bucket", key, secret);
+        assert!(!format!("{builder:?}").contains("wr0ng"));
+        let error = refused(builder).await;
+        assert!(matches!(error, ConnectError::BadCredentials { .. }), "{error:?}");
+        assert!(!format!("{error:?} {}", chain(&error)).contains("wr0ng"), "{error:?}");
+    }
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl ProvideCredentials for Nothing {
+    fn provide_credentials<'a>(
+        &'a self,
+    ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let error =
+            aws_credential_types::provider::error::CredentialsError::not_loaded("none here");
+        aws_credential_types::provider::future::ProvideCredentials::ready(Err(error))
+    }
+}
+
+#[tokio::test]
+async fn missing_credentials_are_told() {
+    let server = Server::start().await;
+    let error = refused(server.builder().credentials(Nothing)).await;
+    assert!(matches!(error, ConnectError::NoCredentials { .. }), "{error:?}");
+    assert!(error.to_string().contains("AWS_ACCESS_KEY_ID"), "{error}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_told() {
+    // Bound and given back, so that nobody listens there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = refused(
+        S3Storage::builder("bucket")
+            .endpoint(endpoint)
+            .region("us-east-1")
+            .credentials(Credentials::new("access", "secret", None, None, "test"))
+            .path_style(true)
+            .timeout(Duration::from_secs(5))
+            .retries(1),
+    )
+    .await;
+    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("check the endpoint"), "{error}");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_are_named() {
+    for (builder, setting) in [
+        (S3Storage::builder(""), "the bucket"),
+        (S3Storage::builder("a/b"), "the bucket"),
+        (S3Storage::builder("b").prefix("x".repeat(800)), "the prefix"),
+        ((0..11).fold(S3Storage::builder("b"), |b, n| b.tag(n.to_string(), "v")), "the tags"),
+    ] {
+        let error = refused(builder).await;
+        let ConnectError::InvalidSetting { setting: named, .. } = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(*named, setting);
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_is_turned_off_asks_nothing() {
+    let server = Server::start().await;
+    let storage =
+        server.builder_for("missing", "access", "secret").check(false).connect().await.unwrap();
+    assert!(server.requests().is_empty());
+    assert_eq!(storage.bucket(), "missing");
+}
+
+/// A client of the caller's own is used as it is.
+#[tokio::test]
+async fn a_client_may_be_brought_along() {
+    use attestry_s3::aws_sdk_s3::{Client, config};
+    let server = Server::start().await;
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = config::Builder::new()
+        .behavior_version(config::BehaviorVersion::latest())
+        .http_client(http)
+        .endpoint_url(&server.endpoint)
+        .region(config::Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("access", "secret", None, None, "test"))
+        .force_path_style(true)
+        .build();
+    let storage =
+        S3Storage::builder("bucket").client(Client::from_conf(config)).connect().await.unwrap();
+    use attestry_core::StorageBackend;
+    storage.write(&support::entry("a", "2026-01-28")).await.unwrap();
+    assert_eq!(server.keys(), ["audit/2026-01-28/a.json"]);
+}

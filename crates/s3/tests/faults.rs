@@ -1,0 +1,300 @@
+//! When S3 refuses, breaks off, or answers late: what was acknowledged is there, what may pass is
+//! tried again, and the error at the end says what it was.
+#![allow(clippy::unwrap_used)] // helpers of a test
+
+mod support;
+
+use std::time::Duration;
+
+use attestry_core::{AuditEntry, StorageBackend, StorageError};
+use attestry_s3::{ConditionalWrites, DeleteFailures, RequestError, RequestErrorKind};
+use support::{Conditions, Fault, Server, all, at, chain, entry, ids};
+
+const OPERATIONS: [&str; 6] = ["put", "get", "head", "list", "delete", "delete many"];
+
+fn series(count: u32) -> Vec<AuditEntry> {
+    (0..count).map(|n| entry(&format!("e{n:03}"), &format!("2026-01-28T09:00:00.{n:06}"))).collect()
+}
+
+#[track_caller]
+fn kind(error: &StorageError) -> RequestErrorKind {
+    let StorageError::Remote { source, retryable, .. } = error else { panic!("{error:?}") };
+    let kind = source.downcast_ref::<RequestError>().unwrap().kind();
+    assert_eq!(kind.is_retryable(), *retryable);
+    assert_eq!(error.is_retryable(), *retryable);
+    kind
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_is_tried_again() {
+    for (code, status) in [("SlowDown", 503), ("InternalError", 500), ("RequestTimeout", 400)] {
+        let server = Server::start().await;
+        let storage = server.connect().await;
+        let entries = series(12);
+        let again = || OPERATIONS.map(|name| server.fail(name, 2, Fault::Refuse(code, status)));
+        again();
+        storage.write_batch(&entries).await.unwrap();
+        again();
+        assert_eq!(ids(&all(&storage).await.unwrap()), ids(&entries), "{code}");
+        assert_eq!(storage.count().await.unwrap(), 12);
+        again();
+        assert!(storage.delete(&entries[0].id).await.unwrap());
+        again();
+        assert_eq!(storage.delete_until(at("2026-01-30")).await.unwrap(), 11);
+        assert!(server.keys().is_empty());
+    }
+}
+
+/// The quota that clients of AWS share would end the retries of many requests early.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_that_are_slowed_down_all_succeed() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    let entries = series(300);
+    server.fail("put", 600, Fault::Refuse("SlowDown", 503));
+    storage.append(&entries).await.unwrap();
+    assert_eq!(server.keys().len(), 300);
+}
+
+#[tokio::test]
+async fn when_retries_are_used_up_the_error_says_what_it_was() {
+    let server = Server::start().await;
+    let storage = server.builder().retries(2).connect().await.unwrap();
+    for (code, status, expected) in [
+        ("SlowDown", 503, RequestErrorKind::Throttled),
+        ("InternalError", 500, RequestErrorKind::Server),
+    ] {
+        server.fail("put", 3, Fault::Refuse(code, status));
+        let error = storage.append(&series(1)).await.unwrap_err();
+        assert_eq!(kind(&error), expected);
+        let text = chain(&error);
+        assert!(
+            text.starts_with("cannot write s3://bucket/audit/2026-01-28/e000.json: "),
+            "{text}"
+        );
+        assert!(text.contains(code) && text.contains(&format!("HTTP {status}")), "{text}");
+    }
+    storage.append(&series(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_does_not_pass_is_not_tried_again() {
+    for (code, status, expected) in [
+        ("AccessDenied", 403, RequestErrorKind::AccessDenied),
+        ("ExpiredToken", 400, RequestErrorKind::Credentials),
+        ("InvalidAccessKeyId", 403, RequestErrorKind::Credentials),
+        ("NoSuchBucket", 404, RequestErrorKind::NoSuchBucket),
+    ] {
+        let server = Server::start().await;
+        let storage = server.connect().await;
+        server.requests();
+        server.fail("put", 1, Fault::Refuse(code, status));
+        let error = storage.append(&series(1)).await.unwrap_err();
+        assert_eq!(kind(&error), expected, "{code}");
+        assert_eq!(server.requests(), ["put"], "{code}");
+        server.fail("get", 1, Fault::Refuse(code, status));
+        let error = storage.read_near(&"x".parse().unwrap(), at("2026-01-28")).await.unwrap_err();
+        assert_eq!(kind(&error), expected, "{code}");
+        server.fail("list", 1, Fault::Refuse(code, status));
+        let error = storage.count().await.unwrap_err();
+        assert_eq!(kind(&error), expected, "{code}");
+        assert!(server.keys().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn clocks_that_differ_are_told() {
+    let server = Server::start().await;
+    let storage = server.builder().retries(1).connect().await.unwrap();
+    server.fail("put", 9, Fault::Refuse("RequestTimeTooSkewed", 403));
+    let error = storage.append(&series(1)).await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::ClockSkew);
+    assert!(chain(&error).contains("set this machine's clock"), "{}", chain(&error));
+}
+
+/// The second try meets the object of the first.
+#[tokio::test]
+async fn a_lost_answer_to_a_write_is_a_success() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    server.fail("put", 3, Fault::DoneButFailed);
+    let entries = series(5);
+    storage.append(&entries).await.unwrap();
+    storage.write_batch(&entries).await.unwrap();
+    assert_eq!(all(&storage).await.unwrap(), entries);
+    server.fail("delete", 1, Fault::DoneButFailed);
+    assert!(storage.delete(&entries[0].id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_fetched_again() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    let mut entries = series(8);
+    for entry in &mut entries {
+        entry.input_content = Some("content ".repeat(50_000));
+    }
+    storage.append(&entries).await.unwrap();
+    server.fail("get", 6, Fault::BrokenBody);
+    assert_eq!(all(&storage).await.unwrap(), entries);
+    server.fail("get", 1, Fault::BrokenBody);
+    assert_eq!(storage.read(&entries[0].id).await.unwrap().as_ref(), Some(&entries[0]));
+    server.fail("get", 1_000, Fault::BrokenBody);
+    let error = storage.read(&entries[0].id).await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_given_up() {
+    let server = Server::start().await;
+    let storage =
+        server.builder().timeout(Duration::from_millis(100)).retries(1).connect().await.unwrap();
+    server.fail("put", 2, Fault::Late(Duration::from_secs(60)));
+    let error = storage.append(&series(1)).await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::TimedOut);
+    storage.append(&series(1)).await.unwrap();
+}
+
+/// A write that was dropped in the midst has happened, or has not, before the next change.
+#[tokio::test]
+async fn a_dropped_write_does_not_overtake_a_later_delete() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    let one = entry("one", "2026-01-28");
+    for _ in 0..3 {
+        server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
+        let write = storage.append(std::slice::from_ref(&one));
+        assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
+        assert!(storage.delete(&one.id).await.unwrap(), "the write was sent");
+        assert!(server.keys().is_empty());
+
+        server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
+        let write = storage.append(std::slice::from_ref(&one));
+        assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
+        assert_eq!(storage.delete_until(at("2026-01-30")).await.unwrap(), 1);
+        assert!(server.keys().is_empty());
+    }
+    server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
+    let write = storage.append(std::slice::from_ref(&one));
+    assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
+    storage.close().await.unwrap();
+    assert_eq!(server.keys().len(), 1);
+}
+
+#[tokio::test]
+async fn after_closing_nothing_is_changed() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    let one = series(1);
+    storage.append(&one).await.unwrap();
+    storage.close().await.unwrap();
+    assert!(matches!(storage.write(&one[0]).await, Err(StorageError::Closed)));
+    assert!(matches!(storage.append(&one).await, Err(StorageError::Closed)));
+    assert!(matches!(storage.delete(&one[0].id).await, Err(StorageError::Closed)));
+    assert!(matches!(storage.delete_until(at("2026-02-01")).await, Err(StorageError::Closed)));
+    assert_eq!(all(&storage).await.unwrap(), one);
+}
+
+#[track_caller]
+fn failures(error: &StorageError) -> &DeleteFailures {
+    let StorageError::Other { source: Some(source), .. } = error else { panic!("{error:?}") };
+    source.downcast_ref().unwrap()
+}
+
+#[tokio::test]
+async fn objects_that_stay_are_named_and_not_counted() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    for n in 0..5 {
+        server.put_entry(&entry(&format!("goes-{n}"), "2026-01-28T10:00:00"));
+    }
+    server.put_entry(&entry("refused", "2026-01-28T10:00:00"));
+    server.fail("delete many", 1, Fault::EachRefused);
+    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    assert_eq!(error.to_string(), "1 of 6 objects of s3://bucket/audit/ stay undeleted");
+    let told = failures(&error);
+    assert_eq!((told.deleted, told.failed), (5, 1));
+    assert_eq!(told.failures[0].key, "audit/2026-01-28/refused.json");
+    assert_eq!(told.failures[0].code, "AccessDenied");
+    assert_eq!(server.keys(), ["audit/2026-01-28/refused.json"]);
+
+    server.fail("delete", 1, Fault::Refuse("AccessDenied", 403));
+    let error = storage.delete(&"refused".parse().unwrap()).await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::AccessDenied);
+    assert!(error.to_string().contains("audit/2026-01-28/refused.json"), "{error}");
+}
+
+/// S3 would hide them behind a marker and call it a success.
+#[tokio::test]
+async fn objects_under_a_lock_are_not_deleted() {
+    let server = Server::start().await;
+    server.enable_object_lock();
+    let storage = server.connect().await;
+    let entries = series(4);
+    storage.append(&entries).await.unwrap();
+    server.lock("audit/2026-01-28/e002.json");
+    let error = storage.delete(&entries[2].id).await.unwrap_err();
+    assert_eq!(failures(&error).failures[0].code, "ObjectLocked");
+    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    let told = failures(&error);
+    assert_eq!((told.deleted, told.failed), (3, 1));
+    assert!(told.failures[0].message.contains("COMPLIANCE"), "{told}");
+    assert_eq!(server.keys(), ["audit/2026-01-28/e002.json"]);
+}
+
+#[tokio::test]
+async fn servers_without_conditional_writes_are_served() {
+    let server = Server::start().await;
+    server.conditions(Conditions::NotImplemented);
+    let storage = server.connect().await;
+    let first = entry("a", "2026-01-28");
+    storage.write(&first).await.unwrap();
+    assert_eq!(storage.conditional_writes(), ConditionalWrites::Emulated);
+    let other = AuditEntry { latency_ms: 1.0, ..first.clone() };
+    assert!(matches!(storage.append(&[other]).await, Err(StorageError::AlreadyExists { .. })));
+    storage.append(std::slice::from_ref(&first)).await.unwrap();
+    assert_eq!(all(&storage).await.unwrap(), [first]);
+}
+
+/// Such a server would replace objects, and only trying it out shows that.
+#[tokio::test]
+async fn servers_that_ignore_conditions_are_found_out() {
+    for (conditions, expected) in [
+        (Conditions::Ignored, ConditionalWrites::Emulated),
+        (Conditions::NotImplemented, ConditionalWrites::Emulated),
+        (Conditions::Kept, ConditionalWrites::Atomic),
+    ] {
+        let server = Server::start().await;
+        server.conditions(conditions);
+        let storage = server.builder().probe_conditional_writes(true).connect().await.unwrap();
+        assert_eq!(storage.conditional_writes(), expected, "{conditions:?}");
+        assert!(server.keys().is_empty());
+        let first = entry("a", "2026-01-28");
+        storage.append(std::slice::from_ref(&first)).await.unwrap();
+        let other = AuditEntry { latency_ms: 1.0, ..first.clone() };
+        let refused = storage.append(&[other]).await;
+        assert!(matches!(refused, Err(StorageError::AlreadyExists { .. })), "{conditions:?}");
+    }
+}
+
+/// Another writer of the same key is under way: S3 asks for the request again.
+#[tokio::test]
+async fn a_conflict_is_tried_again() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    server.fail("put", 2, Fault::Refuse("ConditionalRequestConflict", 409));
+    storage.append(&series(1)).await.unwrap();
+    assert_eq!(server.keys().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_ends_a_scan() {
+    use futures_util::StreamExt;
+    let server = Server::start().await;
+    let storage = server.builder().retries(0).connect().await.unwrap();
+    storage.append(&series(3)).await.unwrap();
+    server.fail("get", 1, Fault::Refuse("AccessDenied", 403));
+    let found: Vec<_> = storage.scan(attestry_core::Query::new()).collect().await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(kind(found[0].as_ref().unwrap_err()), RequestErrorKind::AccessDenied);
+}
