@@ -7,7 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_s3::Client;
 
 use crate::connect::{self, ConnectError};
-use crate::options::{Encryption, LockMode, ObjectOptions};
+use crate::options::{LockMode, ObjectOptions, ServerSideEncryption};
 use crate::storage::S3Storage;
 
 /// Connects to an [`S3Storage`].
@@ -113,7 +113,7 @@ impl S3StorageBuilder {
     }
 
     /// How S3 encrypts the objects.
-    pub fn server_side_encryption(mut self, encryption: Encryption) -> Self {
+    pub fn server_side_encryption(mut self, encryption: ServerSideEncryption) -> Self {
         self.options.encryption = Some(encryption);
         self
     }

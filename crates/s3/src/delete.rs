@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use attestry_core::{EntryId, Query, StorageError, Timestamp};
 use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt, TryStreamExt, pin_mut};
+use futures_util::{StreamExt, TryStreamExt};
 
 use crate::bucket::locked_until;
 use crate::error::{DeleteFailure, DeleteFailures};
@@ -78,12 +78,17 @@ impl Inner {
             .map_err(|error| error.1)
             .map_ok(move |batch| Arc::clone(&inner).delete_batch(batch))
             .try_buffer_unordered(BATCHES_AT_ONCE);
-        pin_mut!(deletions);
-        let mut outcome = DeleteFailures::new();
-        while let Some((deleted, failures)) = deletions.try_next().await? {
-            outcome.add(deleted, failures);
+        let added =
+            deletions.try_fold(DeleteFailures::new(), |mut outcome, (deleted, failures)| {
+                outcome.add(deleted, failures);
+                std::future::ready(Ok(outcome))
+            });
+        let outcome = added.await;
+        if outcome.is_err() {
+            // What was sent besides has ended too before the caller looks at what is left.
+            self.turns.settled().await;
         }
-        outcome.into_result(&self.bucket.location(self.bucket.layout.prefix()))
+        outcome?.into_result(&self.bucket.location(self.bucket.layout.prefix()))
     }
 
     fn doomed_in(

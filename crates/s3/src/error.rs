@@ -60,7 +60,8 @@ impl RequestErrorKind {
             | "SignatureDoesNotMatch"
             | "ExpiredToken"
             | "InvalidToken"
-            | "TokenRefreshRequired" => Self::Credentials,
+            | "TokenRefreshRequired"
+            | "NotSignedUp" => Self::Credentials,
             "RequestTimeTooSkewed" => Self::ClockSkew,
             "NoSuchBucket" => Self::NoSuchBucket,
             "PermanentRedirect"

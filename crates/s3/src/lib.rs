@@ -80,5 +80,5 @@ pub use aws_sdk_s3;
 pub use builder::S3StorageBuilder;
 pub use connect::ConnectError;
 pub use error::{DeleteFailure, DeleteFailures, RequestError, RequestErrorKind};
-pub use options::{ConditionalWrites, Encryption, LockMode};
+pub use options::{ConditionalWrites, LockMode, ServerSideEncryption};
 pub use storage::S3Storage;

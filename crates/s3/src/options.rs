@@ -5,12 +5,12 @@ use std::fmt;
 use attestry_core::Timestamp;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{ObjectLockMode, ServerSideEncryption, StorageClass};
+use aws_sdk_s3::types;
 
 /// How S3 encrypts what it stores.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Encryption {
+pub enum ServerSideEncryption {
     /// With keys that S3 manages (SSE-S3, AES-256).
     S3,
     /// With a key of the Key Management Service (SSE-KMS).
@@ -45,7 +45,7 @@ pub enum ConditionalWrites {
 
 #[derive(Clone, Default)]
 pub(crate) struct ObjectOptions {
-    pub(crate) encryption: Option<Encryption>,
+    pub(crate) encryption: Option<ServerSideEncryption>,
     pub(crate) lock: Option<(LockMode, u32)>,
     pub(crate) storage_class: Option<String>,
     pub(crate) tags: Vec<(String, String)>,
@@ -62,12 +62,12 @@ impl ObjectOptions {
         moment: Timestamp,
     ) -> PutObjectFluentBuilder {
         match &self.encryption {
-            Some(Encryption::S3) => {
-                request = request.server_side_encryption(ServerSideEncryption::Aes256);
+            Some(ServerSideEncryption::S3) => {
+                request = request.server_side_encryption(types::ServerSideEncryption::Aes256);
             }
-            Some(Encryption::Kms { key_id }) => {
+            Some(ServerSideEncryption::Kms { key_id }) => {
                 request = request
-                    .server_side_encryption(ServerSideEncryption::AwsKms)
+                    .server_side_encryption(types::ServerSideEncryption::AwsKms)
                     .set_ssekms_key_id(key_id.clone());
             }
             None => {}
@@ -76,15 +76,15 @@ impl ObjectOptions {
             && let Some(until) = retain_until(moment, days, Timestamp::now())
         {
             let mode = match mode {
-                LockMode::Governance => ObjectLockMode::Governance,
-                LockMode::Compliance => ObjectLockMode::Compliance,
+                LockMode::Governance => types::ObjectLockMode::Governance,
+                LockMode::Compliance => types::ObjectLockMode::Compliance,
             };
             request = request
                 .object_lock_mode(mode)
                 .object_lock_retain_until_date(DateTime::from_secs(until));
         }
         if let Some(class) = &self.storage_class {
-            request = request.storage_class(StorageClass::from(class.as_str()));
+            request = request.storage_class(types::StorageClass::from(class.as_str()));
         }
         if !self.tags.is_empty() {
             let tags =

@@ -65,7 +65,14 @@ impl Inner {
                 inner.write_one(new, order).await
             })
         });
-        stream::iter(writes).buffer_unordered(self.bucket.concurrency()).try_collect().await
+        let written =
+            stream::iter(writes).buffer_unordered(self.bucket.concurrency()).try_collect().await;
+        if written.is_err() {
+            // What was sent besides has ended too before the caller looks at what is stored.
+            drop(turn);
+            self.turns.settled().await;
+        }
+        written
     }
 
     async fn write_one(&self, new: Prepared, order: u64) -> Result<(), StorageError> {

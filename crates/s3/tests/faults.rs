@@ -31,7 +31,13 @@ async fn what_passes_is_tried_again() {
         let server = Server::start().await;
         let storage = server.connect().await;
         let entries = series(12);
-        let again = || OPERATIONS.map(|name| server.fail(name, 2, Fault::Refuse(code, status)));
+        // The answer to a HEAD has no code, and this status alone means nothing that passes.
+        let known = |name: &&str| status != 400 || *name != "head";
+        let again = || {
+            server.heal();
+            let operations = OPERATIONS.into_iter().filter(known);
+            operations.for_each(|name| server.fail(name, 2, Fault::Refuse(code, status)));
+        };
         again();
         storage.write_batch(&entries).await.unwrap();
         again();
@@ -49,9 +55,9 @@ async fn what_passes_is_tried_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_that_are_slowed_down_all_succeed() {
     let server = Server::start().await;
-    let storage = server.connect().await;
+    let storage = server.builder().retries(20).connect().await.unwrap();
     let entries = series(300);
-    server.fail("put", 600, Fault::Refuse("SlowDown", 503));
+    server.fail("put", 200, Fault::Refuse("SlowDown", 503));
     storage.append(&entries).await.unwrap();
     assert_eq!(server.keys().len(), 300);
 }

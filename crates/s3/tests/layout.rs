@@ -4,7 +4,7 @@
 mod support;
 
 use attestry_core::{Order, Query, StorageBackend, StorageError, Timestamp};
-use attestry_s3::{Encryption, LockMode};
+use attestry_s3::{LockMode, ServerSideEncryption};
 use futures_util::{StreamExt, TryStreamExt};
 use support::{Server, all, at, body_of, chain, entry, ids, key_of};
 
@@ -35,7 +35,7 @@ async fn each_option_reaches_its_object() {
     let storage = server
         .builder()
         .prefix("logs//")
-        .server_side_encryption(Encryption::Kms { key_id: key_id.clone() })
+        .server_side_encryption(ServerSideEncryption::Kms { key_id: key_id.clone() })
         .object_lock(LockMode::Compliance, 30)
         .storage_class("STANDARD_IA")
         .tag("team", "trust & safety")

@@ -118,6 +118,11 @@ impl Server {
         self.state.faults.lock().unwrap().push((operation, times, fault));
     }
 
+    /// Nothing fails any more.
+    pub(crate) fn heal(&self) {
+        self.state.faults.lock().unwrap().clear();
+    }
+
     /// The requests since the last call, by their operation.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut *self.state.requests.lock().unwrap())
