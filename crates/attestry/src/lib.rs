@@ -69,6 +69,7 @@
 //! | --- | --- | --- |
 //! | `file` | yes | `FileStorage`: JSONL files, shared with the Python package `rotalabs-comply` |
 //! | `memory` | yes | `MemoryStorage`: for tests and development |
+//! | `s3` | no | `S3Storage`: objects in a bucket of S3, shared with the Python package |
 //! | `encryption` | yes | content encrypted at rest (`EncryptionManager`) |
 //!
 //! Any other store is a [`StorageBackend`] of your own, of five methods; see the example
@@ -97,6 +98,11 @@ pub use attestry_logger::{
 };
 #[cfg(feature = "memory")]
 pub use attestry_memory::MemoryStorage;
+#[cfg(feature = "s3")]
+pub use attestry_s3::{
+    ConditionalWrites, ConnectError, DeleteFailure, DeleteFailures, LockMode, RequestError,
+    RequestErrorKind, S3Storage, S3StorageBuilder, ServerSideEncryption,
+};
 pub use location::InvalidUrl;
 #[cfg(feature = "file")]
 pub use open::open;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use attestry_core::{StorageBackend, StorageError};
+use attestry_core::StorageBackend;
 use thiserror::Error;
+
+use crate::OpenError;
 
 #[cfg(feature = "file")]
 type Tell = Box<dyn FnOnce(&attestry_file::RecoveryReport) + Send>;
@@ -27,6 +29,19 @@ pub(crate) enum Location {
     File(FileLocation),
     #[cfg(feature = "memory")]
     Memory { max_entries: usize },
+    #[cfg(feature = "s3")]
+    S3(S3Location),
+}
+
+/// Absent options are the backend's own defaults.
+#[cfg(feature = "s3")]
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct S3Location {
+    bucket: String,
+    prefix: Option<String>,
+    region: Option<String>,
+    endpoint: Option<String>,
+    path_style: Option<bool>,
 }
 
 #[cfg(feature = "file")]
@@ -44,7 +59,8 @@ pub(crate) struct FileLocation {
 pub enum InvalidUrl {
     /// It does not begin with a scheme that is known.
     #[error(
-        "{url:?} is not the URL of a store; use file:///PATH or memory: (a plain path goes to `open`)"
+        "{url:?} is not the URL of a store; use file:///PATH, memory: or s3://BUCKET/PREFIX \
+         (a plain path goes to `open`)"
     )]
     UnknownScheme {
         /// The URL without its options.
@@ -61,6 +77,9 @@ pub enum InvalidUrl {
     /// A file URL whose path is not absolute, or not UTF-8 once decoded.
     #[error("a file URL has an absolute path, like file:///var/log/audit, and no host")]
     BadPath,
+    /// An S3 URL without a bucket, or with a prefix that is not UTF-8 once decoded.
+    #[error("an S3 URL names a bucket and a prefix in it, like s3://my-bucket/audit")]
+    BadBucket,
     /// An option that the store does not have.
     #[error("unknown option {name:?}; a {scheme} URL takes {allowed}")]
     UnknownOption {
@@ -95,12 +114,13 @@ impl Location {
         match scheme {
             "file" => parse_file(rest, options),
             "memory" if rest.is_empty() => parse_memory(options),
+            "s3" => parse_s3(rest, options),
             _ => Err(InvalidUrl::UnknownScheme { url: place.to_owned() }),
         }
     }
 
     #[cfg_attr(not(feature = "file"), allow(unused_variables))] // nothing else needs mending
-    pub(crate) async fn open(self, told: Told) -> Result<Arc<dyn StorageBackend>, StorageError> {
+    pub(crate) async fn open(self, told: Told) -> Result<Arc<dyn StorageBackend>, OpenError> {
         match self {
             #[cfg(feature = "file")]
             Self::File(location) => {
@@ -125,6 +145,8 @@ impl Location {
             Self::Memory { max_entries } => {
                 Ok(Arc::new(attestry_memory::MemoryStorage::with_max_entries(max_entries)))
             }
+            #[cfg(feature = "s3")]
+            Self::S3(location) => Ok(Arc::new(location.builder().connect().await?)),
         }
     }
 }
@@ -204,4 +226,112 @@ fn parse_memory(options: &str) -> Result<Location, InvalidUrl> {
 #[cfg(not(feature = "memory"))]
 fn parse_memory(_: &str) -> Result<Location, InvalidUrl> {
     Err(InvalidUrl::NotCompiledIn { feature: "memory" })
+}
+
+#[cfg(feature = "s3")]
+impl S3Location {
+    fn builder(self) -> attestry_s3::S3StorageBuilder {
+        let mut builder = attestry_s3::S3Storage::builder(self.bucket);
+        if let Some(prefix) = self.prefix {
+            builder = builder.prefix(prefix);
+        }
+        if let Some(region) = self.region {
+            builder = builder.region(region);
+        }
+        if let Some(endpoint) = self.endpoint {
+            builder = builder.endpoint(endpoint);
+        }
+        if let Some(path_style) = self.path_style {
+            builder = builder.path_style(path_style);
+        }
+        builder
+    }
+}
+
+#[cfg(feature = "s3")]
+fn parse_s3(rest: &str, options: &str) -> Result<Location, InvalidUrl> {
+    let place = rest.strip_prefix("//").ok_or(InvalidUrl::BadBucket)?;
+    let (bucket, prefix) = match place.split_once('/') {
+        Some((bucket, prefix)) => (bucket, Some(prefix)),
+        None => (place, None),
+    };
+    if bucket.is_empty() {
+        return Err(InvalidUrl::BadBucket);
+    }
+    let decode = |text| percent_encoding::percent_decode_str(text).decode_utf8();
+    let prefix = prefix.map(|prefix| decode(prefix).map(std::borrow::Cow::into_owned)).transpose();
+    let prefix = prefix.map_err(|_| InvalidUrl::BadBucket)?;
+    let bucket = bucket.to_owned();
+    let mut location = S3Location { bucket, prefix, ..S3Location::default() };
+    for (name, value) in form_urlencoded::parse(options.as_bytes()) {
+        let given = |expected, name| {
+            let bad = InvalidUrl::BadOption { name, expected };
+            if value.is_empty() { Err(bad) } else { Ok(Some(value.to_string())) }
+        };
+        match &*name {
+            "region" => location.region = given("the name of a region", "region")?,
+            "endpoint" => location.endpoint = given("the URL of a server", "endpoint")?,
+            "path_style" => {
+                let bad = InvalidUrl::BadOption { name: "path_style", expected: "true or false" };
+                location.path_style = Some(value.parse().map_err(|_| bad)?);
+            }
+            _ => {
+                return Err(InvalidUrl::UnknownOption {
+                    name: name.into_owned(),
+                    scheme: "s3",
+                    allowed: "region, endpoint and path_style",
+                });
+            }
+        }
+    }
+    Ok(Location::S3(location))
+}
+
+#[cfg(not(feature = "s3"))]
+fn parse_s3(_: &str, _: &str) -> Result<Location, InvalidUrl> {
+    Err(InvalidUrl::NotCompiledIn { feature: "s3" })
+}
+
+#[cfg(all(test, feature = "s3"))]
+mod s3_tests {
+    use super::*;
+
+    fn parsed(url: &str) -> S3Location {
+        match Location::parse(url) {
+            Ok(Location::S3(location)) => location,
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_url_names_bucket_prefix_and_options() {
+        let some = |text: &str| Some(text.to_owned());
+        let bare = parsed("s3://b");
+        assert_eq!(bare, S3Location { bucket: "b".to_owned(), ..S3Location::default() });
+        assert_eq!(parsed("s3://b/").prefix, some(""));
+        assert_eq!(parsed("s3://b/logs/audit%20x/").prefix, some("logs/audit x/"));
+        let full = parsed(
+            "s3://b/p?region=eu-central-1&endpoint=http%3A%2F%2Flocalhost:8333&path_style=true",
+        );
+        assert_eq!(full.region, some("eu-central-1"));
+        assert_eq!(full.endpoint, some("http://localhost:8333"));
+        assert_eq!(full.path_style, Some(true));
+        assert_eq!(
+            parsed("s3://b?endpoint=http://localhost:1").endpoint,
+            some("http://localhost:1")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for url in ["s3:", "s3://", "s3:///prefix", "s3:bucket", "s3://b/%FF"] {
+            assert_eq!(Location::parse(url).unwrap_err(), InvalidUrl::BadBucket, "{url}");
+        }
+        for url in ["s3://b?region=", "s3://b?endpoint=", "s3://b?path_style=yes"] {
+            let error = Location::parse(url).unwrap_err();
+            assert!(matches!(error, InvalidUrl::BadOption { .. }), "{url}: {error}");
+        }
+        let error = Location::parse("s3://b?colour=red").unwrap_err();
+        assert!(error.to_string().contains("region, endpoint and path_style"), "{error}");
+    }
 }

@@ -31,6 +31,10 @@ pub fn open(path: impl Into<std::path::PathBuf>) -> Open {
 /// | --- | --- | --- |
 /// | `file:///var/log/audit` | a folder of JSONL files | `rotation_size_mb=100`, `durability=sync` or `buffered`, `read_only=true` |
 /// | `memory:` | in memory | `max_entries=1000` |
+/// | `s3://bucket/prefix` | a bucket of S3 (feature `s3`) | `region=eu-central-1`, `endpoint=http://localhost:8333`, `path_style=true` |
+///
+/// Without a prefix an S3 URL means `audit/`; with a lone `/` for it, the whole bucket. Credentials
+/// come from the environment, never from the URL.
 ///
 /// A `%XX` in the path is decoded. What is wrong with the URL is said when the builder is awaited.
 ///
@@ -54,6 +58,10 @@ pub enum OpenError {
     /// The storage backend could not be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The bucket could not be connected to.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    S3(#[from] attestry_s3::ConnectError),
 }
 
 /// A logger that is being opened: settings of the logger and of the store, then `.await`.

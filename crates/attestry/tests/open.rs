@@ -59,6 +59,23 @@ async fn a_bad_url_is_named() {
     }
 }
 
+#[cfg(not(feature = "s3"))]
+#[tokio::test]
+async fn a_store_that_is_not_compiled_in_says_how_to_get_it() {
+    let error = refused("s3://bucket/prefix").await;
+    assert_eq!(error, InvalidUrl::NotCompiledIn { feature: "s3" });
+    assert!(error.to_string().contains("`s3`"), "{error}");
+}
+
+#[cfg(feature = "s3")]
+#[tokio::test]
+async fn a_bucket_that_cannot_be_reached_says_so() {
+    // Settings are looked at before anything is asked.
+    let url = format!("s3://bucket/{}", "x".repeat(900));
+    let error = attestry::open_url(&url).await.unwrap_err();
+    assert!(matches!(error, OpenError::S3(attestry::ConnectError::InvalidSetting { .. })));
+}
+
 #[tokio::test]
 async fn a_store_that_cannot_be_opened_says_why() {
     let folder = tempfile::tempdir().unwrap();
