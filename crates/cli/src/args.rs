@@ -48,7 +48,8 @@ Exit status:
 /// Which store, and with which key.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// The store: a folder, or a URL such as `file:///var/log/audit` or `memory:`
+    /// The store: a folder, or a URL such as `file:///var/log/audit`, `memory:` or
+    /// `s3://bucket/prefix?region=eu-central-1`
     #[arg(
         long,
         global = true,

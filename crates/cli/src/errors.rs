@@ -5,7 +5,9 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use attestry::{AuditError, DecryptError, InvalidQuery, KeyError, OpenError, StorageError};
+use attestry::{
+    AuditError, DecryptError, InvalidQuery, InvalidUrl, KeyError, OpenError, StorageError,
+};
 
 use crate::text::{complain, escaped};
 
@@ -172,6 +174,9 @@ impl From<StorageError> for Failure {
             StorageError::Corrupt(_) => {
                 Some("`attestry check` names every record that cannot be read")
             }
+            StorageError::Remote { retryable: true, .. } => {
+                Some("try again; what was acknowledged before is stored")
+            }
             _ => None,
         };
         Self::from_error(&error).hint_if_known(hint)
@@ -205,6 +210,10 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Storage(error) => error.into(),
+            OpenError::Url(InvalidUrl::NotCompiledIn { feature: "s3" }) => {
+                Self::new("this program was built without stores on S3")
+                    .hint("build it with `cargo build --release -p attestry-cli --features s3`")
+            }
             other => Self::from_error(&other),
         }
     }

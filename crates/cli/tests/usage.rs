@@ -58,6 +58,25 @@ fn a_store_that_is_a_file_is_told_as_such() {
 }
 
 #[test]
+#[cfg(not(feature = "s3"))]
+fn a_bucket_needs_the_feature() {
+    let run = Folder::new().run(&["--store", "s3://bucket/prefix", "count"]);
+    run.expect(2, "error: this program was built without stores on S3\nhint: build it with");
+}
+
+#[test]
+#[cfg(feature = "s3")]
+fn a_bucket_that_cannot_be_used_is_told_as_such() {
+    let folder = Folder::new();
+    folder
+        .run(&["--store", "s3:///prefix", "count"])
+        .expect(2, "error: an S3 URL names a bucket and a prefix in it");
+    folder
+        .run(&["--store", "s3://bucket?colour=red", "count"])
+        .expect(2, "error: unknown option \"colour\"");
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_folder_that_cannot_be_written_is_told_as_such() {
     let folder = Folder::new();
