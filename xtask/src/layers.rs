@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-crypto", &[]),
     ("attestry-memory", &["attestry-core"]),
     ("attestry-file", &["attestry-core"]),
+    ("attestry-s3", &["attestry-core"]),
     ("attestry-conformance", &["attestry-core"]),
     ("attestry-logger", &["attestry-core", "attestry-crypto?"]),
     (
@@ -22,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "attestry-crypto?",
             "attestry-memory?",
             "attestry-file?",
+            "attestry-s3?",
         ],
     ),
     ("attestry-cli", &["attestry"]),
@@ -31,7 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Crates whose tests must do without these too: the contract is tested without its backends.
 const TESTS_WITHOUT: &[(&str, &[&str])] =
-    &[("attestry-core", &["attestry-memory", "attestry-file"])];
+    &[("attestry-core", &["attestry-memory", "attestry-file", "attestry-s3"])];
 
 /// Fails when a crate uses one it may not use, naming every such case.
 pub(crate) fn run(workspace: &Workspace) -> Result {
