@@ -5,6 +5,9 @@
 //! `\uXXXX`, floats as Python's `repr`. [`decode`] reads that and any other JSON of the same
 //! meaning, and what Python writes beyond JSON: `NaN`, `Infinity`, and lone surrogates.
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod python;
 mod tolerant;
 

@@ -1,0 +1,75 @@
+//! What must hold of any bytes read as a line. The fuzz targets of `fuzz/` look for bytes of which
+//! it does not; the tests here replay those that were found, and the ones they started from.
+#![allow(clippy::missing_panics_doc)] // panicking is what a property is for
+
+use serde_json::Value;
+
+use super::{MAX_LINE_BYTES, decode, encode, tolerant};
+use crate::AuditEntry;
+
+/// Holds `line` against the promises of [`decode`] and [`encode`].
+pub fn check(line: &[u8]) {
+    let value = serde_json::from_slice::<Value>(line);
+    let rewritten = tolerant::rewrite(line);
+    if let Some(rewritten) = &rewritten {
+        assert!(value.is_err(), "what is JSON needs no rewriting");
+        assert_eq!(tolerant::rewrite(rewritten), None, "rewriting leaves nothing to rewrite");
+    }
+    let Ok(entry) = decode(line) else { return };
+    assert!(line.len() <= MAX_LINE_BYTES + 1);
+
+    // Read by way of a tree, which shares little with reading it at once.
+    let value = value.or_else(|_| serde_json::from_slice(&rewritten.unwrap_or_default()));
+    let by_value =
+        AuditEntry::from_value(value.expect("an entry's line is JSON, at least rewritten"));
+    assert_same(&by_value.expect("an entry's line holds an entry's fields"), &entry);
+
+    assert!(!line.trim_ascii().is_empty(), "a blank line is no entry");
+    let mut entry = entry;
+    if entry.latency_ms.is_nan() {
+        encode(&entry).expect_err("a latency that is no number is not written");
+        entry.latency_ms = 0.0;
+    }
+    let written = encode(&entry).expect("what was read can be written");
+    assert!(written.iter().all(|byte| (b' '..0x7f).contains(byte) || *byte == b'\n'));
+    assert_eq!(line_breaks(&written), 1, "one line, with one line break");
+    assert_eq!(written.last(), Some(&b'\n'));
+    let read = decode(&written).expect("what was written can be read");
+    assert_same(&read, &entry);
+    assert_eq!(encode(&read).expect("what was read can be written"), written);
+    assert_eq!(tolerant::rewrite(&written), None, "what Attestry writes is JSON");
+    serde_json::from_slice::<Value>(&written).expect("what Attestry writes is JSON");
+}
+
+fn line_breaks(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// Equal, where a latency that is no number equals itself.
+fn assert_same(a: &AuditEntry, b: &AuditEntry) {
+    let known = |entry: &AuditEntry| {
+        let latency = Some(entry.latency_ms).filter(|latency| !latency.is_nan());
+        (latency, AuditEntry { latency_ms: 0.0, ..entry.clone() })
+    };
+    assert!(known(a) == known(b), "two ways of reading one line differ");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn holds_for_the_corpus() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/line");
+        let files = fs::read_dir(&folder).unwrap().map(|item| item.unwrap().path());
+        let lines: Vec<_> = files.map(|path| fs::read(path).unwrap()).collect();
+        assert!(lines.len() > 20, "the corpus is in fuzz/corpus");
+        for line in &lines {
+            super::check(line);
+            for cut in 0..line.len() {
+                super::check(&line[..cut]);
+            }
+        }
+    }
+}
