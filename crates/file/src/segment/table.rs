@@ -19,18 +19,18 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use attestry_core::Timestamp;
+use attestry_core::{MAX_LINE_BYTES, Timestamp};
 
 use super::filter;
 use super::index::{BadLine, Index, Line};
 use crate::sys::{self, FileId};
 
-const BLOCK: usize = 4_096;
-const PAYLOAD: usize = BLOCK - 4;
-const RECORD: usize = 20;
+pub(super) const BLOCK: usize = 4_096;
+pub(super) const PAYLOAD: usize = BLOCK - 4;
+pub(super) const RECORD: usize = 20;
 const RECORDS_PER_BLOCK: u64 = 204;
 const FILTER_BYTES_PER_BLOCK: usize = 63 * filter::BLOCK_BYTES;
-const MAGIC: &[u8; 8] = b"attidx01";
+pub(super) const MAGIC: &[u8; 8] = b"attidx01";
 
 /// An open index file.
 #[derive(Debug)]
@@ -104,10 +104,22 @@ impl Header {
         };
         let sane = header.lines < 1 << 40
             && header.bad < 1 << 40
+            && (header.lines == 0) == header.time_bounds().is_none()
             && header.filter_bytes >= filter::BLOCK_BYTES as u64
-            && header.filter_bytes < 1 << 40
+            && header.filter_bytes < 1 << 38
             && header.filter_bytes.is_multiple_of(filter::BLOCK_BYTES as u64);
         sane.then_some(header)
+    }
+
+    fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
+        let earliest = Timestamp::from_unix_micros(self.earliest).ok()?;
+        let latest = Timestamp::from_unix_micros(self.latest).ok()?;
+        (earliest <= latest).then_some((earliest, latest))
+    }
+
+    /// Whether a line of `length` bytes at `offset`, and its line break, lie within the segment.
+    fn has_room_for(&self, offset: u64, length: u64) -> bool {
+        offset.checked_add(length).is_some_and(|end| end < self.covered)
     }
 
     fn by_id(&self) -> Table {
@@ -282,7 +294,8 @@ impl IndexFile {
     /// Adds `count` to the number of erased lines of the index file at `path`, durably.
     pub(crate) fn add_erased(path: &Path, count: u64) -> io::Result<()> {
         let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-        let erased = u64_at(BlockReader::new(&file).payload(1)?, 0) + count;
+        let erased = u64_at(BlockReader::new(&file).payload(1)?, 0).checked_add(count);
+        let erased = erased.ok_or_else(|| damaged("its number of erased lines"))?;
         let mut block = Vec::with_capacity(BLOCK);
         Blocks(&mut block).block(&erased.to_le_bytes())?;
         sys::write_all_at(&file, &block, BLOCK as u64)?;
@@ -308,9 +321,7 @@ impl IndexFile {
 
     /// The earliest and the latest time of its lines, if it has any.
     pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
-        let earliest = Timestamp::from_unix_micros(self.header.earliest).ok()?;
-        let latest = Timestamp::from_unix_micros(self.header.latest).ok()?;
-        Some((earliest, latest))
+        self.header.time_bounds()
     }
 
     /// Lines that may have an id of `hash`, in the order written.
@@ -326,8 +337,8 @@ impl IndexFile {
             if record.key != hash {
                 break;
             }
-            let timestamp = Timestamp::MIN; // known once the line is read
-            found.push(Line { timestamp, offset: record.offset, length: record.length });
+            // The time is known once the line is read.
+            found.push(self.line(record, Timestamp::MIN)?);
         }
         Ok(found)
     }
@@ -359,7 +370,7 @@ impl IndexFile {
             let last = ((middle + 1) * RECORDS_PER_BLOCK).min(table.records) - 1;
             if blocks.record(table, last)?.key < key { low = middle + 1 } else { high = middle }
         }
-        let first = low * RECORDS_PER_BLOCK;
+        let first = (low * RECORDS_PER_BLOCK).min(table.records);
         let lines = self.lines_from(first, RECORDS_PER_BLOCK)?;
         Ok(first + lines.iter().take_while(|line| line.timestamp < timestamp).count() as u64)
     }
@@ -375,9 +386,18 @@ impl IndexFile {
                 let micros = (record.key ^ (1 << 63)).cast_signed();
                 let timestamp =
                     Timestamp::from_unix_micros(micros).map_err(|_| damaged("a time"))?;
-                Ok(Line { timestamp, offset: record.offset, length: record.length })
+                self.line(record, timestamp)
             })
             .collect()
+    }
+
+    /// The line that `record` stands for. One that the segment cannot have is not looked for in it.
+    fn line(&self, record: Record, timestamp: Timestamp) -> io::Result<Line> {
+        let Record { offset, length, .. } = record;
+        if length as usize > MAX_LINE_BYTES || !self.header.has_room_for(offset, length.into()) {
+            return Err(damaged("the place of a line"));
+        }
+        Ok(Line { timestamp, offset, length })
     }
 
     pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
@@ -386,6 +406,9 @@ impl IndexFile {
         (0..table.records)
             .map(|number| {
                 let record = blocks.record(table, number)?;
+                if !self.header.has_room_for(record.offset, record.key) {
+                    return Err(damaged("the place of a line that holds no entry"));
+                }
                 Ok(BadLine { offset: record.offset, length: record.key })
             })
             .collect()
@@ -457,3 +480,6 @@ impl<'f> BlockReader<'f> {
         Ok(low)
     }
 }
+
+#[cfg(test)]
+mod tests;

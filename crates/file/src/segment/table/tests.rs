@@ -1,0 +1,103 @@
+//! Index files that no crash makes, and no flipped bit: whole blocks that say what is not so.
+
+use std::path::PathBuf;
+
+use super::*;
+
+const LINES: u64 = 300;
+
+/// The index file of a segment of [`LINES`] lines, one a second from 1970 on.
+struct Made {
+    path: PathBuf,
+    segment: FileId,
+    length: u64,
+    _folder: tempfile::TempDir,
+}
+
+impl Made {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: String = (0..LINES)
+            .map(|n| {
+                let time = Timestamp::from_unix_micros(n.cast_signed() * 1_000_000).unwrap();
+                format!(
+                    "{{\"id\":\"{n}\",\"timestamp\":\"{time}\",\"input_hash\":\"\",\"output_hash\":\"\"}}\n"
+                )
+            })
+            .collect();
+        let content = folder.path().join("segment");
+        fs::write(&content, &lines).unwrap();
+        let file = File::open(content).unwrap();
+        let segment = FileId::of(&file.metadata().unwrap());
+        let length = lines.len() as u64;
+        let mut index = Index::default();
+        index.extend(&file, length, |_| false).unwrap();
+        let path = folder.path().join("segment.idx");
+        assert!(write(&path, segment, &index, || true).unwrap());
+        Self { path, segment, length, _folder: folder }
+    }
+
+    fn open(&self) -> Option<IndexFile> {
+        IndexFile::open(&self.path, self.segment, self.length, 0)
+    }
+
+    /// Puts `number` at byte `at` of a block, and makes the checksum right again.
+    fn forge(&self, block: u64, at: usize, number: u64) {
+        let start = block as usize * BLOCK;
+        let mut bytes = fs::read(&self.path).unwrap();
+        let block = &mut bytes[start..start + BLOCK];
+        block[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        let checksum = crc32fast::hash(&block[..PAYLOAD]);
+        block[PAYLOAD..].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(&self.path, bytes).unwrap();
+    }
+}
+
+fn is_damage<T: std::fmt::Debug>(answer: io::Result<T>) {
+    assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn behind_the_last_time_is_the_number_of_lines() {
+    let index = Made::new().open().unwrap();
+    assert_eq!(index.first_at_or_after(Timestamp::MIN).unwrap(), 0);
+    let last = Timestamp::from_unix_micros((LINES.cast_signed() - 1) * 1_000_000).unwrap();
+    assert_eq!(index.first_at_or_after(last).unwrap(), LINES - 1);
+    assert_eq!(index.first_at_or_after(Timestamp::MAX).unwrap(), LINES);
+}
+
+#[test]
+fn a_line_that_the_segment_cannot_have_is_damage() {
+    let made = Made::new();
+    let (by_id, by_time) = {
+        let header = made.open().unwrap().header;
+        (header.by_id().first_block, header.by_time().first_block)
+    };
+    for (at, number) in [(8, made.length), (8, u64::MAX), (16, u64::from(u32::MAX))] {
+        let made = Made::new();
+        made.forge(by_id, at, number);
+        made.forge(by_time, at, number);
+        let index = made.open().unwrap();
+        let key = index.blocks().record(index.header.by_id(), 0).unwrap().key;
+        is_damage(index.candidates(key));
+        is_damage(index.lines_from(0, 1));
+    }
+}
+
+#[test]
+fn times_that_cannot_be_make_no_index() {
+    const EARLIEST: usize = 40;
+    const LATEST: usize = 48;
+    for (at, number) in [(EARLIEST, i64::MAX), (LATEST, i64::MIN), (LATEST, -1)] {
+        let made = Made::new();
+        made.forge(0, at, number.cast_unsigned());
+        assert!(made.open().is_none(), "{number} at {at}");
+    }
+}
+
+#[test]
+fn a_count_of_erased_lines_that_is_full_is_damage() {
+    let made = Made::new();
+    made.forge(1, 0, u64::MAX);
+    is_damage(IndexFile::add_erased(&made.path, 1));
+}
