@@ -10,6 +10,8 @@
 //! A crash before step 1 is done leaves the lines; after it, the next open repeats step 2, which
 //! may be done any number of times, since no name or offset changes while the journal stands.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod journal;
 
 use std::collections::BTreeMap;

@@ -44,6 +44,9 @@ mod catalog;
 mod commit;
 mod erasure;
 mod folder;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 mod lock;
 mod recovery;

@@ -58,7 +58,7 @@ pub(super) fn read(mut file: &File) -> io::Result<Vec<Record>> {
     Ok(decode(&bytes).unwrap_or_default())
 }
 
-fn encode(records: &[Record]) -> io::Result<String> {
+pub(super) fn encode(records: &[Record]) -> io::Result<String> {
     let erase = records
         .iter()
         .map(|record| Stored {
@@ -72,7 +72,7 @@ fn encode(records: &[Record]) -> io::Result<String> {
     Ok(format!("{document}\n{checksum}\n"))
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<Record>> {
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Record>> {
     let (document, checksum) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
     if hash_content(document) != checksum.strip_suffix('\n')? {
         return None;

@@ -3,6 +3,8 @@
 mod active;
 mod cursor;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod index;
 mod name;
 mod reader;

@@ -26,6 +26,18 @@ pub(crate) fn for_each_line(
     file: &File,
     from: u64,
     to: u64,
+    visit: impl FnMut(u64, RawLine<'_>),
+) -> io::Result<u64> {
+    split(file, from, to, CHUNK_BYTES, MAX_LINE_BYTES, visit)
+}
+
+/// [`for_each_line`], reading `chunk` bytes at once and passing over lines longer than `longest`.
+pub(super) fn split(
+    file: &File,
+    from: u64,
+    to: u64,
+    chunk: usize,
+    longest: usize,
     mut visit: impl FnMut(u64, RawLine<'_>),
 ) -> io::Result<u64> {
     let mut buffer: Vec<u8> = Vec::new();
@@ -33,8 +45,7 @@ pub(crate) fn for_each_line(
     let mut line_start = from;
     loop {
         let kept = buffer.len();
-        let wanted =
-            CHUNK_BYTES.min(usize::try_from(to.saturating_sub(read_to)).unwrap_or(CHUNK_BYTES));
+        let wanted = chunk.min(usize::try_from(to.saturating_sub(read_to)).unwrap_or(chunk));
         buffer.resize(kept + wanted, 0);
         let count = sys::read_at(file, &mut buffer[kept..], read_to)?;
         buffer.truncate(kept + count);
@@ -49,7 +60,7 @@ pub(crate) fn for_each_line(
             let end = kept + at;
             let end_offset = buffer_start + end as u64;
             let length = end_offset - line_start;
-            if length > MAX_LINE_BYTES as u64 {
+            if length > longest as u64 {
                 visit(line_start, RawLine::TooLong(length));
             } else {
                 visit(line_start, RawLine::Bytes(&buffer[consumed..end]));
@@ -58,7 +69,7 @@ pub(crate) fn for_each_line(
             line_start = end_offset + 1;
         }
         buffer.drain(..consumed);
-        if buffer.len() > MAX_LINE_BYTES {
+        if buffer.len() > longest {
             buffer.clear();
         }
     }
