@@ -5,6 +5,7 @@ mod bench;
 mod ci;
 mod cmd;
 mod demo;
+mod fuzz;
 mod interop;
 mod layers;
 mod s3;
@@ -30,6 +31,8 @@ Usage: cargo xtask <CHORE>
                  measures both behind a slow line and writes a table of docs/performance.md
   demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
   torture [NAME] The torture tests of the file backend, or one of them; see docs/torture.md
+  torture fuzz [TARGET...] [--seconds N]
+                 The fuzz targets, or those named, for a minute or so many seconds each
   layers         Which crate may use which
 ";
 
@@ -58,6 +61,7 @@ fn run(arguments: &[&str]) -> Result {
         ["s3", "bench"] => s3::bench(&Workspace::load()?),
         ["demo"] => demo::run(&Workspace::load()?, None),
         ["demo", file] => demo::run(&Workspace::load()?, Some(file)),
+        ["torture", "fuzz", arguments @ ..] => fuzz::run(&Workspace::load()?, arguments),
         ["torture", arguments @ ..] => torture::run(&Workspace::load()?, arguments),
         ["layers"] => layers::run(&Workspace::load()?),
         _ => {
