@@ -9,6 +9,7 @@ use crate::AuditEntry;
 
 /// Holds `line` against the promises of [`decode`] and [`encode`].
 pub fn check(line: &[u8]) {
+    reads_any_escapes(line);
     let value = serde_json::from_slice::<Value>(line);
     let rewritten = tolerant::rewrite(line);
     if let Some(rewritten) = &rewritten {
@@ -39,6 +40,33 @@ pub fn check(line: &[u8]) {
     assert_eq!(encode(&read).expect("what was read can be written"), written);
     assert_eq!(tolerant::rewrite(&written), None, "what Attestry writes is JSON");
     serde_json::from_slice::<Value>(&written).expect("what Attestry writes is JSON");
+    reads_what_python_adds(&entry, &written);
+}
+
+/// Text of any UTF-16 units, each as an escape, reads as UTF-16 does.
+fn reads_any_escapes(bytes: &[u8]) {
+    let units: Vec<u16> =
+        bytes.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+    let escapes: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    let line = format!(
+        r#"{{"id": "{escapes}", "timestamp": "2026-01-28", "input_hash": "", "output_hash": ""}}"#
+    );
+    let entry = decode(line.as_bytes()).expect("Python writes such lines");
+    assert_eq!(entry.id.as_str(), String::from_utf16_lossy(&units));
+}
+
+/// The line `written` of `entry`, with a latency that JSON does not know, reads as `entry` else.
+fn reads_what_python_adds(entry: &AuditEntry, written: &[u8]) {
+    let mut entry = entry.clone();
+    entry.latency_ms = f64::NAN;
+    let text = str::from_utf8(written).expect("a line is ASCII");
+    // Before it are texts only, in which a quote is escaped.
+    let (before, after) = text.split_once("\"latency_ms\": ").expect("a line has every field");
+    let (_, after) = after.split_once(',').expect("a line has every field");
+    for special in ["NaN", "Infinity", "-Infinity"] {
+        let line = format!("{before}\"latency_ms\": {special},{after}");
+        assert_same(&decode(line.as_bytes()).expect("Python writes such lines"), &entry);
+    }
 }
 
 fn line_breaks(bytes: &[u8]) -> usize {
