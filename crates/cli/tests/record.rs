@@ -168,7 +168,7 @@ fn import_names_bad_lines_and_takes_the_others() {
     for message in [
         "bad.jsonl:2: key must be a string at column 2",
         "bad.jsonl:3: missing field `output` at column",
-        "bad.jsonl:5: invalid type: integer `5`, expected a string",
+        "bad.jsonl:5: invalid type: integer, expected a string",
         "bad.jsonl:6: unknown field `colour`",
         "bad.jsonl:7: invalid type: a string, expected f64",
         "bad.jsonl:8: the time lies outside the years 1 to 9999",

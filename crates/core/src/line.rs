@@ -41,6 +41,13 @@ impl DecodeError {
         {
             reason.replace_range(start..=end, "a string");
         }
+        for kind in ["integer", "floating point"] {
+            if let Some((before, number)) = reason.split_once(&format!("{kind} `"))
+                && let Some((_, after)) = number.split_once('`')
+            {
+                reason = format!("{before}{kind}{after}");
+            }
+        }
         // serde_json counts the lines of its own input, which is always one line here.
         Self {
             reason: reason

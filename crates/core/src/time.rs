@@ -244,7 +244,11 @@ impl<'de> Deserialize<'de> for Timestamp {
                 f.write_str("a time in ISO 8601 form")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
-                text.parse().map_err(E::custom)
+                text.parse().map_err(|error| match error {
+                    // What stands in the place of a time may be anything, and errors go to logs.
+                    ParseTimestampError::Malformed { .. } => E::custom("the text is not a time"),
+                    ParseTimestampError::OutOfRange => E::custom(error),
+                })
             }
         }
         deserializer.deserialize_str(Text)

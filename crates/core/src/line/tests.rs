@@ -128,10 +128,15 @@ fn errors_say_what_is_wrong_and_never_quote_content() {
             "a string, expected a sequence at column",
         ),
         (r#"{"id": "x", "colour": 1}"#, "unknown field `colour`"),
+        (r#"{"input_content": 987654}"#, "invalid type: integer, expected a string at column"),
+        (r#"{"input_content": -98.7654}"#, "invalid type: floating point, expected a string"),
+        (r#"{"id": "x", "timestamp": "the patient's name"}"#, "is not a time"),
     ] {
         let error = decode(line.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(expected), "{line} gave {error}");
-        assert!(!error.contains("patient") && !error.contains("quote"), "{error}");
+        for content in ["patient", "quote", "98"] {
+            assert!(!error.contains(content), "{error}");
+        }
     }
 }
 
