@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use attestry_core::{AuditEntry, Timestamp, line};
 
 use super::sections;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Listener};
 use crate::erasure::Record;
 use crate::erasure::fuzzing::recorded;
 use crate::folder::Folder;
@@ -36,11 +36,11 @@ pub fn folder(parent: &Path, recipe: &[u8]) {
     }
 
     let lock = StoreLock::open(&folder).expect("any folder may be opened").into();
-    let catalog = Catalog::new(folder.clone(), Some(lock));
+    let catalog = Catalog::new(folder.clone(), Some(lock), Listener::default());
     open(&folder, &catalog, quarantined.len());
     agrees(&catalog, &segments);
     // Once more: by the index files that were made, which a reader finds too.
-    agrees(&Catalog::new(folder.clone(), None), &segments);
+    agrees(&Catalog::new(folder.clone(), None, Listener::default()), &segments);
     let mut found: Vec<Vec<u8>> = files(&folder.quarantine()).map(|p| read(&p)).collect();
     found.sort();
     quarantined.sort();
