@@ -36,7 +36,7 @@ impl Server {
         fs::write(&config, identities().to_string())?;
         let log = folder.join("server.log");
         let output = File::create(&log)?;
-        let ports = free_ports(9)?;
+        let ports = free_ports(8)?;
         let mut command = Command::new(program);
         command
             .args(["server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
@@ -56,7 +56,8 @@ impl Server {
         for (name, port) in names.iter().zip(&ports) {
             command.arg(format!("-{name}={port}"));
         }
-        command.arg("-s3.port.iceberg=0");
+        // Services that nobody here asks for, each with a port of its own.
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
         let process = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
