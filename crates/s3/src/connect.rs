@@ -128,7 +128,7 @@ fn told(region: Option<&str>) -> String {
 
 impl ConnectError {
     fn refused(bucket: String, source: RequestError) -> Self {
-        let source = Box::new(source);
+        let source = Box::new(source.without_advice());
         match source.kind() {
             RequestErrorKind::Credentials if source.status().is_none() => {
                 Self::NoCredentials { bucket, source }

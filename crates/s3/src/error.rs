@@ -108,6 +108,8 @@ pub struct RequestError {
     status: Option<u16>,
     request_id: Option<String>,
     region: Option<String>,
+    /// What to do, unless an error around this one says so already.
+    advice: Option<&'static str>,
     source: Option<BoxError>,
 }
 
@@ -174,7 +176,7 @@ impl RequestError {
             SdkError::ServiceError(_) => None,
             other => other.into_source().ok(),
         };
-        Self { kind, code, message, status, request_id, region, source }
+        Self { kind, code, message, status, request_id, region, advice: kind.advice(), source }
     }
 
     /// The answer began well and broke off.
@@ -199,8 +201,13 @@ impl RequestError {
             status: None,
             request_id: None,
             region: None,
+            advice: kind.advice(),
             source,
         }
+    }
+
+    pub(crate) fn without_advice(self) -> Self {
+        Self { advice: None, ..self }
     }
 
     pub(crate) fn into_storage_error(self, action: &'static str, location: String) -> StorageError {
@@ -240,7 +247,7 @@ impl fmt::Display for RequestError {
         if !details.is_empty() {
             write!(f, " ({})", details.join(", "))?;
         }
-        match self.kind.advice() {
+        match self.advice {
             Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }

@@ -18,7 +18,8 @@ async fn each_trouble_has_its_error() {
     let server = Server::start().await;
     let error = refused(server.builder_for("missing", "access", "secret")).await;
     assert!(matches!(error, ConnectError::NoSuchBucket { .. }), "{error:?}");
-    assert!(error.to_string().contains("missing"), "{error}");
+    let text = chain(&error);
+    assert!(text.contains("missing") && text.matches("create it").count() == 1, "{text}");
 
     let error = refused(server.builder_for("forbidden", "access", "secret")).await;
     assert!(matches!(error, ConnectError::AccessDenied { .. }), "{error:?}");

@@ -48,7 +48,8 @@ async fn an_id_of_version_7_or_a_hint_leads_to_the_day() {
     // One day off.
     let found = storage.read_near(&known.id, at("2026-01-08T00:30:00")).await.unwrap();
     assert_eq!(found.as_ref(), Some(known));
-    assert_eq!(server.requests(), ["get", "get", "get"][..server.requests().len().max(2)]);
+    let requests = server.requests();
+    assert!(requests.len() <= 3 && requests.iter().all(|name| name == "get"), "{requests:?}");
 }
 
 #[tokio::test]
