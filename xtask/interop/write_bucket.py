@@ -2,7 +2,7 @@
 
     write_bucket.py BUCKET PREFIX [--count N]
 
-`read_as` is the entry as Attestry reads it: without what JSON or 64 bits do not hold.
+`body` is what the object holds, `read_as` the entry as Attestry reads it: without what JSON or 64 bits do not hold.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ async def write(options: argparse.Namespace) -> list[dict[str, Any]]:
             fraction = "" if number % 5 == 0 else f".{number:06}"
             timestamp = f"{DAYS[number % len(DAYS)]}T23:{number % 60:02}:59{fraction}"
             entry_id = await entries.write_at(logger, given, timestamp)
-        entry = await storage.read(entry_id)
-        written.append({"id": entry_id, "read_as": strict(json.loads(json.dumps(entry.to_dict())))})
+        body = json.dumps((await storage.read(entry_id)).to_dict())
+        written.append({"id": entry_id, "body": body, "read_as": strict(json.loads(body))})
     return written
 
 

@@ -29,8 +29,9 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     with_server(workspace, |scripts, server, run| {
         server
             .reach(workspace.cargo())
-            .args(["test", "--package", "attestry-s3", "--test", "server", "--quiet"])
-            .run_as("cargo test --package attestry-s3 --test server")?;
+            // The whole workspace, so that nothing is built anew that `cargo test` has built.
+            .args(["test", "--workspace", "--all-features", "--test", "server", "--quiet"])
+            .run_as("cargo test --workspace --all-features --test server")?;
         interop::check(workspace, scripts, server, run)
     })
 }
