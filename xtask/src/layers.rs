@@ -10,6 +10,7 @@ use crate::workspace::{Package, Workspace};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-core", &[]),
     ("attestry-crypto", &[]),
+    ("attestry-evidence", &["attestry-core"]),
     ("attestry-memory", &["attestry-core"]),
     ("attestry-file", &["attestry-core"]),
     ("attestry-s3", &["attestry-core"]),

@@ -1,0 +1,275 @@
+//! The record that an entry was erased: itself a leaf of the tree.
+
+use attestry_core::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Hash, Tree, leaf_hash};
+
+/// Which leaves were erased, when, why and by whom.
+///
+/// Erasing an entry takes its line away but leaves its leaf hash in the tree, and appends this
+/// record as a leaf of its own. The record can be neither dropped nor back-dated any more than an
+/// entry can. So a lawful erasure is told from a line that is just missing.
+///
+/// It says nothing of what was erased but its place and its hash: no id, no content. Keep it that
+/// way in `reason`.
+///
+/// As text it is one line of JSON, in one form only; see [`to_line`](Self::to_line).
+///
+/// # An entry is never taken for a record
+///
+/// The data of a record's leaf is the line `attestry-erasure/v1`, a line break, and the JSON. The
+/// data of an entry's leaf is one line and so has no line break ([`line_hash`](crate::line_hash)
+/// refuses it). No data is both, whatever JSON somebody manages to write into a log; and two
+/// different data with one leaf hash would be a collision of SHA-256.
+///
+/// ```
+/// use attestry_evidence::{ErasureRecord, leaf_hash, line_hash};
+///
+/// let line = br#"{"id": "a"}"#;
+/// let record = ErasureRecord::new(
+///     17,
+///     1,
+///     line_hash(line)?,
+///     "2026-01-28T09:15:00".parse()?,
+///     "Art. 17 GDPR, request 4711",
+///     "dpo@example.com",
+/// )?;
+/// let text = record.to_line();
+/// assert!(text.starts_with(r#"{"leaf":17,"count":1,"hash":""#));
+/// assert_eq!(ErasureRecord::from_line(&text)?, record);
+///
+/// // What anybody hashes who has the line and no Attestry.
+/// let data = format!("attestry-erasure/v1\n{text}");
+/// assert_eq!(record.leaf_hash(), leaf_hash(data.as_bytes()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErasureRecord {
+    leaf: u64,
+    count: u64,
+    hash: Hash,
+    erased_at: Timestamp,
+    reason: String,
+    by: String,
+}
+
+/// Why a record of an erasure is none.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InvalidErasure {
+    /// It erases no leaf, or leaves beyond what a tree can have.
+    #[error("an erasure record of {count} leaves from {leaf} on is none")]
+    Range {
+        /// The first leaf.
+        leaf: u64,
+        /// How many.
+        count: u64,
+    },
+    /// A text is longer than [`ErasureRecord::MAX_TEXT`].
+    #[error("the field {field} of an erasure record has {length} bytes, too many")]
+    TooLong {
+        /// The field.
+        field: &'static str,
+        /// The length of its text.
+        length: usize,
+    },
+    /// The line is not JSON of such a record.
+    #[error("the line is not an erasure record")]
+    Json(#[source] serde_json::Error),
+    /// It means a record, but is not written as one: every record has one text only.
+    #[error("the line is not in the one form an erasure record is written in")]
+    NotCanonical,
+}
+
+impl ErasureRecord {
+    /// The first line of the data of a record's leaf, with its line break.
+    pub const PREFIX: &str = "attestry-erasure/v1\n";
+
+    /// How long `reason` and `by` may be, in bytes.
+    pub const MAX_TEXT: usize = 1024;
+
+    /// The record that the `count` leaves from `leaf` on were erased. `hash` is the root of a tree
+    /// of just their leaf hashes: for one leaf, its leaf hash ([`range_hash`](Self::range_hash)).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidErasure::Range`] or [`InvalidErasure::TooLong`].
+    pub fn new(
+        leaf: u64,
+        count: u64,
+        hash: Hash,
+        erased_at: Timestamp,
+        reason: impl Into<String>,
+        by: impl Into<String>,
+    ) -> Result<Self, InvalidErasure> {
+        let record = Self { leaf, count, hash, erased_at, reason: reason.into(), by: by.into() };
+        record.validate()?;
+        Ok(record)
+    }
+
+    fn validate(&self) -> Result<(), InvalidErasure> {
+        let Self { leaf, count, .. } = *self;
+        if count == 0 || leaf.checked_add(count).is_none_or(|end| end > Tree::MAX_SIZE) {
+            return Err(InvalidErasure::Range { leaf, count });
+        }
+        for (field, text) in [("reason", &self.reason), ("by", &self.by)] {
+            if text.len() > Self::MAX_TEXT {
+                return Err(InvalidErasure::TooLong { field, length: text.len() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The hash for [`new`](Self::new) of leaves with these hashes, in their order.
+    ///
+    /// ```
+    /// use attestry_evidence::{ErasureRecord, leaf_hash};
+    /// assert_eq!(ErasureRecord::range_hash([leaf_hash(b"a")]), leaf_hash(b"a"));
+    /// ```
+    #[must_use]
+    pub fn range_hash(leaves: impl IntoIterator<Item = Hash>) -> Hash {
+        let mut tree = Tree::new();
+        tree.extend(leaves);
+        tree.root()
+    }
+
+    /// The first leaf erased; the first of the log is 0.
+    #[must_use]
+    pub fn leaf(&self) -> u64 {
+        self.leaf
+    }
+
+    /// How many leaves were erased, side by side.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// One past the last leaf erased.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.leaf + self.count
+    }
+
+    /// The root of a tree of the leaf hashes erased: for one leaf, its leaf hash.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// When they were erased, by the clock of whoever erased them.
+    #[must_use]
+    pub fn erased_at(&self) -> Timestamp {
+        self.erased_at
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// By whom.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// The record as one line of JSON, without a line break: the fields `leaf`, `count`, `hash`
+    /// (base64), `erased_at` (UTC, as in entries), `reason` and `by` in this order, without spaces
+    /// between them. There is no other text of the same record.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("numbers and texts have a form in JSON")
+    }
+
+    /// The record in a line, with or without its line break.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidErasure`]; [`InvalidErasure::NotCanonical`] where [`to_line`](Self::to_line) would
+    /// write it another way.
+    pub fn from_line(line: &str) -> Result<Self, InvalidErasure> {
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let record: Self = serde_json::from_str(line).map_err(InvalidErasure::Json)?;
+        record.validate()?;
+        if record.to_line() == line { Ok(record) } else { Err(InvalidErasure::NotCanonical) }
+    }
+
+    /// The hash of the record's own leaf.
+    #[must_use]
+    pub fn leaf_hash(&self) -> Hash {
+        leaf_hash((Self::PREFIX.to_owned() + &self.to_line()).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> ErasureRecord {
+        let at = "2026-01-28T09:15:00.000123".parse().unwrap();
+        ErasureRecord::new(3, 2, Hash::EMPTY_TREE, at, "why\n\"so\" ✓", "who").unwrap()
+    }
+
+    #[test]
+    fn the_text_is_frozen() {
+        assert_eq!(
+            record().to_line(),
+            r#"{"leaf":3,"count":2,"hash":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","#
+                .to_owned()
+                + r#""erased_at":"2026-01-28T09:15:00.000123","reason":"why\n\"so\" ✓","by":"who"}"#
+        );
+    }
+
+    #[test]
+    fn other_texts_of_a_record_are_refused() {
+        let line = record().to_line();
+        assert_eq!(ErasureRecord::from_line(&line).unwrap(), record());
+        assert_eq!(ErasureRecord::from_line(&format!("{line}\n")).unwrap(), record());
+        for other in [
+            line.replace("\"count\":2", "\"count\": 2"),
+            line.replace("✓", "\\u2713"),
+            line.replace(".000123", ".000123Z"),
+            line.replace("{\"leaf\":3,", "{").replace('}', ",\"leaf\":3}"),
+            format!("{line} "),
+            format!("{line}\n\n"),
+            r#"[3,2,"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","2026-01-28T09:15:00","",""]"#
+                .to_owned(),
+        ] {
+            let error = ErasureRecord::from_line(&other).unwrap_err();
+            assert!(matches!(error, InvalidErasure::NotCanonical), "{other}: {error:?}");
+        }
+        for other in [
+            String::new(),
+            line.replace('}', ",\"more\":1}"),
+            line.replace("\"leaf\":3,", ""),
+            line.replace("\"leaf\":3", "\"leaf\":-3"),
+            line.replace("FU=", "FV="),
+        ] {
+            let error = ErasureRecord::from_line(&other).unwrap_err();
+            assert!(matches!(error, InvalidErasure::Json(_)), "{other}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_and_texts_have_bounds() {
+        let new = |leaf, count, reason: &str| {
+            ErasureRecord::new(leaf, count, Hash::EMPTY_TREE, Timestamp::UNIX_EPOCH, reason, "")
+        };
+        assert!(new(0, 1, &"x".repeat(1024)).is_ok());
+        assert!(matches!(new(0, 0, ""), Err(InvalidErasure::Range { .. })));
+        assert!(matches!(new(u64::MAX, 1, ""), Err(InvalidErasure::Range { .. })));
+        assert!(matches!(new(Tree::MAX_SIZE, 1, ""), Err(InvalidErasure::Range { .. })));
+        assert!(matches!(
+            new(0, 1, &"x".repeat(1025)),
+            Err(InvalidErasure::TooLong { field: "reason", length: 1025 })
+        ));
+        let line = record().to_line().replace("\"count\":2", "\"count\":0");
+        assert!(matches!(ErasureRecord::from_line(&line), Err(InvalidErasure::Range { .. })));
+    }
+}

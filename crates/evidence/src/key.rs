@@ -1,0 +1,326 @@
+//! Keys: the secret one that signs, and the public ones of the log and of witnesses.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::Hash;
+
+/// A key's name is no longer than this, in bytes.
+pub const MAX_NAME: usize = 255;
+
+/// Signature types of C2SP signed-note.
+const LOG: u8 = 1;
+const WITNESS: u8 = 4;
+
+/// Why a text is not a key.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidKey {
+    /// A public key is `name+hash+key`, a secret one `PRIVATE+KEY+name+hash+key`.
+    #[error("this is not a key; one looks like {expected}")]
+    Malformed {
+        /// What it should look like.
+        expected: &'static str,
+    },
+    /// The name is empty, too long, or has white space, `+` or a control character in it.
+    #[error(
+        "the name of a key is 1 to {MAX_NAME} bytes without white space, + or control characters"
+    )]
+    Name,
+    /// It is of another kind or algorithm: a witness's where the log's is expected, for instance.
+    #[error("the key is of type {found}, where one of type {expected} is expected")]
+    OtherType {
+        /// The type expected: 1 for a log, 4 for a witness.
+        expected: u8,
+        /// The type found.
+        found: u8,
+    },
+    /// The key is not 32 bytes in base64.
+    #[error("the key is not base64 of the right length")]
+    NotBase64,
+    /// The short hash does not fit name and key: one of the three was mistyped.
+    #[error("the hash within the key does not fit: a part of it was mistyped")]
+    WrongHash,
+    /// It is not a point of the curve, or one under which anybody can sign.
+    #[error("the key is none that could be trusted")]
+    Weak,
+}
+
+/// A public key with its name and the type of its signatures.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Public {
+    name: String,
+    kind: u8,
+    id: u32,
+    key: VerifyingKey,
+}
+
+impl Public {
+    fn new(name: &str, kind: u8, key: VerifyingKey) -> Result<Self, InvalidKey> {
+        let odd = |c: char| c == '+' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.len() > MAX_NAME || name.contains(odd) {
+            return Err(InvalidKey::Name);
+        }
+        let material = [&[kind], key.as_bytes().as_slice()].concat();
+        Ok(Self { name: name.to_owned(), kind, id: signed_note::key_id(name, &material), key })
+    }
+
+    fn parse(text: &str, kind: u8) -> Result<Self, InvalidKey> {
+        let malformed = InvalidKey::Malformed { expected: "name+1a2b3c4d+base64" };
+        let mut parts = text.splitn(3, '+');
+        let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(malformed);
+        };
+        let bytes = decode(key, kind)?;
+        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| InvalidKey::Weak)?;
+        if key.is_weak() {
+            return Err(InvalidKey::Weak);
+        }
+        let public = Self::new(name, kind, key)?;
+        if hash == format!("{:08x}", public.id) { Ok(public) } else { Err(InvalidKey::WrongHash) }
+    }
+
+    /// Takes only signatures that fit one message, so that nobody can disown one by showing a
+    /// second that it fits as well.
+    fn verify_ed25519(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_slice(signature)
+            .is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
+    }
+}
+
+impl signed_note::Verifier for Public {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn key_id(&self) -> u32 {
+        self.id
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        if self.kind == LOG {
+            return self.verify_ed25519(message, signature);
+        }
+        let Some((time, signature)) = signature.split_first_chunk() else { return false };
+        let time = u64::from_be_bytes(*time);
+        let mut signed = format!("cosignature/v1\ntime {time}\n").into_bytes();
+        signed.extend_from_slice(message);
+        i64::try_from(time).is_ok() && self.verify_ed25519(&signed, signature)
+    }
+}
+
+impl fmt::Display for Public {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let material = [&[self.kind], self.key.as_bytes().as_slice()].concat();
+        write!(f, "{}+{:08x}+{}", self.name, self.id, STANDARD.encode(material))
+    }
+}
+
+/// The 32 bytes of a key, which must be of the type `expected`.
+fn decode(text: &str, expected: u8) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
+    // The first four characters have the type. Other algorithms have keys of other lengths.
+    let start = text.get(..4).and_then(|start| STANDARD.decode(start).ok());
+    let found = *start.as_deref().and_then(<[u8]>::first).ok_or(InvalidKey::NotBase64)?;
+    if found != expected {
+        return Err(InvalidKey::OtherType { expected, found });
+    }
+    let mut bytes = Zeroizing::new([0; 33]);
+    if text.len() != 44 || STANDARD.decode_slice(text, &mut *bytes) != Ok(33) {
+        return Err(InvalidKey::NotBase64);
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    key.copy_from_slice(&bytes[1..]);
+    Ok(key)
+}
+
+macro_rules! public_key {
+    ($(#[$doc:meta])* $name:ident, $kind:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(pub(crate) Public);
+
+        impl $name {
+            /// Its name, which stands before each signature.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                &self.0.name
+            }
+
+            /// Its short hash, which together with the name says whose a signature is.
+            #[must_use]
+            pub fn id(&self) -> u32 {
+                self.0.id
+            }
+
+            pub(crate) fn bytes(&self) -> &[u8; 32] {
+                self.0.key.as_bytes()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidKey;
+
+            fn from_str(text: &str) -> Result<Self, InvalidKey> {
+                Public::parse(text, $kind).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+public_key! {
+    /// The public key of a log (Ed25519, type 1). As text it is what C2SP signed-note calls a
+    /// verifier key: `name+hash+key`.
+    ///
+    /// ```
+    /// use attestry_evidence::LogKey;
+    ///
+    /// let text = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+    /// let key: LogKey = text.parse()?;
+    /// assert_eq!(key.name(), "PeterNeumann");
+    /// assert_eq!(key.to_string(), text);
+    /// # Ok::<(), attestry_evidence::InvalidKey>(())
+    /// ```
+    LogKey, LOG
+}
+
+public_key! {
+    /// The public key of a witness (Ed25519, type 4), which cosigns checkpoints of logs it
+    /// watches. As text `name+hash+key`, as the witness publishes it.
+    WitnessKey, WITNESS
+}
+
+/// The secret key of a log. Who has it can sign another history.
+///
+/// As text it has the form of Go's `sumdb/note`, `PRIVATE+KEY+name+hash+key`. It is wiped from
+/// memory when dropped and never printed;
+/// [`expose_secret`](Self::expose_secret) is the one way to the text.
+///
+/// ```
+/// use attestry_evidence::{Policy, SigningKey, Tree};
+///
+/// let key = SigningKey::generate("example.com/audit")?;
+/// let tree = Tree::new();
+/// let signed = key.sign(tree.size(), tree.root());
+/// let opened = Policy::new(key.public()).open(&signed)?;
+/// assert_eq!(opened.checkpoint().origin(), "example.com/audit");
+/// assert!(format!("{key:?}").starts_with("SigningKey(example.com/audit+"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct SigningKey {
+    secret: ed25519_dalek::SigningKey,
+    public: Public,
+}
+
+impl SigningKey {
+    /// A new key from the operating system's random numbers. `name` is also the origin of the log:
+    /// by custom a URL without its scheme, such as `example.com/audit`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey::Name`].
+    ///
+    /// # Panics
+    ///
+    /// When the operating system's random number generator fails.
+    pub fn generate(name: &str) -> Result<Self, InvalidKey> {
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::getrandom(&mut *seed).expect("the operating system gives random bytes");
+        Self::from_seed(name, &seed)
+    }
+
+    /// The key of these 32 bytes (the private key of RFC 8032). They must come from a
+    /// cryptographic random number generator.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey::Name`].
+    pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, InvalidKey> {
+        let secret = ed25519_dalek::SigningKey::from_bytes(seed);
+        let public = Public::new(name, LOG, secret.verifying_key())?;
+        Ok(Self { secret, public })
+    }
+
+    /// The name of the key and origin of the log.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.public.name
+    }
+
+    /// The public key, for whoever verifies.
+    #[must_use]
+    pub fn public(&self) -> LogKey {
+        LogKey(self.public.clone())
+    }
+
+    /// The secret text, for the one file it is kept in.
+    #[must_use]
+    pub fn expose_secret(&self) -> Zeroizing<String> {
+        let mut material = Zeroizing::new([LOG; 33]);
+        material[1..].copy_from_slice(self.secret.as_bytes());
+        // Of its final size from the start, so that it never moves and leaves a copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(MAX_NAME + 66));
+        text.push_str(PRIVATE);
+        text.push_str(&self.public.name);
+        text.push_str(&format!("+{:08x}+", self.public.id));
+        STANDARD.encode_string(material.as_slice(), &mut text);
+        text
+    }
+
+    /// Signs what the log is at this moment: the checkpoint of a tree, as a signed note.
+    ///
+    /// Never sign two checkpoints of which one did not grow out of the other: that is what
+    /// rewriting a log looks like.
+    ///
+    /// A tree that is empty has no other root than [`Hash::EMPTY_TREE`]; a checkpoint that says
+    /// so is refused by whoever opens it.
+    #[must_use]
+    pub fn sign(&self, size: u64, root: Hash) -> String {
+        let text = format!("{}\n{size}\n{root}\n", self.public.name);
+        let signature = self.secret.sign(text.as_bytes());
+        let material = [self.public.id.to_be_bytes().as_slice(), &signature.to_bytes()].concat();
+        format!("{text}\n— {} {}\n", self.public.name, STANDARD.encode(material))
+    }
+}
+
+const PRIVATE: &str = "PRIVATE+KEY+";
+
+impl FromStr for SigningKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let expected = "PRIVATE+KEY+name+1a2b3c4d+base64";
+        let malformed = InvalidKey::Malformed { expected };
+        let mut parts = text.strip_prefix(PRIVATE).ok_or(malformed.clone())?.splitn(3, '+');
+        let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(malformed);
+        };
+        let seed = decode(key, LOG)?;
+        let key = Self::from_seed(name, &seed)?;
+        if hash == format!("{:08x}", key.public.id) { Ok(key) } else { Err(InvalidKey::WrongHash) }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({}+{:08x}, ..)", self.public.name, self.public.id)
+    }
+}

@@ -1,0 +1,204 @@
+//! The hashes that are stored, and how those between them are found again.
+//!
+//! Of the tree's heights every eighth is stored, as C2SP tlog-tiles does. What lies between is
+//! computed from at most 128 hashes when a proof needs it.
+
+use std::error::Error;
+
+use thiserror::Error;
+
+use crate::tile::TILE_HEIGHT;
+use crate::{Hash, Tree, node_hash};
+
+/// One hash to be stored, and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredHash {
+    /// The level of tiles: 0 for leaves, 1 for the roots of 256 leaves, 2 for those of 65,536.
+    pub level: u8,
+    /// Its number within the level, from 0. It is hash `index % 256` of the level's tile
+    /// `index / 256`.
+    pub index: u64,
+    /// The hash.
+    pub hash: Hash,
+}
+
+/// Reads back what [`Tree::push_with`] handed out. Implemented for closures, and for
+/// [`MemoryTiles`].
+///
+/// What is read need not be trusted: a proof made of wrong hashes fails to verify.
+pub trait ReadHashes {
+    /// Why reading failed.
+    type Error: Error + 'static;
+
+    /// Fills `out` with the hashes `first`, `first + 1`, … of `level`.
+    ///
+    /// All of them lie in one tile, `first / 256`, and there are 1 to 128 of them.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, or are not there.
+    fn read_hashes(&mut self, level: u8, first: u64, out: &mut [Hash]) -> Result<(), Self::Error>;
+}
+
+impl<F, E> ReadHashes for F
+where
+    F: FnMut(u8, u64, &mut [Hash]) -> Result<(), E>,
+    E: Error + 'static,
+{
+    type Error = E;
+
+    fn read_hashes(&mut self, level: u8, first: u64, out: &mut [Hash]) -> Result<(), E> {
+        self(level, first, out)
+    }
+}
+
+/// Why a proof could not be made, or a tree not be restored.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TreeError<E: Error + 'static> {
+    /// The leaf is not in a tree of that size.
+    #[error("there is no leaf {index} in a tree of {size} leaves")]
+    NoSuchLeaf {
+        /// The leaf asked for; the first is 0.
+        index: u64,
+        /// The tree's size.
+        size: u64,
+    },
+    /// The older tree has more leaves than the newer.
+    #[error("a tree of {new} leaves cannot have grown out of one of {old}")]
+    Shrunk {
+        /// The size of the older tree.
+        old: u64,
+        /// The size of the newer tree.
+        new: u64,
+    },
+    /// The tree would have more leaves than [`Tree::MAX_SIZE`].
+    #[error("a tree of {size} leaves is too large")]
+    TooLarge {
+        /// The size.
+        size: u64,
+    },
+    /// The stored hashes cannot be read.
+    #[error("cannot read the hashes of the tree")]
+    Read(#[source] E),
+}
+
+impl<E: Error + 'static> TreeError<E> {
+    pub(crate) fn check_size(size: u64) -> Result<(), Self> {
+        if size > Tree::MAX_SIZE { Err(Self::TooLarge { size }) } else { Ok(()) }
+    }
+}
+
+/// The node `index` at `height`, the root of the leaves from `index << height` on.
+pub(crate) fn read_node<R: ReadHashes>(
+    stored: &mut R,
+    height: u8,
+    index: u64,
+) -> Result<Hash, TreeError<R::Error>> {
+    let above = height % TILE_HEIGHT;
+    let mut buffer = [Hash::ZERO; 1 << (TILE_HEIGHT - 1)];
+    let mut count = 1 << above;
+    stored
+        .read_hashes(height / TILE_HEIGHT, index << above, &mut buffer[..count])
+        .map_err(TreeError::Read)?;
+    while count > 1 {
+        count /= 2;
+        for i in 0..count {
+            buffer[i] = node_hash(buffer[2 * i], buffer[2 * i + 1]);
+        }
+    }
+    Ok(buffer[0])
+}
+
+/// The root of the leaves from `start` up to, not with, `end`.
+///
+/// `start` must be a multiple of a power of two that is not less than their number, as it is
+/// wherever RFC 6962 splits a tree.
+pub(crate) fn read_range<R: ReadHashes>(
+    stored: &mut R,
+    mut start: u64,
+    end: u64,
+) -> Result<Hash, TreeError<R::Error>> {
+    let mut peaks = [Hash::ZERO; 64];
+    let mut count = 0;
+    while start < end {
+        let height = (end - start).ilog2();
+        peaks[count] = read_node(stored, height as u8, start >> height)?;
+        count += 1;
+        start += 1 << height;
+    }
+    let joined = peaks[..count].iter().rev().copied().reduce(|right, left| node_hash(left, right));
+    Ok(joined.unwrap_or(Hash::EMPTY_TREE))
+}
+
+/// Tiles in memory: for tests, and for trees small enough.
+///
+/// ```
+/// use attestry_evidence::{MemoryTiles, leaf_hash, proof};
+///
+/// let mut tiles = MemoryTiles::new();
+/// tiles.extend((0..1000_u32).map(|i| leaf_hash(&i.to_be_bytes())));
+/// let path = proof::inclusion(700, 1000, &mut &tiles)?;
+/// let leaf = leaf_hash(&700_u32.to_be_bytes());
+/// proof::verify_inclusion(leaf, 700, 1000, &path, tiles.tree().root())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct MemoryTiles {
+    tree: Tree,
+    levels: Vec<Vec<Hash>>,
+}
+
+/// The hashes asked for are not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("hash {index} of level {level} is not there")]
+pub struct NotStored {
+    /// The level of tiles.
+    pub level: u8,
+    /// The number of the hash within the level.
+    pub index: u64,
+}
+
+impl MemoryTiles {
+    /// Tiles of a tree without leaves.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The tree of all leaves.
+    #[must_use]
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Appends a leaf of this hash.
+    pub fn push(&mut self, leaf: Hash) {
+        self.tree.push_with(leaf, |stored| {
+            let level = usize::from(stored.level);
+            if self.levels.len() == level {
+                self.levels.push(Vec::new());
+            }
+            self.levels[level].push(stored.hash);
+        });
+    }
+}
+
+impl Extend<Hash> for MemoryTiles {
+    fn extend<I: IntoIterator<Item = Hash>>(&mut self, leaves: I) {
+        leaves.into_iter().for_each(|leaf| self.push(leaf));
+    }
+}
+
+impl ReadHashes for &MemoryTiles {
+    type Error = NotStored;
+
+    fn read_hashes(&mut self, level: u8, first: u64, out: &mut [Hash]) -> Result<(), NotStored> {
+        let hashes = usize::try_from(first).ok().and_then(|start| {
+            self.levels.get(usize::from(level))?.get(start..start.checked_add(out.len())?)
+        });
+        out.copy_from_slice(hashes.ok_or(NotStored { level, index: first })?);
+        Ok(())
+    }
+}
