@@ -1,0 +1,263 @@
+//! Somebody with a public key and an old checkpoint goes through a log that was meddled with.
+#![allow(clippy::unwrap_used)] // helpers outside of the test functions
+
+use attestry_evidence::{
+    Audit, AuditReport, Checkpoint, ErasureRecord, Finding, Hash, Mismatch, Policy, SigningKey,
+    Tree, leaf_hash, line_hash,
+};
+use proptest::prelude::*;
+
+fn line(entry: u64) -> String {
+    format!("{{\"id\": \"{entry}\", \"timestamp\": \"2026-01-28T09:15:{entry:02}\"}}")
+}
+
+fn hash(entry: u64) -> Hash {
+    line_hash(line(entry).as_bytes()).unwrap()
+}
+
+fn record(leaf: u64, leaves: &[Hash]) -> ErasureRecord {
+    let all = ErasureRecord::range_hash(leaves.iter().copied());
+    let at = "2026-02-01".parse().unwrap();
+    ErasureRecord::new(leaf, leaves.len() as u64, all, at, "Art. 17 GDPR", "dpo").unwrap()
+}
+
+fn checkpoint(leaves: impl IntoIterator<Item = Hash>) -> Checkpoint {
+    let key = SigningKey::from_seed("example.com/log", &[7; 32]).unwrap();
+    let mut tree = Tree::new();
+    tree.extend(leaves);
+    let signed = key.sign(tree.size(), tree.root());
+    Policy::new(key.public()).open(&signed).unwrap().checkpoint().clone()
+}
+
+/// The audit of a log with these lines and nothing erased.
+fn audit_of(lines: &[String]) -> Audit {
+    let mut audit = Audit::new([]);
+    lines.iter().for_each(|line| audit.line(line_hash(line.as_bytes()).unwrap()));
+    audit
+}
+
+#[test]
+fn any_change_of_lines_shows() {
+    let signed = checkpoint((0..20).map(hash));
+    let honest: Vec<String> = (0..20).map(line).collect();
+    assert_eq!(audit_of(&honest).check(&signed), Ok(()));
+
+    let mut altered = honest.clone();
+    altered[7] = altered[7].replace("\"7\"", "\"8\"");
+    let mut white_space = honest.clone();
+    white_space[7].push(' ');
+    let mut reordered = honest.clone();
+    reordered.swap(7, 8);
+    let mut replaced = honest.clone();
+    replaced.remove(7);
+    replaced.insert(3, line(99));
+    // Back-dated: it claims an early time, and was slipped in where that would have stood.
+    let mut backdated = honest.clone();
+    backdated.insert(3, line(2).replace("\"2\"", "\"new\""));
+    backdated.pop();
+    let mut doubled = honest.clone();
+    doubled[8] = doubled[7].clone();
+    for lines in [altered, white_space, reordered, replaced, backdated, doubled] {
+        let audit = audit_of(&lines);
+        let (expected, found) = (signed.root(), audit.root());
+        assert_eq!(audit.check(&signed), Err(Mismatch::Root { size: 20, expected, found }));
+    }
+
+    let too_few = Mismatch::Size { checkpoint: 20, found: 19 };
+    assert_eq!(audit_of(&honest[..19]).check(&signed), Err(too_few));
+    // What came after the checkpoint is none of its business, but must come after.
+    let mut longer = audit_of(&honest);
+    assert_eq!(longer.check(&signed), Ok(()));
+    longer.line(hash(20));
+    assert_eq!(longer.check(&signed), Err(Mismatch::Size { checkpoint: 20, found: 21 }));
+}
+
+/// A log of six leaves: entries 0 to 4, of which 1 and 2 are erased, and the record of that.
+fn erased(record: &ErasureRecord) -> Audit {
+    let mut audit = Audit::new([record.clone()]);
+    audit.line(hash(0));
+    audit.erased(hash(1));
+    audit.erased(hash(2));
+    audit.line(hash(3));
+    audit.line(hash(4));
+    audit
+}
+
+fn findings(audit: Audit) -> Vec<Finding> {
+    audit.finish().findings().to_vec()
+}
+
+#[test]
+fn a_recorded_erasure_is_lawful() {
+    let record = record(1, &[hash(1), hash(2)]);
+    let signed = checkpoint((0..5).map(hash).chain([record.leaf_hash()]));
+    let mut audit = erased(&record);
+    // The checkpoint from before the erasure still holds.
+    assert_eq!(audit.check(&checkpoint((0..5).map(hash))), Ok(()));
+    audit.record(&record);
+    assert_eq!(audit.check(&signed), Ok(()));
+    let report = audit.finish();
+    assert!(report.is_clean());
+    assert_eq!((report.size(), report.root()), (6, signed.root()));
+    assert_eq!((report.lines(), report.erased(), report.records()), (3, 2, 1));
+}
+
+#[test]
+fn a_line_that_is_just_missing_is_not() {
+    let mut audit = audit_of(&[line(0)]);
+    audit.erased(hash(1));
+    audit.erased(hash(2));
+    audit.line(hash(3));
+    // The hashes make the signed tree, and still the lines are not accounted for.
+    assert_eq!(audit.check(&checkpoint((0..4).map(hash))), Ok(()));
+    assert_eq!(findings(audit), [Finding::Missing { leaf: 1, count: 2 }]);
+
+    // Nor does a made-up hash help.
+    let mut audit = audit_of(&[line(0)]);
+    audit.erased(leaf_hash(b"made up"));
+    assert!(matches!(
+        audit.check(&checkpoint((0..2).map(hash))),
+        Err(Mismatch::Root { size: 2, .. })
+    ));
+}
+
+#[test]
+fn a_record_must_be_in_the_log_and_later_and_of_that_line() {
+    // It covers both, but was never logged.
+    let good = record(1, &[hash(1), hash(2)]);
+    assert_eq!(findings(erased(&good)), [Finding::RecordNotLogged { leaf: 1, count: 2 }]);
+
+    // It covers one of the two only.
+    let half = record(1, &[hash(1)]);
+    let mut audit = erased(&half);
+    audit.record(&half);
+    assert_eq!(findings(audit), [Finding::Missing { leaf: 2, count: 1 }]);
+
+    // It is of another line.
+    let other = record(1, &[hash(1), hash(4)]);
+    let mut audit = erased(&other);
+    audit.record(&other);
+    let expected = Finding::RecordOfOtherLine { place: 5, leaf: 1, count: 2 };
+    assert_eq!(findings(audit), [expected]);
+
+    // It was there before.
+    let mut audit = Audit::new([good.clone()]);
+    audit.record(&good);
+    audit.erased(hash(1));
+    audit.erased(hash(2));
+    assert_eq!(findings(audit), [Finding::RecordTooEarly { place: 0, leaf: 1, count: 2 }]);
+
+    // It goes beyond the end.
+    let long = record(4, &[hash(4), hash(5), hash(6)]);
+    let mut beyond = Audit::new([long.clone()]);
+    (0..5).for_each(|entry| beyond.line(hash(entry)));
+    beyond.record(&long);
+    assert!(findings(beyond).contains(&Finding::RecordTooEarly { place: 5, leaf: 4, count: 3 }));
+}
+
+#[test]
+fn records_stay() {
+    // A second record says that the first was erased.
+    let first = record(0, &[hash(0)]);
+    let second = record(1, &[first.leaf_hash()]);
+    let mut audit = Audit::new([second.clone()]);
+    audit.erased(hash(0));
+    audit.erased(first.leaf_hash());
+    audit.record(&second);
+    assert_eq!(findings(audit), [Finding::Missing { leaf: 0, count: 1 }]);
+
+    let mut audit = Audit::new([first.clone(), second.clone()]);
+    audit.erased(hash(0));
+    audit.record(&first);
+    audit.record(&second);
+    let expected = Finding::RecordErased { place: 2, leaf: 1, count: 1 };
+    assert_eq!(findings(audit), [expected]);
+}
+
+#[test]
+fn an_entry_line_is_no_record() {
+    let record = record(0, &[hash(0)]);
+    // Written into the log as a line, the record's own text covers nothing.
+    let mut audit = Audit::new([record.clone()]);
+    audit.erased(hash(0));
+    audit.line(line_hash(record.to_line().as_bytes()).unwrap());
+    assert_eq!(findings(audit), [Finding::RecordNotLogged { leaf: 0, count: 1 }]);
+    let data = ErasureRecord::PREFIX.to_owned() + &record.to_line();
+    assert_eq!(leaf_hash(data.as_bytes()), record.leaf_hash());
+    assert!(line_hash(data.as_bytes()).is_err());
+}
+
+#[test]
+fn lines_put_back_or_altered_are_named() {
+    let record = record(1, &[hash(1), hash(2)]);
+    let mut audit = Audit::new([record.clone()]);
+    (0..3).for_each(|entry| audit.line(hash(entry)));
+    audit.altered(hash(3));
+    audit.altered(hash(4));
+    audit.record(&record);
+    assert_eq!(
+        findings(audit),
+        [Finding::StillThere { leaf: 1, count: 2 }, Finding::Altered { leaf: 3, count: 2 }]
+    );
+}
+
+#[test]
+fn a_record_repeated_or_overlapping_does_no_harm() {
+    let (both, one) = (record(1, &[hash(1), hash(2)]), record(2, &[hash(2)]));
+    let mut audit = Audit::new([one.clone(), both.clone(), both.clone()]);
+    audit.line(hash(0));
+    audit.erased(hash(1));
+    audit.erased(hash(2));
+    audit.record(&both);
+    audit.record(&one);
+    audit.record(&both);
+    assert!(audit.finish().is_clean());
+}
+
+#[test]
+fn findings_are_bounded() {
+    let mut audit = Audit::new([]);
+    for entry in 0..2 * AuditReport::MAX_FINDINGS as u64 + 10 {
+        if entry % 2 == 0 { audit.line(hash(entry)) } else { audit.erased(hash(entry)) }
+    }
+    let report = audit.finish();
+    assert_eq!((report.findings().len(), report.unlisted()), (AuditReport::MAX_FINDINGS, 5));
+    assert!(!report.is_clean());
+}
+
+proptest! {
+    /// Whatever is erased, with a record for each run or for each line, the audit is clean; and
+    /// with any one record left out it is not.
+    #[test]
+    fn every_erasure_needs_its_record(
+        gone in prop::collection::vec(any::<bool>(), 1..60),
+        apart in any::<bool>(),
+        pick in any::<prop::sample::Index>(),
+    ) {
+        let mut runs: Vec<(u64, Vec<Hash>)> = Vec::new();
+        for (entry, _) in (0..).zip(&gone).filter(|(_, gone)| **gone) {
+            match runs.last_mut() {
+                Some((first, run)) if !apart && *first + run.len() as u64 == entry => {
+                    run.push(hash(entry));
+                }
+                _ => runs.push((entry, vec![hash(entry)])),
+            }
+        }
+        let records: Vec<ErasureRecord> =
+            runs.iter().map(|(first, run)| record(*first, run)).collect();
+        let audit = |records: &[ErasureRecord]| {
+            let mut audit = Audit::new(records.to_vec());
+            for (entry, gone) in (0..).zip(&gone) {
+                if *gone { audit.erased(hash(entry)) } else { audit.line(hash(entry)) }
+            }
+            records.iter().for_each(|record| audit.record(record));
+            audit.finish()
+        };
+        prop_assert!(audit(&records).is_clean());
+        if !records.is_empty() {
+            let mut fewer = records.clone();
+            fewer.remove(pick.index(records.len()));
+            prop_assert!(!audit(&fewer).is_clean());
+        }
+    }
+}
