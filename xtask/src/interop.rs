@@ -1,6 +1,7 @@
 //! Both directions between Attestry and the real Python package, in the store's own format.
 
 mod attestry;
+mod evidence;
 mod from_python;
 mod python;
 mod to_python;
@@ -94,6 +95,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
             println!("  {name}, {content}: {done}");
         }
     }
+    println!("  evidence: {}", evidence::check(workspace, &python, &run)?);
     Ok(())
 }
 
