@@ -58,37 +58,45 @@ pub struct Audit {
     by_hash: HashMap<Hash, usize>,
     /// The first claim that begins at a leaf still to come.
     next: usize,
-    /// The claims about the leaf that comes next.
-    open: Vec<usize>,
+    /// The claims about the leaf that came last.
+    open: Vec<OpenClaim>,
     report: AuditReport,
 }
 
 #[derive(Debug)]
 struct Claim {
     record: ErasureRecord,
-    /// The leaves the record is about, as far as they have come.
-    leaves: Tree,
     /// Where the record itself stands in the tree.
     place: Option<u64>,
+    /// The root of the leaves the record is about, once all have come.
+    found: Option<Hash>,
     covers_record: bool,
+}
+
+#[derive(Debug)]
+struct OpenClaim {
+    claim: usize,
+    /// The leaves the record is about, as far as they have come.
+    leaves: Tree,
 }
 
 impl Audit {
     /// An audit of a log whose erasure records are these, in any order. They are needed beforehand
     /// and nothing is believed of them until [`record`](Self::record) finds them in the tree.
     ///
-    /// Takes memory for each record, and none for entries.
+    /// Takes memory for each record, and none for entries. Records that overlap take time for each
+    /// leaf that several of them are about.
     #[must_use]
     pub fn new(records: impl IntoIterator<Item = ErasureRecord>) -> Self {
         let mut claims: Vec<Claim> = records
             .into_iter()
-            .map(|record| Claim { record, leaves: Tree::new(), place: None, covers_record: false })
+            .map(|record| Claim { record, place: None, found: None, covers_record: false })
             .collect();
         claims.sort_by_key(|claim| (claim.record.leaf(), claim.record.leaf_hash()));
         claims.dedup_by(|a, b| a.record == b.record);
         let hashes = claims.iter().map(|claim| claim.record.leaf_hash());
         let by_hash = hashes.enumerate().map(|(index, hash)| (hash, index)).collect();
-        let report = AuditReport::default();
+        let report = AuditReport::new();
         Self { tree: Tree::new(), claims, by_hash, next: 0, open: Vec::new(), report }
     }
 
@@ -136,8 +144,8 @@ impl Audit {
         let hash = record.leaf_hash();
         let place = self.push(hash);
         self.report.records += 1;
-        for claim in &self.open {
-            self.claims[*claim].covers_record = true;
+        for open in &self.open {
+            self.claims[open.claim].covers_record = true;
         }
         if let Some(claim) = self.by_hash.get(&hash) {
             self.claims[*claim].place.get_or_insert(place);
@@ -149,13 +157,17 @@ impl Audit {
         let leaf = self.tree.size();
         self.tree.push(hash);
         let claims = &mut self.claims;
-        self.open.retain(|open| claims[*open].record.end() > leaf);
+        self.open.retain(|open| claims[open.claim].found.is_none());
         while claims.get(self.next).is_some_and(|claim| claim.record.leaf() == leaf) {
-            self.open.push(self.next);
+            self.open.push(OpenClaim { claim: self.next, leaves: Tree::new() });
             self.next += 1;
         }
-        for open in &self.open {
-            claims[*open].leaves.push(hash);
+        for open in &mut self.open {
+            open.leaves.push(hash);
+            let claim = &mut claims[open.claim];
+            if open.leaves.size() == claim.record.count() {
+                claim.found = Some(open.leaves.root());
+            }
         }
         leaf
     }
@@ -190,7 +202,7 @@ impl Audit {
             };
             if place < claim.record.end() {
                 report.add(Finding::RecordTooEarly { place, leaf, count });
-            } else if claim.leaves.root() != claim.record.hash() {
+            } else if claim.found != Some(claim.record.hash()) {
                 report.add(Finding::RecordOfOtherLine { place, leaf, count });
             }
             if claim.covers_record {

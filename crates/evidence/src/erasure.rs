@@ -45,9 +45,13 @@ use crate::{Hash, Tree, leaf_hash};
 /// assert_eq!(record.leaf_hash(), leaf_hash(data.as_bytes()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasureRecord(Fields);
+
+/// The record as it is written. Only [`ErasureRecord`] has seen to it that it makes sense.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ErasureRecord {
+struct Fields {
     leaf: u64,
     count: u64,
     hash: Hash,
@@ -105,22 +109,21 @@ impl ErasureRecord {
         reason: impl Into<String>,
         by: impl Into<String>,
     ) -> Result<Self, InvalidErasure> {
-        let record = Self { leaf, count, hash, erased_at, reason: reason.into(), by: by.into() };
-        record.validate()?;
-        Ok(record)
+        let (reason, by) = (reason.into(), by.into());
+        Self::of_fields(Fields { leaf, count, hash, erased_at, reason, by })
     }
 
-    fn validate(&self) -> Result<(), InvalidErasure> {
-        let Self { leaf, count, .. } = *self;
+    fn of_fields(fields: Fields) -> Result<Self, InvalidErasure> {
+        let Fields { leaf, count, .. } = fields;
         if count == 0 || leaf.checked_add(count).is_none_or(|end| end > Tree::MAX_SIZE) {
             return Err(InvalidErasure::Range { leaf, count });
         }
-        for (field, text) in [("reason", &self.reason), ("by", &self.by)] {
+        for (field, text) in [("reason", &fields.reason), ("by", &fields.by)] {
             if text.len() > Self::MAX_TEXT {
                 return Err(InvalidErasure::TooLong { field, length: text.len() });
             }
         }
-        Ok(())
+        Ok(Self(fields))
     }
 
     /// The hash for [`new`](Self::new) of leaves with these hashes, in their order.
@@ -139,43 +142,43 @@ impl ErasureRecord {
     /// The first leaf erased; the first of the log is 0.
     #[must_use]
     pub fn leaf(&self) -> u64 {
-        self.leaf
+        self.0.leaf
     }
 
     /// How many leaves were erased, side by side.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.count
+        self.0.count
     }
 
     /// One past the last leaf erased.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.leaf + self.count
+        self.0.leaf + self.0.count
     }
 
     /// The root of a tree of the leaf hashes erased: for one leaf, its leaf hash.
     #[must_use]
     pub fn hash(&self) -> Hash {
-        self.hash
+        self.0.hash
     }
 
     /// When they were erased, by the clock of whoever erased them.
     #[must_use]
     pub fn erased_at(&self) -> Timestamp {
-        self.erased_at
+        self.0.erased_at
     }
 
     /// Why.
     #[must_use]
     pub fn reason(&self) -> &str {
-        &self.reason
+        &self.0.reason
     }
 
     /// By whom.
     #[must_use]
     pub fn by(&self) -> &str {
-        &self.by
+        &self.0.by
     }
 
     /// The record as one line of JSON, without a line break: the fields `leaf`, `count`, `hash`
@@ -184,7 +187,7 @@ impl ErasureRecord {
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
     pub fn to_line(&self) -> String {
-        serde_json::to_string(self).expect("numbers and texts have a form in JSON")
+        serde_json::to_string(&self.0).expect("numbers and texts have a form in JSON")
     }
 
     /// The record in a line, with or without its line break.
@@ -195,8 +198,8 @@ impl ErasureRecord {
     /// write it another way.
     pub fn from_line(line: &str) -> Result<Self, InvalidErasure> {
         let line = line.strip_suffix('\n').unwrap_or(line);
-        let record: Self = serde_json::from_str(line).map_err(InvalidErasure::Json)?;
-        record.validate()?;
+        let fields = serde_json::from_str(line).map_err(InvalidErasure::Json)?;
+        let record = Self::of_fields(fields)?;
         if record.to_line() == line { Ok(record) } else { Err(InvalidErasure::NotCanonical) }
     }
 

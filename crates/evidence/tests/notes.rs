@@ -1,6 +1,7 @@
 //! Signed checkpoints: with keys and notes of others, and opened by others.
 #![allow(clippy::unwrap_used)] // helpers outside of the test functions
 
+use attestry_core::Timestamp;
 use attestry_evidence::{
     Hash, InvalidKey, InvalidPolicy, LogKey, OpenError, Policy, SigningKey, WitnessKey, leaf_hash,
 };
@@ -217,8 +218,10 @@ fn a_cosignature_is_of_one_text_at_one_time() {
     assert_eq!(policy.open(&format!("{signed}{later}")), false_one);
     let short = format!("— {} {}\n", witness.name, STANDARD.encode(&material[..11]));
     assert_eq!(policy.open(&format!("{signed}{short}")), false_one);
-    let never = witness.cosign(&signed, u64::MAX);
+    let never = witness.cosign(&signed, 1 << 63);
     assert_eq!(policy.open(&format!("{signed}{never}")), false_one);
+    let late = format!("{signed}{}", witness.cosign(&signed, (1 << 63) - 1));
+    assert_eq!(policy.open(&late).unwrap().cosignatures()[0].time(), Timestamp::MAX);
 
     // The log's signature is not a witness's, even with the same key.
     let log = key().public().to_string();

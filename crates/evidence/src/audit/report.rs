@@ -160,20 +160,7 @@ impl AuditReport {
         self.findings.is_empty()
     }
 
-    pub(super) fn add(&mut self, finding: Finding) {
-        if self.findings.last_mut().is_some_and(|last| last.absorb(finding)) {
-            return;
-        }
-        if self.findings.len() < Self::MAX_FINDINGS {
-            self.findings.push(finding);
-        } else {
-            self.unlisted += 1;
-        }
-    }
-}
-
-impl Default for AuditReport {
-    fn default() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             size: 0,
             root: Hash::EMPTY_TREE,
@@ -182,6 +169,17 @@ impl Default for AuditReport {
             records: 0,
             findings: Vec::new(),
             unlisted: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, finding: Finding) {
+        if self.findings.last_mut().is_some_and(|last| last.absorb(finding)) {
+            return;
+        }
+        if self.findings.len() < Self::MAX_FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.unlisted += 1;
         }
     }
 }
