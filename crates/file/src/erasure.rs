@@ -8,7 +8,8 @@
 //! 3. the journal is emptied; it is synced.
 //!
 //! A crash before step 1 is done leaves the lines; after it, the next open repeats step 2, which
-//! may be done any number of times, since no name or offset changes while the journal stands.
+//! may be done any number of times, since no name or offset changes while the journal stands. Other
+//! programs do not know of the journal: a line that is not the one it was is left alone.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -36,8 +37,8 @@ pub(crate) struct Erasures {
 }
 
 impl Erasures {
-    /// Finishes what an earlier process left; and how many lines that were.
-    pub(crate) fn recover(folder: Folder) -> Result<(Self, usize), StorageError> {
+    /// Finishes what an earlier process left, and says what that was.
+    pub(crate) fn recover(folder: Folder) -> Result<(Self, Finished), StorageError> {
         let mut erasures = Self { folder, pending: true };
         let finished = erasures.finish_pending()?;
         Ok((erasures, finished))
@@ -45,11 +46,12 @@ impl Erasures {
 
     /// Erases the lines of `records`. When it returns their bytes are gone from the files. After
     /// an error they are untouched, or [pending](Self::is_pending).
-    pub(crate) fn erase(&mut self, records: Vec<Record>) -> Result<(), StorageError> {
+    pub(crate) fn erase(&mut self, mut records: Vec<Record>) -> Result<(), StorageError> {
         self.finish_pending()?;
         if records.is_empty() {
             return Ok(());
         }
+        self.note_lines(&mut records)?;
         self.pending = true;
         if let Err(error) = self.write_journal(&records) {
             // Nothing was overwritten. A journal that may be whole must not outlive this, or it
@@ -57,7 +59,23 @@ impl Erasures {
             self.pending = self.clear_journal().is_err();
             return Err(error);
         }
-        self.finish(records, true)
+        self.finish(records, true).map(drop)
+    }
+
+    /// Takes down what the lines hold, by which they are known again.
+    fn note_lines(&self, records: &mut [Record]) -> Result<(), StorageError> {
+        let mut open: Option<(SegmentName, File)> = None;
+        for record in records {
+            let path = self.folder.segment(record.segment);
+            let failed = |source| StorageError::io("read", &path, source);
+            let file = match open.take() {
+                Some((name, file)) if name == record.segment => file,
+                _ => File::open(&path).map_err(failed)?,
+            };
+            record.note(&read(&file, record).map_err(failed)?);
+            open = Some((record.segment, file));
+        }
+        Ok(())
     }
 
     /// Whether lines that were to be erased may stand, overwritten in part or not at all, until
@@ -90,15 +108,13 @@ impl Erasures {
         }
     }
 
-    /// Finishes an erasure that an error interrupted; and how many lines that were.
-    pub(crate) fn finish_pending(&mut self) -> Result<usize, StorageError> {
+    /// Finishes an erasure that was interrupted.
+    pub(crate) fn finish_pending(&mut self) -> Result<Finished, StorageError> {
         if !self.pending {
-            return Ok(0);
+            return Ok(Finished::default());
         }
         let records = pending(&self.folder)?;
-        let count = records.len();
-        self.finish(records, false)?;
-        Ok(count)
+        self.finish(records, false)
     }
 
     /// Looks whether another process left an erasure unfinished. The caller holds the lock.
@@ -108,20 +124,30 @@ impl Erasures {
 
     /// Overwrites the lines and empties the journal. `first_time` tells whether the lines can have
     /// been counted as erased already.
-    fn finish(&mut self, records: Vec<Record>, first_time: bool) -> Result<(), StorageError> {
+    fn finish(&mut self, records: Vec<Record>, first_time: bool) -> Result<Finished, StorageError> {
+        let mut finished = Finished::default();
         let mut by_segment: BTreeMap<SegmentName, Vec<Record>> = BTreeMap::new();
         for record in records {
             by_segment.entry(record.segment).or_default().push(record);
         }
         let erased_any = !by_segment.is_empty();
-        for (segment, records) in by_segment {
+        for (segment, mut records) in by_segment {
             let path = self.folder.segment(segment);
+            let failed = |source| StorageError::io("erase lines of", &path, source);
             match OpenOptions::new().write(true).read(true).open(&path) {
-                Ok(file) => overwrite(&file, &records)
-                    .and_then(|()| self.count(&file, &records, first_time))
-                    .map_err(|source| StorageError::io("erase lines of", &path, source))?,
+                Ok(file) => {
+                    if !first_time {
+                        finished.moved += drop_moved(&file, &mut records).map_err(failed)?;
+                    }
+                    overwrite(&file, &records)
+                        .and_then(|()| self.count(&file, &records, first_time))
+                        .map_err(failed)?;
+                    finished.lines += records.len();
+                }
                 // The whole segment is gone, and the lines with it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    finished.lines += records.len();
+                }
                 Err(source) => return Err(StorageError::io("open", &path, source)),
             }
         }
@@ -130,7 +156,7 @@ impl Erasures {
         }
         self.clear_journal()?;
         self.pending = false;
-        Ok(())
+        Ok(finished)
     }
 
     /// Has the segment's index file, if it has one, count the erased lines; where that fails, or
@@ -152,6 +178,15 @@ impl Erasures {
     }
 }
 
+/// What became of an erasure that had been interrupted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// Lines that are gone now.
+    pub(crate) lines: usize,
+    /// Lines that another program has moved since; where they stood, something else stands.
+    pub(crate) moved: usize,
+}
+
 /// The erasures that were begun and, as far as the journal tells, not finished.
 pub(crate) fn pending(folder: &Folder) -> Result<Vec<Record>, StorageError> {
     let path = folder.journal();
@@ -163,6 +198,28 @@ pub(crate) fn pending(folder: &Folder) -> Result<Vec<Record>, StorageError> {
     }
 }
 
+/// What stands where `record` names a line; less where the file ends before.
+fn read(file: &File, record: &Record) -> io::Result<Vec<u8>> {
+    let left = file.metadata()?.len().saturating_sub(record.offset).min(record.length);
+    let mut bytes = vec![0; usize::try_from(left).unwrap_or(0)];
+    sys::read_exact_at(file, &mut bytes, record.offset)?;
+    Ok(bytes)
+}
+
+/// Drops the records that no longer name their lines; and how many those were.
+fn drop_moved(file: &File, records: &mut Vec<Record>) -> io::Result<usize> {
+    let before = records.len();
+    let mut failed = None;
+    records.retain(|record| match read(file, record) {
+        Ok(bytes) => record.names(&bytes),
+        Err(error) => {
+            failed = Some(error);
+            true
+        }
+    });
+    failed.map_or(Ok(before - records.len()), Err)
+}
+
 fn overwrite(file: &File, records: &[Record]) -> io::Result<()> {
     let length = file.metadata()?.len();
     for record in records {
@@ -172,4 +229,62 @@ fn overwrite(file: &File, records: &[Record]) -> io::Result<()> {
         sys::write_all_at(file, &blank, record.offset)?;
     }
     file.sync_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recovery;
+
+    const NAME: &str = "audit_20260128.jsonl";
+
+    /// Lines of one length, of which the second was to be erased when the process died.
+    fn interrupted() -> (tempfile::TempDir, Folder, Vec<String>) {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let lines: Vec<String> = (0..4).map(|n| format!("{n}{}\n", "x".repeat(700))).collect();
+        let segment = SegmentName::parse(NAME).unwrap();
+        fs::write(folder.segment(segment), lines.concat()).unwrap();
+        let length = lines[0].len() as u64;
+        let mut records =
+            vec![Record { segment, offset: length, length: length - 1, sums: Vec::new() }];
+        let erasures = Erasures { folder: folder.clone(), pending: false };
+        erasures.note_lines(&mut records).unwrap();
+        erasures.write_journal(&records).unwrap();
+        (temporary, folder, lines)
+    }
+
+    fn recover(folder: &Folder) -> Finished {
+        let (mut erasures, finished) = Erasures::recover(folder.clone()).unwrap();
+        assert_eq!(erasures.finish_pending().unwrap(), Finished::default(), "once is enough");
+        finished
+    }
+
+    #[test]
+    fn the_line_is_erased_where_it_is_still_there() {
+        let (_guard, folder, lines) = interrupted();
+        assert_eq!(recover(&folder), Finished { lines: 1, moved: 0 });
+        let blank = format!("{}\n", " ".repeat(701));
+        let expected = [&lines[0], &blank, &lines[2], &lines[3]].map(String::as_str).concat();
+        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_that_another_program_put_in_its_place_stays() {
+        // As the Python package does when it deletes the first line.
+        let (_guard, folder, lines) = interrupted();
+        fs::write(folder.path().join(NAME), lines[1..].concat()).unwrap();
+        assert_eq!(recover(&folder), Finished { lines: 0, moved: 1 });
+        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), lines[1..].concat());
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_stays() {
+        let (_guard, folder, lines) = interrupted();
+        let left = &lines[0][..lines[0].len() - 10];
+        fs::write(folder.path().join(NAME), left).unwrap();
+        assert_eq!(recover(&folder), Finished { lines: 0, moved: 1 });
+        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), left);
+    }
 }

@@ -21,6 +21,9 @@ pub struct RecoveryReport {
     pub torn_tails: Vec<TornTail>,
     /// Lines whose erasure had begun before a crash and was finished now.
     pub erasures_finished: usize,
+    /// Lines whose erasure had begun before a crash, and which another program, such as the Python
+    /// package, has moved since. They were left alone: delete their entries again.
+    pub erasures_given_up: usize,
 }
 
 /// The last line of a segment, found without its line break: a write that a crash cut short, or
@@ -43,7 +46,7 @@ impl RecoveryReport {
     /// Whether there was nothing to mend.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.torn_tails.is_empty() && self.erasures_finished == 0
+        self.torn_tails.is_empty() && self.erasures_finished == 0 && self.erasures_given_up == 0
     }
 }
 
@@ -68,6 +71,15 @@ impl fmt::Display for RecoveryReport {
         }
         if self.erasures_finished > 0 {
             write!(f, "{separator}the erasure of {} entries was finished", self.erasures_finished)?;
+            separator = "\n";
+        }
+        if self.erasures_given_up > 0 {
+            write!(
+                f,
+                "{separator}the erasure of {} entries was given up, since another program has \
+                 rewritten their segment; delete them again",
+                self.erasures_given_up
+            )?;
         }
         Ok(())
     }
@@ -92,8 +104,12 @@ pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
 /// Mends what a crash left. The caller holds the lock.
 pub(crate) fn recover(folder: &Folder) -> Result<(Erasures, RecoveryReport), StorageError> {
     generation::create(folder)?;
-    let (erasures, erasures_finished) = Erasures::recover(folder.clone())?;
-    let mut report = RecoveryReport { torn_tails: Vec::new(), erasures_finished };
+    let (erasures, finished) = Erasures::recover(folder.clone())?;
+    let mut report = RecoveryReport {
+        torn_tails: Vec::new(),
+        erasures_finished: finished.lines,
+        erasures_given_up: finished.moved,
+    };
     let listed = folder.list()?;
     for segment in &listed {
         report.torn_tails.extend(mend_tail(folder, segment.name, segment.length)?);

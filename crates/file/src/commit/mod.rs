@@ -260,6 +260,7 @@ impl Changes {
             segment: segment.name,
             offset: line.offset,
             length: u64::from(line.length),
+            sums: Vec::new(),
         });
         let erased = self.erasures.erase(records.collect());
         if erased.is_ok() || self.erasures.is_pending() {

@@ -27,9 +27,9 @@ pub fn folder(parent: &Path, recipe: &[u8]) {
     let folder = Folder::new(path);
     let mut segments = fill(&folder, recipe);
     let journal = fs::read(folder.journal()).expect("it was just written");
-    for record in recorded(&journal) {
-        blank(&mut segments, record);
-    }
+    let mut records = recorded(&journal);
+    records.retain(|record| still_there(&segments, record));
+    records.iter().for_each(|record| blank(&mut segments, record));
     let mut quarantined = Vec::new();
     for (_, content) in &mut segments {
         quarantined.extend(mend(content));
@@ -68,7 +68,17 @@ fn fill(folder: &Folder, recipe: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     segments
 }
 
-fn blank(segments: &mut [(&'static str, Vec<u8>)], record: Record) {
+/// Whether nothing says that the line of `record` is another one by now.
+fn still_there(segments: &[(&'static str, Vec<u8>)], record: &Record) -> bool {
+    let named = |name: &str| SegmentName::parse(name) == Some(record.segment);
+    segments.iter().filter(|(name, _)| named(name)).all(|(_, content)| {
+        let from_there = content.iter().skip(usize::try_from(record.offset).unwrap_or(usize::MAX));
+        let length = usize::try_from(record.length).unwrap_or(usize::MAX);
+        record.names(&from_there.take(length).copied().collect::<Vec<u8>>())
+    })
+}
+
+fn blank(segments: &mut [(&'static str, Vec<u8>)], record: &Record) {
     let named = |name: &str| SegmentName::parse(name) == Some(record.segment);
     for (_, content) in segments.iter_mut().filter(|(name, _)| named(name)) {
         for (at, byte) in content.iter_mut().enumerate() {
