@@ -37,10 +37,16 @@ impl Batch {
         let mut batch = Self::default();
         // Ids in this batch, which the catalog cannot know of yet, with the number of their line.
         let mut gathered: HashMap<EntryId, usize> = HashMap::new();
+        // Lines up to this one are in `gathered`. Those that came unchecked are read only where it
+        // matters.
+        let mut named = 0;
         for Append { lines, answer, _room } in appends {
             let mut refused = None;
             let mut needs = 0;
             let mut start = 0;
+            if !lines.checked_ids.is_empty() {
+                batch.name_lines(named, &mut gathered);
+            }
             for (number, &end) in lines.ends.iter().enumerate() {
                 let line = &lines.bytes[start..end];
                 start = end;
@@ -69,10 +75,23 @@ impl Batch {
                     }
                 }
             }
+            if !lines.checked_ids.is_empty() {
+                named = batch.ends.len();
+            }
             let handed_in = lines.bytes;
             batch.waiters.push(Waiter { needs, refused, handed_in, answer, _room });
         }
         batch
+    }
+
+    /// Adds the ids of the lines from `first` on to `gathered`: a checked append must find what an
+    /// unchecked one, perhaps the same that was given up, has put before it.
+    fn name_lines(&self, first: usize, gathered: &mut HashMap<EntryId, usize>) {
+        for number in first..self.ends.len() {
+            if let Ok(entry) = line::decode(self.line(number)) {
+                gathered.entry(entry.id).or_insert(number);
+            }
+        }
     }
 
     fn line(&self, number: usize) -> &[u8] {
@@ -130,5 +149,63 @@ pub(super) fn share(error: &StorageError) -> StorageError {
         StorageError::Locked { path } => StorageError::Locked { path: path.clone() },
         StorageError::Closed => StorageError::Closed,
         other => StorageError::Other { message: other.to_string(), source: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use attestry_core::{AuditEntry, Timestamp};
+    use tokio::sync::{Semaphore, oneshot};
+
+    use super::super::queue::Lines;
+    use super::*;
+    use crate::catalog::Listener;
+    use crate::folder::Folder;
+    use crate::lock::StoreLock;
+    use crate::recovery;
+
+    type Told = oneshot::Receiver<Result<Vec<u8>, StorageError>>;
+
+    fn append(input: &str, checked: bool) -> (Append, Told) {
+        let id: EntryId = "an-id".parse().unwrap();
+        let entry = AuditEntry::new(id.clone(), Timestamp::UNIX_EPOCH, input.into(), "o".into());
+        let bytes = line::encode(&entry).unwrap();
+        let lines = Lines {
+            ends: vec![bytes.len()],
+            bytes,
+            checked_ids: if checked { vec![id] } else { Vec::new() },
+        };
+        let (answer, told) = oneshot::channel();
+        let _room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        (Append { lines, answer, _room }, told)
+    }
+
+    /// How many lines of `appends` are stored, when nothing was stored before.
+    fn lines_of(appends: Vec<Append>) -> usize {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let lock = Arc::new(StoreLock::open(&folder).unwrap());
+        let catalog = Catalog::new(folder, Some(Arc::clone(&lock)), Listener::default());
+        let batch = Batch::gather(appends, &catalog, &lock.acquire().unwrap());
+        let mut stored = 0;
+        batch.commit(|_, ends| {
+            stored = ends.len();
+            Ok(())
+        });
+        stored
+    }
+
+    #[test]
+    fn an_id_is_found_among_lines_that_wait_unchecked() {
+        // As after an append that was dropped, and a write that makes sure.
+        let ((dropped, _), (again, mut told)) = (append("in", false), append("in", true));
+        assert_eq!(lines_of(vec![dropped, again]), 1);
+        assert!(told.try_recv().unwrap().is_ok());
+        let ((first, _), (other, mut told)) = (append("in", false), append("other", true));
+        assert_eq!(lines_of(vec![first, other]), 1);
+        assert!(matches!(told.try_recv().unwrap(), Err(StorageError::AlreadyExists { .. })));
     }
 }
