@@ -136,6 +136,15 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Whether the ext4 file system on it, which is not mounted, has lost parts of its structure.
+    pub(crate) fn is_damaged(&self) -> Result<bool> {
+        let output = finish(Command::new("e2fsck").arg("-fn").arg(&self.path))?;
+        const ERRORS_LEFT: i32 = 4;
+        Ok(output.status.code().is_some_and(|code| code & ERRORS_LEFT != 0))
+    }
+}
+
 impl Drop for Device {
     fn drop(&mut self) {
         let _ = run("losetup", [OsStr::new("-d"), self.path.as_ref()]);
