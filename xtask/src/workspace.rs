@@ -84,29 +84,33 @@ impl Workspace {
 
     /// Builds the `attestry` program and says where it is.
     pub(crate) fn build_cli(&self, profile: Profile) -> Result<PathBuf> {
-        self.build_cli_with(profile, &[])
-    }
-
-    /// [`build_cli`](Self::build_cli) with features that are off by default.
-    pub(crate) fn build_cli_with(&self, profile: Profile, features: &[&str]) -> Result<PathBuf> {
         let mut build = self.cargo().args(["build", "--package", "attestry-cli"]);
-        if !features.is_empty() {
-            build = build.arg("--features").arg(features.join(","));
-        }
         if let Profile::Release = profile {
             build = build.arg("--release");
         }
-        let shown = build.to_string();
-        let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
-        messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find(|message| {
-                message["target"]["name"] == "attestry" && message["executable"].is_string()
-            })
-            .and_then(|message| message["executable"].as_str().map(PathBuf::from))
-            .ok_or_else(|| "attestry-cli has no program named attestry".into())
+        program_of(build)
     }
+
+    /// Builds the `attestry` program with all features, just as `cargo test --all-features` does
+    /// for the program's own tests, so that after those nothing is left to build.
+    pub(crate) fn build_cli_in_full(&self) -> Result<PathBuf> {
+        let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", "usage"];
+        program_of(self.cargo().args(tests))
+    }
+}
+
+/// Runs a build, and finds the program in what it says.
+fn program_of(build: Cmd) -> Result<PathBuf> {
+    let shown = build.to_string();
+    let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|message| {
+            message["target"]["name"] == "attestry" && message["executable"].is_string()
+        })
+        .and_then(|message| message["executable"].as_str().map(PathBuf::from))
+        .ok_or_else(|| "attestry-cli has no program named attestry".into())
 }
 
 /// A folder at `path` with nothing in it.

@@ -10,7 +10,7 @@ use super::BUCKETS;
 use super::bucket::Scripts;
 use super::server::Server;
 use crate::cmd::{Cmd, Result};
-use crate::workspace::{Profile, Workspace};
+use crate::workspace::Workspace;
 
 const PYTHONS: usize = 48;
 const OURS: usize = 120;
@@ -52,7 +52,7 @@ pub(super) fn check(
     server: &Server,
     run: &Path,
 ) -> Result {
-    let program = workspace.build_cli_with(Profile::Dev, &["s3"])?;
+    let program = workspace.build_cli_in_full()?;
     let attestry = Attestry { program: Cmd::new(program), server };
     let python =
         |name: &str, rest: &[&str]| scripts.run(name, [&[BUCKETS[0], PREFIX][..], rest].concat());
