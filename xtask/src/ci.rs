@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::cmd::{Cmd, Result, seconds};
 use crate::workspace::{Package, Workspace};
-use crate::{demo, interop, layers, s3, torture};
+use crate::{costs, demo, interop, layers, s3, torture};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -36,6 +36,11 @@ const STEPS: &[Step] = &[
         name: "test",
         about: "the README's test command; all features, too, where that is more",
         run: test,
+    },
+    Step {
+        name: "costs",
+        about: "no operation costs more than recorded",
+        run: |workspace| costs::run(workspace, &[]),
     },
     Step {
         name: "torture",

@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("attestry-cli", &["attestry"]),
+    ("attestry-costs", &["attestry"]),
     ("attestry-torture", &["attestry-core", "attestry-file"]),
     ("xtask", &[]),
 ];

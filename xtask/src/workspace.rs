@@ -84,33 +84,41 @@ impl Workspace {
 
     /// Builds the `attestry` program and says where it is.
     pub(crate) fn build_cli(&self, profile: Profile) -> Result<PathBuf> {
-        let mut build = self.cargo().args(["build", "--package", "attestry-cli"]);
+        self.build_program("attestry-cli", "attestry", profile)
+    }
+
+    /// Builds a program of this package and says where it is.
+    pub(crate) fn build_program(
+        &self,
+        package: &str,
+        name: &str,
+        profile: Profile,
+    ) -> Result<PathBuf> {
+        let mut build = self.cargo().args(["build", "--package", package]);
         if let Profile::Release = profile {
             build = build.arg("--release");
         }
-        program_of(build)
+        program_of(build, name)
     }
 
     /// Builds the `attestry` program with all features, just as `cargo test --all-features` does
     /// for the program's own tests, so that after those nothing is left to build.
     pub(crate) fn build_cli_in_full(&self) -> Result<PathBuf> {
         let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", "usage"];
-        program_of(self.cargo().args(tests))
+        program_of(self.cargo().args(tests), "attestry")
     }
 }
 
 /// Runs a build, and finds the program in what it says.
-fn program_of(build: Cmd) -> Result<PathBuf> {
+fn program_of(build: Cmd, name: &str) -> Result<PathBuf> {
     let shown = build.to_string();
     let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|message| {
-            message["target"]["name"] == "attestry" && message["executable"].is_string()
-        })
+        .find(|message| message["target"]["name"] == name && message["executable"].is_string())
         .and_then(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| "attestry-cli has no program named attestry".into())
+        .ok_or_else(|| format!("{shown} made no program named {name}").into())
 }
 
 /// A folder at `path` with nothing in it.

@@ -22,8 +22,11 @@ pub fn hash_content(content: &str) -> String {
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-    let hex: Vec<u8> = bytes.iter().flat_map(digits).collect();
+    let mut hex = vec![0; bytes.len() * 2];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
     String::from_utf8(hex).unwrap_or_default() // always ASCII
 }
 
