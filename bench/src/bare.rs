@@ -4,8 +4,7 @@
 use aes::Aes128;
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockEncryptMut, InnerIvInit, KeyInit};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
+use base64_simd::{AsOut, URL_SAFE};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -68,22 +67,23 @@ impl Bare {
     }
 
     /// The base64 that makes the token a text.
-    pub(crate) fn inner(&mut self) -> Result<()> {
-        self.inner_length = URL_SAFE.encode_slice(&self.token[..self.length], &mut self.inner)?;
-        Ok(())
+    pub(crate) fn inner(&mut self) {
+        let token = &self.token[..self.length];
+        self.inner_length = URL_SAFE.encode(token, self.inner.as_mut_slice().as_out()).len();
     }
 
-    /// The base64 around that, in which it stands in an entry.
-    pub(crate) fn outer(&mut self) -> Result<usize> {
-        Ok(URL_SAFE.encode_slice(&self.inner[..self.inner_length], &mut self.outer)?)
+    /// The base64 around that, in which it stands in an entry; how long it is.
+    pub(crate) fn outer(&mut self) -> usize {
+        let inner = &self.inner[..self.inner_length];
+        URL_SAFE.encode(inner, self.outer.as_mut_slice().as_out()).len()
     }
 
     /// All of them but the random numbers; the length of what comes out.
     pub(crate) fn all(&mut self, text: &[u8]) -> Result<usize> {
         self.aes(text)?;
         self.hmac();
-        self.inner()?;
-        self.outer()
+        self.inner();
+        Ok(self.outer())
     }
 }
 
