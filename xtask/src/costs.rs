@@ -73,7 +73,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
         ["--renew"] => true,
         _ => return Err("costs takes --renew or nothing".into()),
     };
-    let program = workspace.build_program("attestry-costs", "attestry-costs", Profile::Release)?;
+    // Together with the program, which the demo builds: neither then builds for itself alone.
+    let packages = ["attestry-cli", "attestry-costs"];
+    let program = workspace.build_program(&packages, "attestry-costs", Profile::Release)?;
     let tools = Tools::find();
     if renew && !tools.all() {
         return Err("recording needs valgrind and strace; neither may be missing".into());

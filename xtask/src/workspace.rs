@@ -1,5 +1,6 @@
 //! The workspace as cargo describes it.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
     /// The crates of the workspace.
     pub(crate) packages: Vec<Package>,
+    /// Whether everything was built for the tests of all features a moment ago, programs too.
+    pub(crate) tested: Cell<bool>,
 }
 
 /// One crate of the workspace.
@@ -31,6 +34,12 @@ pub(crate) struct Package {
     pub(crate) default_features: Vec<String>,
     /// What it depends on.
     pub(crate) dependencies: Vec<Dependency>,
+    /// Its programs.
+    pub(crate) bins: Vec<String>,
+    /// Its integration tests, without those that are run on demand only.
+    pub(crate) tests: Vec<String>,
+    /// Where its code is.
+    folder: PathBuf,
 }
 
 /// One line of a crate's dependencies.
@@ -69,6 +78,7 @@ impl Workspace {
             root: root.to_path_buf(),
             target: PathBuf::from(text(&metadata["target_directory"])?),
             packages: packages(&metadata)?,
+            tested: Cell::new(false),
         })
     }
 
@@ -84,17 +94,21 @@ impl Workspace {
 
     /// Builds the `attestry` program and says where it is.
     pub(crate) fn build_cli(&self, profile: Profile) -> Result<PathBuf> {
-        self.build_program("attestry-cli", "attestry", profile)
+        match profile {
+            Profile::Dev if self.tested.get() => self.build_cli_in_full(),
+            _ => self.build_program(&["attestry-cli"], "attestry", profile),
+        }
     }
 
-    /// Builds a program of this package and says where it is.
+    /// Builds these packages together and says where the program `name` is.
     pub(crate) fn build_program(
         &self,
-        package: &str,
+        packages: &[&str],
         name: &str,
         profile: Profile,
     ) -> Result<PathBuf> {
-        let mut build = self.cargo().args(["build", "--package", package]);
+        let packages = packages.iter().flat_map(|package| ["--package", package]);
+        let mut build = self.cargo().arg("build").args(packages);
         if let Profile::Release = profile {
             build = build.arg("--release");
         }
@@ -104,8 +118,14 @@ impl Workspace {
     /// Builds the `attestry` program with all features, just as `cargo test --all-features` does
     /// for the program's own tests, so that after those nothing is left to build.
     pub(crate) fn build_cli_in_full(&self) -> Result<PathBuf> {
-        let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", "usage"];
-        program_of(self.cargo().args(tests), "attestry")
+        self.built_for_test("usage", "attestry")
+    }
+
+    /// The program `name` as it is built with all features for the integration test `test` of its
+    /// package.
+    pub(crate) fn built_for_test(&self, test: &str, name: &str) -> Result<PathBuf> {
+        let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", test];
+        program_of(self.cargo().args(tests), name)
     }
 }
 
@@ -119,6 +139,29 @@ fn program_of(build: Cmd, name: &str) -> Result<PathBuf> {
         .find(|message| message["target"]["name"] == name && message["executable"].is_string())
         .and_then(|message| message["executable"].as_str().map(PathBuf::from))
         .ok_or_else(|| format!("{shown} made no program named {name}").into())
+}
+
+impl Package {
+    /// Its features that its code names. What tests name does not matter to those who use it.
+    pub(crate) fn named_features(&self) -> Result<Vec<&str>> {
+        let mut code = String::new();
+        read_code(&self.folder.join("src"), &mut code)?;
+        let named = |name: &&str| code.contains(&format!("feature = \"{name}\""));
+        Ok(self.features.iter().map(String::as_str).filter(named).collect())
+    }
+}
+
+/// Adds all Rust code under `folder` to `code`.
+fn read_code(folder: &Path, code: &mut String) -> Result {
+    for item in fs::read_dir(folder)? {
+        let path = item?.path();
+        if path.is_dir() {
+            read_code(&path, code)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            code.push_str(&fs::read_to_string(path)?);
+        }
+    }
+    Ok(())
 }
 
 /// A folder at `path` with nothing in it.
@@ -160,6 +203,14 @@ fn package(package: &Value) -> Result<Package> {
             })
         })
         .collect::<Result<_>>()?;
+    let targets = |kind: &str| -> Vec<String> {
+        let of_kind = |target: &&Value| {
+            target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|of| of == kind))
+                && target["test"] == true
+        };
+        let found = list(&package["targets"]).iter().filter(of_kind);
+        found.filter_map(|target| target["name"].as_str()).map(str::to_owned).collect()
+    };
     Ok(Package {
         name: text(&package["name"])?.to_owned(),
         // `null` means everywhere; a list names the registries that are allowed.
@@ -167,6 +218,11 @@ fn package(package: &Value) -> Result<Package> {
         features,
         default_features,
         dependencies,
+        bins: targets("bin"),
+        tests: targets("test"),
+        folder: PathBuf::from(package["manifest_path"].as_str().unwrap_or_default())
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_path_buf),
     })
 }
 
