@@ -74,17 +74,48 @@ fn counted(count: u64, mut work: impl FnMut(u64) -> Result<()>) -> Result<Counte
     for number in 0..WARM_UP {
         work(number)?;
     }
-    let written_before = written();
-    let before = ALLOCATOR.stats();
+    let before = Before::now();
     for number in WARM_UP..WARM_UP + count {
         work(number)?;
     }
-    let after = ALLOCATOR.stats();
-    let asked = |stats: stats_alloc::Stats| (stats.allocations + stats.reallocations) as u64;
-    Ok(Counted {
-        allocations: asked(after) - asked(before),
-        written: written().zip(written_before).map(|(after, before)| after - before),
-    })
+    Ok(before.until_now())
+}
+
+/// [`counted`] for work that waits. All of it is one task, as in a service.
+async fn counted_async(count: u64, work: impl AsyncFn(u64) -> Result<()>) -> Result<Counted> {
+    for number in 0..WARM_UP {
+        work(number).await?;
+    }
+    let before = Before::now();
+    for number in WARM_UP..WARM_UP + count {
+        work(number).await?;
+    }
+    Ok(before.until_now())
+}
+
+/// The counters before the work.
+struct Before {
+    written: Option<u64>,
+    asked: u64,
+}
+
+impl Before {
+    fn now() -> Self {
+        let written = written();
+        Self { written, asked: asked() }
+    }
+
+    fn until_now(self) -> Counted {
+        let allocations = asked() - self.asked;
+        let written = written().zip(self.written).map(|(after, before)| after - before);
+        Counted { allocations, written }
+    }
+}
+
+/// How often memory was asked for.
+fn asked() -> u64 {
+    let stats = ALLOCATOR.stats();
+    (stats.allocations + stats.reallocations) as u64
 }
 
 /// How many bytes this process has handed to the system to write.

@@ -10,7 +10,7 @@ use attestry::{
 use futures_util::TryStreamExt;
 use tokio::runtime::Runtime;
 
-use crate::{Counted, Result, counted, sample};
+use crate::{Counted, Result, counted, counted_async, sample};
 
 /// Sets up in a folder that is not there yet, and does it so many times.
 type Operation = fn(&Path, u64) -> Result<Counted>;
@@ -119,58 +119,56 @@ fn log_to_file(folder: &Path, durability: Durability, count: u64) -> Result<Coun
 }
 
 fn log_each(runtime: &Runtime, logger: &AuditLogger, count: u64) -> Result<Counted> {
-    counted(count, |number| {
-        black_box(runtime.block_on(logger.log(sample::interaction(number)))?);
+    runtime.block_on(counted_async(count, async |number| {
+        black_box(logger.log(sample::interaction(number)).await?);
         Ok(())
-    })
+    }))
 }
 
 fn batch(folder: &Path, count: u64) -> Result<Counted> {
     let runtime = runtime()?;
     let storage = runtime.block_on(FileStorage::builder(folder).open())?;
     let logger = AuditLogger::builder(storage).build();
-    let counted = counted(count, |number| {
+    let counted = runtime.block_on(counted_async(count, async |number| {
         let interactions = (0..BATCH).map(|place| sample::interaction(number * BATCH + place));
-        black_box(runtime.block_on(logger.log_batch(interactions))?);
+        black_box(logger.log_batch(interactions).await?);
         Ok(())
-    })?;
+    }))?;
     runtime.block_on(logger.close())?;
     Ok(counted)
 }
 
 fn get(folder: &Path, count: u64) -> Result<Counted> {
     let (runtime, storage) = filled(folder)?;
-    let counted = counted(count, |number| {
+    let counted = runtime.block_on(counted_async(count, async |number| {
         let id = sample::id(number.wrapping_mul(7_919) % ENTRIES)?;
-        let entry = runtime.block_on(storage.read(&id))?;
+        let entry = storage.read(&id).await?;
         entry.map(drop).ok_or_else(|| "an entry is not found".into())
-    })?;
+    }))?;
     runtime.block_on(storage.close())?;
     Ok(counted)
 }
 
 fn scan(folder: &Path, count: u64) -> Result<Counted> {
     let (runtime, storage) = filled(folder)?;
-    // One scan meets all entries, so the warm-up needs no more than a few.
-    let counted = counted(count, |number| {
-        if (3..crate::WARM_UP).contains(&number) {
+    let counted = runtime.block_on(counted_async(count, async |number| {
+        if is_enough(number) {
             return Ok(());
         }
-        let found = runtime.block_on(async {
-            storage.scan(Query::new()).try_fold(0, |found, _| async move { Ok(found + 1) }).await
-        })?;
+        let entries = storage.scan(Query::new());
+        let found = entries.try_fold(0, |found, _| async move { Ok(found + 1) }).await?;
         if found == ENTRIES { Ok(()) } else { Err(format!("{found} entries were found").into()) }
-    })?;
+    }))?;
     runtime.block_on(storage.close())?;
     Ok(counted)
 }
 
 fn delete(folder: &Path, count: u64) -> Result<Counted> {
     let (runtime, storage) = filled(folder)?;
-    let counted = counted(count, |number| {
-        let id = sample::id(number * 3)?;
-        if runtime.block_on(storage.delete(&id))? { Ok(()) } else { Err("nothing deleted".into()) }
-    })?;
+    let counted = runtime.block_on(counted_async(count, async |number| {
+        let deleted = storage.delete(&sample::id(number * 3)?).await?;
+        if deleted { Ok(()) } else { Err("nothing was deleted".into()) }
+    }))?;
     runtime.block_on(storage.close())?;
     Ok(counted)
 }
@@ -178,17 +176,21 @@ fn delete(folder: &Path, count: u64) -> Result<Counted> {
 fn open(folder: &Path, count: u64) -> Result<Counted> {
     let (runtime, storage) = filled(folder)?;
     runtime.block_on(storage.close())?;
-    counted(count, |number| {
-        if (3..crate::WARM_UP).contains(&number) {
+    runtime.block_on(counted_async(count, async |number| {
+        if is_enough(number) {
             return Ok(());
         }
-        runtime.block_on(async {
-            let storage = FileStorage::builder(folder).rotation_size_bytes(ROTATION).open().await?;
-            let found = storage.count().await?;
-            storage.close().await?;
-            if found == ENTRIES { Ok(()) } else { Err(format!("{found} entries").into()) }
-        })
-    })
+        let storage = FileStorage::builder(folder).rotation_size_bytes(ROTATION).open().await?;
+        let found = storage.count().await?;
+        storage.close().await?;
+        if found == ENTRIES { Ok(()) } else { Err(format!("{found} entries are there").into()) }
+    }))
+}
+
+/// Whether the warm-up, of which this is the so many-th time, needs no more: what meets all entries
+/// at once is warm after a few.
+fn is_enough(number: u64) -> bool {
+    (3..crate::WARM_UP).contains(&number)
 }
 
 /// A store of [`ENTRIES`] entries, opened a second time so that it has all that it builds for

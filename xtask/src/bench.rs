@@ -17,14 +17,14 @@ pub(crate) use page::{PAGE, write_into};
 /// What is not of the program's own help.
 const RENDER: &str = "\
 With cargo xtask bench --render FILE nothing is measured: the page gets the tables and plots of a
-result.json that was kept.";
+result.json that was kept; with --as NAME only the table, at the marks of that name.";
 
 /// Builds and runs it with these arguments. A run of all rows in the usual sizes, or in the full
 /// ones, or a replay, replaces its table in the page, and its plots. With `--render FILE` nothing
 /// is run: the page gets what a result of an earlier run says.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     if let Some(file) = option(arguments, "--render") {
-        return render(workspace, &workspace.root.join(file));
+        return render(workspace, &workspace.root.join(file), option(arguments, "--as"));
     }
     let folder = workspace.target.join("bench-build");
     workspace
@@ -53,15 +53,15 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     }
     bench.args(arguments).run_as(&format!("attestry-bench {}", arguments.join(" ")))?;
     let replay = option(arguments, "--replay").is_some();
-    render(workspace, &dir.join(if replay { "replay.json" } else { "result.json" }))
+    render(workspace, &dir.join(if replay { "replay.json" } else { "result.json" }), None)
 }
 
-/// Writes what a file of results says into the page.
-fn render(workspace: &Workspace, file: &Path) -> Result {
+/// Writes what a file of results says into the page, at its place or at the one of this name.
+fn render(workspace: &Workspace, file: &Path, name: Option<&str>) -> Result {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    match page::render(workspace, &serde_json::from_str(&text)?)? {
-        Some(kind) => println!("  wrote the {kind} run into {PAGE}"),
+    match page::render(workspace, &serde_json::from_str(&text)?, name)? {
+        Some(place) => println!("  wrote the {place} run into {PAGE}"),
         None => println!("  {PAGE} stays: it has whole runs in the usual sizes only"),
     }
     Ok(())

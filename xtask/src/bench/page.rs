@@ -18,22 +18,30 @@ const PLOTS: &str = "docs/plots";
 const FROM_PAGE: &str = "plots";
 
 /// Writes the table and the plots of a result into the page, where it has a place for that kind
-/// of run; says which, if any.
-pub(super) fn render(workspace: &Workspace, result: &Value) -> Result<Option<String>> {
-    let Some(kind @ ("default" | "full" | "replay")) = result["run"]["kind"].as_str() else {
-        return Ok(None);
-    };
+/// of run; or the table alone where `name` says. Says where that was, if anywhere.
+pub(super) fn render(
+    workspace: &Workspace,
+    result: &Value,
+    name: Option<&str>,
+) -> Result<Option<String>> {
+    let kind = result["run"]["kind"].as_str().unwrap_or_default();
     let rows = result["rows"].as_array().ok_or("the result has no rows")?;
-    let plots = if kind == "replay" { Vec::new() } else { plots::of(rows) };
+    let place = match (name, kind) {
+        (Some(name), _) => name,
+        (None, "default" | "full" | "replay") => kind,
+        (None, _) => return Ok(None),
+    };
     let mut text = table(result, kind, rows)?;
-    fs::create_dir_all(workspace.path(PLOTS))?;
-    for plot in plots {
-        let file = format!("{kind}-{}.svg", plot.name);
-        writeln!(text, "![{}]({FROM_PAGE}/{file})\n", plot.alt)?;
-        write(&workspace.path(PLOTS).join(file), &plot.svg)?;
+    if name.is_none() && kind != "replay" {
+        fs::create_dir_all(workspace.path(PLOTS))?;
+        for plot in plots::of(rows) {
+            let file = format!("{kind}-{}.svg", plot.name);
+            writeln!(text, "![{}]({FROM_PAGE}/{file})\n", plot.alt)?;
+            write(&workspace.path(PLOTS).join(file), &plot.svg)?;
+        }
     }
-    write_into(&workspace.path(PAGE), kind, &text)?;
-    Ok(Some(kind.to_owned()))
+    write_into(&workspace.path(PAGE), place, &text)?;
+    Ok(Some(place.to_owned()))
 }
 
 /// Replaces what stands between the two marks of this kind.
@@ -114,6 +122,11 @@ fn command(run: &Value, kind: &str) -> String {
             shown(&run["speed"]),
             shown(&run["times"])
         ),
+        "part" => {
+            let rows = run["rows"].as_array().into_iter().flatten();
+            let rows: String = rows.map(|row| format!(" --row {}", shown(row))).collect();
+            format!("cargo xtask bench{rows}")
+        }
         _ => "cargo xtask bench".to_owned(),
     }
 }
@@ -212,5 +225,7 @@ mod tests {
             "entries": 24, "span_seconds": 8.25});
         assert!(command(&run, "replay").ends_with("--replay trace.jsonl --speed 100.0 --times 1"));
         assert_eq!(what_was_run(&run, "replay"), "24 interactions in 8.25 s.");
+        let run = json!({"kind": "part", "rows": ["get", "scan"]});
+        assert_eq!(command(&run, "part"), "cargo xtask bench --row get --row scan");
     }
 }
