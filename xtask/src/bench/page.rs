@@ -119,7 +119,7 @@ fn command(run: &Value, kind: &str) -> String {
         "replay" => format!(
             "cargo xtask bench --replay {} --speed {} --times {}",
             shown(&run["file"]),
-            shown(&run["speed"]),
+            run["speed"].as_f64().unwrap_or(f64::NAN),
             shown(&run["times"])
         ),
         "part" => {
@@ -223,7 +223,7 @@ mod tests {
     fn a_replay_says_what_was_replayed() {
         let run = json!({"kind": "replay", "file": "trace.jsonl", "speed": 100.0, "times": 1,
             "entries": 24, "span_seconds": 8.25});
-        assert!(command(&run, "replay").ends_with("--replay trace.jsonl --speed 100.0 --times 1"));
+        assert!(command(&run, "replay").ends_with("--replay trace.jsonl --speed 100 --times 1"));
         assert_eq!(what_was_run(&run, "replay"), "24 interactions in 8.25 s.");
         let run = json!({"kind": "part", "rows": ["get", "scan"]});
         assert_eq!(command(&run, "part"), "cargo xtask bench --row get --row scan");
