@@ -36,7 +36,7 @@ pub(super) fn of(rows: &[Value]) -> Vec<Plot> {
 }
 
 fn throughput(rows: &[Value]) -> Option<Chart> {
-    let mut chart = chart(series(rows, "writers"), amount)?;
+    let mut chart = chart(series(rows, "writers"), |tasks| tasks.to_string())?;
     let last = chart.places.len() - 1;
     // What others store in batches does not depend on writers.
     for row in rows.iter().filter(|row| row["row"] == "durable") {
