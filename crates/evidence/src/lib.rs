@@ -39,7 +39,7 @@ mod tree;
 pub use audit::{Audit, AuditReport, Finding, Mismatch};
 pub use checkpoint::{Checkpoint, InvalidCheckpoint};
 pub use erasure::{ErasureRecord, InvalidErasure};
-pub use hash::{Hash, InvalidHash, NotOneLine, leaf_hash, line_hash, node_hash};
+pub use hash::{Hash, InvalidHash, LeafHasher, NotOneLine, leaf_hash, line_hash, node_hash};
 pub use key::{InvalidKey, LogKey, MAX_NAME, SigningKey, WitnessKey};
 pub use policy::{Cosignature, InvalidPolicy, OpenError, OpenedCheckpoint, Policy};
 pub use proof::{ConsistencyProof, InclusionProof, InvalidProof, ProofError, VerifyError};
