@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-crypto", &[]),
     ("attestry-evidence", &["attestry-core"]),
     ("attestry-memory", &["attestry-core"]),
-    ("attestry-file", &["attestry-core"]),
+    ("attestry-file", &["attestry-core", "attestry-evidence?"]),
     ("attestry-s3", &["attestry-core"]),
     ("attestry-conformance", &["attestry-core"]),
     ("attestry-logger", &["attestry-core", "attestry-crypto?"]),
