@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "attestry-core",
             "attestry-logger",
             "attestry-crypto?",
+            "attestry-evidence?",
             "attestry-memory?",
             "attestry-file?",
             "attestry-s3?",

@@ -46,3 +46,5 @@ pub use proof::{ConsistencyProof, InclusionProof, InvalidProof, ProofError, Veri
 pub use stored::{MemoryTiles, NotStored, ReadHashes, StoredHash, TreeError};
 pub use tile::{InvalidTile, TILE_HEIGHT, TILE_WIDTH, Tile};
 pub use tree::Tree;
+/// The wrapper in which [`SigningKey::expose_secret`] hands out the secret text: wiped when dropped.
+pub use zeroize::Zeroizing;

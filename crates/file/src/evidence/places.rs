@@ -180,6 +180,13 @@ impl Places {
         self.by_name.contains_key(&name)
     }
 
+    /// This name first, then what the segment of that name may be called otherwise: it may just be
+    /// being renamed.
+    pub(super) fn names_like(&self, name: SegmentName) -> Vec<SegmentName> {
+        let day = self.known().filter(move |other| other.day() == name.day() && *other != name);
+        std::iter::once(name).chain(day).collect()
+    }
+
     /// The leaves of a segment in a tree of `size` leaves, in their order. Erasure records may lie
     /// among them.
     pub(super) fn leaves(&self, name: SegmentName, size: u64) -> Vec<Range<u64>> {

@@ -13,7 +13,7 @@ use super::keeper;
 use super::view::View;
 use crate::catalog::Catalog;
 use crate::folder::Folder;
-use crate::segment::read_line;
+use crate::segment::{Segment, read_line};
 use crate::sys;
 
 /// An entry's line, and the proof that it is in the log.
@@ -48,33 +48,52 @@ fn checkpoint(
 
 /// The latest checkpoint, as it is stored.
 pub(super) fn latest(folder: &Folder) -> Result<Option<String>, EvidenceError> {
-    let mut view = View::take(folder)?;
+    let mut view = View::of_tree(folder)?;
     let path = view.checkpoints.folder().to_path_buf();
     let latest = view.checkpoints.latest();
     let latest = latest.map_err(|source| EvidenceError::io("read", &path, source))?;
     Ok(latest.map(str::to_owned))
 }
 
-/// The proof for the entry that was written first with this id; `None` when there is none.
-pub(super) fn entry(catalog: &Catalog, id: &EntryId) -> Result<Option<Proven>, EvidenceError> {
+/// For each id, what there is to say of the entry that was written first with it.
+pub(super) fn entries(
+    catalog: &Catalog,
+    ids: &[EntryId],
+) -> Result<Vec<Result<Option<Proven>, EvidenceError>>, EvidenceError> {
     let snapshot = catalog.snapshot()?;
-    let Some(found) = catalog.find(&snapshot, id)? else { return Ok(None) };
+    // Later, so that it knows all that is found.
+    let mut view = View::of_tree(catalog.folder())?;
+    Ok(ids.iter().map(|id| entry(catalog, &snapshot, &mut view, id)).collect())
+}
+
+fn entry(
+    catalog: &Catalog,
+    snapshot: &[Segment],
+    view: &mut View,
+    id: &EntryId,
+) -> Result<Option<Proven>, EvidenceError> {
+    let Some(found) = catalog.find(snapshot, id)? else { return Ok(None) };
     let (name, file) = (found.segment.name, &found.segment.body.file);
     let path = catalog.folder().segment(name);
     let failed = |source| EvidenceError::io("read", &path, source);
     let line = read_line(file, found.line.offset, found.line.length).map_err(failed)?;
     let length = sys::length_of(file).map_err(failed)?;
     let hash = leaf_hash(&line);
-
-    let mut view = View::take(catalog.folder())?;
     let tree = catalog.folder().tree();
     let unreadable =
         |source| EvidenceError::tree(&tree, attestry_evidence::TreeError::Read(source));
-    let ranges = view.places.leaves(name, view.head.size);
     let share = found.line.offset as f64 / length.max(1) as f64;
-    let leaf = keeper::find(&mut view.tiles, &ranges, hash, share).map_err(unreadable)?;
+    // Under the name that it has by now, too: it may have been renamed between the two looks.
+    let mut leaf = None;
+    for name in view.places.names_like(name) {
+        let ranges = view.places.leaves(name, view.head.size);
+        leaf = keeper::find(&mut view.tiles, &ranges, hash, share).map_err(unreadable)?;
+        if leaf.is_some() {
+            break;
+        }
+    }
     let leaf = leaf.ok_or_else(|| EvidenceError::NotInTree { id: id.clone() })?;
-    let signed = checkpoint(&mut view, leaf)?;
+    let signed = checkpoint(view, leaf)?;
     let (note, size, root) = signed.ok_or_else(|| EvidenceError::NotSigned { id: id.clone() })?;
     let hashes = proof::inclusion(leaf, size, &mut view.tiles)
         .map_err(|error| EvidenceError::tree(&tree, error))?;
@@ -90,7 +109,7 @@ pub(super) fn growth(
     folder: &Folder,
     older: &OpenedCheckpoint,
 ) -> Result<ConsistencyProof, EvidenceError> {
-    let mut view = View::take(folder)?;
+    let mut view = View::of_tree(folder)?;
     let none = || EvidenceError::NoCheckpoint { path: folder.path().to_path_buf() };
     let (note, size, root) = checkpoint(&mut view, 0)?.ok_or_else(none)?;
     let older = older.checkpoint();

@@ -89,8 +89,21 @@ impl FileStorage {
     /// [`EvidenceError::NotSigned`] where no checkpoint covers it yet,
     /// [`EvidenceError::NotInTree`], [`EvidenceError::Disagrees`], [`EvidenceError::Storage`].
     pub async fn prove(&self, id: &EntryId) -> Result<Option<Proven>, EvidenceError> {
-        let id = id.clone();
-        self.read_blocking(move |catalog| prove::entry(catalog, &id)).await
+        self.prove_each(std::slice::from_ref(id)).await?.pop().unwrap_or(Ok(None))
+    }
+
+    /// [`prove`](Self::prove) for each of several ids, in their order, at less cost for each.
+    ///
+    /// # Errors
+    ///
+    /// As [`prove`](Self::prove), for each by itself; [`EvidenceError::NotKept`],
+    /// [`EvidenceError::Damaged`] or [`EvidenceError::Storage`] for all.
+    pub async fn prove_each(
+        &self,
+        ids: &[EntryId],
+    ) -> Result<Vec<Result<Option<Proven>, EvidenceError>>, EvidenceError> {
+        let ids = ids.to_vec();
+        self.read_blocking(move |catalog| prove::entries(catalog, &ids)).await
     }
 
     /// The proof that the log only grew since `older`: for who keeps it, or a witness.

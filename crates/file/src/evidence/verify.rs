@@ -122,7 +122,7 @@ fn pass(folder: &Folder, options: &Verify) -> Result<Verification, EvidenceError
     let mut problems = Problems::new(folder.clone());
     // First: a checkpoint signed later may be of more leaves than are looked at.
     let mut signed = Signed::gather(folder, options, &mut problems)?;
-    let View { head, places, erased, mut tiles, segments, .. } = View::take(folder)?;
+    let View { head, places, erased, mut tiles, segments, .. } = View::of_all(folder)?;
     let tree = folder.tree();
     let mut audit = Audit::new(erased.records().cloned());
     let mut cursors = Cursors::new(&places, &segments, head.current.zip(Some(head.covered)));

@@ -46,12 +46,21 @@ pub(super) struct OpenSegment {
 }
 
 impl View {
-    /// Takes a look, beside whoever writes.
-    pub(super) fn take(folder: &Folder) -> Result<Self, EvidenceError> {
+    /// Takes a look at the tree, beside whoever writes. Segments and erasure records are left out.
+    pub(super) fn of_tree(folder: &Folder) -> Result<Self, EvidenceError> {
+        Self::take(folder, false)
+    }
+
+    /// Takes a look at all there is, beside whoever writes.
+    pub(super) fn of_all(folder: &Folder) -> Result<Self, EvidenceError> {
+        Self::take(folder, true)
+    }
+
+    fn take(folder: &Folder, all: bool) -> Result<Self, EvidenceError> {
         let mut tries = 0;
         loop {
             let before = Stamp::read(folder)?.numbers;
-            let (view, head) = Self::look(folder)?;
+            let (view, head) = Self::look(folder, all)?;
             tries += 1;
             // Between the parts of the look a segment may have been renamed, or a new one begun.
             let quiet = before == Stamp::read(folder)?.numbers
@@ -64,7 +73,7 @@ impl View {
     }
 
     /// The view, and the head once all of it had been read.
-    fn look(folder: &Folder) -> Result<(Self, Head), EvidenceError> {
+    fn look(folder: &Folder, all: bool) -> Result<(Self, Head), EvidenceError> {
         let tree = folder.tree();
         let head_path = tree.join("head");
         if !head_path.exists() {
@@ -94,10 +103,17 @@ impl View {
         };
         let (path, places) = text("places", head.places)?;
         let mut places = Places::parse(&places).map_err(line(path))?;
-        let (path, erased) = text("erasures", head.erasures)?;
+        let (path, erased) = text("erasures", if all { head.erasures } else { 0 })?;
         let erased = Erased::parse(&erased).map_err(line(path))?;
-        let mut segments: Vec<OpenSegment> = Vec::new();
-        for found in folder.list()? {
+        let listed = folder.list()?;
+        let is_there = |name| listed.iter().any(|found| found.name == name);
+        if let Some((noted, name)) = places.not_yet_renamed(is_there)
+            && head.current == Some(noted)
+        {
+            head.current = Some(name);
+        }
+        let mut segments = Vec::new();
+        for found in listed.into_iter().filter(|_| all) {
             let path = folder.segment(found.name);
             let file = match File::open(&path) {
                 Ok(file) => file,
@@ -107,12 +123,6 @@ impl View {
             let length = sys::length_of(&file)
                 .map_err(|source| EvidenceError::io("examine", &path, source))?;
             segments.push(OpenSegment { name: found.name, file, length });
-        }
-        let is_there = |name| segments.iter().any(|segment| segment.name == name);
-        if let Some((noted, name)) = places.not_yet_renamed(is_there)
-            && head.current == Some(noted)
-        {
-            head.current = Some(name);
         }
         let head_by_now = read_head()?;
         let view = Self {
