@@ -70,6 +70,7 @@
 //! | `file` | yes | `FileStorage`: JSONL files, shared with the Python package `rotalabs-comply` |
 //! | `memory` | yes | `MemoryStorage`: for tests and development |
 //! | `s3` | no | `S3Storage`: objects in a bucket of S3, shared with the Python package |
+//! | `evidence` | no | proof that a folder was not rewritten: a tree of its lines, signed checkpoints |
 //! | `encryption` | yes | content encrypted at rest (`EncryptionManager`) |
 //!
 //! Any other store is a [`StorageBackend`] of your own, of five methods; see the example
@@ -87,6 +88,13 @@ pub use attestry_core::{
 pub use attestry_crypto::{
     DecryptError, EncryptionManager, InvalidKey, Key, KeyError, KeySource, decrypt, encrypt,
     generate_key, looks_encrypted,
+};
+#[cfg(feature = "evidence")]
+pub use attestry_evidence as evidence;
+#[cfg(feature = "evidence")]
+pub use attestry_file::{
+    Adopted, Evidence, EvidenceError, EvidenceProblem, ProblemKind, Proven, Verification, Verify,
+    VerifyProgress, Witnessed,
 };
 #[cfg(feature = "file")]
 pub use attestry_file::{

@@ -51,6 +51,46 @@ pub(crate) struct FileLocation {
     pub(crate) rotation_size_mb: Option<u64>,
     pub(crate) durability: attestry_file::Durability,
     pub(crate) read_only: bool,
+    #[cfg(feature = "evidence")]
+    pub(crate) evidence: Option<Box<attestry_file::Evidence>>,
+    #[cfg(feature = "evidence")]
+    pub(crate) erased_by: Option<String>,
+    #[cfg(feature = "evidence")]
+    pub(crate) erased_because: Option<String>,
+}
+
+#[cfg(feature = "file")]
+impl FileLocation {
+    pub(crate) async fn open(self, told: Told) -> Result<attestry_file::FileStorage, OpenError> {
+        let mut builder = attestry_file::FileStorage::builder(self.path)
+            .durability(self.durability)
+            .read_only(self.read_only);
+        if let Some(megabytes) = self.rotation_size_mb {
+            builder = builder.rotation_size_mb(megabytes);
+        }
+        #[cfg(feature = "evidence")]
+        {
+            if let Some(evidence) = self.evidence {
+                builder = builder.evidence(*evidence);
+            }
+            if let Some(name) = self.erased_by {
+                builder = builder.erased_by(name);
+            }
+            if let Some(reason) = self.erased_because {
+                builder = builder.erased_because(reason);
+            }
+        }
+        if let Some(tell) = told.indexing {
+            builder = builder.on_indexing(tell);
+        }
+        let storage = builder.open().await?;
+        if let Some(tell) = told.recovery
+            && !storage.recovery().is_clean()
+        {
+            tell(&storage.recovery());
+        }
+        Ok(storage)
+    }
 }
 
 /// Why a URL does not name a store.
@@ -80,6 +120,9 @@ pub enum InvalidUrl {
     /// An S3 URL without a bucket, or with a prefix that is not UTF-8 once decoded.
     #[error("an S3 URL names a bucket and a prefix in it, like s3://my-bucket/audit")]
     BadBucket,
+    /// What was asked for is done by stores of files only.
+    #[error("only a store in a folder, such as file:///var/log/audit, can do that")]
+    NotFiles,
     /// An option that the store does not have.
     #[error("unknown option {name:?}; a {scheme} URL takes {allowed}")]
     UnknownOption {
@@ -123,24 +166,7 @@ impl Location {
     pub(crate) async fn open(self, told: Told) -> Result<Arc<dyn StorageBackend>, OpenError> {
         match self {
             #[cfg(feature = "file")]
-            Self::File(location) => {
-                let mut builder = attestry_file::FileStorage::builder(location.path)
-                    .durability(location.durability)
-                    .read_only(location.read_only);
-                if let Some(megabytes) = location.rotation_size_mb {
-                    builder = builder.rotation_size_mb(megabytes);
-                }
-                if let Some(tell) = told.indexing {
-                    builder = builder.on_indexing(tell);
-                }
-                let storage = builder.open().await?;
-                if let Some(tell) = told.recovery
-                    && !storage.recovery().is_clean()
-                {
-                    tell(&storage.recovery());
-                }
-                Ok(Arc::new(storage))
-            }
+            Self::File(location) => Ok(Arc::new(location.open(told).await?)),
             #[cfg(feature = "memory")]
             Self::Memory { max_entries } => {
                 Ok(Arc::new(attestry_memory::MemoryStorage::with_max_entries(max_entries)))

@@ -72,12 +72,20 @@ pub struct Open {
     location: Result<Location, InvalidUrl>,
     settings: AuditLoggerBuilder<()>,
     told: Told,
+    #[cfg(feature = "evidence")]
+    evidence: Option<attestry_file::Evidence>,
 }
 
 impl Open {
     fn at(location: Result<Location, InvalidUrl>) -> Self {
-        // The storage comes last; until then the settings stand on a placeholder.
-        Self { location, settings: AuditLoggerBuilder::default(), told: Told::default() }
+        Self {
+            location,
+            // The storage comes last; until then the settings stand on a placeholder.
+            settings: AuditLoggerBuilder::default(),
+            told: Told::default(),
+            #[cfg(feature = "evidence")]
+            evidence: None,
+        }
     }
 
     fn settings(
@@ -174,6 +182,76 @@ impl Open {
         self
     }
 
+    /// Has a store of files keep evidence; see
+    /// [`FileStorageBuilder::evidence`](attestry_file::FileStorageBuilder::evidence). A store that is
+    /// none of files fails to open then.
+    ///
+    /// ```
+    /// # async fn example(path: std::path::PathBuf) -> Result<(), Box<dyn std::error::Error>> {
+    /// use attestry::{Evidence, evidence::SigningKey};
+    ///
+    /// let key: SigningKey = std::fs::read_to_string("signing.key")?.trim().parse()?;
+    /// let log = attestry::open(path).evidence(Evidence::new(key)).await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "evidence")]
+    pub fn evidence(mut self, evidence: attestry_file::Evidence) -> Self {
+        self.evidence = Some(evidence);
+        self
+    }
+
+    /// In whose name entries are erased, and why, for the record of it where evidence is kept; see
+    /// [`FileStorageBuilder::erased_by`](attestry_file::FileStorageBuilder::erased_by). No effect on
+    /// other stores.
+    #[cfg(feature = "evidence")]
+    pub fn erasures(mut self, by: Option<String>, because: Option<String>) -> Self {
+        if let Ok(Location::File(options)) = &mut self.location {
+            (options.erased_by, options.erased_because) = (by, because);
+        }
+        self
+    }
+
+    /// Opens the store of files itself, without a logger on it: for what only it can do, such as
+    /// checkpoints and proofs.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    ///
+    /// let storage = Arc::new(attestry::open("./audit").file_storage().await?);
+    /// let log = attestry::AuditLogger::builder(Arc::clone(&storage)).build();
+    /// # drop((storage, log));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl::NotFiles`] where the URL is one of another store; otherwise as awaiting.
+    #[cfg(feature = "file")]
+    pub async fn file_storage(self) -> Result<attestry_file::FileStorage, OpenError> {
+        let (location, told) = self.parts()?;
+        match location {
+            Location::File(location) => location.open(told).await,
+            #[cfg(any(feature = "memory", feature = "s3"))]
+            _ => Err(InvalidUrl::NotFiles.into()),
+        }
+    }
+
+    /// Where the store is, with all that was set for it.
+    fn parts(self) -> Result<(Location, Told), OpenError> {
+        #[cfg_attr(not(feature = "evidence"), allow(unused_mut))] // nothing to put into it
+        let mut location = self.location?;
+        #[cfg(feature = "evidence")]
+        if let Some(evidence) = self.evidence {
+            match &mut location {
+                Location::File(options) => options.evidence = Some(Box::new(evidence)),
+                #[cfg(any(feature = "memory", feature = "s3"))]
+                _ => return Err(InvalidUrl::NotFiles.into()),
+            }
+        }
+        Ok((location, self.told))
+    }
+
     /// Opens for reading only: nothing is created, locked, recovered or written.
     #[cfg(feature = "file")]
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -199,8 +277,10 @@ impl IntoFuture for Open {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let storage = self.location?.open(self.told).await?;
-            Ok(self.settings.with_storage(storage).build())
+            let settings = self.settings.clone();
+            let (location, told) = self.parts()?;
+            let storage = location.open(told).await?;
+            Ok(settings.with_storage(storage).build())
         })
     }
 }

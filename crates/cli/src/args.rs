@@ -1,5 +1,6 @@
 //! The command line.
 
+mod evidence;
 mod values;
 
 use std::ffi::OsString;
@@ -10,6 +11,9 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::Value;
 
+pub(crate) use self::evidence::{
+    CheckpointArgs, ExportArgs, ProveArgs, TrustArgs, VerifyArgs, VerifyProofArgs,
+};
 pub(crate) use self::values::{CheckFormat, ListFormat, Safety, StatsFormat};
 use self::values::{metadata, until};
 use crate::errors::Failure;
@@ -31,12 +35,16 @@ Examples:
   attestry list --since 2026-01-28           find them again
   attestry check --against interactions.jsonl
                                              prove that each is recorded
+  attestry verify --public-key signing.key.pub
+                                             prove that nothing was changed since
 
 Environment:
   ATTESTRY_STORE     as --store
   ATTESTRY_KEY_FILE  as --key-file
   ATTESTRY_KEY       the key itself, where no key file is given; several are
                      separated by commas, the first encrypts, all decrypt
+  ATTESTRY_SIGNING_KEY_FILE
+                     as --signing-key
 
 Exit status:
   0  done
@@ -71,6 +79,18 @@ pub(crate) struct StoreArgs {
         help_heading = "Store"
     )]
     pub(crate) key_file: Option<PathBuf>,
+
+    /// A file with the key that signs checkpoints: whatever writes to the store keeps evidence of it
+    /// and signs that at its end; see `attestry checkpoint`
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ATTESTRY_SIGNING_KEY_FILE",
+        hide_env_values = true,
+        help_heading = "Store"
+    )]
+    pub(crate) signing_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,6 +121,16 @@ Examples:
     Stats(StatsArgs),
     /// Read the whole store and name everything that is wrong in it
     Check(CheckArgs),
+    /// Sign what the store holds now, and print it: for somebody else to keep
+    Checkpoint(CheckpointArgs),
+    /// Prove that nothing in the store was altered, inserted, dropped or moved
+    Verify(VerifyArgs),
+    /// Print the proof that an entry is in the log
+    Prove(ProveArgs),
+    /// Check the proof of an entry, without the store
+    VerifyProof(VerifyProofArgs),
+    /// Copy entries out of the store, with proofs if wanted
+    Export(ExportArgs),
     /// Make keys
     #[command(subcommand)]
     Key(KeyCommand),
@@ -309,11 +339,26 @@ the standard error, the others are erased, and the exit status is 1.
 
 Examples:
   attestry delete 550e8400-e29b-41d4-a716-446655440000
+  attestry delete --reason 'Art. 17 GDPR, request 4711' --by dpo@example.com \\
+      550e8400-e29b-41d4-a716-446655440000
   attestry list --conversation conv-17 --format json | jq -r .id | xargs attestry delete")]
 pub(crate) struct DeleteArgs {
     /// The ids of the entries
     #[arg(value_name = "ID", required = true)]
     pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+}
+
+/// What is put on record about an erasure.
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// Why, where the store keeps evidence; it stays for ever, so say nothing of what was erased
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// In whose name, where the store keeps evidence; by default that of the user
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -328,6 +373,8 @@ pub(crate) struct CleanupArgs {
     /// Only say how many entries would be erased
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
 }
 
 #[derive(Debug, Args)]
@@ -376,10 +423,15 @@ pub(crate) enum KeyCommand {
 Examples:
   attestry key generate --out audit.key
   attestry --key-file audit.key import interactions.jsonl --store-content
+  attestry key generate --signing --name example.com/audit --out signing.key
+  attestry --signing-key signing.key checkpoint
 
 Keep a copy in a safe place: without the key nobody can read what it encrypted. To
 replace a key, put the new one on a line above the old one: the first encrypts, all
-decrypt.")]
+decrypt.
+
+A signing key signs checkpoints of a store. Its public part goes to a file beside it
+that ends in .pub: give that to whoever verifies, and early.")]
     Generate(GenerateArgs),
 }
 
@@ -388,6 +440,13 @@ pub(crate) struct GenerateArgs {
     /// The file to write; it must not exist yet
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    /// Make a key that signs checkpoints instead of one that encrypts
+    #[arg(long)]
+    pub(crate) signing: bool,
+    /// The name of the log that the key signs, by custom a URL without its scheme; a random one by
+    /// default
+    #[arg(long, value_name = "NAME", requires = "signing")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,8 @@ use std::io;
 use std::process::ExitCode;
 
 use attestry::{
-    AuditError, DecryptError, InvalidQuery, InvalidUrl, KeyError, OpenError, StorageError,
+    AuditError, DecryptError, EvidenceError, InvalidQuery, InvalidUrl, KeyError, OpenError,
+    StorageError,
 };
 
 use crate::text::{complain, escaped};
@@ -203,6 +204,32 @@ fn hint_for_io(kind: io::ErrorKind) -> Option<&'static str> {
             Some("make room and try again; what was acknowledged before is stored")
         }
         _ => None,
+    }
+}
+
+impl From<EvidenceError> for Failure {
+    fn from(error: EvidenceError) -> Self {
+        let hint = match &error {
+            EvidenceError::Storage(_) => None,
+            EvidenceError::NotKept { .. } => {
+                Some("`attestry --signing-key FILE checkpoint` begins it")
+            }
+            EvidenceError::NotSigned { .. } | EvidenceError::NoCheckpoint { .. } => {
+                Some("sign one with `attestry --signing-key FILE checkpoint`")
+            }
+            EvidenceError::Disagrees { .. } => Some("`attestry verify` names what was changed"),
+            EvidenceError::NotInTree { .. } => Some(
+                "opening the store for writing takes it in, `attestry checkpoint` for instance",
+            ),
+            _ => None,
+        };
+        match error {
+            EvidenceError::Storage(error) => error.into(),
+            EvidenceError::Disagrees { .. } => {
+                Self::from_error(&error).hint_if_known(hint).into_problem()
+            }
+            error => Self::from_error(&error).hint_if_known(hint),
+        }
     }
 }
 

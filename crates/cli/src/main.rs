@@ -17,6 +17,7 @@ mod progress;
 mod store;
 mod table;
 mod text;
+mod trust;
 
 use std::process::ExitCode;
 

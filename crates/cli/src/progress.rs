@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use attestry::IndexingProgress;
+use attestry::{IndexingProgress, VerifyProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar over so many bytes, or a spinner where nobody knows how many; hidden where nobody looks.
@@ -23,6 +23,33 @@ pub(crate) fn over_bytes(length: Option<u64>) -> ProgressBar {
     bar.with_style(
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
     )
+}
+
+/// Counts what is done, where somebody looks.
+pub(crate) fn counter() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let template = ProgressStyle::with_template("{spinner} {human_pos} entries, {elapsed}");
+    bar.with_style(template.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+}
+
+/// Shows how far a verification is; gone when it is done.
+pub(crate) fn of_leaves() -> impl Fn(VerifyProgress) + Send + Sync + 'static {
+    let bar =
+        if io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
+    let template = "verifying {bar:30} {human_pos} of {human_len} leaves, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template);
+    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    move |progress| {
+        bar.set_length(progress.leaves_total);
+        bar.set_position(progress.leaves);
+        if progress.leaves == progress.leaves_total {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Shows how far the reading of segments without an index is; gone when it is done.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use attestry::{AuditLogger, EncryptionManager, KeyError};
+use attestry::evidence::SigningKey;
+use attestry::{AuditLogger, EncryptionManager, Evidence, FileStorage, KeyError, Open};
 
-use crate::args::StoreArgs;
-use crate::errors::Failure;
+use crate::args::{RecordArgs, StoreArgs};
+use crate::errors::{Failure, one_line};
 use crate::progress;
 use crate::text::{complain, escaped};
 
@@ -24,6 +25,22 @@ pub(crate) struct Settings {
     pub(crate) encryption: Option<EncryptionManager>,
     pub(crate) store_content: bool,
     pub(crate) retention_days: Option<u32>,
+    /// What is put on record about erasures.
+    pub(crate) erasures: Erasures,
+}
+
+/// Why and in whose name entries are erased.
+#[derive(Default)]
+pub(crate) struct Erasures {
+    pub(crate) by: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+impl From<RecordArgs> for Erasures {
+    fn from(args: RecordArgs) -> Self {
+        let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+        Self { by: args.by.or_else(user), reason: args.reason }
+    }
 }
 
 impl StoreArgs {
@@ -63,7 +80,30 @@ impl StoreArgs {
         self.open(settings, false).await
     }
 
+    /// Opens the store of files itself for reading, for what only such a store can do.
+    pub(crate) async fn open_files(&self) -> Result<FileStorage, Failure> {
+        self.must_exist()?;
+        let open = self.prepare(Settings::default(), true)?;
+        Ok(open.file_storage().await?)
+    }
+
+    /// The same for writing, with evidence where a signing key is given. It must be there already.
+    pub(crate) async fn open_files_to_write(&self) -> Result<FileStorage, Failure> {
+        self.must_exist()?;
+        let open = self.prepare(Settings::default(), false)?;
+        Ok(open.file_storage().await?)
+    }
+
+    /// The key that signs checkpoints, if one is given.
+    pub(crate) fn signing_key(&self) -> Result<Option<SigningKey>, Failure> {
+        self.signing_key.as_deref().map(crate::trust::signing_key).transpose()
+    }
+
     async fn open(&self, settings: Settings, read_only: bool) -> Result<AuditLogger, Failure> {
+        Ok(self.prepare(settings, read_only)?.await?)
+    }
+
+    fn prepare(&self, settings: Settings, read_only: bool) -> Result<Open, Failure> {
         let mut open = match self.place()? {
             Place::Folder(path) => attestry::open(path),
             Place::Url(url) => attestry::open_url(url),
@@ -81,7 +121,18 @@ impl StoreArgs {
         if let Some(days) = settings.retention_days {
             open = open.retention_days(days);
         }
-        Ok(open.await?)
+        if !read_only {
+            open = open.erasures(settings.erasures.by, settings.erasures.reason);
+            if let Some(key) = self.signing_key()? {
+                // A checkpoint at the end; what is due before is signed on the way.
+                open = open.evidence(Evidence::new(key).on_checkpoint(|signed| {
+                    if let Err(error) = signed {
+                        complain(format_args!("no checkpoint was signed: {}", one_line(error)));
+                    }
+                }));
+            }
+        }
+        Ok(open)
     }
 
     fn place(&self) -> Result<Place<'_>, Failure> {

@@ -76,6 +76,44 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
     Hash(sha.finalize().into())
 }
 
+/// [`leaf_hash`] of data that comes in pieces.
+///
+/// ```
+/// use attestry_evidence::{LeafHasher, leaf_hash};
+///
+/// let mut hasher = LeafHasher::new();
+/// hasher.update(b"a long ");
+/// hasher.update(b"line");
+/// assert_eq!(hasher.finish(), leaf_hash(b"a long line"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct LeafHasher(Sha256);
+
+impl LeafHasher {
+    /// The hasher of a leaf without data.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Sha256::new_with_prefix([0]))
+    }
+
+    /// Adds data.
+    pub fn update(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    /// The hash of the leaf.
+    #[must_use]
+    pub fn finish(self) -> Hash {
+        Hash(self.0.finalize().into())
+    }
+}
+
+impl Default for LeafHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The hash of the node over two others: SHA-256 of a one byte and both (RFC 6962, section 2.1).
 #[must_use]
 pub fn node_hash(left: Hash, right: Hash) -> Hash {

@@ -39,10 +39,12 @@ mod tree;
 pub use audit::{Audit, AuditReport, Finding, Mismatch};
 pub use checkpoint::{Checkpoint, InvalidCheckpoint};
 pub use erasure::{ErasureRecord, InvalidErasure};
-pub use hash::{Hash, InvalidHash, NotOneLine, leaf_hash, line_hash, node_hash};
+pub use hash::{Hash, InvalidHash, LeafHasher, NotOneLine, leaf_hash, line_hash, node_hash};
 pub use key::{InvalidKey, LogKey, MAX_NAME, SigningKey, WitnessKey};
 pub use policy::{Cosignature, InvalidPolicy, OpenError, OpenedCheckpoint, Policy};
 pub use proof::{ConsistencyProof, InclusionProof, InvalidProof, ProofError, VerifyError};
 pub use stored::{MemoryTiles, NotStored, ReadHashes, StoredHash, TreeError};
 pub use tile::{InvalidTile, TILE_HEIGHT, TILE_WIDTH, Tile};
 pub use tree::Tree;
+/// The wrapper in which [`SigningKey::expose_secret`] hands out the secret text: wiped when dropped.
+pub use zeroize::Zeroizing;

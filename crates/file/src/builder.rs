@@ -6,6 +6,7 @@ use attestry_core::StorageError;
 
 use crate::IndexingProgress;
 use crate::catalog::Listener;
+use crate::evidence::Settings;
 use crate::storage::FileStorage;
 
 /// What an acknowledged write survives.
@@ -37,6 +38,7 @@ pub struct FileStorageBuilder {
     pub(crate) durability: Durability,
     pub(crate) read_only: bool,
     pub(crate) listener: Listener,
+    pub(crate) evidence: Settings,
 }
 
 impl FileStorageBuilder {
@@ -47,6 +49,7 @@ impl FileStorageBuilder {
             durability: Durability::default(),
             read_only: false,
             listener: Listener::default(),
+            evidence: Settings::default(),
         }
     }
 

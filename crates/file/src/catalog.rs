@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestry_core::{AuditEntry, CorruptRecord, EntryId, StorageError, line};
 
-use crate::erasure;
+use crate::erasure::{self, Record};
 use crate::folder::Folder;
 use crate::generation::Stamp;
 use crate::lock::StoreLock;
@@ -230,8 +230,9 @@ impl Catalog {
     }
 
     fn is_being_erased(&self, segment: &Segment, offset: u64) -> bool {
-        erasure::pending(&self.folder).is_ok_and(|records| {
-            records.iter().any(|record| record.segment == segment.name && record.offset == offset)
+        erasure::pending(&self.folder).is_ok_and(|plan| {
+            let named = |record: &Record| record.segment == segment.name && record.offset == offset;
+            plan.lines.iter().any(named)
         })
     }
 

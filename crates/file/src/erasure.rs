@@ -1,15 +1,17 @@
-//! Erasing lines in place, behind a journal that finishes after a crash what it began.
+//! Erasing lines in place and segments as a whole, behind a journal that finishes after a crash what
+//! it began.
 //!
 //! A line is overwritten with spaces, its line break stays: readers, Python's too, pass over blank
 //! lines, no other line moves, and the cost does not depend on the size of the store. The steps:
 //!
-//! 1. the journal names the lines; it is synced;
-//! 2. the lines are overwritten; their files are synced;
-//! 3. the journal is emptied; it is synced.
+//! 1. the journal names the lines and segments; it is synced;
+//! 2. the lines are overwritten, their files synced; the segments are unlinked, their folder synced;
+//! 3. where evidence is kept, it is put on record that they were erased;
+//! 4. the journal is emptied; it is synced.
 //!
-//! A crash before step 1 is done leaves the lines; after it, the next open repeats step 2, which
+//! A crash before step 1 is done leaves the lines; after it, the next open repeats the others, which
 //! may be done any number of times, since no name or offset changes while the journal stands. Other
-//! programs do not know of the journal: a line that is not the one it was is left alone.
+//! programs do not know of the journal: a line or a file that is not the one it was is left alone.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -21,74 +23,96 @@ use std::io;
 
 use attestry_core::StorageError;
 
+use crate::evidence::Ledger;
 use crate::folder::Folder;
 use crate::generation;
 use crate::segment::{IndexFile, SegmentName};
 use crate::sys::{self, FileId};
 
-pub(crate) use journal::Record;
+pub(crate) use journal::{Note, Plan, Record, WholeSegment};
 
 /// Erasures of one store. Owned by the committer.
 #[derive(Debug)]
 pub(crate) struct Erasures {
     folder: Folder,
-    /// The journal stands and its lines may not have been overwritten.
+    /// The journal stands and may not have been carried out.
     pending: bool,
 }
 
 impl Erasures {
     /// Finishes what an earlier process left, and says what that was.
-    pub(crate) fn recover(folder: Folder) -> Result<(Self, Finished), StorageError> {
+    pub(crate) fn recover(
+        folder: Folder,
+        ledger: &mut Ledger,
+    ) -> Result<(Self, Finished), StorageError> {
         let mut erasures = Self { folder, pending: true };
-        let finished = erasures.finish_pending()?;
+        let finished = erasures.finish_pending(ledger)?;
         Ok((erasures, finished))
     }
 
-    /// Erases the lines of `records`. When it returns their bytes are gone from the files. After
-    /// an error they are untouched, or [pending](Self::is_pending).
-    pub(crate) fn erase(&mut self, mut records: Vec<Record>) -> Result<(), StorageError> {
-        self.finish_pending()?;
-        if records.is_empty() {
+    /// Erases what `plan` names. When it returns the bytes are gone from the files. After an error
+    /// they are untouched, or [pending](Self::is_pending).
+    pub(crate) fn erase(
+        &mut self,
+        mut plan: Plan,
+        ledger: &mut Ledger,
+    ) -> Result<(), StorageError> {
+        self.finish_pending(ledger)?;
+        if plan.is_empty() {
             return Ok(());
         }
-        self.note_lines(&mut records)?;
+        ledger.before_erasing()?;
+        self.note_lines(&mut plan.lines, ledger)?;
+        for whole in &mut plan.segments {
+            whole.leaves = ledger.lines_of(whole.segment)?;
+        }
+        if !ledger.is_kept() {
+            plan.note = None;
+        }
         self.pending = true;
-        if let Err(error) = self.write_journal(&records) {
+        if let Err(error) = self.write_journal(&plan) {
             // Nothing was overwritten. A journal that may be whole must not outlive this, or it
             // would be carried out when its names mean something else.
             self.pending = self.clear_journal().is_err();
             return Err(error);
         }
-        self.finish(records, true).map(drop)
+        self.finish(plan, true, ledger).map(drop)
     }
 
-    /// Takes down what the lines hold, by which they are known again.
-    fn note_lines(&self, records: &mut [Record]) -> Result<(), StorageError> {
-        let mut open: Option<(SegmentName, File)> = None;
+    /// Takes down what the lines hold, by which they are known again, and which leaves they are.
+    fn note_lines(&self, records: &mut [Record], ledger: &mut Ledger) -> Result<(), StorageError> {
+        let mut open: Option<(SegmentName, File, u64)> = None;
         for record in records {
             let path = self.folder.segment(record.segment);
             let failed = |source| StorageError::io("read", &path, source);
-            let file = match open.take() {
-                Some((name, file)) if name == record.segment => file,
-                _ => File::open(&path).map_err(failed)?,
+            let (file, size) = match open.take() {
+                Some((name, file, size)) if name == record.segment => (file, size),
+                _ => {
+                    let file = File::open(&path).map_err(failed)?;
+                    let size = sys::length_of(&file).map_err(failed)?;
+                    (file, size)
+                }
             };
-            record.note(&read(&file, record).map_err(failed)?);
-            open = Some((record.segment, file));
+            let bytes = read(&file, record).map_err(failed)?;
+            record.note(&bytes);
+            let share = record.offset as f64 / size.max(1) as f64;
+            record.leaf = ledger.find_line(record.segment, &bytes, share)?;
+            open = Some((record.segment, file, size));
         }
         Ok(())
     }
 
-    /// Whether lines that were to be erased may stand, overwritten in part or not at all, until
-    /// the journal is carried out again.
+    /// Whether what was to be erased may stand, in part or as a whole, until the journal is carried
+    /// out again.
     pub(crate) fn is_pending(&self) -> bool {
         self.pending
     }
 
-    fn write_journal(&self, records: &[Record]) -> Result<(), StorageError> {
+    fn write_journal(&self, plan: &Plan) -> Result<(), StorageError> {
         let path = self.folder.journal();
         let failed = |source| StorageError::io("write", &path, source);
         let created = !path.exists();
-        journal::write(&sys::open_read_write(&path).map_err(failed)?, records).map_err(failed)?;
+        journal::write(&sys::open_read_write(&path).map_err(failed)?, plan).map_err(failed)?;
         if created {
             let private = self.folder.private();
             sys::sync_folder(&private)
@@ -109,12 +133,12 @@ impl Erasures {
     }
 
     /// Finishes an erasure that was interrupted.
-    pub(crate) fn finish_pending(&mut self) -> Result<Finished, StorageError> {
+    pub(crate) fn finish_pending(&mut self, ledger: &mut Ledger) -> Result<Finished, StorageError> {
         if !self.pending {
             return Ok(Finished::default());
         }
-        let records = pending(&self.folder)?;
-        self.finish(records, false)
+        let plan = pending(&self.folder)?;
+        self.finish(plan, false, ledger)
     }
 
     /// Looks whether another process left an erasure unfinished. The caller holds the lock.
@@ -122,41 +146,108 @@ impl Erasures {
         self.pending |= fs::metadata(self.folder.journal()).is_ok_and(|journal| journal.len() > 0);
     }
 
-    /// Overwrites the lines and empties the journal. `first_time` tells whether the lines can have
-    /// been counted as erased already.
-    fn finish(&mut self, records: Vec<Record>, first_time: bool) -> Result<Finished, StorageError> {
+    /// Carries `plan` out and empties the journal. `first_time` tells whether any of it can have
+    /// been done already.
+    fn finish(
+        &mut self,
+        plan: Plan,
+        first_time: bool,
+        ledger: &mut Ledger,
+    ) -> Result<Finished, StorageError> {
         let mut finished = Finished::default();
+        let Plan { lines, segments, note } = plan;
+        let mut leaves: Vec<u64> = Vec::new();
         let mut by_segment: BTreeMap<SegmentName, Vec<Record>> = BTreeMap::new();
-        for record in records {
+        for record in lines {
             by_segment.entry(record.segment).or_default().push(record);
         }
         let erased_any = !by_segment.is_empty();
         for (segment, mut records) in by_segment {
-            let path = self.folder.segment(segment);
-            let failed = |source| StorageError::io("erase lines of", &path, source);
-            match OpenOptions::new().write(true).read(true).open(&path) {
-                Ok(file) => {
-                    if !first_time {
-                        finished.moved += drop_moved(&file, &mut records).map_err(failed)?;
-                    }
-                    overwrite(&file, &records)
-                        .and_then(|()| self.count(&file, &records, first_time))
-                        .map_err(failed)?;
-                    finished.lines += records.len();
-                }
-                // The whole segment is gone, and the lines with it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    finished.lines += records.len();
-                }
-                Err(source) => return Err(StorageError::io("open", &path, source)),
-            }
+            self.overwrite_in(segment, &mut records, first_time, &mut finished)?;
+            leaves.extend(records.iter().filter_map(|record| record.leaf));
         }
+        let gone: Vec<SegmentName> = segments.iter().map(|whole| whole.segment).collect();
+        let unlinked = self.unlink(segments, first_time, &mut finished)?;
+        if let Some(note) = note {
+            leaves.sort_unstable();
+            leaves.dedup();
+            let lines = leaves.into_iter().map(|leaf| (leaf, leaf + 1));
+            let mut ranges: Vec<(u64, u64)> = lines.chain(unlinked).collect();
+            ranges.sort_unstable();
+            ledger.record(&ranges, &note, first_time)?;
+        }
+        gone.into_iter().for_each(|segment| ledger.removed(segment));
         if erased_any {
             generation::raise_erasures(&self.folder)?;
         }
         self.clear_journal()?;
         self.pending = false;
         Ok(finished)
+    }
+
+    /// Overwrites the lines of one segment, and drops those from `records` that are not there.
+    fn overwrite_in(
+        &self,
+        segment: SegmentName,
+        records: &mut Vec<Record>,
+        first_time: bool,
+        finished: &mut Finished,
+    ) -> Result<(), StorageError> {
+        let path = self.folder.segment(segment);
+        let failed = |source| StorageError::io("erase lines of", &path, source);
+        match OpenOptions::new().write(true).read(true).open(&path) {
+            Ok(file) => {
+                if !first_time {
+                    finished.moved += drop_moved(&file, records).map_err(failed)?;
+                }
+                overwrite(&file, records)
+                    .and_then(|()| self.count(&file, records, first_time))
+                    .map_err(failed)?;
+            }
+            // The whole segment is gone, and the lines with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StorageError::io("open", &path, source)),
+        }
+        finished.lines += records.len();
+        Ok(())
+    }
+
+    /// Unlinks the files of segments with their index files; returns the leaves that are gone. A
+    /// file that has changed since is left alone.
+    fn unlink(
+        &self,
+        segments: Vec<WholeSegment>,
+        first_time: bool,
+        finished: &mut Finished,
+    ) -> Result<Vec<(u64, u64)>, StorageError> {
+        let mut leaves = Vec::new();
+        let any = !segments.is_empty();
+        for whole in segments {
+            let path = self.folder.segment(whole.segment);
+            let failed = |source| StorageError::io("remove", &path, source);
+            match File::open(&path) {
+                Ok(file) if !whole.is(&file).map_err(failed)? => {
+                    finished.moved += 1;
+                    continue;
+                }
+                Ok(file) => {
+                    let index = FileId::of(&file.metadata().map_err(failed)?);
+                    fs::remove_file(&path).map_err(failed)?;
+                    // Left behind, it would only take space until the next open.
+                    let _ = fs::remove_file(self.folder.index(index));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !first_time => {}
+                Err(source) => return Err(failed(source)),
+            }
+            finished.segments += 1;
+            leaves.extend(whole.leaves);
+        }
+        if any {
+            generation::raise_layout(&self.folder)?;
+            let path = self.folder.path();
+            sys::sync_folder(path).map_err(|source| StorageError::io("sync", path, source))?;
+        }
+        Ok(leaves)
     }
 
     /// Has the segment's index file, if it has one, count the erased lines; where that fails, or
@@ -183,17 +274,20 @@ impl Erasures {
 pub(crate) struct Finished {
     /// Lines that are gone now.
     pub(crate) lines: usize,
-    /// Lines that another program has moved since; where they stood, something else stands.
+    /// Segments that are gone now, as a whole.
+    pub(crate) segments: usize,
+    /// Lines that another program has moved since, and segments that it has changed; where they
+    /// stood, something else stands.
     pub(crate) moved: usize,
 }
 
-/// The erasures that were begun and, as far as the journal tells, not finished.
-pub(crate) fn pending(folder: &Folder) -> Result<Vec<Record>, StorageError> {
+/// What was begun to be erased and, as far as the journal tells, not finished.
+pub(crate) fn pending(folder: &Folder) -> Result<Plan, StorageError> {
     let path = folder.journal();
     let failed = |source| StorageError::io("read", &path, source);
     match File::open(&path) {
         Ok(file) => journal::read(&file).map_err(failed),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Plan::default()),
         Err(source) => Err(failed(source)),
     }
 }
@@ -234,6 +328,7 @@ fn overwrite(file: &File, records: &[Record]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Settings;
     use crate::recovery;
 
     const NAME: &str = "audit_20260128.jsonl";
@@ -247,24 +342,53 @@ mod tests {
         let segment = SegmentName::parse(NAME).unwrap();
         fs::write(folder.segment(segment), lines.concat()).unwrap();
         let length = lines[0].len() as u64;
-        let mut records =
-            vec![Record { segment, offset: length, length: length - 1, sums: Vec::new() }];
+        let mut records = vec![Record {
+            segment,
+            offset: length,
+            length: length - 1,
+            sums: Vec::new(),
+            leaf: None,
+        }];
         let erasures = Erasures { folder: folder.clone(), pending: false };
-        erasures.note_lines(&mut records).unwrap();
-        erasures.write_journal(&records).unwrap();
+        let mut ledger = Ledger::open(&folder, &Settings::default()).unwrap();
+        erasures.note_lines(&mut records, &mut ledger).unwrap();
+        erasures.write_journal(&Plan { lines: records, ..Plan::default() }).unwrap();
         (temporary, folder, lines)
     }
 
     fn recover(folder: &Folder) -> Finished {
-        let (mut erasures, finished) = Erasures::recover(folder.clone()).unwrap();
-        assert_eq!(erasures.finish_pending().unwrap(), Finished::default(), "once is enough");
+        let mut ledger = Ledger::open(folder, &Settings::default()).unwrap();
+        let (mut erasures, finished) = Erasures::recover(folder.clone(), &mut ledger).unwrap();
+        let again = erasures.finish_pending(&mut ledger).unwrap();
+        assert_eq!(again, Finished::default(), "once is enough");
         finished
+    }
+
+    #[test]
+    fn a_segment_is_unlinked_unless_another_program_has_changed_it() {
+        for changed in [false, true] {
+            let (_guard, folder, _) = interrupted();
+            let segment = SegmentName::parse(NAME).unwrap();
+            let file = File::open(folder.segment(segment)).unwrap();
+            let plan = Plan {
+                segments: vec![WholeSegment::new(segment, &file).unwrap()],
+                ..Plan::default()
+            };
+            let erasures = Erasures { folder: folder.clone(), pending: false };
+            erasures.write_journal(&plan).unwrap();
+            if changed {
+                fs::write(folder.segment(segment), "another\n").unwrap();
+            }
+            let (segments, moved) = if changed { (0, 1) } else { (1, 0) };
+            assert_eq!(recover(&folder), Finished { lines: 0, segments, moved });
+            assert_eq!(folder.segment(segment).exists(), changed);
+        }
     }
 
     #[test]
     fn the_line_is_erased_where_it_is_still_there() {
         let (_guard, folder, lines) = interrupted();
-        assert_eq!(recover(&folder), Finished { lines: 1, moved: 0 });
+        assert_eq!(recover(&folder), Finished { lines: 1, ..Finished::default() });
         let blank = format!("{}\n", " ".repeat(701));
         let expected = [&lines[0], &blank, &lines[2], &lines[3]].map(String::as_str).concat();
         assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), expected);
@@ -275,7 +399,7 @@ mod tests {
         // As the Python package does when it deletes the first line.
         let (_guard, folder, lines) = interrupted();
         fs::write(folder.path().join(NAME), lines[1..].concat()).unwrap();
-        assert_eq!(recover(&folder), Finished { lines: 0, moved: 1 });
+        assert_eq!(recover(&folder), Finished { moved: 1, ..Finished::default() });
         assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), lines[1..].concat());
     }
 
@@ -284,7 +408,7 @@ mod tests {
         let (_guard, folder, lines) = interrupted();
         let left = &lines[0][..lines[0].len() - 10];
         fs::write(folder.path().join(NAME), left).unwrap();
-        assert_eq!(recover(&folder), Finished { lines: 0, moved: 1 });
+        assert_eq!(recover(&folder), Finished { moved: 1, ..Finished::default() });
         assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), left);
     }
 }

@@ -61,6 +61,11 @@ impl Folder {
         self.private().join("compacted.tmp")
     }
 
+    /// The tree of lines, where evidence is kept.
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.private().join("tree")
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.private().join("quarantine")
     }

@@ -43,6 +43,11 @@ mod builder;
 mod catalog;
 mod commit;
 mod erasure;
+#[cfg(feature = "evidence")]
+mod evidence;
+#[cfg(not(feature = "evidence"))]
+#[path = "evidence/absent.rs"]
+mod evidence;
 mod folder;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -57,5 +62,10 @@ mod sys;
 
 pub use builder::{Durability, FileStorageBuilder};
 pub use catalog::IndexingProgress;
+#[cfg(feature = "evidence")]
+pub use evidence::{
+    Adopted, Evidence, EvidenceError, EvidenceProblem, ProblemKind, Proven, Verification, Verify,
+    VerifyProgress, Witnessed,
+};
 pub use recovery::{RecoveryReport, TornTail};
 pub use storage::FileStorage;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use attestry_core::{MAX_LINE_BYTES, StorageError, line};
 
 use crate::erasure::Erasures;
+use crate::evidence::Ledger;
 use crate::folder::{Folder, Listed};
 use crate::generation;
 use crate::segment::{SegmentName, tail_start};
@@ -21,9 +22,16 @@ pub struct RecoveryReport {
     pub torn_tails: Vec<TornTail>,
     /// Lines whose erasure had begun before a crash and was finished now.
     pub erasures_finished: usize,
+    /// Segments whose removal had begun before a crash and was finished now: all their entries had
+    /// expired.
+    pub segments_removed: usize,
     /// Lines whose erasure had begun before a crash, and which another program, such as the Python
-    /// package, has moved since. They were left alone: delete their entries again.
+    /// package, has moved since; segments that were to be removed and that it has changed. They were
+    /// left alone: delete their entries again.
     pub erasures_given_up: usize,
+    /// Why no checkpoint of the store's tree can be signed any more, where evidence is kept and
+    /// something was changed that had been signed: `verify` tells what.
+    pub evidence_broken: Option<String>,
 }
 
 /// The last line of a segment, found without its line break: a write that a crash cut short, or
@@ -46,7 +54,7 @@ impl RecoveryReport {
     /// Whether there was nothing to mend.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.torn_tails.is_empty() && self.erasures_finished == 0 && self.erasures_given_up == 0
+        *self == Self::default()
     }
 }
 
@@ -73,6 +81,11 @@ impl fmt::Display for RecoveryReport {
             write!(f, "{separator}the erasure of {} entries was finished", self.erasures_finished)?;
             separator = "\n";
         }
+        if self.segments_removed > 0 {
+            let count = self.segments_removed;
+            write!(f, "{separator}the removal of {count} expired segments was finished")?;
+            separator = "\n";
+        }
         if self.erasures_given_up > 0 {
             write!(
                 f,
@@ -80,6 +93,10 @@ impl fmt::Display for RecoveryReport {
                  rewritten their segment; delete them again",
                 self.erasures_given_up
             )?;
+            separator = "\n";
+        }
+        if let Some(reason) = &self.evidence_broken {
+            write!(f, "{separator}no checkpoint can be signed any more: {reason}")?;
         }
         Ok(())
     }
@@ -101,20 +118,26 @@ pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Mends what a crash left. The caller holds the lock.
-pub(crate) fn recover(folder: &Folder) -> Result<(Erasures, RecoveryReport), StorageError> {
+/// Mends what a crash left, and brings the evidence up to date. The caller holds the lock.
+pub(crate) fn recover(
+    folder: &Folder,
+    ledger: &mut Ledger,
+) -> Result<(Erasures, RecoveryReport), StorageError> {
     generation::create(folder)?;
-    let (erasures, finished) = Erasures::recover(folder.clone())?;
+    let (erasures, finished) = Erasures::recover(folder.clone(), ledger)?;
     let mut report = RecoveryReport {
-        torn_tails: Vec::new(),
         erasures_finished: finished.lines,
+        segments_removed: finished.segments,
         erasures_given_up: finished.moved,
+        ..RecoveryReport::default()
     };
     let listed = folder.list()?;
     for segment in &listed {
         report.torn_tails.extend(mend_tail(folder, segment.name, segment.length)?);
     }
     remove_orphans(folder, &listed);
+    ledger.catch_up()?;
+    report.evidence_broken = ledger.broken();
     Ok((erasures, report))
 }
 

@@ -11,6 +11,8 @@ use attestry_core::{
 
 use crate::catalog::Catalog;
 use crate::commit::{Committer, Job, Lines};
+use crate::erasure::Note;
+use crate::evidence::{Ledger, Settings, leaf_of};
 use crate::folder::Folder;
 use crate::lock::StoreLock;
 use crate::{FileStorageBuilder, RecoveryReport, recovery, scan, sys};
@@ -30,6 +32,9 @@ pub struct FileStorage {
     committer: Option<Arc<Committer>>,
     recovery: Arc<Mutex<RecoveryReport>>,
     rotation_bytes: u64,
+    evidence: Settings,
+    /// Whether it did when it was opened; another process may begin with it later.
+    keeps_evidence: bool,
 }
 
 impl FileStorage {
@@ -45,26 +50,39 @@ impl FileStorage {
         if builder.read_only {
             folder.list()?; // a folder that is missing or no folder is found out now
             let catalog = Arc::new(Catalog::new(folder, None, builder.listener.clone()));
-            return Ok(Self { catalog, committer: None, recovery: Arc::default(), rotation_bytes });
+            let (recovery, evidence) = (Arc::default(), builder.evidence.clone());
+            let (committer, keeps_evidence) = (None, false);
+            return Ok(Self {
+                catalog,
+                committer,
+                recovery,
+                rotation_bytes,
+                evidence,
+                keeps_evidence,
+            });
         }
         recovery::create(&folder)?;
         let lock = Arc::new(StoreLock::open(&folder)?);
         let listener = builder.listener.clone();
         let catalog = Arc::new(Catalog::new(folder.clone(), Some(lock.clone()), listener));
         let held = lock.acquire()?;
-        let (erasures, report) = recovery::recover(&folder)?;
+        let evidence = builder.evidence.clone().of(builder.durability);
+        let mut ledger = Ledger::open(&folder, &evidence)?;
+        let (erasures, report) = recovery::recover(&folder, &mut ledger)?;
         catalog.snapshot_locked(&held)?;
         drop(held);
         let recovery = Arc::new(Mutex::new(report));
+        let keeps_evidence = ledger.is_kept();
         let committer = Committer::start(
             Arc::clone(&catalog),
             lock,
-            erasures,
+            (erasures, ledger),
             Arc::clone(&recovery),
             rotation_bytes,
             builder.durability,
         )?;
-        Ok(Self { catalog, committer: Some(committer), recovery, rotation_bytes })
+        let committer = Some(committer);
+        Ok(Self { catalog, committer, recovery, rotation_bytes, evidence, keeps_evidence })
     }
 
     /// The folder.
@@ -86,9 +104,18 @@ impl FileStorage {
         self.rotation_bytes
     }
 
-    fn committer(&self) -> Result<&Committer, StorageError> {
+    pub(crate) fn committer(&self) -> Result<&Committer, StorageError> {
         let read_only = || StorageError::ReadOnly { path: self.path().to_path_buf() };
         self.committer.as_deref().ok_or_else(read_only)
+    }
+
+    pub(crate) async fn delete_noting(
+        &self,
+        id: &EntryId,
+        note: Note,
+    ) -> Result<bool, StorageError> {
+        let id = id.clone();
+        self.committer()?.submit(|answer| Job::Delete { id, note, answer }).await
     }
 
     async fn append_lines(
@@ -103,6 +130,8 @@ impl FileStorage {
         for entry in entries {
             entry.validate()?;
             line::encode_into(entry, &mut lines.bytes)?;
+            let start = lines.ends.last().copied().unwrap_or(0);
+            lines.leaves.push(leaf_of(&lines.bytes[start..], self.keeps_evidence));
             lines.ends.push(lines.bytes.len());
         }
         if check_ids {
@@ -115,17 +144,15 @@ impl FileStorage {
     }
 
     /// Runs a read where it may block.
-    async fn read_blocking<T: Send + 'static>(
+    pub(crate) async fn read_blocking<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
-        read: impl FnOnce(&Catalog) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
+        read: impl FnOnce(&Catalog) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let catalog = Arc::clone(&self.catalog);
         let done = tokio::task::spawn_blocking(move || read(&catalog)).await;
         done.unwrap_or_else(|error| {
-            Err(StorageError::other(
-                format!("reading {} was cut short", self.path().display()),
-                error,
-            ))
+            let message = format!("reading {} was cut short", self.path().display());
+            Err(StorageError::other(message, error).into())
         })
     }
 }
@@ -168,8 +195,7 @@ impl StorageBackend for FileStorage {
     }
 
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
-        let id = id.clone();
-        self.committer()?.submit(|answer| Job::Delete { id, answer }).await
+        self.delete_noting(id, self.evidence.note("deleted".to_owned())?).await
     }
 
     async fn count(&self) -> Result<u64, StorageError> {
@@ -196,7 +222,8 @@ impl StorageBackend for FileStorage {
     }
 
     async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
-        self.committer()?.submit(|answer| Job::DeleteUntil { cutoff, answer }).await
+        let note = self.evidence.note(format!("expired: {cutoff} and before"))?;
+        self.committer()?.submit(|answer| Job::DeleteUntil { cutoff, note, answer }).await
     }
 
     async fn compact(&self) -> Result<u64, StorageError> {

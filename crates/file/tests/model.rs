@@ -44,9 +44,26 @@ fn at(moment: i64) -> Timestamp {
     Timestamp::from_unix_micros(moment).unwrap()
 }
 
-async fn open(path: &Path) -> FileStorage {
-    FileStorage::builder(path).rotation_size_bytes(4_000).open().await.unwrap()
+async fn open(path: &Path, evidence: bool) -> FileStorage {
+    let builder = FileStorage::builder(path).rotation_size_bytes(4_000);
+    #[cfg(feature = "evidence")]
+    let builder = if evidence { common::evidence::kept(builder) } else { builder };
+    #[cfg(not(feature = "evidence"))]
+    assert!(!evidence);
+    builder.open().await.unwrap()
 }
+
+/// The store is as its tree says, and grew out of every checkpoint that was ever signed.
+#[cfg(feature = "evidence")]
+async fn is_proven(storage: &FileStorage, checkpoints: &mut Vec<String>, model: &[AuditEntry]) {
+    let found = common::evidence::verify(storage, checkpoints).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.not_covered), (model.len() as u64, 0));
+    checkpoints.extend(storage.checkpoint().await.ok());
+}
+
+#[cfg(not(feature = "evidence"))]
+async fn is_proven(_: &FileStorage, _: &mut Vec<String>, _: &[AuditEntry]) {}
 
 /// Writes an entry to the model; whether it may stand there.
 fn write(model: &mut Vec<AuditEntry>, entry: &AuditEntry) -> bool {
@@ -74,9 +91,10 @@ async fn agrees(storage: &FileStorage, model: &[AuditEntry], what: &str) {
     assert!(found == query.select(expected), "{what}");
 }
 
-async fn run(operations: Vec<Operation>) {
+async fn run(operations: Vec<Operation>, evidence: bool) {
     let (_guard, path) = folder();
-    let mut owners = [open(&path).await, open(&path).await];
+    let mut owners = [open(&path, evidence).await, open(&path, evidence).await];
+    let mut checkpoints = Vec::new();
     let reader = open_read_only(&path).await;
     let mut model: Vec<AuditEntry> = Vec::new();
     let mut fresh = 0;
@@ -131,7 +149,7 @@ async fn run(operations: Vec<Operation>) {
             Operation::Compact => drop(owner.compact().await.unwrap()),
             Operation::Reopen => {
                 owner.close().await.unwrap();
-                owners[number % 2] = open(&path).await;
+                owners[number % 2] = open(&path, evidence).await;
                 assert!(owners[number % 2].recovery().is_clean(), "{what}");
             }
             Operation::LoseIndexes => {
@@ -140,7 +158,7 @@ async fn run(operations: Vec<Operation>) {
                     owner.close().await.unwrap();
                 }
                 let _ = fs::remove_dir_all(path.join(".attestry/index"));
-                owners = [open(&path).await, open(&path).await];
+                owners = [open(&path, evidence).await, open(&path, evidence).await];
             }
         }
         if number % 5 == 0 {
@@ -149,10 +167,16 @@ async fn run(operations: Vec<Operation>) {
             {
                 agrees(storage, &model, &format!("{what}, says {who}")).await;
             }
+            if evidence {
+                is_proven(&owners[number / 5 % 2], &mut checkpoints, &model).await;
+            }
         }
     }
     for storage in [&owners[0], &owners[1], &reader] {
         agrees(storage, &model, "at the end").await;
+    }
+    if evidence {
+        is_proven(&reader, &mut checkpoints, &model).await;
     }
 }
 
@@ -160,6 +184,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
     fn two_owners_and_a_reader_agree_with_a_list(operations in proptest::collection::vec(operation(), 1..60)) {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(run(operations));
+        let run = run(operations, false);
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(run);
+    }
+
+    #[cfg(feature = "evidence")]
+    #[test]
+    fn the_tree_follows_whatever_they_do(operations in proptest::collection::vec(operation(), 1..60)) {
+        let run = run(operations, true);
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(run);
     }
 }

@@ -13,7 +13,11 @@ pub(super) async fn run(
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
-    let settings = Settings { retention_days: Some(args.retention_days), ..Settings::default() };
+    let settings = Settings {
+        retention_days: Some(args.retention_days),
+        erasures: args.record.into(),
+        ..Settings::default()
+    };
     let logger = if args.dry_run {
         store.open_reader(settings).await?
     } else {

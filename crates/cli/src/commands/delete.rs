@@ -13,7 +13,8 @@ pub(super) async fn run(
 ) -> Result<Status, Failure> {
     // All of them are looked at before anything is erased.
     let ids: Vec<_> = args.ids.iter().map(|id| super::entry_id(id)).collect::<Result<_, _>>()?;
-    let logger = store.open_existing(Settings::default()).await?;
+    let settings = Settings { erasures: args.record.into(), ..Settings::default() };
+    let logger = store.open_existing(settings).await?;
     let mut status = Status::Done;
     let mut printing = true;
     for id in ids {

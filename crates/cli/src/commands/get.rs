@@ -1,6 +1,7 @@
 //! `attestry get`: one entry.
 
-use attestry::EntryId;
+use attestry::{AuditEntry, AuditLogger, EntryId, Query, line};
+use futures_util::StreamExt;
 
 use crate::args::{GetArgs, StoreArgs};
 use crate::errors::{Failure, Status};
@@ -22,16 +23,34 @@ pub(super) async fn run(
             complain(format_args!("there is no entry with the id {}", escaped(&args.id)));
             Status::Problems
         }
-        Some(mut entry) => {
-            if args.decrypt {
-                let content = logger.decrypt_entry(&entry)?;
-                entry.input_content = content.input;
-                entry.output_content = content.output;
-            }
+        Some(mut entry) if args.decrypt => {
+            let content = logger.decrypt_entry(&entry)?;
+            entry.input_content = content.input;
+            entry.output_content = content.output;
             out.bytes(&stored_line(&entry))?;
+            Status::Done
+        }
+        Some(entry) => {
+            out.bytes(&raw_line(&logger, &entry).await?)?;
             Status::Done
         }
     };
     logger.close().await?;
     Ok(status)
+}
+
+/// The line of an entry as it is stored, byte for byte, with its line break: what a proof is about.
+async fn raw_line(logger: &AuditLogger, entry: &AuditEntry) -> Result<Vec<u8>, Failure> {
+    let same_moment = Query::range(entry.timestamp, entry.timestamp);
+    let mut lines = logger.storage().scan_lines(same_moment);
+    while let Some(found) = lines.next().await {
+        if let Ok(mut bytes) = found
+            && line::decode(&bytes).is_ok_and(|found| found.id == entry.id)
+        {
+            bytes.push(b'\n');
+            return Ok(bytes);
+        }
+    }
+    // Gone by now.
+    Ok(stored_line(entry))
 }

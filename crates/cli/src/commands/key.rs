@@ -1,17 +1,70 @@
 //! `attestry key`: makes keys.
 
-use attestry::Key;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
-use crate::args::KeyCommand;
+use attestry::Key;
+use attestry::evidence::SigningKey;
+
+use crate::args::{GenerateArgs, KeyCommand};
 use crate::errors::{Failure, Status};
 use crate::text::complain;
 
 pub(super) fn run(command: KeyCommand) -> Result<Status, Failure> {
     let KeyCommand::Generate(args) = command;
+    if args.signing {
+        return signing(&args);
+    }
     Key::generate().write_new_file(&args.out)?;
     complain(format_args!(
         "wrote a new key to {}; keep a copy in a safe place",
         args.out.display()
     ));
     Ok(Status::Done)
+}
+
+fn signing(args: &GenerateArgs) -> Result<Status, Failure> {
+    let random = || format!("attestry/{:.8}", attestry::create_entry_id().as_str());
+    let name = args.name.clone().unwrap_or_else(random);
+    let key = SigningKey::generate(&name)
+        .map_err(|error| Failure::new(format!("{name:?} is no name for a log")).caused_by(error))?;
+    let public = public_path(&args.out);
+    // First what is not secret: whatever fails then leaves no secret behind.
+    write_new(&public, &format!("{}\n", key.public()), 0o644)?;
+    if let Err(failure) = write_new(&args.out, &key.expose_secret(), 0o600) {
+        let _ = std::fs::remove_file(&public);
+        return Err(failure);
+    }
+    complain(format_args!(
+        "wrote a new signing key of the log {name} to {}, for its owner only, and its public part to \
+         {}; give that to whoever verifies, now",
+        args.out.display(),
+        public.display()
+    ));
+    Ok(Status::Done)
+}
+
+fn public_path(secret: &Path) -> PathBuf {
+    let mut path = secret.as_os_str().to_owned();
+    path.push(".pub");
+    path.into()
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::new(format!(
+            "{} exists already; a key file is never overwritten",
+            path.display()
+        ))
+        .hint("choose another name with --out"),
+        _ => Failure::new(format!("cannot write the key file {}", path.display())).caused_by(error),
+    })
 }

@@ -1,18 +1,23 @@
 //! One module per command, each with a `run` that does it.
 
 mod check;
+mod checkpoint;
 mod cleanup;
 mod compact;
 mod completions;
 mod count;
 mod delete;
+mod export;
 mod get;
 mod import;
 mod key;
 mod list;
 mod log;
+mod prove;
 mod recorded;
 mod stats;
+mod verify;
+mod verify_proof;
 
 use attestry::line::MAX_LINE_BYTES;
 use attestry::{EntryId, Interaction, StorageError};
@@ -36,6 +41,11 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Compact => compact::run(store, out).await,
         Command::Stats(args) => stats::run(args, store, out).await,
         Command::Check(args) => check::run(args, store, out).await,
+        Command::Checkpoint(args) => checkpoint::run(args, store, out).await,
+        Command::Verify(args) => verify::run(args, store, out).await,
+        Command::Prove(args) => prove::run(args, store, out).await,
+        Command::VerifyProof(args) => verify_proof::run(&args, out),
+        Command::Export(args) => export::run(args, store).await,
         Command::Key(command) => key::run(command),
         Command::Completions(args) => completions::run(&args, out),
     }

@@ -45,7 +45,9 @@ impl Folder {
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_attestry"));
         command.args(arguments).current_dir(self.0.path());
-        for variable in ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE"] {
+        for variable in
+            ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE", "ATTESTRY_SIGNING_KEY_FILE"]
+        {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

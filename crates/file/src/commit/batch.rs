@@ -6,8 +6,9 @@ use attestry_core::{EntryId, StorageError, line};
 
 use super::queue::{Answer, Append};
 use crate::catalog::Catalog;
+use crate::evidence::Leaf;
 use crate::lock::Held;
-use crate::segment::AppendError;
+use crate::segment::{AppendError, Appended};
 use crate::sys;
 
 /// The lines of consecutive appends, and who waits for which of them.
@@ -15,6 +16,7 @@ use crate::sys;
 pub(super) struct Batch {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    leaves: Vec<Leaf>,
     waiters: Vec<Waiter>,
 }
 
@@ -67,6 +69,7 @@ impl Batch {
                         }
                         batch.bytes.extend_from_slice(line);
                         batch.ends.push(batch.bytes.len());
+                        batch.leaves.push(lines.leaves[number]);
                         needs = batch.ends.len();
                     }
                     Err(error) => {
@@ -100,8 +103,10 @@ impl Batch {
     }
 
     /// Stores the batch with `append` and answers every waiter.
-    pub(super) fn commit(self, append: impl FnOnce(&[u8], &[usize]) -> Result<(), AppendError>) {
-        let stored = if self.ends.is_empty() { Ok(()) } else { append(&self.bytes, &self.ends) };
+    pub(super) fn commit(self, append: impl FnOnce(&Appended<'_>) -> Result<(), AppendError>) {
+        let Self { bytes, ends, leaves, .. } = &self;
+        let lines = Appended { bytes, ends, leaves };
+        let stored = if ends.is_empty() { Ok(()) } else { append(&lines) };
         for waiter in self.waiters {
             let outcome = match (&stored, waiter.refused) {
                 (_, Some(refused)) => Err(refused),
@@ -162,6 +167,7 @@ mod tests {
     use super::super::queue::Lines;
     use super::*;
     use crate::catalog::Listener;
+    use crate::evidence::leaf_of;
     use crate::folder::Folder;
     use crate::lock::StoreLock;
     use crate::recovery;
@@ -174,6 +180,7 @@ mod tests {
         let bytes = line::encode(&entry).unwrap();
         let lines = Lines {
             ends: vec![bytes.len()],
+            leaves: vec![leaf_of(&bytes, true)],
             bytes,
             checked_ids: if checked { vec![id] } else { Vec::new() },
         };
@@ -191,8 +198,8 @@ mod tests {
         let catalog = Catalog::new(folder, Some(Arc::clone(&lock)), Listener::default());
         let batch = Batch::gather(appends, &catalog, &lock.acquire().unwrap());
         let mut stored = 0;
-        batch.commit(|_, ends| {
-            stored = ends.len();
+        batch.commit(|lines| {
+            stored = lines.ends.len();
             Ok(())
         });
         stored

@@ -16,7 +16,7 @@ impl Changes {
     /// a crash leaves the old file or the new one. Returns how many bytes were freed. The segment
     /// that grows is left alone.
     pub(super) fn compact(&mut self, held: &Held<'_>) -> Result<u64, StorageError> {
-        self.erasures.finish_pending()?;
+        self.erasures.finish_pending(&mut self.ledger)?;
         let segments = self.catalog.snapshot_locked(held)?;
         let today = SegmentName::active_on(Timestamp::now());
         let mut freed = 0;
@@ -39,7 +39,8 @@ impl Changes {
         }
         self.active.forget(segment.body.id);
         if blank == length {
-            self.unlink(segment)?;
+            fs::remove_file(&path).map_err(|source| StorageError::io("remove", &path, source))?;
+            self.ledger.removed(segment.name);
         } else {
             let copied = copy_lines(file, length, &temporary).and_then(|()| {
                 fs::set_permissions(&temporary, file.metadata()?.permissions())?;
@@ -49,9 +50,10 @@ impl Changes {
                 let _ = fs::remove_file(&temporary); // or the next open removes it
                 return Err(StorageError::io("compact", path, source));
             }
-            // Named by the old file's number; of no use any more.
-            let _ = fs::remove_file(folder.index(segment.body.id));
+            self.ledger.compacted(segment.name, length - blank);
         }
+        // Named by the old file's number; of no use any more.
+        let _ = fs::remove_file(folder.index(segment.body.id));
         generation::raise_layout(&folder)?;
         sys::sync_folder(folder.path())
             .map_err(|source| StorageError::io("sync", folder.path(), source))?;

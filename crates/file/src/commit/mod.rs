@@ -14,23 +14,23 @@ mod sync;
 mod interleavings;
 
 use std::collections::VecDeque;
-use std::fs;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use attestry_core::{EntryId, Order, StorageError, Timestamp};
 
 use crate::builder::Durability;
 use crate::catalog::Catalog;
-use crate::erasure::{Erasures, Record};
-use crate::generation;
+use crate::erasure::{Erasures, Note, Plan, Record, WholeSegment};
+use crate::evidence::Ledger;
 use crate::lock::{Held, StoreLock};
 use crate::recovery::RecoveryReport;
-use crate::segment::{ActiveSegment, Cursor, Line, Segment};
-use crate::sys;
+use crate::segment::{ActiveSegment, Appended, Cursor, Line, Segment};
 use batch::{Batch, share};
-use queue::{Answer, Append, Queue};
+use queue::{Append, Queue};
 pub(crate) use queue::{Job, Lines};
 use sync::{Mutex, thread};
+use tokio::sync::oneshot;
 
 /// So many lines share a journal; its size stays bounded whatever expires at once.
 const ERASURES_AT_ONCE: usize = 4_096;
@@ -51,6 +51,7 @@ struct Changes {
     catalog: Arc<Catalog>,
     active: ActiveSegment,
     erasures: Erasures,
+    ledger: Ledger,
 }
 
 impl Committer {
@@ -58,14 +59,14 @@ impl Committer {
     pub(crate) fn start(
         catalog: Arc<Catalog>,
         lock: Arc<StoreLock>,
-        erasures: Erasures,
+        (erasures, ledger): (Erasures, Ledger),
         report: Arc<std::sync::Mutex<RecoveryReport>>,
         rotation_bytes: u64,
         durability: Durability,
     ) -> Result<Arc<Self>, StorageError> {
         let path = catalog.folder().path().to_path_buf();
         let active = ActiveSegment::new(catalog.folder().clone(), rotation_bytes, durability);
-        let changes = Mutex::new(Changes { catalog, active, erasures });
+        let changes = Mutex::new(Changes { catalog, active, erasures, ledger });
         let committer = Arc::new(Self { queue: Queue::new(), lock, durability, changes, report });
         let of_thread = Arc::clone(&committer);
         thread::Builder::new()
@@ -96,15 +97,17 @@ impl Committer {
         if !changes.active.has_room_for(lines.bytes.len()) {
             return None;
         }
-        let Changes { active, erasures, .. } = &mut *changes;
-        Some(active.append(erasures, &lines.bytes, &lines.ends).map_err(|failed| failed.error))
+        let Changes { active, erasures, ledger, .. } = &mut *changes;
+        let Lines { bytes, ends, leaves, .. } = lines;
+        let appended = active.append(erasures, ledger, &Appended { bytes, ends, leaves });
+        Some(appended.map_err(|failed| failed.error))
     }
 
     /// Queues a job and waits for its answer.
-    pub(crate) async fn submit<T>(
+    pub(crate) async fn submit<T, E: From<StorageError>>(
         &self,
-        job: impl FnOnce(Answer<T>) -> Job,
-    ) -> Result<T, StorageError> {
+        job: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Job,
+    ) -> Result<T, E> {
         self.queue.submit(job).await
     }
 
@@ -116,21 +119,38 @@ impl Committer {
     fn run(&self) {
         // Should the thread ever panic, callers must get an error rather than wait for ever.
         let _close = CloseOnDrop(&self.queue);
-        while let Some(jobs) = self.queue.take() {
+        let mut due = self.changes.lock().unwrap_or_else(PoisonError::into_inner).ledger.due();
+        while let Some(jobs) = self.queue.take(due) {
             let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             match self.lock.acquire() {
-                Ok(held) => changes.work(jobs, &held),
+                Ok(held) => {
+                    changes.work(jobs, &held);
+                    if changes.ledger.due().is_some_and(|due| due <= Instant::now()) {
+                        changes.sign();
+                    }
+                }
                 Err(error) => jobs.into_iter().for_each(|job| job.refuse(&error)),
             }
+            due = changes.ledger.due();
             let mended = changes.active.take_mended();
             if !mended.is_empty() {
                 let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
                 report.torn_tails.extend(mended);
             }
+            let signed = changes.ledger.take_signed();
+            drop(changes);
+            signed.tell();
         }
         // Dropped without `close`: what was acknowledged as buffered still goes to the disk. There
         // is nobody left to tell of a failure.
-        let _ = self.changes.lock().unwrap_or_else(PoisonError::into_inner).active.close();
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = match self.lock.acquire() {
+            Ok(held) => changes.close(&held),
+            Err(_) => changes.active.close(),
+        };
+        let signed = changes.ledger.take_signed();
+        drop(changes);
+        signed.tell();
     }
 }
 
@@ -148,15 +168,21 @@ impl Changes {
                     self.append(std::mem::take(&mut appends), held);
                     match other {
                         // A caller that went away does not hear the answer.
-                        Some(Job::Delete { id, answer }) => {
-                            drop(answer.send(self.delete(&id, held)))
+                        Some(Job::Delete { id, note, answer }) => {
+                            drop(answer.send(self.delete(&id, note, held)))
                         }
-                        Some(Job::DeleteUntil { cutoff, answer }) => {
-                            drop(answer.send(self.delete_until(cutoff, held)));
+                        Some(Job::DeleteUntil { cutoff, note, answer }) => {
+                            drop(answer.send(self.delete_until(cutoff, &note, held)));
                         }
                         Some(Job::Compact { answer }) => drop(answer.send(self.compact(held))),
                         Some(Job::Flush { answer }) => drop(answer.send(self.active.sync())),
-                        Some(Job::Close { answer }) => drop(answer.send(self.active.close())),
+                        Some(Job::Close { answer }) => drop(answer.send(self.close(held))),
+                        #[cfg(feature = "evidence")]
+                        Some(Job::Checkpoint { answer }) => drop(answer.send(self.checkpoint())),
+                        #[cfg(feature = "evidence")]
+                        Some(Job::Cosign { text, policy, answer }) => {
+                            drop(answer.send(self.ledger.cosign(&text, &policy)));
+                        }
                         Some(Job::Append(_)) | None => return,
                     }
                 }
@@ -169,38 +195,69 @@ impl Changes {
             return;
         }
         let batch = Batch::gather(appends, &self.catalog, held);
-        batch.commit(|bytes, ends| self.active.append(&mut self.erasures, bytes, ends));
+        let Self { active, erasures, ledger, .. } = self;
+        batch.commit(|lines| active.append(erasures, ledger, lines));
     }
 
-    fn delete(&mut self, id: &EntryId, held: &Held<'_>) -> Result<bool, StorageError> {
-        self.erasures.finish_pending()?;
-        let segments = self.catalog.snapshot_locked(held)?;
+    /// Puts everything on stable storage, under a last checkpoint where there are any.
+    fn close(&mut self, _: &Held<'_>) -> Result<(), StorageError> {
+        let closed = self.active.close();
+        if closed.is_ok() && self.ledger.due().is_some() {
+            self.sign();
+        }
+        closed.and(self.ledger.close())
+    }
+
+    /// Signs a checkpoint that nobody asked for: who wants to know is told later.
+    fn sign(&mut self) {
+        let synced = self.active.sync();
+        self.ledger.sign_when_due(synced);
+    }
+
+    #[cfg(feature = "evidence")]
+    fn checkpoint(&mut self) -> Result<String, crate::EvidenceError> {
+        self.active.sync()?;
+        self.ledger.checkpoint()
+    }
+
+    /// What there is to delete from, with nothing left over that could be in the way.
+    fn before_deleting(&mut self, held: &Held<'_>) -> Result<Arc<[Segment]>, StorageError> {
+        self.erasures.finish_pending(&mut self.ledger)?;
+        if self.ledger.is_kept() {
+            // An erasure puts the tree on stable storage, and no leaf may get there before its line.
+            self.active.sync_if_buffered()?;
+            self.ledger.catch_up()?;
+        }
+        self.catalog.snapshot_locked(held)
+    }
+
+    fn delete(&mut self, id: &EntryId, note: Note, held: &Held<'_>) -> Result<bool, StorageError> {
+        let segments = self.before_deleting(held)?;
         let found = self.catalog.find_all(&segments, id)?;
         let lines: Vec<_> = found.iter().map(|found| (&found.segment, found.line)).collect();
-        self.erase(&lines)?;
+        self.erase(&lines, note)?;
         Ok(!found.is_empty())
     }
 
-    fn delete_until(&mut self, cutoff: Timestamp, held: &Held<'_>) -> Result<u64, StorageError> {
-        self.erasures.finish_pending()?;
-        let segments = self.catalog.snapshot_locked(held)?;
+    fn delete_until(
+        &mut self,
+        cutoff: Timestamp,
+        note: &Note,
+        held: &Held<'_>,
+    ) -> Result<u64, StorageError> {
+        let segments = self.before_deleting(held)?;
         let mut deleted = 0;
-        let mut unlinked = false;
+        let mut expired = Vec::new();
         for segment in segments.iter() {
             let Some((earliest, latest)) = segment.body.time_bounds() else { continue };
             if latest <= cutoff && self.holds_entries_only(segment)? {
                 deleted += segment.body.records();
-                self.unlink(segment)?;
-                unlinked = true;
+                expired.push(segment);
             } else if earliest <= cutoff {
-                deleted += self.erase_until(segment, cutoff)?;
+                deleted += self.erase_until(segment, cutoff, note)?;
             }
         }
-        if unlinked {
-            let path = self.catalog.folder().path();
-            generation::raise_layout(self.catalog.folder())?;
-            sys::sync_folder(path).map_err(|source| StorageError::io("sync", path, source))?;
-        }
+        self.unlink(&expired, note)?;
         Ok(deleted)
     }
 
@@ -216,16 +273,24 @@ impl Changes {
         Ok(bad.is_empty() && length == segment.body.covered())
     }
 
-    fn unlink(&mut self, segment: &Segment) -> Result<(), StorageError> {
-        self.active.forget(segment.body.id);
-        let path = self.catalog.folder().segment(segment.name);
-        fs::remove_file(&path).map_err(|source| StorageError::io("remove", path, source))?;
-        // Left behind, it would only take space until the next open.
-        let _ = fs::remove_file(self.catalog.folder().index(segment.body.id));
-        Ok(())
+    fn unlink(&mut self, expired: &[&Segment], note: &Note) -> Result<(), StorageError> {
+        let mut segments = Vec::with_capacity(expired.len());
+        for segment in expired {
+            self.active.forget(segment.body.id);
+            let path = || self.catalog.folder().segment(segment.name);
+            let whole = WholeSegment::new(segment.name, &segment.body.file);
+            segments.push(whole.map_err(|source| StorageError::io("examine", path(), source))?);
+        }
+        let plan = Plan { segments, note: Some(note.clone()), ..Plan::default() };
+        self.erasures.erase(plan, &mut self.ledger)
     }
 
-    fn erase_until(&mut self, segment: &Segment, cutoff: Timestamp) -> Result<u64, StorageError> {
+    fn erase_until(
+        &mut self,
+        segment: &Segment,
+        cutoff: Timestamp,
+        note: &Note,
+    ) -> Result<u64, StorageError> {
         let path = self.catalog.folder().segment(segment.name);
         let failed = |source| StorageError::io("read the index of", &path, source);
         let mut cursor =
@@ -245,7 +310,7 @@ impl Changes {
                 }
             }
             if lines.len() == ERASURES_AT_ONCE || (line.is_none() && !lines.is_empty()) {
-                self.erase(&lines)?;
+                self.erase(&lines, note.clone())?;
                 deleted += lines.len() as u64;
                 lines.clear();
             }
@@ -255,14 +320,16 @@ impl Changes {
         }
     }
 
-    fn erase(&mut self, lines: &[(&Segment, Line)]) -> Result<(), StorageError> {
+    fn erase(&mut self, lines: &[(&Segment, Line)], note: Note) -> Result<(), StorageError> {
         let records = lines.iter().map(|(segment, line)| Record {
             segment: segment.name,
             offset: line.offset,
             length: u64::from(line.length),
             sums: Vec::new(),
+            leaf: None,
         });
-        let erased = self.erasures.erase(records.collect());
+        let lines_of = Plan { lines: records.collect(), note: Some(note), ..Plan::default() };
+        let erased = self.erasures.erase(lines_of, &mut self.ledger);
         if erased.is_ok() || self.erasures.is_pending() {
             self.catalog.note_erased(lines)?;
         }
@@ -280,6 +347,10 @@ impl Job {
                 drop(answer.send(Err(share(error))));
             }
             Self::Flush { answer } | Self::Close { answer } => drop(answer.send(Err(share(error)))),
+            #[cfg(feature = "evidence")]
+            Self::Checkpoint { answer } | Self::Cosign { answer, .. } => {
+                drop(answer.send(Err(share(error).into())));
+            }
         }
     }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use attestry_core::{EntryId, StorageError, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::sync::{Condvar, Mutex, MutexGuard};
+use crate::erasure::Note;
+use crate::evidence::Leaf;
 
 /// Bytes of lines that may wait; further callers wait for room. A single longer line takes it all.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -18,11 +21,35 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 #[derive(Debug)]
 pub(crate) enum Job {
     Append(Append),
-    Delete { id: EntryId, answer: Answer<bool> },
-    DeleteUntil { cutoff: Timestamp, answer: Answer<u64> },
-    Compact { answer: Answer<u64> },
-    Flush { answer: Answer<()> },
-    Close { answer: Answer<()> },
+    Delete {
+        id: EntryId,
+        note: Note,
+        answer: Answer<bool>,
+    },
+    DeleteUntil {
+        cutoff: Timestamp,
+        note: Note,
+        answer: Answer<u64>,
+    },
+    Compact {
+        answer: Answer<u64>,
+    },
+    Flush {
+        answer: Answer<()>,
+    },
+    #[cfg(feature = "evidence")]
+    Checkpoint {
+        answer: oneshot::Sender<Result<String, crate::EvidenceError>>,
+    },
+    #[cfg(feature = "evidence")]
+    Cosign {
+        text: String,
+        policy: Box<attestry_evidence::Policy>,
+        answer: oneshot::Sender<Result<String, crate::EvidenceError>>,
+    },
+    Close {
+        answer: Answer<()>,
+    },
 }
 
 /// Lines to append.
@@ -41,6 +68,8 @@ pub(crate) struct Lines {
     pub(crate) bytes: Vec<u8>,
     /// Where each line ends, behind its line break.
     pub(crate) ends: Vec<usize>,
+    /// What the evidence needs of each line.
+    pub(crate) leaves: Vec<Leaf>,
     /// The ids, where it must be made sure that none of them is stored; else empty.
     pub(crate) checked_ids: Vec<EntryId>,
 }
@@ -90,15 +119,15 @@ impl Queue {
     }
 
     /// Queues a job and waits for its answer.
-    pub(crate) async fn submit<T>(
+    pub(crate) async fn submit<T, E: From<StorageError>>(
         &self,
-        job: impl FnOnce(Answer<T>) -> Job,
-    ) -> Result<T, StorageError> {
+        job: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Job,
+    ) -> Result<T, E> {
         let (answer, receiver) = oneshot::channel();
         {
             let mut state = self.lock();
             if state.closed {
-                return Err(StorageError::Closed);
+                return Err(StorageError::Closed.into());
             }
             let job = job(answer);
             state.closed = matches!(job, Job::Close { .. });
@@ -108,19 +137,30 @@ impl Queue {
                 self.work.notify_one();
             }
         }
-        receiver.await.unwrap_or(Err(StorageError::Closed))
+        receiver.await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
 
-    /// Takes all that is queued, waiting until there is something; `None` once the queue is closed
-    /// and empty.
-    pub(crate) fn take(&self) -> Option<VecDeque<Job>> {
+    /// Takes all that is queued, waiting until there is something, or the moment `until` has come;
+    /// `None` once the queue is closed and empty.
+    pub(crate) fn take(&self, until: Option<Instant>) -> Option<VecDeque<Job>> {
         let mut state = self.lock();
         while state.jobs.is_empty() {
             if state.closed {
                 return None;
             }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                break;
+            }
             state.parked = true;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match left {
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let woken = self.work.wait_timeout(state, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            state.parked = false;
         }
         Some(std::mem::take(&mut state.jobs))
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use attestry_core::hash_content;
 
 use super::journal::{decode, encode};
-use super::{Record, overwrite};
+use super::{Plan, Record, overwrite};
 use crate::segment::SegmentName;
 
 /// Holds `bytes` as a journal, and as one that lacks its checksum only, against the promises of
@@ -21,18 +21,20 @@ pub fn journal(folder: &Path, bytes: &[u8]) {
 
 /// The lines that a journal of these bytes names.
 pub(crate) fn recorded(bytes: &[u8]) -> Vec<Record> {
-    decode(bytes).unwrap_or_default()
+    decode(bytes).unwrap_or_default().lines
 }
 
-fn check(folder: &Path, records: Option<Vec<Record>>) {
-    let Some(records) = records else { return };
-    for Record { segment, .. } in &records {
+fn check(folder: &Path, plan: Option<Plan>) {
+    let Some(plan) = plan else { return };
+    let lines = plan.lines.iter().map(|record| record.segment);
+    for segment in lines.chain(plan.segments.iter().map(|whole| whole.segment)) {
         let name = segment.to_string();
-        assert_eq!(SegmentName::parse(&name), Some(*segment), "one name, one spelling");
+        assert_eq!(SegmentName::parse(&name), Some(segment), "one name, one spelling");
         assert!(!name.contains('/'), "a segment lies in the folder");
     }
-    let whole = encode(&records).expect("records are numbers and names").into_bytes();
-    assert_eq!(decode(&whole).as_ref(), Some(&records));
+    let whole = encode(&plan).expect("a plan is numbers and texts").into_bytes();
+    assert_eq!(decode(&whole).as_ref(), Some(&plan));
+    let records = plan.lines;
     for cut in [0, whole.len() / 2, whole.len() - 1] {
         assert_eq!(decode(&whole[..cut]), None, "a journal cut short is void");
     }

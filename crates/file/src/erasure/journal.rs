@@ -1,17 +1,72 @@
 //! The journal: which lines are being erased, with a checksum.
 //!
 //! Two lines of text. The first is a JSON object, `{"version": 1, "erase": [{"segment": …,
-//! "offset": …, "length": …, "crc32": […]}, …]}`; the second is the SHA-256 of the first without its line break,
-//! in hexadecimal. Anything else is void: it was not written to its end, so nothing was erased.
+//! "offset": …, "length": …, "crc32": […], "leaf": …}, …], "unlink": [{"segment": …, "file": …,
+//! "length": …, "changed": …, "leaves": […]}, …], "note": {"reason": …, "by": …, "at": …}}`; the
+//! second is the SHA-256 of the first without its line break, in hexadecimal. Anything else is
+//! void: it was not written to its end, so nothing was erased.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 
-use attestry_core::hash_content;
+use attestry_core::{Timestamp, hash_content};
 use serde::{Deserialize, Serialize};
 
 use crate::segment::SegmentName;
 use crate::sys;
+
+/// What is erased together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Lines to overwrite.
+    pub(crate) lines: Vec<Record>,
+    /// Segments to unlink.
+    pub(crate) segments: Vec<WholeSegment>,
+    /// What is put on record about it, where evidence is kept.
+    pub(crate) note: Option<Note>,
+}
+
+impl Plan {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.segments.is_empty()
+    }
+}
+
+/// Why, by whom and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Note {
+    pub(crate) reason: String,
+    pub(crate) by: String,
+    pub(crate) at: Timestamp,
+}
+
+/// A segment to unlink, and by what its file is known again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WholeSegment {
+    pub(crate) segment: SegmentName,
+    /// The number of the file, its length, and when it was changed last.
+    pub(crate) file: u64,
+    pub(crate) length: u64,
+    pub(crate) changed: (i64, i64),
+    /// The leaves of its lines, as ranges from the first to behind the last.
+    pub(crate) leaves: Vec<(u64, u64)>,
+}
+
+impl WholeSegment {
+    pub(crate) fn new(segment: SegmentName, file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let changed = (metadata.mtime(), metadata.mtime_nsec());
+        let (file, length) = (metadata.ino(), metadata.len());
+        Ok(Self { segment, file, length, changed, leaves: Vec::new() })
+    }
+
+    /// Whether `file` is the one that was to be unlinked, as it was then.
+    pub(super) fn is(&self, file: &File) -> io::Result<bool> {
+        let now = Self::new(self.segment, file)?;
+        Ok((now.file, now.length, now.changed) == (self.file, self.length, self.changed))
+    }
+}
 
 /// One line to erase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +76,8 @@ pub(crate) struct Record {
     pub(crate) length: u64,
     /// What was in the line, [sector](sectors) by sector; empty where nobody looked.
     pub(crate) sums: Vec<u32>,
+    /// Which leaf of the tree it is, where there is one.
+    pub(crate) leaf: Option<u64>,
 }
 
 /// The least that a disk writes in one piece.
@@ -59,6 +116,10 @@ const VERSION: u32 = 1;
 struct Document {
     version: u32,
     erase: Vec<Stored>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unlink: Vec<StoredSegment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<Note>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,12 +129,24 @@ struct Stored {
     length: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     crc32: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leaf: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSegment {
+    segment: String,
+    file: u64,
+    length: u64,
+    changed: (i64, i64),
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    leaves: Vec<(u64, u64)>,
 }
 
 /// Writes and syncs the journal.
-pub(super) fn write(file: &File, records: &[Record]) -> io::Result<()> {
+pub(super) fn write(file: &File, plan: &Plan) -> io::Result<()> {
     file.set_len(0)?;
-    sys::write_all_at(file, encode(records)?.as_bytes(), 0)?;
+    sys::write_all_at(file, encode(plan)?.as_bytes(), 0)?;
     file.sync_data()
 }
 
@@ -86,28 +159,39 @@ pub(super) fn clear(file: &File) -> io::Result<()> {
     file.sync_data()
 }
 
-pub(super) fn read(mut file: &File) -> io::Result<Vec<Record>> {
+/// What the journal says is to be erased; nothing, where it is empty or void.
+pub(super) fn read(mut file: &File) -> io::Result<Plan> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(decode(&bytes).unwrap_or_default())
 }
 
-pub(super) fn encode(records: &[Record]) -> io::Result<String> {
-    let erase = records
-        .iter()
-        .map(|record| Stored {
-            segment: record.segment.to_string(),
-            offset: record.offset,
-            length: record.length,
-            crc32: record.sums.clone(),
-        })
-        .collect();
-    let document = serde_json::to_string(&Document { version: VERSION, erase })?;
+pub(super) fn encode(plan: &Plan) -> io::Result<String> {
+    let lines = plan.lines.iter().map(|record| Stored {
+        segment: record.segment.to_string(),
+        offset: record.offset,
+        length: record.length,
+        crc32: record.sums.clone(),
+        leaf: record.leaf,
+    });
+    let segments = plan.segments.iter().map(|whole| StoredSegment {
+        segment: whole.segment.to_string(),
+        file: whole.file,
+        length: whole.length,
+        changed: whole.changed,
+        leaves: whole.leaves.clone(),
+    });
+    let document = serde_json::to_string(&Document {
+        version: VERSION,
+        erase: lines.collect(),
+        unlink: segments.collect(),
+        note: plan.note.clone(),
+    })?;
     let checksum = hash_content(&document);
     Ok(format!("{document}\n{checksum}\n"))
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Record>> {
+pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     let (document, checksum) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
     if hash_content(document) != checksum.strip_suffix('\n')? {
         return None;
@@ -116,15 +200,21 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Record>> {
     if document.version != VERSION {
         return None;
     }
-    document
-        .erase
-        .into_iter()
-        .map(|stored| {
-            let segment = SegmentName::parse(&stored.segment)?;
-            let Stored { offset, length, crc32: sums, .. } = stored;
-            Some(Record { segment, offset, length, sums })
-        })
-        .collect()
+    let line = |stored: Stored| {
+        let segment = SegmentName::parse(&stored.segment)?;
+        let Stored { offset, length, crc32: sums, leaf, .. } = stored;
+        Some(Record { segment, offset, length, sums, leaf })
+    };
+    let whole = |stored: StoredSegment| {
+        let segment = SegmentName::parse(&stored.segment)?;
+        let StoredSegment { file, length, changed, leaves, .. } = stored;
+        Some(WholeSegment { segment, file, length, changed, leaves })
+    };
+    Some(Plan {
+        lines: document.erase.into_iter().map(line).collect::<Option<_>>()?,
+        segments: document.unlink.into_iter().map(whole).collect::<Option<_>>()?,
+        note: document.note,
+    })
 }
 
 #[cfg(test)]
@@ -132,18 +222,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn records() -> Vec<Record> {
+    fn plan() -> Plan {
         let segment = SegmentName::parse("audit_20260128_001.jsonl").unwrap();
-        vec![
-            Record { segment, offset: 0, length: 500, sums: vec![7] },
-            Record { segment, offset: u64::MAX, length: 1, sums: Vec::new() },
-        ]
+        let lines = vec![
+            Record { segment, offset: 0, length: 500, sums: vec![7], leaf: Some(3) },
+            Record { segment, offset: u64::MAX, length: 1, sums: Vec::new(), leaf: None },
+        ];
+        let leaves = vec![(0, 2), (7, u64::MAX)];
+        let whole = WholeSegment { segment, file: 1, length: 2, changed: (-3, 4), leaves };
+        let (reason, by) = ("\"so\"\n".into(), "✓".into());
+        let note = Note { reason, by, at: Timestamp::UNIX_EPOCH };
+        Plan { lines, segments: vec![whole], note: Some(note) }
     }
 
     #[test]
     fn any_cut_or_changed_journal_is_void() {
-        let whole = encode(&records()).unwrap().into_bytes();
-        assert_eq!(decode(&whole).unwrap(), records());
+        let whole = encode(&plan()).unwrap().into_bytes();
+        assert_eq!(decode(&whole).unwrap(), plan());
         for cut in 0..whole.len() {
             assert_eq!(decode(&whole[..cut]), None, "cut to {cut} bytes");
         }
@@ -162,7 +257,7 @@ mod tests {
             let segment = SegmentName::parse("audit_20260128.jsonl").unwrap();
             let mut line = line.into_bytes();
             let length = line.len() as u64;
-            let mut record = Record { segment, offset, length, sums: Vec::new() };
+            let mut record = Record { segment, offset, length, sums: Vec::new(), leaf: None };
             prop_assert!(record.names(&line), "nothing is known of it");
             record.note(&line);
             prop_assert!(record.names(&line));

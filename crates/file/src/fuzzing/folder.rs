@@ -10,6 +10,7 @@ use super::sections;
 use crate::catalog::{Catalog, Listener};
 use crate::erasure::Record;
 use crate::erasure::fuzzing::recorded;
+use crate::evidence::{Ledger, Settings};
 use crate::folder::Folder;
 use crate::lock::StoreLock;
 use crate::segment::SegmentName;
@@ -104,10 +105,11 @@ fn mend(content: &mut Vec<u8>) -> Option<Vec<u8>> {
 
 /// Opens the store as a writer does, twice: the second time there is nothing to mend.
 fn open(folder: &Folder, catalog: &Catalog, quarantined: usize) {
-    let (_, report) = recovery::recover(folder).expect("any folder may be opened");
+    let ledger = || Ledger::open(folder, &Settings::default()).expect("there is no evidence");
+    let (_, report) = recovery::recover(folder, &mut ledger()).expect("any folder may be opened");
     let set_aside = report.torn_tails.iter().filter(|torn| torn.quarantined.is_some());
     assert_eq!(set_aside.count(), quarantined);
-    let (_, again) = recovery::recover(folder).expect("any folder may be opened");
+    let (_, again) = recovery::recover(folder, &mut ledger()).expect("any folder may be opened");
     assert!(again.is_clean(), "what was mended stays mended: {again}");
     catalog.snapshot().expect("any folder may be read");
 }

@@ -9,6 +9,7 @@ use attestry_core::{StorageError, Timestamp};
 use super::SegmentName;
 use crate::builder::Durability;
 use crate::erasure::Erasures;
+use crate::evidence::{Leaf, Ledger};
 use crate::folder::Folder;
 use crate::generation;
 use crate::recovery::{self, TornTail};
@@ -44,6 +45,18 @@ struct OpenSegment {
     /// A sync failed. The kernel may have dropped the dirty pages, and would report success the
     /// next time: nothing on this file is acknowledged again.
     distrusted: bool,
+    /// The evidence has not seen it since it was opened.
+    fresh: bool,
+}
+
+/// Lines to append.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appended<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Where each line ends, behind its line break.
+    pub(crate) ends: &'a [usize],
+    /// What the evidence needs of each line.
+    pub(crate) leaves: &'a [Leaf],
 }
 
 /// Why lines were not appended, and how many of them were appended and synced before that.
@@ -74,22 +87,28 @@ impl ActiveSegment {
     pub(crate) fn append(
         &mut self,
         erasures: &mut Erasures,
-        lines: &[u8],
-        ends: &[usize],
+        ledger: &mut Ledger,
+        lines: &Appended<'_>,
     ) -> Result<(), AppendError> {
+        let Appended { bytes, ends, leaves } = *lines;
         let mut done = 0;
         while done < ends.len() {
             let start = if done == 0 { 0 } else { ends[done - 1] };
             let count = self
-                .prepare(erasures)
+                .prepare(erasures, ledger)
                 .and_then(|room| {
                     // As many lines as begin before the segment reaches its size; at least one.
                     let fits =
                         ends[done..].iter().take_while(|&&end| ((end - start) as u64) < room);
                     let count = (fits.count() + 1).min(ends.len() - done);
-                    self.append_chunk(&lines[start..ends[done + count - 1]]).map(|()| count)
+                    self.append_chunk(&bytes[start..ends[done + count - 1]]).map(|()| count)
                 })
                 .map_err(|error| AppendError { durable_lines: done, error })?;
+            if let Some(open) = &self.open {
+                let (ends, leaves) = (&ends[done..done + count], &leaves[done..done + count]);
+                let chunk = Appended { bytes: &bytes[start..], ends, leaves };
+                ledger.extend(&chunk, start, open.length);
+            }
             done += count;
         }
         Ok(())
@@ -107,7 +126,11 @@ impl ActiveSegment {
     }
 
     /// Opens today's segment, rotated if it is full; returns how many bytes it takes yet.
-    fn prepare(&mut self, erasures: &mut Erasures) -> Result<u64, StorageError> {
+    fn prepare(
+        &mut self,
+        erasures: &mut Erasures,
+        ledger: &mut Ledger,
+    ) -> Result<u64, StorageError> {
         if self.broken {
             let path = self.folder.path();
             let reason = "an earlier write failed and could not be undone; close the store and open it again";
@@ -116,7 +139,7 @@ impl ActiveSegment {
         let name = SegmentName::active_on((self.now)());
         let mut length = self.length_unless_replaced(name)?;
         if self.open.as_ref().is_some_and(|open| open.distrusted) {
-            self.retire(erasures)?;
+            self.retire(erasures, ledger)?;
         }
         if self.open.is_none() {
             // A rename must be on the disk before its old name is used again.
@@ -133,8 +156,9 @@ impl ActiveSegment {
             // A length of which nothing is known yet makes the next step look at the end.
             let known = if length == 0 { 0 } else { u64::MAX };
             let id = FileId::of(&metadata);
+            let (distrusted, fresh) = (false, true);
             self.open =
-                Some(OpenSegment { name, path, file, id, length: known, distrusted: false });
+                Some(OpenSegment { name, path, file, id, length: known, distrusted, fresh });
         }
         let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
         if length != open.length {
@@ -145,9 +169,12 @@ impl ActiveSegment {
                 .map_err(|source| StorageError::io("examine", &open.path, source))?;
         }
         if open.length >= self.rotation_bytes {
-            self.retire(erasures)?;
-            return self.prepare(erasures);
+            self.retire(erasures, ledger)?;
+            return self.prepare(erasures, ledger);
         }
+        // Nothing new is acknowledged before the tree has all that is there.
+        ledger.cover(open.name, &open.file, open.length, open.fresh)?;
+        open.fresh = false;
         let room = self.rotation_bytes - open.length;
         self.sync_folder()?;
         Ok(room)
@@ -208,9 +235,9 @@ impl ActiveSegment {
     }
 
     /// Seals the open segment: renames it to the next number of its day. An empty one is removed.
-    fn retire(&mut self, erasures: &mut Erasures) -> Result<(), StorageError> {
+    fn retire(&mut self, erasures: &mut Erasures, ledger: &mut Ledger) -> Result<(), StorageError> {
         // The journal names segments; it must be done with before a name changes.
-        erasures.finish_pending()?;
+        erasures.finish_pending(ledger)?;
         if self.open.as_ref().is_some_and(|open| !open.distrusted) {
             self.sync()?;
         }
@@ -221,10 +248,15 @@ impl ActiveSegment {
         let length = sys::length_of(&open.file);
         if length.map_err(|source| StorageError::io("examine", from, source))? == 0 {
             fs::remove_file(from).map_err(|source| StorageError::io("remove", from, source))?;
+            ledger.removed(open.name);
         } else {
             let taken = self.folder.list()?;
-            let to = self.folder.segment(open.name.sealed(taken.iter().map(|listed| listed.name)));
-            fs::rename(from, &to).map_err(|source| StorageError::io("rename", from, source))?;
+            let sealed = open.name.sealed(taken.iter().map(|listed| listed.name));
+            ledger.renaming(open.name, sealed)?;
+            if let Err(source) = fs::rename(from, self.folder.segment(sealed)) {
+                ledger.renaming(sealed, open.name)?;
+                return Err(StorageError::io("rename", from, source));
+            }
         }
         self.open = None;
         generation::raise_layout(&self.folder)?;
@@ -243,6 +275,11 @@ impl ActiveSegment {
             }
         }
         self.sync_folder()
+    }
+
+    /// [`sync`](Self::sync), where appending alone does not do that.
+    pub(crate) fn sync_if_buffered(&mut self) -> Result<(), StorageError> {
+        if self.durability == Durability::Buffered { self.sync() } else { Ok(()) }
     }
 
     /// Syncs, and lets go of the file.
@@ -270,6 +307,7 @@ mod tests {
     use std::cell::{Cell, RefCell};
 
     use super::*;
+    use crate::evidence::{Settings, leaf_of};
     use crate::recovery;
 
     thread_local! {
@@ -281,12 +319,12 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("audit"));
         recovery::create(&folder).unwrap();
-        let (mut erasures, _) = Erasures::recover(folder.clone()).unwrap();
+        let (mut erasures, mut ledger) = companions(&folder);
         let mut active = ActiveSegment::new(folder.clone(), 40, Durability::Sync);
         active.now = || CLOCK.get();
         let mut append = |moment: &str, line: &str| {
             CLOCK.set(moment.parse().unwrap());
-            active.append(&mut erasures, line.as_bytes(), &[line.len()]).unwrap();
+            one_line(line, |lines| active.append(&mut erasures, &mut ledger, lines)).unwrap();
         };
         append("2026-01-28T23:59:59.999999", "the last of the day\n");
         append("2026-01-29T00:00:00", "the first of the next\n");
@@ -302,9 +340,19 @@ mod tests {
         assert_eq!(text("audit_20260129.jsonl"), "the first of the next\nand on\n");
     }
 
+    fn companions(folder: &Folder) -> (Erasures, Ledger) {
+        let mut ledger = Ledger::open(folder, &Settings::default()).unwrap();
+        (Erasures::recover(folder.clone(), &mut ledger).unwrap().0, ledger)
+    }
+
+    fn one_line<T>(line: &str, append: impl FnOnce(&Appended<'_>) -> T) -> T {
+        let leaves = &[leaf_of(line.as_bytes(), true)];
+        append(&Appended { bytes: line.as_bytes(), ends: &[line.len()], leaves })
+    }
+
     fn append(active: &mut ActiveSegment, folder: &Folder, line: &str) {
-        let (mut erasures, _) = Erasures::recover(folder.clone()).unwrap();
-        active.append(&mut erasures, line.as_bytes(), &[line.len()]).unwrap();
+        let (mut erasures, mut ledger) = companions(folder);
+        one_line(line, |lines| active.append(&mut erasures, &mut ledger, lines)).unwrap();
     }
 
     thread_local! {
@@ -325,19 +373,21 @@ mod tests {
             let temporary = tempfile::tempdir().unwrap();
             let folder = Folder::new(temporary.path().join("audit"));
             recovery::create(&folder).unwrap();
-            let (mut erasures, _) = Erasures::recover(folder.clone()).unwrap();
             let mut active = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
             active.sync_data = sync_or_fail;
-            active.append(&mut erasures, b"acknowledged\n", &[13]).unwrap();
+            append(&mut active, &folder, "acknowledged\n");
             SYNC_FAILS.set(true);
-            let failed = active.append(&mut erasures, b"refused\n", &[8]).unwrap_err();
+            let (mut erasures, mut ledger) = companions(&folder);
+            let refused =
+                one_line("refused\n", |lines| active.append(&mut erasures, &mut ledger, lines));
+            let failed = refused.unwrap_err();
             assert_eq!(failed.durable_lines, 0);
             let distrusted = SYNCED.take();
             if close_between {
                 // A flush must not call a sync of that file a success.
                 active.sync().unwrap();
             }
-            active.append(&mut erasures, b"next\n", &[5]).unwrap();
+            append(&mut active, &folder, "next\n");
             active.close().unwrap();
             let synced = SYNCED.take();
             assert!(synced.iter().all(|file| !distrusted.contains(file)), "{synced:?}");

@@ -23,6 +23,18 @@ impl SegmentName {
         Self { day: year.unsigned_abs() * 10_000 + month * 100 + day, number: ACTIVE }
     }
 
+    /// The UTC day of writing, as the number YYYYMMDD.
+    #[cfg(feature = "evidence")]
+    pub(crate) fn day(self) -> u32 {
+        self.day
+    }
+
+    /// Whether this is the name of a segment that is written to on its day.
+    #[cfg(feature = "evidence")]
+    pub(crate) fn is_active(self) -> bool {
+        self.number == ACTIVE
+    }
+
     /// What this active segment is renamed to when `taken` are the segments there are.
     pub(crate) fn sealed(self, taken: impl IntoIterator<Item = Self>) -> Self {
         let of_day = taken.into_iter().filter(|name| name.day == self.day && name.number != ACTIVE);

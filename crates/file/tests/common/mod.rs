@@ -8,6 +8,9 @@ use attestry_core::{AuditEntry, StorageBackend, StorageError, Timestamp, hash_co
 use attestry_file::FileStorage;
 use tempfile::TempDir;
 
+#[cfg(feature = "evidence")]
+pub(crate) mod evidence;
+
 /// An entry of `moment` microseconds after 1970 began.
 pub(crate) fn entry(id: &str, moment: i64) -> AuditEntry {
     let timestamp = Timestamp::from_unix_micros(moment).unwrap();
@@ -45,6 +48,14 @@ pub(crate) fn segments(path: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(path).unwrap().map(|item| item.unwrap().path()).collect();
     found.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
     found.sort();
+    found
+}
+
+/// The same in the order they were written.
+pub(crate) fn segments_in_order(path: &Path) -> Vec<PathBuf> {
+    let mut found = segments(path);
+    // The one without a number is the day's last.
+    found.sort_by_key(|path| path.to_str().unwrap().replace(".jsonl", "~"));
     found
 }
 

@@ -1,0 +1,488 @@
+//! The tree of a store's lines: that it follows all that happens to them, and what is signed and
+//! proven of it.
+#![allow(clippy::unwrap_used)] // helpers of a test
+
+mod common;
+
+use std::error::Error;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use attestry_core::{StorageBackend, Timestamp};
+use attestry_evidence::{LogKey, SigningKey, line_hash};
+use attestry_file::{Durability, Evidence, EvidenceError, FileStorage, ProblemKind, Verify};
+use common::evidence::{kept, key, policy, verify};
+use common::{entries, entry, folder, line_of, names, only_segment, segments, segments_in_order};
+
+async fn open(path: &Path) -> FileStorage {
+    kept(FileStorage::builder(path)).open().await.unwrap()
+}
+
+async fn open_small(path: &Path) -> FileStorage {
+    kept(FileStorage::builder(path).rotation_size_bytes(2_000)).open().await.unwrap()
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    fs::OpenOptions::new().append(true).create(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+#[tokio::test]
+async fn an_entry_is_proven_without_the_store() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    for entry in entries(0..300) {
+        storage.append(&[entry]).await.unwrap();
+    }
+    let id = entry("e00123", 0).id;
+    assert!(matches!(storage.prove(&id).await, Err(EvidenceError::NotSigned { .. })));
+    let first = storage.checkpoint().await.unwrap();
+    storage.append(&entries(300..600)).await.unwrap();
+    let second = storage.checkpoint().await.unwrap();
+    assert_eq!(storage.checkpoint().await.unwrap(), second, "nothing has come since");
+    assert_eq!(storage.latest_checkpoint().await.unwrap(), Some(second));
+    let proven = storage.prove(&id).await.unwrap().unwrap();
+    assert_eq!([&proven.line[..], b"\n"].concat(), line_of(&entry("e00123", 123)));
+    proven.proof.verify(line_hash(&proven.line).unwrap(), &policy()).unwrap();
+    assert_eq!(proven.proof.index(), 123);
+    assert_eq!(storage.prove(&"nobody".parse().unwrap()).await.unwrap(), None);
+    let older = policy().open(&first).unwrap();
+    let growth = storage.prove_growth(&older).await.unwrap();
+    let newer = growth.verify(older.checkpoint(), &policy()).unwrap();
+    assert_eq!(newer.checkpoint().size(), 600);
+}
+
+#[tokio::test]
+async fn erasing_leaves_a_record_and_no_gap() {
+    let (_guard, path) = folder();
+    let storage = kept(FileStorage::builder(&path).rotation_size_bytes(2_000))
+        .erased_by("nightly")
+        .open()
+        .await
+        .unwrap();
+    storage.append(&entries(0..40)).await.unwrap();
+    let before = storage.checkpoint().await.unwrap();
+    assert!(segments(&path).len() > 5, "several are removed as a whole");
+    let id = entry("e00025", 0).id;
+    assert!(storage.delete_because(&id, "Art. 17 GDPR, request 4711", "dpo").await.unwrap());
+    assert!(storage.delete(&entry("e00037", 0).id).await.unwrap());
+    assert_eq!(storage.delete_until(Timestamp::from_unix_micros(19).unwrap()).await.unwrap(), 20);
+    let found = verify(&storage, &[before]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.erased), (18, 22));
+    assert!(found.records >= 3, "{}", found.records);
+    assert!(storage.compact().await.unwrap() > 0);
+    storage.append(&entries(40..45)).await.unwrap();
+    storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    let storage = open_small(&path).await;
+    let found = verify(&storage, &[]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.erased), (23, 22));
+    let records = fs::read_to_string(path.join(".attestry/tree/erasures")).unwrap();
+    for part in [
+        "Art. 17 GDPR, request 4711",
+        "\"by\":\"dpo\"",
+        "\"reason\":\"deleted\"",
+        "expired: 1970-01-01",
+        "\"by\":\"nightly\"",
+    ] {
+        assert!(records.contains(part), "{part}: {records}");
+    }
+    assert!(!records.contains("e00025"), "it says nothing of what was erased");
+    let long = "x".repeat(2_000);
+    assert!(storage.delete_because(&entry("e00030", 0).id, &long, "").await.is_err());
+    assert!(storage.read(&entry("e00030", 0).id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_store_that_was_there_before_is_adopted_and_says_so() {
+    let (_guard, path) = folder();
+    fs::create_dir(&path).unwrap();
+    let text: Vec<u8> = entries(0..10).iter().flat_map(line_of).collect();
+    fs::write(path.join("audit_20260128_001.jsonl"), [&text[..], b"\n  \nno entry\n"].concat())
+        .unwrap();
+    fs::write(path.join("audit_20260128.jsonl"), line_of(&entry("later", 3))).unwrap();
+    let storage = open(&path).await;
+    storage.write(&entry("new", 4)).await.unwrap();
+    let found = verify(&storage, &[]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.leaves, found.lines), (13, 13));
+    let adopted = found.adopted.unwrap();
+    assert_eq!(adopted.leaves, 12);
+    assert!(Timestamp::now() >= adopted.at);
+    // One that begins with its folder has nothing to adopt.
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.write(&entry("new", 4)).await.unwrap();
+    assert_eq!(verify(&storage, &[]).await.adopted, None);
+}
+
+#[tokio::test]
+async fn what_the_python_package_writes_is_taken_in() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.append(&entries(0..5)).await.unwrap();
+    let segment = only_segment(&path);
+    append(&segment, &line_of(&entry("python", 7)));
+    let found = verify(&storage, &[]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.not_covered), (5, 1));
+    // Before anything of ours is acknowledged.
+    storage.append(&entries(5..6)).await.unwrap();
+    let kept = storage.checkpoint().await.unwrap();
+    let found = verify(&storage, &[]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.not_covered), (7, 0));
+    // It rotates: the file gets another name, and a new one its own.
+    let rotated = segment
+        .with_file_name(names(std::slice::from_ref(&segment))[0].replace(".jsonl", "_001.jsonl"));
+    fs::rename(&segment, &rotated).unwrap();
+    append(&segment, &line_of(&entry("rotated", 8)));
+    storage.append(&entries(6..8)).await.unwrap();
+    let found = verify(&storage, &[kept]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.not_covered), (10, 0));
+    // It deletes, which is on no record: the line is missing, and everything else is proven.
+    let text = fs::read_to_string(&segment).unwrap();
+    let left: String =
+        text.split_inclusive('\n').filter(|line| !line.contains("rotated")).collect();
+    fs::write(&segment, left).unwrap();
+    storage.append(&entries(8..9)).await.unwrap();
+    let found = verify(&storage, &[]).await;
+    assert_eq!((found.lines, found.problems.len()), (10, 1), "{:#?}", found.problems);
+    assert_eq!(found.problems[0].kind, ProblemKind::Missing);
+    assert_eq!(found.problems[0].path.as_ref(), Some(&segment));
+}
+
+#[tokio::test]
+async fn two_owners_keep_one_tree() {
+    let (_guard, path) = folder();
+    let one = open_small(&path).await;
+    let other = open_small(&path).await;
+    // The third signs nothing and keeps the tree all the same.
+    let third = FileStorage::builder(&path).rotation_size_bytes(2_000).open().await.unwrap();
+    let mut checkpoints = Vec::new();
+    for n in 0..60 {
+        let storage = [&one, &other, &third][n % 3];
+        storage.append(&entries(n as i64..n as i64 + 1)).await.unwrap();
+        if n % 7 == 0 {
+            checkpoints.push(if n % 2 == 0 { &one } else { &other }.checkpoint().await.unwrap());
+        }
+        if n % 5 == 4 {
+            storage.delete(&entry(&format!("e{:05}", n - 2), 0).id).await.unwrap();
+        }
+    }
+    assert!(matches!(third.checkpoint().await, Err(EvidenceError::NoSigningKey { .. })));
+    for storage in [&one, &other, &third] {
+        let found = verify(storage, &checkpoints).await;
+        assert!(found.is_clean(), "{:#?}", found.problems);
+        assert_eq!(found.lines, 48);
+    }
+}
+
+#[tokio::test]
+async fn evidence_may_begin_while_others_have_the_folder_open() {
+    let (_guard, path) = folder();
+    let early = FileStorage::builder(&path).open().await.unwrap();
+    early.append(&entries(0..3)).await.unwrap();
+    assert!(matches!(early.verify(Verify::new()).await, Err(EvidenceError::NotKept { .. })));
+    let storage = open(&path).await;
+    early.append(&entries(3..6)).await.unwrap();
+    assert!(early.delete(&entry("e00001", 0).id).await.unwrap());
+    let found = verify(&storage, &[]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.erased, found.adopted.unwrap().leaves), (5, 1, 3));
+}
+
+#[tokio::test]
+async fn checkpoints_are_signed_when_due_and_handed_on() {
+    let (_guard, path) = folder();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sizes = || -> Vec<u64> {
+        let told = told.lock().unwrap();
+        told.iter().map(|note: &String| policy().open(note).unwrap().checkpoint().size()).collect()
+    };
+    let evidence = |every| {
+        let told = Arc::clone(&told);
+        Evidence::new(key()).every_entries(10).every(every).on_checkpoint(move |signed| {
+            told.lock().unwrap().push(signed.unwrap().to_owned());
+        })
+    };
+    let builder = FileStorage::builder(&path).evidence(evidence(Duration::from_secs(3_600)));
+    let storage = builder.open().await.unwrap();
+    storage.append(&entries(0..9)).await.unwrap();
+    storage.flush().await.unwrap();
+    assert!(sizes().is_empty());
+    storage.append(&entries(9..10)).await.unwrap();
+    storage.flush().await.unwrap();
+    storage.flush().await.unwrap(); // the first may be answered before
+    assert_eq!(sizes(), [10]);
+    storage.append(&entries(10..12)).await.unwrap();
+    storage.close().await.unwrap();
+    drop(storage);
+    while sizes().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(sizes(), [10, 12], "closing signs what has come");
+    // With nobody calling.
+    let builder = FileStorage::builder(&path).evidence(evidence(Duration::from_millis(1)));
+    let storage = builder.open().await.unwrap();
+    storage.append(&entries(12..13)).await.unwrap();
+    while sizes().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(sizes(), [10, 12, 13]);
+    let found = verify(&storage, &[]).await;
+    assert_eq!((found.checkpoints, found.signed), (3, Some(13)));
+}
+
+/// As after a power cut: of what was written since the last mark, any part may be lost.
+#[tokio::test]
+async fn a_tree_that_lost_what_was_not_synced_is_made_again() {
+    for lose in ["the live head", "tiles", "places", "all three"] {
+        let (_guard, path) = folder();
+        let storage = open(&path).await;
+        storage.append(&entries(0..20)).await.unwrap();
+        let kept = storage.checkpoint().await.unwrap();
+        let tree = path.join(".attestry/tree");
+        let marked = fs::metadata(tree.join("places")).unwrap().len();
+        storage.append(&entries(20..23)).await.unwrap();
+        let root = verify(&storage, &[]).await.root;
+        // Nobody closes it: that would make a mark.
+        let copy = path.with_file_name("copy");
+        copy_folder(&path, &copy);
+        let tree = copy.join(".attestry/tree");
+        if lose != "tiles" && lose != "places" {
+            let mut head = fs::read(tree.join("head")).unwrap();
+            head[..256].fill(0);
+            fs::write(tree.join("head"), head).unwrap();
+        }
+        if lose != "the live head" && lose != "places" {
+            let tiles = fs::read(tree.join("tiles.0")).unwrap();
+            fs::write(tree.join("tiles.0"), &tiles[..20 * 32]).unwrap();
+        }
+        if lose != "the live head" && lose != "tiles" {
+            let places = fs::read(tree.join("places")).unwrap();
+            let mut places = places[..marked as usize].to_vec();
+            places.extend([0; 40]);
+            fs::write(tree.join("places"), places).unwrap();
+        }
+        let storage = open(&copy).await;
+        let found = verify(&storage, &[kept]).await;
+        assert!(found.is_clean(), "{lose}: {:#?}", found.problems);
+        assert_eq!((found.lines, found.root), (23, root), "{lose}");
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for item in fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            copy_folder(&item.path(), &target);
+        } else {
+            fs::copy(item.path(), target).unwrap();
+        }
+    }
+}
+
+/// The steps of an erasure that a crash may come between, by the journal of a real one.
+#[tokio::test]
+async fn an_erasure_that_was_interrupted_gets_its_record() {
+    for unlinked in [false, true] {
+        let (_guard, path) = folder();
+        let storage = open_small(&path).await;
+        storage.append(&entries(0..20)).await.unwrap();
+        let kept = storage.checkpoint().await.unwrap();
+        storage.close().await.unwrap();
+        let first = segments_in_order(&path).remove(0);
+        let lines = fs::read_to_string(&first).unwrap().lines().count() as u64;
+        let journal = if unlinked {
+            let metadata = fs::metadata(&first).unwrap();
+            use std::os::unix::fs::MetadataExt;
+            format!(
+                r#""erase":[],"unlink":[{{"segment":"{}","file":{},"length":{},"changed":[{},{}],"leaves":[[0,{lines}]]}}]"#,
+                names(std::slice::from_ref(&first))[0],
+                metadata.ino(),
+                metadata.len(),
+                metadata.mtime(),
+                metadata.mtime_nsec()
+            )
+        } else {
+            let length = line_of(&entry("e00000", 0)).len() - 1;
+            let name = &names(std::slice::from_ref(&first))[0];
+            format!(r#""erase":[{{"segment":"{name}","offset":0,"length":{length},"leaf":0}}]"#)
+        };
+        let document = format!(
+            r#"{{"version":1,{journal},"note":{{"reason":"why","by":"who","at":"2026-01-28T09:15:00"}}}}"#
+        );
+        let whole = format!("{document}\n{}\n", attestry_core::hash_content(&document));
+        // Found twice: as if the second crash had come right before the journal was emptied.
+        for _ in 0..2 {
+            fs::write(path.join(".attestry/erasures.journal"), &whole).unwrap();
+            let storage = open_small(&path).await;
+            let found = verify(&storage, std::slice::from_ref(&kept)).await;
+            assert!(found.is_clean(), "{:#?}", found.problems);
+            let erased = if unlinked { lines } else { 1 };
+            assert_eq!((found.lines, found.erased, found.records), (20 - erased, erased, 1));
+            storage.close().await.unwrap();
+        }
+        assert_eq!(first.exists(), !unlinked);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_signed_that_contradicts_a_checkpoint() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.append(&entries(0..10)).await.unwrap();
+    let kept = storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    // The tree is begun anew over other lines, beside the old checkpoints.
+    let segment = only_segment(&path);
+    let text = fs::read_to_string(&segment).unwrap();
+    fs::write(&segment, text.replace("e00003", "e0000X")).unwrap();
+    fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
+    let storage = open(&path).await;
+    assert!(storage.recovery().evidence_broken.is_some(), "{}", storage.recovery());
+    storage.append(&entries(10..12)).await.unwrap();
+    assert!(matches!(storage.checkpoint().await, Err(EvidenceError::Disagrees { size: 10 })));
+    let found = verify(&storage, &[kept]).await;
+    assert!(found.problems.iter().all(|problem| problem.kind == ProblemKind::Checkpoint));
+    assert_eq!(found.problems.len(), 2, "its own, and the one that was kept");
+    // Somebody else's key is not taken for the log's, even under its name.
+    fs::remove_dir_all(path.join(".attestry/checkpoints")).unwrap();
+    drop(storage);
+    let other = SigningKey::from_seed("example.com/audit", &[8; 32]).unwrap();
+    let storage = FileStorage::builder(&path).evidence(Evidence::new(other)).open().await.unwrap();
+    storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    let storage = open(&path).await;
+    let error = storage.checkpoint().await.unwrap_err();
+    assert!(matches!(error, EvidenceError::Checkpoint(_)), "{error:?}");
+    assert!(error.source().is_some());
+}
+
+#[tokio::test]
+async fn witnesses_are_heard() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.append(&entries(0..3)).await.unwrap();
+    let checkpoint = storage.checkpoint().await.unwrap();
+    let (witness, cosigned) = cosign(&checkpoint);
+    let asks = policy().with_witnesses([witness.parse().unwrap()], 1).unwrap();
+    let unheard = storage.verify(Verify::new().policy(asks.clone())).await.unwrap();
+    assert_eq!(unheard.problems.len(), 1, "{:#?}", unheard.problems);
+    let refused = storage.add_cosigned(&checkpoint, asks.clone()).await;
+    assert!(matches!(refused, Err(EvidenceError::Checkpoint(_))));
+    storage.add_cosigned(&cosigned, asks.clone()).await.unwrap();
+    storage.append(&entries(3..5)).await.unwrap();
+    storage.checkpoint().await.unwrap();
+    let found = storage.verify(Verify::new().policy(asks)).await.unwrap();
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.checkpoints, found.signed), (3, Some(5)));
+    let witnessed = found.witnessed.unwrap();
+    assert_eq!((witnessed.leaves, witnessed.by.len()), (3, 1));
+    // A proof ends in what was cosigned, where that covers it.
+    for (id, size) in [("e00001", 3), ("e00004", 5)] {
+        let proven = storage.prove(&entry(id, 0).id).await.unwrap().unwrap();
+        let opened = policy().open(proven.proof.checkpoint()).unwrap();
+        assert_eq!(opened.checkpoint().size(), size);
+    }
+}
+
+/// A witness's key and the note with its cosignature, made from the text of the specification.
+fn cosign(note: &str) -> (String, String) {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use ed25519_dalek::Signer;
+    let secret = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+    let material = [&[4][..], secret.verifying_key().as_bytes()].concat();
+    let name = "witness.example";
+    let id = hash(&[name.as_bytes(), b"\n", &material].concat());
+    let text = &note[..note.find("\n\n").unwrap() + 1];
+    let time: u64 = 1_700_000_000;
+    let signature = secret.sign(format!("cosignature/v1\ntime {time}\n{text}").as_bytes());
+    let blob = [&id[..4], &time.to_be_bytes(), &signature.to_bytes()].concat();
+    let short = u32::from_be_bytes(id[..4].try_into().unwrap());
+    (
+        format!("{name}+{short:08x}+{}", STANDARD.encode(&material)),
+        format!("{note}— {name} {}\n", STANDARD.encode(blob)),
+    )
+}
+
+fn hash(bytes: &[u8]) -> Vec<u8> {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).to_vec()
+}
+
+#[tokio::test]
+async fn buffered_lines_are_synced_before_they_are_signed() {
+    let (_guard, path) = folder();
+    let builder = FileStorage::builder(&path).durability(Durability::Buffered);
+    let storage = kept(builder).open().await.unwrap();
+    for entry in entries(0..50) {
+        storage.append(&[entry]).await.unwrap();
+    }
+    storage.checkpoint().await.unwrap();
+    storage.delete(&entry("e00007", 0).id).await.unwrap();
+    let found = verify(&storage, &[]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.signed), (49, Some(50)));
+}
+
+#[tokio::test]
+async fn a_reader_beside_writers_finds_nothing_wrong() {
+    let (_guard, path) = folder();
+    let storage = Arc::new(open_small(&path).await);
+    storage.append(&entries(0..100)).await.unwrap();
+    let writer = {
+        let storage = Arc::clone(&storage);
+        tokio::spawn(async move {
+            for n in 100..500 {
+                storage.append(&entries(n..n + 1)).await.unwrap();
+                if n % 3 == 0 {
+                    storage.delete(&entry(&format!("e{:05}", n - 90), 0).id).await.unwrap();
+                }
+                if n % 50 == 0 {
+                    storage.compact().await.unwrap();
+                    storage.checkpoint().await.unwrap();
+                }
+                if n % 90 == 0 {
+                    let until = Timestamp::from_unix_micros(n - 95).unwrap();
+                    storage.delete_until(until).await.unwrap();
+                }
+            }
+        })
+    };
+    let reader = common::open_read_only(&path).await;
+    let mut looks = 0;
+    while !writer.is_finished() {
+        let found = verify(&reader, &[]).await;
+        assert!(found.is_clean(), "{:#?}", found.problems);
+        looks += 1;
+    }
+    writer.await.unwrap();
+    assert!(looks > 3, "{looks}");
+}
+
+#[tokio::test]
+async fn the_tree_lies_in_tiles_that_others_read() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.append(&entries(0..600)).await.unwrap();
+    let mut tree = attestry_evidence::MemoryTiles::new();
+    for entry in entries(0..600) {
+        tree.push(line_hash(&line_of(&entry)).unwrap());
+    }
+    let found = verify(&storage, &[]).await;
+    assert_eq!(found.root, tree.tree().root());
+    let level = |level| fs::read(path.join(format!(".attestry/tree/tiles.{level}"))).unwrap();
+    assert_eq!((level(0).len(), level(1).len()), (600 * 32, 2 * 32));
+    let key: LogKey = key().public();
+    assert!(storage.checkpoint().await.unwrap().starts_with(key.name()));
+}

@@ -1,0 +1,309 @@
+//! Whatever is changed in a store behind its back is found, and named.
+#![allow(clippy::unwrap_used)] // helpers of a test
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use attestry_core::{StorageBackend, Timestamp};
+use attestry_evidence::{ErasureRecord, SigningKey, line_hash};
+use attestry_file::{
+    Evidence, EvidenceError, EvidenceProblem, FileStorage, ProblemKind, Verification, Verify,
+};
+use common::evidence::{kept, policy};
+use common::{entries, entry, folder, line_of, open_read_only, segments_in_order};
+
+const LINES: usize = 8;
+
+/// A small store of several segments, of which one line was erased, and its last checkpoint.
+async fn make(path: &Path) -> String {
+    let storage = kept(FileStorage::builder(path).rotation_size_bytes(900)).open().await.unwrap();
+    storage.append(&entries(0..LINES as i64)).await.unwrap();
+    storage.delete(&entry("e00004", 0).id).await.unwrap();
+    let checkpoint = storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    checkpoint
+}
+
+async fn try_verify(path: &Path, kept: Option<&str>) -> Result<Verification, EvidenceError> {
+    let mut options = Verify::new().policy(policy());
+    if let Some(kept) = kept {
+        options = options.kept(&policy().open(kept).unwrap());
+    }
+    open_read_only(path).await.verify(options).await
+}
+
+async fn problems(path: &Path, kept: Option<&str>) -> Vec<EvidenceProblem> {
+    try_verify(path, kept).await.unwrap().problems
+}
+
+fn kinds(problems: &[EvidenceProblem]) -> Vec<ProblemKind> {
+    problems.iter().map(|problem| problem.kind).collect()
+}
+
+/// What the files hold, to be put back.
+fn snapshot(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for item in fs::read_dir(path).unwrap() {
+        let path = item.unwrap().path();
+        if path.is_dir() {
+            files.extend(snapshot(&path));
+        } else {
+            files.insert(path.clone(), fs::read(path).unwrap());
+        }
+    }
+    files
+}
+
+fn restore(path: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
+    for (file, content) in files {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    }
+    for file in snapshot(path).keys().filter(|file| !files.contains_key(*file)) {
+        fs::remove_file(file).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_changed_byte_of_a_segment_is_found_and_named() {
+    let (_guard, path) = folder();
+    make(&path).await;
+    assert_eq!(problems(&path, None).await, []);
+    for segment in segments_in_order(&path) {
+        let whole = fs::read(&segment).unwrap();
+        for at in 0..whole.len() {
+            // A line break somewhere else, now and then.
+            let with = if at % 5 == 3 && whole[at] != b'\n' { b'\n' } else { whole[at] ^ 1 };
+            let mut changed = whole.clone();
+            changed[at] = with;
+            fs::write(&segment, &changed).unwrap();
+            let found = problems(&path, None).await;
+            let near = |offset| offset <= at as u64 + 1 && offset + 600 > at as u64;
+            let named = found.iter().any(|problem| {
+                problem.path.as_ref() == Some(&segment)
+                    && problem.offset.map_or(problem.leaf.is_some(), near)
+            });
+            // The blanks of an erased line may be broken in two: nothing was lost.
+            let harmless = found.is_empty() && nonblank(&changed) == nonblank(&whole);
+            assert!(named || harmless, "byte {at} of {}: {found:#?}", segment.display());
+        }
+        fs::write(&segment, whole).unwrap();
+    }
+}
+
+fn nonblank(text: &[u8]) -> Vec<&[u8]> {
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    lines.filter(|line| !line.trim_ascii().is_empty()).collect()
+}
+
+#[tokio::test]
+async fn every_changed_byte_of_the_evidence_is_found_or_harmless() {
+    let (_guard, path) = folder();
+    let checkpoint = make(&path).await;
+    // What of its accounting of places is wrong and proves no less does no harm.
+    let proves = |found: &Verification| (found.root, found.lines, found.erased, found.signed);
+    let before = try_verify(&path, None).await.unwrap();
+    let private = path.join(".attestry");
+    let files = snapshot(&private);
+    let evidence = files.keys().filter(|file| {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        name.starts_with("tiles") || name == "erasures" || name == "places" || name.len() == 8
+    });
+    for file in evidence {
+        let whole = &files[file];
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(file, &changed).unwrap();
+            // Found, whether or not the checkpoint was kept elsewhere.
+            for kept in [None, Some(&*checkpoint)] {
+                match try_verify(&path, kept).await {
+                    Ok(found) => assert!(
+                        !found.is_clean()
+                            || found.foreign_checkpoints > 0
+                            || (file.ends_with("places") && proves(&found) == proves(&before)),
+                        "byte {at} of {}: {}",
+                        file.display(),
+                        String::from_utf8_lossy(&changed)
+                    ),
+                    Err(EvidenceError::Damaged { path, .. }) => assert_eq!(path, *file),
+                    Err(error) => panic!("byte {at} of {}: {error}", file.display()),
+                }
+            }
+        }
+        fs::write(file, whole).unwrap();
+    }
+}
+
+/// Changes the lines of a segment.
+fn rewrite(segment: &Path, change: impl FnOnce(&mut Vec<String>)) {
+    let text = fs::read_to_string(segment).unwrap();
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    change(&mut lines);
+    fs::write(segment, lines.concat()).unwrap();
+}
+
+#[tokio::test]
+async fn lines_that_were_swapped_removed_or_put_in_are_told_apart() {
+    let (_guard, path) = folder();
+    make(&path).await;
+    let files = snapshot(&path);
+    let segment = segments_in_order(&path).remove(0);
+    let foreign = || String::from_utf8(line_of(&entry("foreign", 2))).unwrap();
+
+    rewrite(&segment, |lines| lines.swap(0, 1));
+    let found = problems(&path, None).await;
+    assert_eq!(kinds(&found), [ProblemKind::Moved]);
+    assert!(found[0].id.is_some() && found[0].leaf.is_some() && found[0].offset.is_some());
+    restore(&path, &files);
+
+    rewrite(&segment, |lines| drop(lines.remove(1)));
+    let found = problems(&path, None).await;
+    assert_eq!(kinds(&found), [ProblemKind::Missing]);
+    assert_eq!((found[0].path.as_ref(), found[0].leaf), (Some(&segment), Some(1)));
+    restore(&path, &files);
+
+    rewrite(&segment, |lines| lines.insert(1, foreign()));
+    let found = problems(&path, None).await;
+    assert_eq!(kinds(&found), [ProblemKind::Inserted]);
+    assert_eq!(found[0].id.as_deref(), Some("foreign"));
+    restore(&path, &files);
+
+    // At the end of a sealed segment, where it would not be in anybody's way.
+    rewrite(&segment, |lines| lines.push(foreign()));
+    assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::Inserted]);
+    restore(&path, &files);
+
+    rewrite(&segment, |lines| lines[1] = foreign());
+    let found = problems(&path, None).await;
+    assert_eq!(kinds(&found), [ProblemKind::Altered]);
+    assert_eq!(found[0].id.as_deref(), Some("foreign"));
+    restore(&path, &files);
+
+    // The line of an erased entry comes back.
+    let back = String::from_utf8(line_of(&entry("e00004", 4))).unwrap();
+    let segment = segments_in_order(&path)
+        .into_iter()
+        .find(|segment| fs::read_to_string(segment).unwrap().contains("   \n"))
+        .unwrap();
+    rewrite(&segment, |lines| {
+        let blank = lines.iter().position(|line| line.trim().is_empty()).unwrap();
+        lines[blank] = back;
+    });
+    assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::StillThere]);
+    restore(&path, &files);
+
+    // A whole segment.
+    let segment = segments_in_order(&path).remove(1);
+    fs::remove_file(&segment).unwrap();
+    let found = problems(&path, None).await;
+    assert_eq!(kinds(&found), [ProblemKind::Missing]);
+    assert_eq!(found[0].path.as_ref(), Some(&segment));
+    restore(&path, &files);
+    fs::write(path.join("audit_20200101.jsonl"), foreign()).unwrap();
+    assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::Inserted]);
+    restore(&path, &files);
+    assert_eq!(problems(&path, None).await, []);
+}
+
+#[tokio::test]
+async fn a_line_that_was_back_dated_is_told_by_its_place() {
+    let (_guard, path) = folder();
+    let checkpoint = make(&path).await;
+    // Written at the end of an old segment, and taken in when the store is opened next.
+    let segment = segments_in_order(&path).remove(0);
+    rewrite(&segment, |lines| {
+        lines.push(String::from_utf8(line_of(&entry("back-dated", 1))).unwrap());
+    });
+    let storage = kept(FileStorage::builder(&path).rotation_size_bytes(900)).open().await.unwrap();
+    storage.checkpoint().await.unwrap();
+    let size = policy().open(&checkpoint).unwrap().checkpoint().size();
+    let proven = storage.prove(&"back-dated".parse().unwrap()).await.unwrap().unwrap();
+    assert!(proven.proof.index() >= size, "it was not there when that was signed");
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_or_replaced_does_not_fit_its_checkpoints() {
+    let (_guard, path) = folder();
+    make(&path).await;
+    let old = snapshot(&path);
+    let storage = kept(FileStorage::builder(&path).rotation_size_bytes(900)).open().await.unwrap();
+    storage.append(&entries(20..30)).await.unwrap();
+    let newer = storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    assert_eq!(problems(&path, Some(&newer)).await, []);
+    let new = snapshot(&path);
+
+    // An old copy of everything: only who kept a newer checkpoint can tell.
+    restore(&path, &old);
+    assert_eq!(problems(&path, None).await, []);
+    let found = problems(&path, Some(&newer)).await;
+    assert_eq!(kinds(&found), [ProblemKind::Checkpoint]);
+    assert_eq!(found[0].path, None, "it was kept elsewhere");
+
+    // The old copy beside the new checkpoints.
+    for (file, content) in
+        new.iter().filter(|(file, _)| file.to_str().unwrap().contains("/checkpoints/"))
+    {
+        fs::write(file, content).unwrap();
+    }
+    assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::Checkpoint]);
+    restore(&path, &new);
+
+    // The last segments, with the tree made to fit.
+    let last = segments_in_order(&path).pop().unwrap();
+    fs::remove_file(last).unwrap();
+    fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
+    let storage = kept(FileStorage::builder(&path)).open().await.unwrap();
+    storage.close().await.unwrap();
+    assert!(kinds(&problems(&path, None).await).contains(&ProblemKind::Checkpoint));
+}
+
+#[tokio::test]
+async fn a_tree_signed_by_somebody_else_is_not_believed() {
+    for name in ["example.com/audit", "example.com/other"] {
+        let (_guard, path) = folder();
+        make(&path).await;
+        let segment = segments_in_order(&path).remove(0);
+        rewrite(&segment, |lines| drop(lines.remove(1)));
+        fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
+        fs::remove_dir_all(path.join(".attestry/checkpoints")).unwrap();
+        let other = SigningKey::from_seed(name, &[8; 32]).unwrap();
+        let storage =
+            FileStorage::builder(&path).evidence(Evidence::new(other)).open().await.unwrap();
+        storage.checkpoint().await.unwrap();
+        storage.close().await.unwrap();
+        let found = problems(&path, None).await;
+        assert!(kinds(&found).contains(&ProblemKind::Checkpoint), "{name}: {found:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_forged_erasure_record_is_not_believed() {
+    let (_guard, path) = folder();
+    let checkpoint = make(&path).await;
+    // A line is taken away, and a record made for it that was never logged.
+    let segment = segments_in_order(&path).remove(0);
+    let line = fs::read_to_string(&segment).unwrap().lines().nth(1).unwrap().to_owned();
+    rewrite(&segment, |lines| lines[1] = " ".repeat(line.len()) + "\n");
+    let hash = line_hash(line.as_bytes()).unwrap();
+    let at: Timestamp = "2026-01-28".parse().unwrap();
+    let record = ErasureRecord::new(1, 1, hash, at, "lawful", "somebody").unwrap();
+    let tree = path.join(".attestry/tree");
+    let mut records = fs::read_to_string(tree.join("erasures")).unwrap();
+    let real = records.len();
+    records.push_str(&format!("{} {}\n", LINES + 1, record.to_line()));
+    fs::write(tree.join("erasures"), &records).unwrap();
+    // The head does not know of it.
+    assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::Missing]);
+    // In the place of the real one.
+    let forged = format!("{LINES} {}\n", record.to_line());
+    fs::write(tree.join("erasures"), format!("{forged:real$}")).unwrap();
+    match try_verify(&path, Some(&checkpoint)).await {
+        Ok(found) => assert!(!found.is_clean()),
+        Err(error) => assert!(matches!(error, EvidenceError::Damaged { .. }), "{error}"),
+    }
+}
