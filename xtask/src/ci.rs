@@ -147,12 +147,16 @@ fn test(workspace: &Workspace) -> Result {
     let has_more = |package: &&Package| package.features.len() > on_by_default(package);
     let more: Vec<&Package> = workspace.packages.iter().filter(has_more).collect();
     if !more.is_empty() {
-        // All packages stay selected: with fewer, cargo would build what they use anew.
+        // All packages are built: with fewer selected, cargo would build what they use anew.
         let test = test.arg("--all-features");
-        let bins = more.iter().flat_map(|package| &package.bins).flat_map(|name| ["--bin", name]);
-        let tests = more.iter().flat_map(|package| &package.tests);
-        let tests = tests.flat_map(|name| ["--test", name]);
-        test.clone().arg("--lib").args(bins).args(tests).run()?;
+        let build = test.clone().arg("--no-run");
+        let shown = build.to_string();
+        let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
+        for package in more {
+            for program in package.test_programs(&messages) {
+                Cmd::new(program).folder(package.folder()).run()?;
+            }
+        }
         test.arg("--doc").run()?;
     }
     workspace.tested.set(true);

@@ -34,10 +34,6 @@ pub(crate) struct Package {
     pub(crate) default_features: Vec<String>,
     /// What it depends on.
     pub(crate) dependencies: Vec<Dependency>,
-    /// Its programs.
-    pub(crate) bins: Vec<String>,
-    /// Its integration tests, without those that are run on demand only.
-    pub(crate) tests: Vec<String>,
     /// Where its code is.
     folder: PathBuf,
 }
@@ -142,6 +138,23 @@ fn program_of(build: Cmd, name: &str) -> Result<PathBuf> {
 }
 
 impl Package {
+    /// Where its code is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The programs that run its tests, by what cargo says of a build.
+    pub(crate) fn test_programs(&self, messages: &str) -> Vec<PathBuf> {
+        let manifest = self.folder.join("Cargo.toml");
+        messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|message| message["profile"]["test"] == true)
+            .filter(|message| message["manifest_path"].as_str().map(Path::new) == Some(&manifest))
+            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .collect()
+    }
+
     /// Its features that its code names. What tests name does not matter to those who use it.
     pub(crate) fn named_features(&self) -> Result<Vec<&str>> {
         let mut code = String::new();
@@ -203,14 +216,6 @@ fn package(package: &Value) -> Result<Package> {
             })
         })
         .collect::<Result<_>>()?;
-    let targets = |kind: &str| -> Vec<String> {
-        let of_kind = |target: &&Value| {
-            target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|of| of == kind))
-                && target["test"] == true
-        };
-        let found = list(&package["targets"]).iter().filter(of_kind);
-        found.filter_map(|target| target["name"].as_str()).map(str::to_owned).collect()
-    };
     Ok(Package {
         name: text(&package["name"])?.to_owned(),
         // `null` means everywhere; a list names the registries that are allowed.
@@ -218,8 +223,6 @@ fn package(package: &Value) -> Result<Package> {
         features,
         default_features,
         dependencies,
-        bins: targets("bin"),
-        tests: targets("test"),
         folder: PathBuf::from(package["manifest_path"].as_str().unwrap_or_default())
             .parent()
             .map_or_else(PathBuf::new, Path::to_path_buf),
@@ -232,4 +235,29 @@ fn list(value: &Value) -> &[Value] {
 
 fn text(value: &Value) -> Result<&str> {
     value.as_str().ok_or_else(|| "cargo metadata is not as expected".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_tests_of_a_package_are_told_from_others() {
+        let metadata = json!({"packages": [{"name": "a", "manifest_path": "/w/a/Cargo.toml"}]});
+        let package = packages(&metadata).unwrap().remove(0);
+        let artifact = |manifest: &str, test: bool, executable: Value| {
+            json!({"reason": "compiler-artifact", "manifest_path": manifest,
+                "profile": {"test": test}, "executable": executable})
+            .to_string()
+        };
+        let messages = [
+            artifact("/w/a/Cargo.toml", true, json!("/t/a-1")),
+            artifact("/w/a/Cargo.toml", false, json!("/t/a")),
+            artifact("/w/b/Cargo.toml", true, json!("/t/b-1")),
+            artifact("/w/a/Cargo.toml", true, Value::Null),
+            "not JSON".to_owned(),
+        ];
+        assert_eq!(package.test_programs(&messages.join("\n")), [PathBuf::from("/t/a-1")]);
+    }
 }
