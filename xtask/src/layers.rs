@@ -29,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("attestry-cli", &["attestry"]),
-    ("attestry-torture", &["attestry-core", "attestry-file"]),
+    ("attestry-torture", &["attestry-core", "attestry-evidence", "attestry-file"]),
     ("xtask", &[]),
 ];
 

@@ -166,8 +166,7 @@ impl Erasures {
             self.overwrite_in(segment, &mut records, first_time, &mut finished)?;
             leaves.extend(records.iter().filter_map(|record| record.leaf));
         }
-        let gone: Vec<SegmentName> = segments.iter().map(|whole| whole.segment).collect();
-        let unlinked = self.unlink(segments, first_time, &mut finished)?;
+        let (gone, unlinked) = self.unlink(segments, first_time, &mut finished)?;
         if let Some(note) = note {
             leaves.sort_unstable();
             leaves.dedup();
@@ -212,15 +211,15 @@ impl Erasures {
         Ok(())
     }
 
-    /// Unlinks the files of segments with their index files; returns the leaves that are gone. A
-    /// file that has changed since is left alone.
+    /// Unlinks the files of segments with their index files; returns which are gone, and their
+    /// leaves. A file that has changed since is left alone.
     fn unlink(
         &self,
         segments: Vec<WholeSegment>,
         first_time: bool,
         finished: &mut Finished,
-    ) -> Result<Vec<(u64, u64)>, StorageError> {
-        let mut leaves = Vec::new();
+    ) -> Result<(Vec<SegmentName>, Vec<(u64, u64)>), StorageError> {
+        let (mut gone, mut leaves) = (Vec::new(), Vec::new());
         let any = !segments.is_empty();
         for whole in segments {
             let path = self.folder.segment(whole.segment);
@@ -240,6 +239,7 @@ impl Erasures {
                 Err(source) => return Err(failed(source)),
             }
             finished.segments += 1;
+            gone.push(whole.segment);
             leaves.extend(whole.leaves);
         }
         if any {
@@ -247,7 +247,7 @@ impl Erasures {
             let path = self.folder.path();
             sys::sync_folder(path).map_err(|source| StorageError::io("sync", path, source))?;
         }
-        Ok(leaves)
+        Ok((gone, leaves))
     }
 
     /// Has the segment's index file, if it has one, count the erased lines; where that fails, or
