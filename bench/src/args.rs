@@ -38,6 +38,26 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM", requires = "python")]
     pub(crate) attestry: Option<PathBuf>,
 
+    /// Replay the interactions of this file, a JSON object a line, each at the time it has, through
+    /// a durable logger that encrypts; measures nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "entries", "full"])]
+    pub(crate) replay: Option<PathBuf>,
+
+    /// How many times faster than they came
+    #[arg(long, value_name = "FACTOR", requires = "replay", default_value = "1",
+          value_parser = factor)]
+    pub(crate) speed: f64,
+
+    /// How often to replay the file, one time after another
+    #[arg(long, value_name = "N", requires = "replay", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) times: u32,
+
+    /// From how many tasks
+    #[arg(long, value_name = "N", requires = "replay", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tasks: u32,
+
     #[command(subcommand)]
     pub(crate) child: Option<Child>,
 }
@@ -78,6 +98,12 @@ fn number(text: &str) -> Result<u64, String> {
     if number < 10_000 { Err("at least 10k entries are needed".into()) } else { Ok(number) }
 }
 
+/// A number above 0.
+fn factor(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| format!("{text:?} is not a factor such as 100 or 0.5"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +112,12 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn factors_are_above_zero() {
+        assert_eq!((factor("100"), factor("0.5")), (Ok(100.0), Ok(0.5)));
+        assert!(["0", "-1", "inf", "NaN", "x", ""].iter().all(|text| factor(text).is_err()));
     }
 
     #[test]

@@ -5,10 +5,13 @@
 //! result into `docs/performance.md`.
 
 mod args;
+mod bare;
 mod child;
+mod load;
 mod machine;
 mod peers;
 mod plain;
+mod replay;
 mod report;
 mod rig;
 mod rng;
@@ -23,7 +26,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{CommandFactory, FromArgMatches};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use args::Args;
 use rig::Rig;
@@ -56,30 +59,42 @@ fn run() -> Result<()> {
     let mut rig = Rig::new(&args)?;
     fresh_folder(rig.path(""))?;
     let mut measured = Vec::new();
-    let outcome = measure(&mut rig, &wanted, &mut measured);
+    let (outcome, mut of_run) = match &args.replay {
+        Some(file) => match replay::run(&rig, &args, file) {
+            Ok((rows, of_run)) => {
+                measured = rows;
+                (Ok(()), of_run)
+            }
+            Err(error) => (Err(error), json!({})),
+        },
+        None => (measure(&mut rig, &wanted, &mut measured), of_rows(&rig, &args)?),
+    };
     rig.forget_store()?;
     remove(&rig.path(""))?;
     println!("\n{}", report::table(&measured));
     outcome?;
 
     let seconds = start.elapsed().as_secs();
-    let result = report::to_json(
-        &measured,
-        &machine::describe(&args.dir),
-        &json!({
-            "entries": rig.sizes,
-            "kind": kind(&args),
-            "rounds": rig.rounds,
-            "rows": args.rows,
-            "seconds": seconds,
-            "mean_line_bytes": rig.workload.mean_bytes()?.0,
-            "mean_text_bytes": rig.workload.mean_bytes()?.1,
-        }),
-    );
-    let path = args.dir.join("result.json");
+    of_run["seconds"] = json!(seconds);
+    let result = report::to_json(&measured, &machine::describe(&args.dir), &of_run);
+    let name = if args.replay.is_some() { "replay.json" } else { "result.json" };
+    let path = args.dir.join(name);
     fs::write(&path, serde_json::to_vec_pretty(&result)?)?;
     println!("{seconds} s; the result is {}", path.display());
     Ok(())
+}
+
+/// What is to be known of a run of rows.
+fn of_rows(rig: &Rig, args: &Args) -> Result<Value> {
+    let (line, texts) = rig.workload.mean_bytes()?;
+    Ok(json!({
+        "entries": rig.sizes,
+        "kind": kind(args),
+        "rounds": rig.rounds,
+        "rows": args.rows,
+        "mean_line_bytes": line,
+        "mean_text_bytes": texts,
+    }))
 }
 
 /// Whether this is a run of all rows in the sizes that the documentation has a table for.

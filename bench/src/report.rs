@@ -22,7 +22,7 @@ pub(crate) struct Row {
     pub(crate) asked: Option<Asked>,
     /// What is to be known to judge it.
     pub(crate) note: Option<String>,
-    /// The figure at each size of the store, where that is what is measured.
+    /// The figure at each size of the store, for instance, where that is what is measured.
     pub(crate) series: Option<Series>,
 }
 
@@ -40,17 +40,30 @@ pub(crate) struct Asked {
     pub(crate) met: bool,
 }
 
-/// One operation at several sizes of the store.
+/// One thing at several points of a scale; a line of a plot.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Series {
     pub(crate) what: String,
+    pub(crate) by: Scale,
     pub(crate) points: Vec<Point>,
 }
 
-/// What was measured in a store of some size.
+/// What the points of a series differ in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scale {
+    /// How many entries the store has.
+    Entries,
+    /// How many tasks write.
+    Writers,
+    /// Which share of the calls, in percent, takes at most that long.
+    Percentile,
+}
+
+/// What was measured at one place of the scale, in the unit of the row.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Point {
-    pub(crate) entries: u64,
+    pub(crate) at: f64,
     pub(crate) value: f64,
 }
 
@@ -118,9 +131,9 @@ impl Row {
         self
     }
 
-    /// Adds the figure at each size.
-    pub(crate) fn series(mut self, what: &str, points: Vec<Point>) -> Self {
-        self.series = Some(Series { what: what.to_owned(), points });
+    /// Adds the figure at each point of a scale.
+    pub(crate) fn series(mut self, what: &str, by: Scale, points: Vec<Point>) -> Self {
+        self.series = Some(Series { what: what.to_owned(), by, points });
         self
     }
 }
@@ -213,7 +226,7 @@ pub(crate) fn to_json(rows: &[Row], machine: &Value, run: &Value) -> Value {
             value
         })
         .collect();
-    json!({"version": 1, "machine": machine, "run": run, "rows": rows})
+    json!({"version": 2, "machine": machine, "run": run, "rows": rows})
 }
 
 #[cfg(test)]

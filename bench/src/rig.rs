@@ -47,6 +47,11 @@ impl Rig {
         })
     }
 
+    /// The runtime, for what brings its own tasks.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// A path in the folder of this run.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join("run").join(name)

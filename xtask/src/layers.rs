@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("attestry-cli", &["attestry"]),
     ("attestry-torture", &["attestry-core", "attestry-evidence", "attestry-file"]),
+    ("attestry-costs", &["attestry"]),
     ("xtask", &[]),
 ];
 

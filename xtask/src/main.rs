@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod cmd;
+mod costs;
 mod demo;
 mod fuzz;
 mod interop;
@@ -25,7 +26,10 @@ Usage: cargo xtask <CHORE>
 
   ci [STEP...]   Everything that must hold before a change goes in, or only the steps named
   bench [ARG...] Measures Attestry beside its peers and the machine's limits (bench --help) and
-                 writes the table of docs/performance.md
+                 writes the tables and plots of docs/performance.md
+  costs [--renew]
+                 What single operations cost, counted and not timed, beside what is recorded; or
+                 records it
   interop        Both directions between Attestry and the real Python package
   s3 [bench]     The S3 backend against SeaweedFS, and with the real Python package there; or
                  measures both behind a slow line and writes a table of docs/performance.md
@@ -56,6 +60,7 @@ fn run(arguments: &[&str]) -> Result {
             Ok(())
         }
         ["ci", names @ ..] => ci::run(&Workspace::load()?, names),
+        ["costs", arguments @ ..] => costs::run(&Workspace::load()?, arguments),
         ["interop"] => interop::run(&Workspace::load()?),
         ["s3"] => s3::check(&Workspace::load()?),
         ["s3", "bench"] => s3::bench(&Workspace::load()?),

@@ -1,6 +1,6 @@
 //! The torture tests of the file backend, built and run; `docs/torture.md` says what they do.
 
-use crate::cmd::Result;
+use crate::cmd::{Cmd, Result};
 use crate::workspace::{Profile, Workspace};
 
 /// Seconds for each of the six tests within `ci`.
@@ -28,11 +28,17 @@ pub(crate) fn short(workspace: &Workspace) -> Result {
 
 fn torture(workspace: &Workspace, profile: Profile, arguments: &[&str]) -> Result {
     let program = workspace.build_cli(profile)?;
-    let mut run = workspace.cargo().args(["run", "--quiet", "--package", "attestry-torture"]);
-    if let Profile::Release = profile {
-        run = run.arg("--release");
-    }
-    run.arg("--").args(arguments).arg("--attestry").arg(program).run()
+    let torture = match profile {
+        Profile::Dev if workspace.tested.get() => workspace.built_for_test("program", "torture")?,
+        _ => workspace.build_program(&["attestry-torture"], "torture", profile)?,
+    };
+    Cmd::new(torture)
+        .named("torture")
+        .folder(&workspace.root)
+        .args(arguments)
+        .arg("--attestry")
+        .arg(program)
+        .run()
 }
 
 /// The committer under a scheduler that chooses the order of events, `times` as many orders as

@@ -1,5 +1,6 @@
 //! The workspace as cargo describes it.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
     /// The crates of the workspace.
     pub(crate) packages: Vec<Package>,
+    /// Whether everything was built for the tests of all features a moment ago, programs too.
+    pub(crate) tested: Cell<bool>,
 }
 
 /// One crate of the workspace.
@@ -31,6 +34,8 @@ pub(crate) struct Package {
     pub(crate) default_features: Vec<String>,
     /// What it depends on.
     pub(crate) dependencies: Vec<Dependency>,
+    /// Where its code is.
+    folder: PathBuf,
 }
 
 /// One line of a crate's dependencies.
@@ -69,6 +74,7 @@ impl Workspace {
             root: root.to_path_buf(),
             target: PathBuf::from(text(&metadata["target_directory"])?),
             packages: packages(&metadata)?,
+            tested: Cell::new(false),
         })
     }
 
@@ -84,33 +90,91 @@ impl Workspace {
 
     /// Builds the `attestry` program and says where it is.
     pub(crate) fn build_cli(&self, profile: Profile) -> Result<PathBuf> {
-        let mut build = self.cargo().args(["build", "--package", "attestry-cli"]);
+        match profile {
+            Profile::Dev if self.tested.get() => self.build_cli_in_full(),
+            _ => self.build_program(&["attestry-cli"], "attestry", profile),
+        }
+    }
+
+    /// Builds these packages together and says where the program `name` is.
+    pub(crate) fn build_program(
+        &self,
+        packages: &[&str],
+        name: &str,
+        profile: Profile,
+    ) -> Result<PathBuf> {
+        let packages = packages.iter().flat_map(|package| ["--package", package]);
+        let mut build = self.cargo().arg("build").args(packages);
         if let Profile::Release = profile {
             build = build.arg("--release");
         }
-        program_of(build)
+        program_of(build, name)
     }
 
     /// Builds the `attestry` program with all features, just as `cargo test --all-features` does
     /// for the program's own tests, so that after those nothing is left to build.
     pub(crate) fn build_cli_in_full(&self) -> Result<PathBuf> {
-        let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", "usage"];
-        program_of(self.cargo().args(tests))
+        self.built_for_test("usage", "attestry")
+    }
+
+    /// The program `name` as it is built with all features for the integration test `test` of its
+    /// package.
+    pub(crate) fn built_for_test(&self, test: &str, name: &str) -> Result<PathBuf> {
+        let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", test];
+        program_of(self.cargo().args(tests), name)
     }
 }
 
 /// Runs a build, and finds the program in what it says.
-fn program_of(build: Cmd) -> Result<PathBuf> {
+fn program_of(build: Cmd, name: &str) -> Result<PathBuf> {
     let shown = build.to_string();
     let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|message| {
-            message["target"]["name"] == "attestry" && message["executable"].is_string()
-        })
+        .find(|message| message["target"]["name"] == name && message["executable"].is_string())
         .and_then(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| "attestry-cli has no program named attestry".into())
+        .ok_or_else(|| format!("{shown} made no program named {name}").into())
+}
+
+impl Package {
+    /// Where its code is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The programs that run its tests, by what cargo says of a build.
+    pub(crate) fn test_programs(&self, messages: &str) -> Vec<PathBuf> {
+        let manifest = self.folder.join("Cargo.toml");
+        messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|message| message["profile"]["test"] == true)
+            .filter(|message| message["manifest_path"].as_str().map(Path::new) == Some(&manifest))
+            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .collect()
+    }
+
+    /// Its features that its code names. What tests name does not matter to those who use it.
+    pub(crate) fn named_features(&self) -> Result<Vec<&str>> {
+        let mut code = String::new();
+        read_code(&self.folder.join("src"), &mut code)?;
+        let named = |name: &&str| code.contains(&format!("feature = \"{name}\""));
+        Ok(self.features.iter().map(String::as_str).filter(named).collect())
+    }
+}
+
+/// Adds all Rust code under `folder` to `code`.
+fn read_code(folder: &Path, code: &mut String) -> Result {
+    for item in fs::read_dir(folder)? {
+        let path = item?.path();
+        if path.is_dir() {
+            read_code(&path, code)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            code.push_str(&fs::read_to_string(path)?);
+        }
+    }
+    Ok(())
 }
 
 /// A folder at `path` with nothing in it.
@@ -159,6 +223,9 @@ fn package(package: &Value) -> Result<Package> {
         features,
         default_features,
         dependencies,
+        folder: PathBuf::from(package["manifest_path"].as_str().unwrap_or_default())
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_path_buf),
     })
 }
 
@@ -168,4 +235,29 @@ fn list(value: &Value) -> &[Value] {
 
 fn text(value: &Value) -> Result<&str> {
     value.as_str().ok_or_else(|| "cargo metadata is not as expected".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_tests_of_a_package_are_told_from_others() {
+        let metadata = json!({"packages": [{"name": "a", "manifest_path": "/w/a/Cargo.toml"}]});
+        let package = packages(&metadata).unwrap().remove(0);
+        let artifact = |manifest: &str, test: bool, executable: Value| {
+            json!({"reason": "compiler-artifact", "manifest_path": manifest,
+                "profile": {"test": test}, "executable": executable})
+            .to_string()
+        };
+        let messages = [
+            artifact("/w/a/Cargo.toml", true, json!("/t/a-1")),
+            artifact("/w/a/Cargo.toml", false, json!("/t/a")),
+            artifact("/w/b/Cargo.toml", true, json!("/t/b-1")),
+            artifact("/w/a/Cargo.toml", true, Value::Null),
+            "not JSON".to_owned(),
+        ];
+        assert_eq!(package.test_programs(&messages.join("\n")), [PathBuf::from("/t/a-1")]);
+    }
 }

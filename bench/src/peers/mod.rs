@@ -1,6 +1,7 @@
 //! Other stores doing the same job: hash both texts, serialise, store the line under its id, a
 //! thousand to a durable transaction, on one thread.
 
+pub(crate) mod appender;
 pub(crate) mod fjall;
 pub(crate) mod redb;
 pub(crate) mod sqlite;

@@ -1,10 +1,12 @@
-//! Buffered `log` from one caller, beside a plain loop that hashes, serialises and writes.
+//! Buffered `log` from one caller, beside a plain loop that hashes, serialises and writes, and beside
+//! the same loop that hands its lines to tracing-appender.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use attestry::{AuditLogger, Durability, FileStorage};
 
+use crate::peers::appender;
 use crate::plain;
 use crate::report::Row;
 use crate::rig::Rig;
@@ -15,16 +17,28 @@ const COUNT: usize = 100_000;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut on_a_thread, mut rolling) = (Vec::new(), Vec::new());
     for _ in 0..rig.rounds {
         ours.push(rate(COUNT as u64, log(rig, COUNT)?));
         let path = rig.fresh("buffered.jsonl")?;
         theirs.push(rate(COUNT as u64, plain::buffered(&path, &rig.workload, COUNT)?));
         remove(&path)?;
+        let folder = rig.fresh("appender")?;
+        for (samples, how) in [
+            (&mut on_a_thread, appender::on_a_thread as appender::Run),
+            (&mut rolling, appender::rolling),
+        ] {
+            samples.push(rate(COUNT as u64, how(&folder, &rig.workload, COUNT)?));
+        }
     }
-    Ok(vec![
+    let row = |name: &str, theirs: &[f64]| {
         Row::new("buffered", "buffered log, one caller", Figure::of(&ours, "entries/s"))
-            .against("hash, serialise, write", Figure::of(&theirs, "entries/s"))
-            .ratio_at_least(0.5),
+            .against(name, Figure::of(theirs, "entries/s"))
+    };
+    Ok(vec![
+        row("hash, serialise, write", &theirs).ratio_at_least(0.5),
+        row("tracing-appender, non_blocking", &on_a_thread),
+        row("tracing-appender, rolling file", &rolling),
     ])
 }
 

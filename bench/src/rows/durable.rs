@@ -14,7 +14,7 @@ use crate::stats::{Figure, rate};
 use crate::{Result, remove};
 
 /// A multiple of 1,024 (tasks) that is close to one of 1,000 (lines to a batch).
-const COUNT: usize = 1_024 * 100;
+pub(super) const COUNT: usize = 1_024 * 100;
 
 const NAMES: [&str; 6] = ["256 tasks", "1,024 tasks", "R", "redb", "fjall", "SQLite"];
 
@@ -24,8 +24,8 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         eprintln!("  round {} of {}", round + 1, rig.rounds);
         let path = rig.fresh("durable")?;
         let workload = Arc::clone(&rig.workload);
-        samples[0].push(per_second(log(rig, 256)?));
-        samples[1].push(per_second(log(rig, 1_024)?));
+        samples[0].push(log(rig, 256, COUNT)?);
+        samples[1].push(log(rig, 1_024, COUNT)?);
         samples[2].push(per_second(plain::durable_batches(&path, &workload, COUNT)?));
         remove(&path)?;
         samples[3].push(peer::<peers::redb::Redb>(rig)?);
@@ -54,22 +54,24 @@ fn peer<P: Peer>(rig: &Rig) -> Result<f64> {
     Ok(per_second(peers::durable_batches::<P>(&path, &rig.workload, COUNT)?))
 }
 
-fn log(rig: &Rig, tasks: usize) -> Result<Duration> {
+/// How many entries a second `tasks` tasks store, each one after another, in a new store; `count`
+/// is a multiple of them.
+pub(super) fn log(rig: &Rig, tasks: usize, count: usize) -> Result<f64> {
     let (path, workload) = (rig.fresh("durable")?, Arc::clone(&rig.workload));
     let folder = path.clone();
     let took = rig.run(async move {
         let logger = AuditLogger::builder(FileStorage::builder(&folder).open().await?).build();
         let start = Instant::now();
-        log_many(&logger, &workload, tasks, COUNT / tasks).await?;
+        log_many(&logger, &workload, tasks, count / tasks).await?;
         let took = start.elapsed();
         let stored = logger.storage().count().await?;
         logger.close().await?;
-        if stored == COUNT as u64 {
+        if stored == count as u64 {
             Ok(took)
         } else {
-            Err(format!("the store has {stored} entries, not {COUNT}").into())
+            Err(format!("the store has {stored} entries, not {count}").into())
         }
     })?;
     remove(&path)?;
-    Ok(took)
+    Ok(rate(count as u64, took))
 }

@@ -2,9 +2,13 @@
 
 mod buffered;
 mod cleanup;
+mod cpu;
 mod delete;
 mod durable;
+mod encrypt;
+mod evidence;
 mod get;
+mod latency;
 mod limits;
 mod memory;
 mod open;
@@ -12,6 +16,7 @@ mod python;
 mod scan;
 mod single;
 mod sizes;
+mod writers;
 
 use std::fmt::Write as _;
 
@@ -33,8 +38,21 @@ pub(crate) struct Kind {
 const KINDS: &[Kind] = &[
     Kind { name: "limits", about: "what the machine does in plain loops", run: limits::run },
     Kind { name: "durable", about: "durable log from many tasks", run: durable::run },
+    Kind { name: "writers", about: "durable log by number of writers", run: writers::run },
+    Kind { name: "latency", about: "durable log when calls come at a rate", run: latency::run },
     Kind { name: "single", about: "durable log, one caller", run: single::run },
-    Kind { name: "buffered", about: "buffered log, one caller", run: buffered::run },
+    Kind {
+        name: "buffered",
+        about: "buffered log, one caller, beside tracing-appender",
+        run: buffered::run,
+    },
+    Kind { name: "cpu", about: "what log costs beside its hash and its line", run: cpu::run },
+    Kind { name: "encrypt", about: "encrypting 2 KB, beside its parts", run: encrypt::run },
+    Kind {
+        name: "evidence",
+        about: "what a tree of the lines costs, and verifying it",
+        run: evidence::run,
+    },
     Kind { name: "python", about: "beside the Python package", run: python::run },
     Kind { name: "sizes", about: "cost by size of the store", run: sizes::run },
     Kind { name: "get", about: "an entry by its id", run: get::run },

@@ -126,7 +126,7 @@ impl Side {
 }
 
 /// What the program prints, once it has ended well.
-fn finished(command: &mut Command) -> Result<Vec<u8>> {
+pub(super) fn finished(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
         return Ok(output.stdout);

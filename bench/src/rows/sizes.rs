@@ -6,7 +6,7 @@ use std::sync::Arc;
 use attestry::{AuditLogger, EntryId, Query};
 
 use super::{delete, get, open, scan, single};
-use crate::report::{Point, Row, grouped};
+use crate::report::{Point, Row, Scale, grouped};
 use crate::rig::Rig;
 use crate::stats::{Figure, median, micros, to_f64};
 use crate::store::Store;
@@ -83,10 +83,10 @@ fn measure(rig: &mut Rig, mut smaller: Vec<Store>) -> Result<Vec<Row>> {
             return Err("no sizes are given".into());
         };
         let series =
-            figures.iter().map(|(entries, f)| Point { entries: *entries, value: f.median });
+            figures.iter().map(|(entries, f)| Point { at: to_f64(*entries), value: f.median });
         let row = Row::new("sizes", format!("{what}, {} entries", grouped(most)), last)
             .against(format!("{} entries", grouped(least)), first)
-            .series(what, series.collect());
+            .series(what, Scale::Entries, series.collect());
         Ok(if flat { row.ratio_at_most(FLAT) } else { row })
     };
     NAMES.into_iter().enumerate().map(row).collect()

@@ -21,15 +21,35 @@ pub fn hash_content(content: &str) -> String {
 /// `bytes` as lower-case hexadecimal. Shared with the logger's keyed hash, not part of the API.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-    let hex: Vec<u8> = bytes.iter().flat_map(digits).collect();
+    let mut hex = vec![0; bytes.len() * 2];
+    for (digits, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+        digits.copy_from_slice(&DIGITS[usize::from(*byte)]);
+    }
     String::from_utf8(hex).unwrap_or_default() // always ASCII
 }
 
+/// Both digits of each byte.
+static DIGITS: [[u8; 2]; 256] = {
+    let digit = *b"0123456789abcdef";
+    let mut digits = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        digits[byte] = [digit[byte >> 4], digit[byte & 15]];
+        byte += 1;
+    }
+    digits
+};
+
 #[cfg(test)]
 mod tests {
-    use super::hash_content;
+    use super::{hash_content, to_hex};
+
+    #[test]
+    fn every_byte_has_its_digits() {
+        let all: Vec<u8> = (0..=255).collect();
+        let expected: String = all.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(to_hex(&all), expected);
+    }
 
     // FIPS 180-4 examples; the second is longer than one block after padding.
     #[test]

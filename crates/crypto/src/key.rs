@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use fernet::Fernet;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -35,8 +34,8 @@ pub struct Key(Arc<Secret>);
 struct Secret {
     /// The canonical text.
     text: Zeroizing<String>,
-    /// The same key, ready for use. `Fernet` wipes itself when dropped.
-    fernet: Fernet,
+    /// The same key: its first half signs, its second encrypts.
+    bytes: Zeroizing<[u8; 32]>,
 }
 
 /// A new random key. The same as [`Key::generate`].
@@ -76,13 +75,11 @@ impl Key {
     /// The key of these 32 bytes. They must come from a cryptographic random number generator
     /// or a key derivation function; a password is no key.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
         // Of its final size from the start, so that it never moves and leaves a copy behind.
         let mut text = Zeroizing::new(String::with_capacity(Self::TEXT_LENGTH));
         URL_SAFE.encode_string(bytes, &mut text);
-        let fernet = Fernet::new(&text).expect("32 bytes in URL-safe base64 are a Fernet key");
-        Self(Arc::new(Secret { text, fernet }))
+        Self(Arc::new(Secret { text, bytes: Zeroizing::new(*bytes) }))
     }
 
     /// Reads a file that holds one key: its text on a line, with blank lines and lines that
@@ -137,8 +134,14 @@ impl Key {
         &self.0.text
     }
 
-    pub(crate) fn fernet(&self) -> &Fernet {
-        &self.0.fernet
+    /// The half that tokens are signed with.
+    pub(crate) fn signing(&self) -> &[u8] {
+        &self.0.bytes[..16]
+    }
+
+    /// The half that they are encrypted with.
+    pub(crate) fn encryption(&self) -> &[u8] {
+        &self.0.bytes[16..]
     }
 
     /// The key that `text` is, without white space around it. Takes the `+` and `/` of standard

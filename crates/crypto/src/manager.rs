@@ -4,8 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
+use base64_simd::URL_SAFE;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::load::{self, Loaded};
@@ -107,7 +106,7 @@ impl EncryptionManager {
     /// When the operating system's random number generator fails.
     #[must_use]
     pub fn encrypt(&self, text: &str) -> String {
-        URL_SAFE.encode(token::encrypt(text, self.key()))
+        URL_SAFE.encode_to_string(token::encrypt(text, self.key()))
     }
 
     /// Decrypts what [`encrypt`](Self::encrypt), or Python's `EncryptionManager`, made of a text
@@ -136,7 +135,7 @@ impl EncryptionManager {
     pub fn rotate(&self, encrypted: &str) -> Result<String, DecryptError> {
         let Opened { plaintext, timestamp } = self.open(encrypted)?;
         let plaintext = Zeroizing::new(plaintext);
-        Ok(URL_SAFE.encode(token::seal(&plaintext, self.key(), timestamp)))
+        Ok(URL_SAFE.encode_to_string(token::seal(&plaintext, self.key(), timestamp)))
     }
 
     fn open(&self, encrypted: &str) -> Result<Opened, DecryptError> {
@@ -169,6 +168,6 @@ pub fn looks_encrypted(text: &str) -> bool {
     // with `Z0` or `Z1`. This spares nearly every other text the decoding.
     (text.starts_with("Z0") || text.starts_with("Z1"))
         && structure::decode_base64(text.as_bytes())
-            .and_then(|token| structure::check(&token))
+            .and_then(|token| structure::decode(&token))
             .is_ok()
 }

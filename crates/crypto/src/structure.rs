@@ -10,10 +10,14 @@ use base64::engine::general_purpose::URL_SAFE;
 
 use crate::DecryptError;
 
-const VERSION: u8 = 0x80;
-const BLOCK: usize = 16;
-/// Everything but the ciphertext.
-const FRAME: usize = 1 + 8 + BLOCK + 32;
+/// The only version there is.
+pub(crate) const VERSION: u8 = 0x80;
+/// What the cipher encrypts at once.
+pub(crate) const BLOCK: usize = 16;
+/// Version, timestamp and IV, before the ciphertext.
+pub(crate) const HEAD: usize = 1 + 8 + BLOCK;
+/// The HMAC behind it.
+pub(crate) const TAIL: usize = 32;
 
 /// The bytes that `text` is the canonical, padded URL-safe base64 of.
 pub(crate) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, DecryptError> {
@@ -28,18 +32,20 @@ pub(crate) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, DecryptError> {
     })
 }
 
-/// Checks `token`, and returns when it claims to have been made, in seconds since 1970.
-pub(crate) fn check(token: &[u8]) -> Result<u64, DecryptError> {
+/// The bytes of `token`, and when it claims to have been made, in seconds since 1970. It has a
+/// head, a ciphertext of whole blocks, and a tail.
+pub(crate) fn decode(token: &[u8]) -> Result<(Vec<u8>, u64), DecryptError> {
     let bytes = decode_base64(token)?;
     match bytes.first() {
         None | Some(&VERSION) => {}
         Some(_) => return Err(DecryptError::UnknownVersion),
     }
-    if bytes.len() < FRAME + BLOCK || !(bytes.len() - FRAME).is_multiple_of(BLOCK) {
+    let ciphertext = bytes.len().checked_sub(HEAD + TAIL).ok_or(DecryptError::Truncated)?;
+    if ciphertext == 0 || !ciphertext.is_multiple_of(BLOCK) {
         return Err(DecryptError::Truncated);
     }
-    let timestamp = bytes[1..].first_chunk().ok_or(DecryptError::Truncated)?;
-    Ok(u64::from_be_bytes(*timestamp))
+    let timestamp = *bytes[1..].first_chunk().ok_or(DecryptError::Truncated)?;
+    Ok((bytes, u64::from_be_bytes(timestamp)))
 }
 
 #[cfg(test)]
@@ -51,6 +57,10 @@ mod tests {
         let mut bytes = vec![7; length];
         bytes[0] = version;
         URL_SAFE.encode(bytes)
+    }
+
+    fn check(token: &[u8]) -> Result<u64, DecryptError> {
+        decode(token).map(|(_, timestamp)| timestamp)
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl AuditLogger {
         Self(Arc::new(Inner { storage, policy }))
     }
 
+    /// The backend itself. A call on the `Arc` around it would go through one more boxed future.
+    fn backend(&self) -> &dyn StorageBackend {
+        &*self.0.storage
+    }
+
     /// Records one interaction and returns the id of its entry, once the storage backend has
     /// stored it.
     ///
@@ -60,9 +65,9 @@ impl AuditLogger {
         let caller_chose_id = interaction.id.is_some();
         let entry = self.prepare(interaction)?;
         let stored = if caller_chose_id {
-            self.0.storage.write(&entry).await.map(drop)
+            self.backend().write(&entry).await.map(drop)
         } else {
-            self.0.storage.append(std::slice::from_ref(&entry)).await
+            self.backend().append(std::slice::from_ref(&entry)).await
         };
         self.settle(stored, std::slice::from_ref(&entry))?;
         Ok(entry.id)
@@ -90,9 +95,9 @@ impl AuditLogger {
             entries.push(self.prepare(interaction)?);
         }
         let stored = if caller_chose_id {
-            self.0.storage.write_batch(&entries).await
+            self.backend().write_batch(&entries).await
         } else {
-            self.0.storage.append(&entries).await
+            self.backend().append(&entries).await
         };
         self.settle(stored, &entries)?;
         Ok(entries.into_iter().map(|entry| entry.id).collect())
@@ -163,7 +168,7 @@ impl AuditLogger {
         AuditError: From<I::Error>,
     {
         let id = id.try_into()?;
-        Ok(self.0.storage.read(&id).await?)
+        Ok(self.backend().read(&id).await?)
     }
 
     /// All entries from `start` to `end`, both inclusive, in order of time.
@@ -177,13 +182,13 @@ impl AuditLogger {
         start: Timestamp,
         end: Timestamp,
     ) -> Result<Vec<AuditEntry>, AuditError> {
-        Ok(self.0.storage.list_entries(start, end).await?)
+        Ok(self.backend().list_entries(start, end).await?)
     }
 
     /// The entries that `query` selects, one by one; see [`StorageBackend::scan`].
     #[must_use]
     pub fn query(&self, query: Query) -> EntryStream<'_> {
-        self.0.storage.scan(query)
+        self.backend().scan(query)
     }
 
     /// Deletes every entry that is `retention_days` old or older, and returns how many went.
@@ -196,7 +201,7 @@ impl AuditLogger {
     ///
     /// Dropped before it is done, each entry is either there or gone. Calling it again goes on.
     pub async fn cleanup_expired(&self) -> Result<u64, AuditError> {
-        Ok(self.0.storage.delete_until(self.expiry_cutoff()).await?)
+        Ok(self.backend().delete_until(self.expiry_cutoff()).await?)
     }
 
     /// The moment at or before which an entry has expired by now.
@@ -247,7 +252,7 @@ impl AuditLogger {
     ///
     /// [`AuditError::Storage`].
     pub async fn flush(&self) -> Result<(), AuditError> {
-        Ok(self.0.storage.flush().await?)
+        Ok(self.backend().flush().await?)
     }
 
     /// Finishes and closes the storage, for all clones of this logger.
@@ -256,7 +261,7 @@ impl AuditLogger {
     ///
     /// [`AuditError::Storage`].
     pub async fn close(&self) -> Result<(), AuditError> {
-        Ok(self.0.storage.close().await?)
+        Ok(self.backend().close().await?)
     }
 
     /// The storage backend.

@@ -1,0 +1,148 @@
+//! Load that does not wait: each call is made when it is due, whether or not those before it are
+//! done, and its time counts from then. A caller that waits in a queue is not hidden.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use attestry::EntryId;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::Result;
+use crate::rng::Rng;
+use crate::stats::micros;
+
+/// Time to start the tasks in, before the first call is due.
+const HEAD_START: Duration = Duration::from_millis(20);
+
+/// What became of the calls.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The microseconds of each, from when it was due to its answer.
+    pub(crate) latencies: Vec<f64>,
+    /// What each was answered.
+    pub(crate) ids: Vec<EntryId>,
+    /// From when the first was due to the last answer.
+    pub(crate) took: Duration,
+}
+
+/// Makes one call for each time in `due`, which ascend, by `tasks` tasks that take turns.
+///
+/// A thread of its own hands the calls out. The system wakes it some 60 µs after it asked, and
+/// then it hands out all that is due; a timer of the runtime would be late by a millisecond.
+pub(crate) fn offer<C, F>(
+    runtime: &Runtime,
+    tasks: usize,
+    due: Vec<Duration>,
+    call: C,
+) -> Result<Outcome>
+where
+    C: Fn(usize) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<EntryId>> + Send + 'static,
+{
+    let call = Arc::new(call);
+    let count = due.len();
+    let (senders, running): (Vec<_>, Vec<_>) = (0..tasks)
+        .map(|_| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            (sender, runtime.spawn(work(receiver, Arc::clone(&call))))
+        })
+        .unzip();
+    let start = Instant::now() + HEAD_START;
+    let dispatcher = std::thread::spawn(move || {
+        for (number, due) in due.into_iter().enumerate() {
+            let at = start + due;
+            let wait = at.saturating_duration_since(Instant::now());
+            if !wait.is_zero() {
+                std::thread::sleep(wait);
+            }
+            // A task that has failed takes no more; its error is found below.
+            let _ = senders[number % tasks].send((number, at));
+        }
+    });
+    let mut outcome = Outcome {
+        latencies: Vec::with_capacity(count),
+        ids: Vec::with_capacity(count),
+        took: Duration::ZERO,
+    };
+    for task in running {
+        for (at, done, id) in runtime.block_on(task)?? {
+            outcome.latencies.push(micros(done.saturating_duration_since(at)));
+            outcome.took = outcome.took.max(done.saturating_duration_since(start));
+            outcome.ids.push(id);
+        }
+    }
+    dispatcher.join().map_err(|_| "the thread that hands out calls panicked")?;
+    if outcome.ids.len() == count {
+        Ok(outcome)
+    } else {
+        Err(format!("{} calls of {count} were answered", outcome.ids.len()).into())
+    }
+}
+
+/// When a call was due, when it was answered, and with what.
+type Done = (Instant, Instant, EntryId);
+
+async fn work<C, F>(
+    mut calls: mpsc::UnboundedReceiver<(usize, Instant)>,
+    call: Arc<C>,
+) -> Result<Vec<Done>>
+where
+    C: Fn(usize) -> F,
+    F: Future<Output = Result<EntryId>>,
+{
+    let mut done = Vec::new();
+    while let Some((number, at)) = calls.recv().await {
+        let id = call(number).await?;
+        done.push((at, Instant::now(), id));
+    }
+    Ok(done)
+}
+
+/// When `count` calls are due that come at random, so many a second on average.
+#[allow(clippy::cast_precision_loss)] // 53 bits of a random number are as good as 64
+pub(crate) fn at_random(per_second: f64, count: usize, rng: &mut Rng) -> Vec<Duration> {
+    let mut at = 0.0;
+    (0..count)
+        .map(|_| {
+            let uniform = ((rng.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+            at -= uniform.ln() / per_second;
+            Duration::from_secs_f64(at)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_calls_ascend_and_keep_their_rate() {
+        let due = at_random(10_000.0, 20_000, &mut Rng::new(3));
+        assert!(due.is_sorted());
+        let seconds = due.last().unwrap().as_secs_f64();
+        assert!((1.9..2.1).contains(&seconds), "{seconds} s");
+    }
+
+    #[test]
+    fn a_call_that_waits_for_another_counts_from_when_it_was_due() {
+        let runtime = crate::rig::runtime().unwrap();
+        let due = vec![Duration::ZERO; 3];
+        let outcome = offer(&runtime, 1, due, |number| async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(EntryId::new(number.to_string())?)
+        })
+        .unwrap();
+        assert_eq!(outcome.ids.len(), 3);
+        assert!(outcome.latencies[2] >= 60_000.0, "{:?}", outcome.latencies);
+        assert!(outcome.took >= Duration::from_millis(60));
+    }
+
+    #[test]
+    fn a_call_that_fails_is_an_error() {
+        let runtime = crate::rig::runtime().unwrap();
+        let failing = |_| async { Err("no".into()) };
+        assert!(offer(&runtime, 2, vec![Duration::ZERO; 5], failing).is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! Durable `log` when calls come at random, at shares of the rate that the store can take.
+
+use std::sync::Arc;
+
+use attestry::{AuditLogger, FileStorage};
+
+use super::durable;
+use crate::load::{self, Outcome};
+use crate::report::{Point, Row, Scale, grouped};
+use crate::rig::Rig;
+use crate::rng::Rng;
+use crate::stats::{Figure, median, quantile};
+use crate::{Result, plain, remove};
+
+const TASKS: usize = 256;
+
+/// Bare syncs in one round.
+const SYNCS: usize = 200;
+
+/// Shares of the peak, and what they are called.
+const LOADS: [(f64, &str); 3] =
+    [(0.25, "a quarter of the peak"), (0.5, "half of the peak"), (0.75, "three quarters")];
+
+/// What share of the calls the points of a line are about, in percent.
+const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 100.0];
+
+/// The project asks for this, at half of the peak.
+const MOST_SYNCS: f64 = 4.0;
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let peaks: Vec<f64> =
+        (0..3).map(|_| durable::log(rig, TASKS, durable::COUNT)).collect::<Result<_>>()?;
+    let peak = median(&peaks);
+    let mut rng = Rng::new(7);
+    let mut syncs = Vec::new();
+    let mut rounds: [Vec<f64>; 3] = Default::default();
+    let mut all: [Vec<f64>; 3] = Default::default();
+    for _ in 0..rig.rounds {
+        let path = rig.fresh("latency.jsonl")?;
+        let mut file = plain::append(&path)?;
+        syncs.push(median(&plain::synced_lines(&mut file, &rig.workload, SYNCS)?));
+        remove(&path)?;
+        for (load, (share, _)) in LOADS.into_iter().enumerate() {
+            let latencies = log_at(rig, peak * share, &mut rng)?.latencies;
+            rounds[load].push(quantile(&latencies, 0.99));
+            all[load].extend(latencies);
+        }
+    }
+    let sync = Figure::of(&syncs, "µs");
+    let rows = LOADS.into_iter().zip(rounds.iter().zip(&all)).map(|((share, name), (p99, all))| {
+        let points = PERCENTILES.map(|at| Point { at, value: quantile(all, at / 100.0) });
+        let row = Row::new(
+            "latency",
+            format!("durable log, 256 tasks, p99 at {name}, {} a second", rounded(peak * share)),
+            Figure::of(p99, "µs"),
+        )
+        .against("write + fdatasync", sync.clone())
+        .series(name, Scale::Percentile, points.to_vec());
+        if share == 0.5 { row.ratio_at_most(MOST_SYNCS) } else { row }
+    });
+    Ok(rows.collect())
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn rounded(rate: f64) -> String {
+    grouped((rate / 1_000.0).round() as u64 * 1_000)
+}
+
+/// About a second of calls at this rate, in a new store.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn log_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome> {
+    let path = rig.fresh("latency")?;
+    let folder = path.clone();
+    let logger = rig.run(async move {
+        Ok(AuditLogger::builder(FileStorage::builder(&folder).open().await?).build())
+    })?;
+    let due = load::at_random(per_second, per_second as usize, rng);
+    let (of_calls, workload) = (logger.clone(), Arc::clone(&rig.workload));
+    let outcome = load::offer(rig.runtime(), TASKS, due, move |number| {
+        let (logger, workload) = (of_calls.clone(), Arc::clone(&workload));
+        async move { Ok(logger.log(workload.interaction(number)).await?) }
+    })?;
+    let expected = outcome.ids.len() as u64;
+    rig.run(async move {
+        let stored = logger.storage().count().await?;
+        logger.close().await?;
+        if stored == expected {
+            Ok(())
+        } else {
+            Err(format!("the store has {stored} entries, not {expected}").into())
+        }
+    })?;
+    remove(&path)?;
+    Ok(outcome)
+}

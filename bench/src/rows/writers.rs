@@ -1,0 +1,39 @@
+//! Durable `log` by how many tasks write: how far they share a sync.
+
+use super::durable;
+use crate::Result;
+use crate::report::{Point, Row, Scale, grouped};
+use crate::rig::Rig;
+use crate::stats::{Figure, to_f64};
+
+const WRITERS: [usize; 6] = [1, 4, 16, 64, 256, 1_024];
+
+/// What each of few writers records in one round; many record as much as in `durable`.
+const EACH: usize = 1_000;
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let mut samples: [Vec<f64>; 6] = Default::default();
+    for _ in 0..rig.rounds {
+        for (samples, tasks) in samples.iter_mut().zip(WRITERS) {
+            samples.push(durable::log(rig, tasks, (EACH * tasks).min(durable::COUNT))?);
+        }
+    }
+    let figures = samples.map(|samples| Figure::of(&samples, "entries/s"));
+    let points = WRITERS.iter().zip(&figures);
+    let points: Vec<Point> = points
+        .map(|(&tasks, figure)| Point { at: to_f64(tasks as u64), value: figure.median })
+        .collect();
+    let alone = figures[0].clone();
+    let mut rows: Vec<Row> = WRITERS
+        .into_iter()
+        .zip(figures)
+        .map(|(tasks, figure)| {
+            let what = format!("durable log, {} writers", grouped(tasks as u64));
+            let row = Row::new("writers", what, figure);
+            if tasks == 1 { row } else { row.against("one writer", alone.clone()) }
+        })
+        .collect();
+    rows[0].what = "durable log, one writer".to_owned();
+    rows[0] = rows[0].clone().series("Attestry", Scale::Writers, points);
+    Ok(rows)
+}
