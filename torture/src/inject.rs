@@ -18,7 +18,7 @@ use crate::ledger::Ledger;
 use crate::outcome::{Result, Stop, failed, skipped};
 use crate::rng::Rng;
 use crate::runs::{Options, Runs, with_folder};
-use crate::{system, verify};
+use crate::{evidence, system, verify};
 
 /// Kinds of calls and what they fail with. Those with two fail both: the first sync and every
 /// attempt to cut off what it left.
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
     let mut finished = 0;
     let total = all.len() + 1;
     with_folder("strace", |path| {
-        let scene = Scene::new(path, program)?;
+        let scene = Scene::new(path, program, options.with_evidence(0))?;
         scene.short_writes(&mut runs, &mut rng, &mut summary)?;
         finished += 1;
         while !all.is_empty() {
@@ -112,6 +112,8 @@ struct Scene {
     program: PathBuf,
     /// Interactions to import.
     input: PathBuf,
+    /// The key of stores that keep evidence.
+    signing_key: Option<PathBuf>,
     /// A store to delete from, and the ids in it.
     filled: PathBuf,
     ids: Vec<String>,
@@ -120,8 +122,13 @@ struct Scene {
 const INTERACTIONS: usize = 40;
 
 impl Scene {
-    fn new(path: &Path, program: PathBuf) -> Result<Self> {
+    fn new(path: &Path, program: PathBuf, evidence: bool) -> Result<Self> {
+        let signing_key = evidence.then(|| path.join("signing.key"));
+        if let Some(file) = &signing_key {
+            fs::write(file, evidence::key()?.expose_secret().as_bytes())?;
+        }
         let scene = Self {
+            signing_key,
             path: path.to_path_buf(),
             program,
             input: path.join("interactions.jsonl"),
@@ -155,6 +162,8 @@ impl Scene {
         command
             .env_remove("ATTESTRY_KEY")
             .env_remove("ATTESTRY_KEY_FILE")
+            .env_remove("ATTESTRY_SIGNING_KEY_FILE")
+            .envs(self.signing_key.iter().map(|key| ("ATTESTRY_SIGNING_KEY_FILE", key)))
             .arg("--store")
             .arg(format!("file://{}?rotation_size_mb=1", store.display()));
         match task {

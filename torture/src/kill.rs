@@ -12,8 +12,8 @@ use crate::runs::{Options, Runs, with_folder};
 use crate::verify;
 use crate::worker::{Role, Running, WorkerArgs};
 
-/// Rounds on one folder, before a fresh one.
-const ROUNDS_PER_FOLDER: usize = 20;
+/// Rounds on one folder, before a fresh one; every other one keeps evidence.
+const ROUNDS_PER_FOLDER: usize = 10;
 
 #[derive(Debug, Default)]
 struct Summary {
@@ -24,6 +24,7 @@ struct Summary {
     reads: usize,
     torn_tails: usize,
     erasures_finished: usize,
+    checkpoints: usize,
 }
 
 /// Kills writers, readers and cleaners with SIGKILL; after each round everything that was
@@ -36,14 +37,16 @@ pub(crate) fn run(options: &Options) -> Result<String> {
     while let Some(first) = runs.next() {
         folders += 1;
         with_folder("kill", |path| {
-            one_folder(path, options, first, &mut runs, &mut rng, &mut summary)
+            let evidence = options.with_evidence(folders);
+            one_folder(path, (options, evidence), first, &mut runs, &mut rng, &mut summary)
         })?;
     }
     Ok(format!(
         "{} rounds on {folders} folders, {} processes killed\n\
          {} entries acknowledged and there once, {} erased and gone, {} in doubt when killed\n\
          {} reads of the whole store beside the writers, none saw half an entry or an erased one\n\
-         {} torn tails set aside, {} erasures finished at the next open",
+         {} torn tails set aside, {} erasures finished at the next open\n\
+         {} checkpoints handed out, and every tree grew out of all of its own",
         runs.done(),
         summary.kills,
         summary.acknowledged,
@@ -51,13 +54,14 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         summary.in_doubt,
         summary.reads,
         summary.torn_tails,
-        summary.erasures_finished
+        summary.erasures_finished,
+        summary.checkpoints
     ))
 }
 
 fn one_folder(
     path: &Path,
-    options: &Options,
+    (options, evidence): (&Options, bool),
     first: usize,
     runs: &mut Runs,
     rng: &mut Rng,
@@ -73,6 +77,7 @@ fn one_folder(
             let mut args =
                 WorkerArgs::new(role, &folder, &notes, number, options.seed + round as u64);
             args.rotation_bytes = [2_000, 20_000, 200_000][round % 3];
+            args.evidence = evidence;
             args.spawn()
         };
         let mut roles = vec![Role::Writer; options.writers];
@@ -118,6 +123,7 @@ fn one_folder(
     summary.acknowledged += ledger.count(Fate::There);
     summary.erased += ledger.count(Fate::Gone);
     summary.reads += ledger.reads;
+    summary.checkpoints += ledger.signed.len();
     Ok(())
 }
 

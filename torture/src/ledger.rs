@@ -39,6 +39,8 @@ pub(crate) struct Ledger {
     latest_expiry: Option<Timestamp>,
     /// How often a reader saw the whole store.
     pub(crate) reads: usize,
+    /// Checkpoints that were handed out.
+    pub(crate) signed: Vec<String>,
     /// What went wrong.
     pub(crate) problems: Vec<String>,
 }
@@ -92,6 +94,7 @@ impl Ledger {
             }
             Note::Settled(ids) => self.settle(&ids),
             Note::Refused(_) => {}
+            Note::Signed(note) => self.signed.push(note),
             Note::Read => self.reads += 1,
             Note::Problem(text) => self.problems.push(text),
         }

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
 mod disk_full;
+mod evidence;
 mod fsync_error;
 mod inject;
 mod kill;

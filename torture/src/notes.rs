@@ -32,6 +32,8 @@ pub(crate) enum Note {
     Settled(Vec<String>),
     /// A call was refused, as it had to be.
     Refused(String),
+    /// This checkpoint was handed out.
+    Signed(String),
     /// A reader has seen the whole store, and it was right.
     Read,
     /// Something went wrong.
@@ -77,6 +79,7 @@ impl Note {
             Self::Expired(name) => format!("expired {name}"),
             Self::Settled(ids) => format!("settled {}", ids.join(" ")),
             Self::Refused(text) => format!("refused {}", text.replace('\n', " ")),
+            Self::Signed(note) => format!("signed {}", note.replace('\n', "\t")),
             Self::Read => "read".to_owned(),
             Self::Problem(text) => format!("problem {}", text.replace('\n', " ")),
         }
@@ -97,6 +100,7 @@ impl Note {
             "expired" => Self::Expired(rest.to_owned()),
             "settled" => Self::Settled(ids()),
             "refused" => Self::Refused(rest.to_owned()),
+            "signed" => Self::Signed(rest.replace('\t', "\n")),
             "read" => Self::Read,
             "problem" => Self::Problem(rest.to_owned()),
             _ => return failed(format!("not a note: {text:?}")),

@@ -80,6 +80,7 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
             WorkerArgs::new(Role::Both, &folder, &notes, round + 1, options.seed + round as u64);
         args.may_fail = true;
         args.rotation_bytes = [2_000, 20_000, 200_000][round % 3];
+        args.evidence = options.with_evidence(round / 20);
         let worker = args.spawn()?;
         thread::sleep(Duration::from_micros(rng.between(20_000, 400_000) as u64));
         let noted = fs::metadata(&notes)?.len();
@@ -122,7 +123,7 @@ fn forget_answers_from(notes: &Path, length: u64) -> Result {
     let text = fs::read_to_string(notes)?;
     let (before, after) = text.split_at(usize::try_from(length)?.min(text.len()));
     let is_answer = |line: &&str| {
-        ["wrote ", "erased ", "expired "].iter().any(|answer| line.starts_with(answer))
+        ["wrote ", "erased ", "expired ", "signed "].iter().any(|answer| line.starts_with(answer))
     };
     let kept: Vec<&str> = after.split('\n').filter(|line| !is_answer(line)).collect();
     fs::write(notes, format!("{before}{}", kept.join("\n")))?;

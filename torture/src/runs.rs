@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// How many processes write at once; with 1, the same process also deletes (kill)
     #[arg(long, value_name = "NUMBER", default_value_t = 2)]
     pub(crate) writers: usize,
+    /// Whether stores keep evidence; by default some do and some do not
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) evidence: Option<bool>,
     /// The program to test; by default the one beside this program
     #[arg(long, value_name = "FILE")]
     pub(crate) attestry: Option<PathBuf>,
@@ -32,6 +35,13 @@ pub(crate) struct Options {
 fn fresh_seed() -> u64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     Rng::new(since.as_nanos() as u64).next() % 1_000_000_000
+}
+
+impl Options {
+    /// Whether a store keeps evidence: the other one than before, where nothing is asked for.
+    pub(crate) fn with_evidence(&self, number: usize) -> bool {
+        self.evidence.unwrap_or((self.seed as usize).wrapping_add(number).is_multiple_of(2))
+    }
 }
 
 /// Rounds until there were enough.

@@ -33,7 +33,7 @@ mod record;
 mod trace;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::ledger::{Fate, Ledger};
@@ -47,55 +47,104 @@ use crate::worker::{Role, WorkerArgs};
 use disk::{Disk, LOSSES, Loss};
 use record::Record;
 
-/// Cuts a recorded run at moments taken in turn, with every kind of loss.
+/// Cuts a recorded run at moments taken in turn, with every kind of loss. One run keeps no evidence
+/// and one does, where nothing else is asked for; they take turns.
 pub(crate) fn run(options: &Options) -> Result<String> {
     system::need("strace")?;
     let mut runs = Runs::new(options, 3000);
     let mut rng = Rng::derive(options.seed, 4);
-    let (mut damaged, mut torn_tails, mut erasures_finished) = (0, 0, 0);
+    let mut found = verify::Found::default();
     let summary = with_folder("simulate", |path| {
-        let root = path.join("recorded");
-        let record = record(path, &root, options.seed)?;
+        let mut recorded = Vec::new();
+        for (name, evidence) in [("plain", false), ("evidence", true)] {
+            if options.evidence.is_none_or(|wanted| wanted == evidence) {
+                let place = path.join(name);
+                fs::create_dir(&place)?;
+                recorded.push(Recorded::new(&place, options.seed, evidence)?);
+            }
+        }
         // Memory, where there is some: thousands of folders are synced.
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() { memory } else { path };
-        let mut last = 0;
-        // Moments spread over the whole run however many there is time for.
-        let moments: Vec<usize> =
-            record.steps.iter().flat_map(|step| [step.start, step.end]).collect();
         while let Some(round) = runs.next() {
-            let loss = LOSSES[round % LOSSES.len()];
-            last = (last + moments.len() * 618 / 1000 + 1) % moments.len();
-            let moment = moments[last] + rng.below(2);
-            let disk = Disk::after(&record, moment, loss, &mut rng);
-            let rebuilt = tempfile::tempdir_in(place)?;
-            disk.build(&root, rebuilt.path())?;
-            let found = check(&record, moment, loss, rebuilt.path()).map_err(|stop: Stop| {
-                let kept = path.join("found");
-                if fs::create_dir(&kept).is_ok() {
-                    let _ = disk.build(&root, &kept);
-                }
-                stop.within(format!("cut at line {moment} of the trace, loss {loss:?}"))
-            })?;
-            damaged += found.damaged;
-            torn_tails += found.torn_tails;
-            erasures_finished += found.erasures_finished;
+            let which = round % recorded.len();
+            let loss = LOSSES[round / recorded.len() % LOSSES.len()];
+            let cut = recorded[which].cut(place, path, loss, &mut rng)?;
+            found.damaged += cut.damaged;
+            found.torn_tails += cut.torn_tails;
+            found.erasures_finished += cut.erasures_finished;
         }
-        Ok(format!("{} changes and {} syncs recorded", record.steps.len(), record.syncs))
+        let told: Vec<String> = recorded.iter().map(Recorded::told).collect();
+        Ok(told.join("; "))
     })?;
     Ok(format!(
         "{summary}; {} cuts, each with all, none, the last, or any of the changes lost that were not \
-         synced\n{torn_tails} torn tails set aside, {erasures_finished} erasures finished; {damaged} \
-         lines of lost sectors, none of an acknowledged entry",
-        runs.done()
+         synced\n{} torn tails set aside, {} erasures finished; {} lines of lost sectors, none of an \
+         acknowledged entry",
+        runs.done(),
+        found.torn_tails,
+        found.erasures_finished,
+        found.damaged
     ))
 }
 
-fn record(path: &Path, root: &Path, seed: u64) -> Result<Record> {
+/// A run, and the moments at which it is cut.
+struct Recorded {
+    record: Record,
+    /// The folder it ran in.
+    root: PathBuf,
+    /// Spread over the whole run however many there is time for.
+    moments: Vec<usize>,
+    last: usize,
+}
+
+impl Recorded {
+    fn new(path: &Path, seed: u64, evidence: bool) -> Result<Self> {
+        let root = path.join("recorded");
+        let record = record(path, &root, seed, evidence)?;
+        let moments = record.steps.iter().flat_map(|step| [step.start, step.end]).collect();
+        Ok(Self { record, root, moments, last: 0 })
+    }
+
+    /// Cuts it at the next moment and looks at what is left; kept in `path` where that is wrong.
+    fn cut(
+        &mut self,
+        place: &Path,
+        path: &Path,
+        loss: Loss,
+        rng: &mut Rng,
+    ) -> Result<verify::Found> {
+        self.last = (self.last + self.moments.len() * 618 / 1000 + 1) % self.moments.len();
+        let moment = self.moments[self.last] + rng.below(2);
+        let disk = Disk::after(&self.record, moment, loss, rng);
+        let rebuilt = tempfile::tempdir_in(place)?;
+        disk.build(&self.root, rebuilt.path())?;
+        check(&self.record, moment, loss, rebuilt.path()).map_err(|stop: Stop| {
+            let kept = path.join("found");
+            if fs::create_dir(&kept).is_ok() {
+                let _ = disk.build(&self.root, &kept);
+            }
+            stop.within(format!("cut at line {moment} of the trace, loss {loss:?}"))
+        })
+    }
+
+    fn told(&self) -> String {
+        let signed =
+            self.record.printed.iter().filter(|(_, text)| text.contains("signed ")).count();
+        format!(
+            "{} changes and {} syncs recorded, {signed} checkpoints handed out",
+            self.record.steps.len(),
+            self.record.syncs
+        )
+    }
+}
+
+fn record(path: &Path, root: &Path, seed: u64, evidence: bool) -> Result<Record> {
     fs::create_dir(root)?;
     let log = path.join("trace");
     let mut args = WorkerArgs::new(Role::Script, &root.join("audit"), &path.join("none"), 1, seed);
     args.rotation_bytes = 3_000;
+    args.evidence = evidence;
     let command = args.command()?;
     let mut strace = Command::new("strace");
     strace

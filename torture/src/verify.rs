@@ -8,6 +8,7 @@ use attestry_core::{AuditEntry, EntryId, Query, StorageBackend, StorageError, Ti
 use attestry_file::{FileStorage, RecoveryReport};
 use futures_util::StreamExt;
 
+use crate::evidence;
 use crate::ledger::{Fate, Ledger};
 use crate::outcome::{Result, chain, failed};
 use crate::sample;
@@ -53,10 +54,19 @@ pub(crate) struct Found {
 /// Opens the folder and holds it against the ledger, twice: the second time there must be nothing
 /// left to mend.
 pub(crate) async fn folder(path: &Path, ledger: &Ledger, rules: Rules) -> Result<Found> {
-    let storage = FileStorage::builder(path).rotation_size_bytes(1 << 20).open().await?;
+    let kept = evidence::is_kept(path) || !ledger.signed.is_empty();
+    let mut builder = FileStorage::builder(path).rotation_size_bytes(1 << 20);
+    if kept {
+        builder = evidence::kept(builder, |_| ())?;
+    }
+    let storage = builder.open().await?;
     let report = storage.recovery().clone();
     coherent(&report)?;
     let mut found = contents(path, &storage, ledger, rules).await?;
+    if kept {
+        let lines = (found.ids.len() + found.damaged) as u64;
+        evidence::holds(&storage, &ledger.signed, lines).await?;
+    }
     storage.close().await?;
     drop(storage);
     found.torn_tails = report.torn_tails.len();

@@ -13,6 +13,7 @@ use attestry_core::StorageError;
 use attestry_file::FileStorage;
 use clap::{Args, ValueEnum};
 
+use crate::evidence;
 use crate::notes::{Note, Notes};
 use crate::outcome::{Result, Stop, chain};
 
@@ -52,12 +53,24 @@ pub(crate) struct WorkerArgs {
     /// An error ends the worker and is no problem: the disk is about to go away
     #[arg(long)]
     pub(crate) may_fail: bool,
+    /// The store keeps evidence
+    #[arg(long)]
+    pub(crate) evidence: bool,
 }
 
 impl WorkerArgs {
     pub(crate) fn new(role: Role, folder: &Path, notes: &Path, number: usize, seed: u64) -> Self {
         let (folder, notes) = (folder.to_path_buf(), notes.to_path_buf());
-        Self { role, folder, notes, number, seed, rotation_bytes: 20_000, may_fail: false }
+        Self {
+            role,
+            folder,
+            notes,
+            number,
+            seed,
+            rotation_bytes: 20_000,
+            may_fail: false,
+            evidence: false,
+        }
     }
 
     /// The command that starts it.
@@ -71,7 +84,8 @@ impl WorkerArgs {
             .arg(&self.folder)
             .arg("--notes")
             .arg(&self.notes)
-            .args(self.may_fail.then_some("--may-fail"));
+            .args(self.may_fail.then_some("--may-fail"))
+            .args(self.evidence.then_some("--evidence"));
         Ok(command)
     }
 
@@ -112,7 +126,7 @@ pub(crate) fn main(args: WorkerArgs) -> Result {
         Role::Script => Notes::Stdout,
         _ => Notes::append_to(&args.notes)?,
     };
-    let worker = Arc::new(Worker { args, notes });
+    let worker = Arc::new(Worker { args, notes: Arc::new(notes) });
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     let outcome = runtime.block_on(async {
@@ -134,15 +148,23 @@ pub(crate) fn main(args: WorkerArgs) -> Result {
 #[derive(Debug)]
 struct Worker {
     args: WorkerArgs,
-    notes: Notes,
+    notes: Arc<Notes>,
 }
 
 impl Worker {
     /// Opens the store for writing, however long another process has it.
     async fn open(&self) -> Result<FileStorage> {
         loop {
-            let builder = FileStorage::builder(&self.args.folder);
-            match builder.rotation_size_bytes(self.args.rotation_bytes).open().await {
+            let mut builder = FileStorage::builder(&self.args.folder)
+                .rotation_size_bytes(self.args.rotation_bytes);
+            if self.args.evidence {
+                let notes = Arc::clone(&self.notes);
+                builder = evidence::kept(builder, move |note| {
+                    // A worker that cannot make notes any more is about to die.
+                    let _ = notes.put(&Note::Signed(note.to_owned()));
+                })?;
+            }
+            match builder.open().await {
                 Err(StorageError::Locked { .. }) => pause(5).await,
                 outcome => return Ok(outcome?),
             }

@@ -95,7 +95,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
             println!("  {name}, {content}: {done}");
         }
     }
-    println!("  evidence: {}", evidence::check(workspace, &python, &run)?);
+    println!("  evidence: {}", evidence::check(workspace, &python, &program, &run)?);
     Ok(())
 }
 

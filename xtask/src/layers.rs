@@ -29,8 +29,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("attestry-cli", &["attestry"]),
+    ("attestry-torture", &["attestry-core", "attestry-evidence", "attestry-file"]),
     ("attestry-costs", &["attestry"]),
-    ("attestry-torture", &["attestry-core", "attestry-file"]),
     ("xtask", &[]),
 ];
 

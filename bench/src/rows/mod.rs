@@ -6,6 +6,7 @@ mod cpu;
 mod delete;
 mod durable;
 mod encrypt;
+mod evidence;
 mod get;
 mod latency;
 mod limits;
@@ -47,6 +48,11 @@ const KINDS: &[Kind] = &[
     },
     Kind { name: "cpu", about: "what log costs beside its hash and its line", run: cpu::run },
     Kind { name: "encrypt", about: "encrypting 2 KB, beside its parts", run: encrypt::run },
+    Kind {
+        name: "evidence",
+        about: "what a tree of the lines costs, and verifying it",
+        run: evidence::run,
+    },
     Kind { name: "python", about: "beside the Python package", run: python::run },
     Kind { name: "sizes", about: "cost by size of the store", run: sizes::run },
     Kind { name: "get", about: "an entry by its id", run: get::run },

@@ -253,6 +253,9 @@ pub(crate) struct GetArgs {
     /// Print the contents as plain text, checked against the entry's hashes
     #[arg(long)]
     pub(crate) decrypt: bool,
+    /// Print the line as it is stored even where that is no JSON: Python writes NaN and Infinity
+    #[arg(long, conflicts_with = "decrypt")]
+    pub(crate) raw: bool,
 }
 
 /// Which entries.

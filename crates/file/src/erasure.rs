@@ -166,17 +166,16 @@ impl Erasures {
             self.overwrite_in(segment, &mut records, first_time, &mut finished)?;
             leaves.extend(records.iter().filter_map(|record| record.leaf));
         }
-        let gone: Vec<SegmentName> = segments.iter().map(|whole| whole.segment).collect();
-        let unlinked = self.unlink(segments, first_time, &mut finished)?;
+        let gone = self.unlink(segments, first_time, &mut finished)?;
         if let Some(note) = note {
             leaves.sort_unstable();
             leaves.dedup();
             let lines = leaves.into_iter().map(|leaf| (leaf, leaf + 1));
-            let mut ranges: Vec<(u64, u64)> = lines.chain(unlinked).collect();
+            let mut ranges: Vec<(u64, u64)> = lines.chain(gone.leaves).collect();
             ranges.sort_unstable();
             ledger.record(&ranges, &note, first_time)?;
         }
-        gone.into_iter().for_each(|segment| ledger.removed(segment));
+        gone.segments.into_iter().for_each(|segment| ledger.removed(segment));
         if erased_any {
             generation::raise_erasures(&self.folder)?;
         }
@@ -212,15 +211,15 @@ impl Erasures {
         Ok(())
     }
 
-    /// Unlinks the files of segments with their index files; returns the leaves that are gone. A
-    /// file that has changed since is left alone.
+    /// Unlinks the files of segments with their index files; returns which are gone, and their
+    /// leaves. A file that has changed since is left alone.
     fn unlink(
         &self,
         segments: Vec<WholeSegment>,
         first_time: bool,
         finished: &mut Finished,
-    ) -> Result<Vec<(u64, u64)>, StorageError> {
-        let mut leaves = Vec::new();
+    ) -> Result<Gone, StorageError> {
+        let mut gone = Gone::default();
         let any = !segments.is_empty();
         for whole in segments {
             let path = self.folder.segment(whole.segment);
@@ -240,14 +239,15 @@ impl Erasures {
                 Err(source) => return Err(failed(source)),
             }
             finished.segments += 1;
-            leaves.extend(whole.leaves);
+            gone.segments.push(whole.segment);
+            gone.leaves.extend(whole.leaves);
         }
         if any {
             generation::raise_layout(&self.folder)?;
             let path = self.folder.path();
             sys::sync_folder(path).map_err(|source| StorageError::io("sync", path, source))?;
         }
-        Ok(leaves)
+        Ok(gone)
     }
 
     /// Has the segment's index file, if it has one, count the erased lines; where that fails, or
@@ -267,6 +267,13 @@ impl Erasures {
             _ => Ok(()),
         }
     }
+}
+
+/// Segments that were unlinked, and the leaves of their lines.
+#[derive(Debug, Default)]
+struct Gone {
+    segments: Vec<SegmentName>,
+    leaves: Vec<(u64, u64)>,
 }
 
 /// What became of an erasure that had been interrupted.

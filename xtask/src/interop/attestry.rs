@@ -57,11 +57,17 @@ impl Attestry {
         self.with_status(NOT_THERE, &["get", id]).map(drop)
     }
 
+    /// What it prints about what was asked for and found wanting.
+    pub(super) fn not_well(&self, arguments: &[&str]) -> Result<String> {
+        Ok(self.with_status(NOT_THERE, arguments)?.stdout)
+    }
+
     fn with_status(&self, expected: i32, arguments: &[&str]) -> Result<Finished> {
         let mut command = Cmd::new(&self.program)
             .without_env("ATTESTRY_STORE")
             .without_env("ATTESTRY_KEY")
             .without_env("ATTESTRY_KEY_FILE")
+            .without_env("ATTESTRY_SIGNING_KEY_FILE")
             .arg("--store")
             .arg(&self.store);
         if let Some(key_file) = &self.key_file {

@@ -1,16 +1,25 @@
-//! A proof of ours, checked by a script that has nothing of ours.
+//! Evidence and Python: a proof of ours, checked by a script that has nothing of ours; and a folder that
+//! keeps evidence, read and changed by the real package.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::attestry::Attestry;
 use super::{Python, ensure, ensure_equal};
 use crate::cmd::Result;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, emptied};
+
+const INTERACTIONS: usize = 60;
 
 /// `run` is a folder for what is made on the way.
-pub(super) fn check(workspace: &Workspace, python: &Python, run: &Path) -> Result<String> {
+pub(super) fn check(
+    workspace: &Workspace,
+    python: &Python,
+    program: &Path,
+    run: &Path,
+) -> Result<String> {
     let example = workspace.path("crates/evidence/tests/vectors/example");
     let verify = |entry: &Path| {
         let (key, proof) = (example.join("audit.pub"), example.join("entry.tlog-proof"));
@@ -22,5 +31,55 @@ pub(super) fn check(workspace: &Workspace, python: &Python, run: &Path) -> Resul
     let altered = run.join("altered.jsonl");
     fs::write(&altered, fs::read_to_string(&entry)?.replacen("09:15:00", "09:15:01", 1))?;
     ensure(verify(&altered).is_err(), || "an altered entry was taken for the one logged".into())?;
-    Ok("a proof verified in Python, and not of an altered entry".to_owned())
+    folder(python, program, &emptied(run.join("evidence"))?)?;
+    Ok("proofs verified in Python, and not of an altered entry; the package reads a folder that keeps \
+        evidence, what it writes is taken in, and what it deletes is missed"
+        .to_owned())
+}
+
+/// A store that keeps evidence, between both.
+fn folder(python: &Python, program: &Path, folder: &Path) -> Result {
+    let store = folder.join("store");
+    let attestry = Attestry::new(program, &store);
+    let (key, input) = (folder.join("signing.key"), folder.join("interactions.jsonl"));
+    let public = PathBuf::from(format!("{}.pub", key.display()));
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let (key_text, public_text) = (text(&key), text(&public));
+    attestry.done(&["key", "generate", "--signing", "--out", &key_text])?;
+    let interaction = |number| format!("{{\"input\": \"{number}\", \"output\": \"é\"}}\n");
+    fs::write(&input, (0..INTERACTIONS).map(interaction).collect::<String>())?;
+    let signing = ["--signing-key", &key_text];
+    let printed = attestry.done(&[&signing[..], &["import", &text(&input)]].concat())?;
+    let ids: Vec<&str> = printed.lines().collect();
+    attestry.done(&["delete", "--reason", "asked for", ids[3]])?;
+    attestry.done(&[&signing[..], &["checkpoint"]].concat())?;
+    let verify = ["verify", "--public-key", &public_text];
+    attestry.done(&verify)?;
+
+    // A proof of the program's, with the line as it is stored.
+    let (entry, proof) = (folder.join("entry.json"), folder.join("proof"));
+    fs::write(&entry, attestry.done(&["get", ids[7]])?)?;
+    fs::write(&proof, attestry.done(&["prove", ids[7]])?)?;
+    let proven = python.script("verify_proof.py", [&public, &entry, &proof])?;
+    ensure_equal("the leaf proven in Python", &json!(7), &proven["index"])?;
+
+    let read = python.script("read_store.py", [text(&store).as_str(), "--absent", ids[3]])?;
+    let found = read["entries"].as_array().map_or(0, Vec::len);
+    ensure_equal("what Python reads", &(INTERACTIONS - 1), &found)?;
+
+    // What the package deletes is on no record.
+    let deleted = python.script("delete_entries.py", [text(&store).as_str(), ids[9]])?;
+    ensure_equal("what Python deleted", &json!([true]), &deleted)?;
+    let report = attestry.not_well(&[&verify[..], &["--format", "json"]].concat())?;
+    let report: Value = serde_json::from_str(&report)?;
+    let kinds: Vec<&Value> =
+        report["problems"].as_array().into_iter().flatten().map(|p| &p["kind"]).collect();
+    ensure_equal("what is missed", &vec![&json!("missing")], &kinds)?;
+    ensure_equal("the leaf that is missed", &json!(9), &report["problems"][0]["leaf"])?;
+    // And we go on in the file that it has rewritten.
+    attestry.done(&[&signing[..], &["log", "--input", "a", "--output", "b"]].concat())?;
+    let report = attestry.not_well(&[&verify[..], &["--format", "json"]].concat())?;
+    let report: Value = serde_json::from_str(&report)?;
+    ensure_equal("lines in the end", &json!(INTERACTIONS - 1), &report["lines"])?;
+    ensure_equal("signed in the end", &report["leaves"], &report["signed"])
 }

@@ -81,7 +81,7 @@ body of a request to a witness (C2SP tlog-witness).
 
 Examples:
   attestry prove 550e8400-e29b-41d4-a716-446655440000 > proof
-  attestry get 550e8400-e29b-41d4-a716-446655440000 > entry.json
+  attestry get --raw 550e8400-e29b-41d4-a716-446655440000 > entry.json
   attestry verify-proof proof --public-key signing.key.pub entry.json
   attestry prove --grown-since checkpoint --public-key signing.key.pub")]
 pub(crate) struct ProveArgs {

@@ -2,6 +2,7 @@
 
 use attestry::{AuditEntry, AuditLogger, EntryId, Query, line};
 use futures_util::StreamExt;
+use serde_json::Value;
 
 use crate::args::{GetArgs, StoreArgs};
 use crate::errors::{Failure, Status};
@@ -31,7 +32,14 @@ pub(super) async fn run(
             Status::Done
         }
         Some(entry) => {
-            out.bytes(&raw_line(&logger, &entry).await?)?;
+            let raw = raw_line(&logger, &entry).await?;
+            // What Python writes beyond JSON is of no use to most who read this.
+            let as_it_is = args.raw || serde_json::from_slice::<Value>(&raw).is_ok();
+            if as_it_is {
+                out.bytes(&raw)?;
+            } else {
+                out.bytes(&stored_line(&entry))?;
+            }
             Status::Done
         }
     };

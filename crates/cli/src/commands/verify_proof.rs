@@ -22,7 +22,7 @@ pub(super) fn run(args: &VerifyProofArgs, out: &mut Stdout) -> Result<Status, Fa
     let leaf = line_hash(&entry).map_err(|error: NotOneLine| {
         Failure::new(format!("{} is not the line of one entry", args.entry.display()))
             .caused_by(error)
-            .hint("give the line as it is stored: `attestry get ID > entry.json`")
+            .hint("give the line as it is stored: `attestry get --raw ID > entry.json`")
     })?;
     match proof.verify(leaf, &policy) {
         Ok(opened) => {

@@ -1,14 +1,12 @@
 //! The journal: which lines are being erased, with a checksum.
 //!
 //! Two lines of text. The first is a JSON object, `{"version": 1, "erase": [{"segment": …,
-//! "offset": …, "length": …, "crc32": […], "leaf": …}, …], "unlink": [{"segment": …, "file": …,
-//! "length": …, "changed": …, "leaves": […]}, …], "note": {"reason": …, "by": …, "at": …}}`; the
-//! second is the SHA-256 of the first without its line break, in hexadecimal. Anything else is
+//! "offset": …, "length": …, "crc32": […], "leaf": …}, …], "unlink": [{"segment": …, "length": …,
+//! "crc32": …, "leaves": […]}, …], "note": {"reason": …, "by": …, "at": …}}`; the second is the SHA-256 of the first without its line break, in hexadecimal. Anything else is
 //! void: it was not written to its end, so nothing was erased.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 
 use attestry_core::{Timestamp, hash_content};
 use serde::{Deserialize, Serialize};
@@ -45,26 +43,28 @@ pub(crate) struct Note {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WholeSegment {
     pub(crate) segment: SegmentName,
-    /// The number of the file, its length, and when it was changed last.
-    pub(crate) file: u64,
+    /// Its length, and a checksum of [its beginning](BEGINNING).
     pub(crate) length: u64,
-    pub(crate) changed: (i64, i64),
+    pub(crate) sum: u32,
     /// The leaves of its lines, as ranges from the first to behind the last.
     pub(crate) leaves: Vec<(u64, u64)>,
 }
 
+/// So many bytes tell one segment from another: there is an id among them.
+const BEGINNING: usize = 4_096;
+
 impl WholeSegment {
     pub(crate) fn new(segment: SegmentName, file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        let changed = (metadata.mtime(), metadata.mtime_nsec());
-        let (file, length) = (metadata.ino(), metadata.len());
-        Ok(Self { segment, file, length, changed, leaves: Vec::new() })
+        let length = sys::length_of(file)?;
+        let mut beginning = vec![0; usize::try_from(length).unwrap_or(BEGINNING).min(BEGINNING)];
+        sys::read_exact_at(file, &mut beginning, 0)?;
+        Ok(Self { segment, length, sum: crc32fast::hash(&beginning), leaves: Vec::new() })
     }
 
     /// Whether `file` is the one that was to be unlinked, as it was then.
     pub(super) fn is(&self, file: &File) -> io::Result<bool> {
         let now = Self::new(self.segment, file)?;
-        Ok((now.file, now.length, now.changed) == (self.file, self.length, self.changed))
+        Ok((now.length, now.sum) == (self.length, self.sum))
     }
 }
 
@@ -136,9 +136,8 @@ struct Stored {
 #[derive(Serialize, Deserialize)]
 struct StoredSegment {
     segment: String,
-    file: u64,
     length: u64,
-    changed: (i64, i64),
+    crc32: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     leaves: Vec<(u64, u64)>,
 }
@@ -176,9 +175,8 @@ pub(super) fn encode(plan: &Plan) -> io::Result<String> {
     });
     let segments = plan.segments.iter().map(|whole| StoredSegment {
         segment: whole.segment.to_string(),
-        file: whole.file,
         length: whole.length,
-        changed: whole.changed,
+        crc32: whole.sum,
         leaves: whole.leaves.clone(),
     });
     let document = serde_json::to_string(&Document {
@@ -207,8 +205,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     };
     let whole = |stored: StoredSegment| {
         let segment = SegmentName::parse(&stored.segment)?;
-        let StoredSegment { file, length, changed, leaves, .. } = stored;
-        Some(WholeSegment { segment, file, length, changed, leaves })
+        let StoredSegment { length, crc32: sum, leaves, .. } = stored;
+        Some(WholeSegment { segment, length, sum, leaves })
     };
     Some(Plan {
         lines: document.erase.into_iter().map(line).collect::<Option<_>>()?,
@@ -229,7 +227,7 @@ mod tests {
             Record { segment, offset: u64::MAX, length: 1, sums: Vec::new(), leaf: None },
         ];
         let leaves = vec![(0, 2), (7, u64::MAX)];
-        let whole = WholeSegment { segment, file: 1, length: 2, changed: (-3, 4), leaves };
+        let whole = WholeSegment { segment, length: 2, sum: 3, leaves };
         let (reason, by) = ("\"so\"\n".into(), "✓".into());
         let note = Note { reason, by, at: Timestamp::UNIX_EPOCH };
         Plan { lines, segments: vec![whole], note: Some(note) }

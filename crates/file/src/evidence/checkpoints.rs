@@ -70,6 +70,38 @@ impl Checkpoints {
         Ok(self.latest.as_deref())
     }
 
+    /// Sets aside what a crash left of a note, in a file of its own in `quarantine`.
+    pub(super) fn mend(&self, quarantine: &Path) -> io::Result<()> {
+        for ending in ["", ".cosigned"] {
+            let Some(path) = self.files(ending)?.pop() else { continue };
+            let bytes = fs::read(&path)?;
+            let (_, whole) = split(&bytes);
+            if whole == bytes.len() {
+                continue;
+            }
+            sys::create_folder(quarantine)?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let free =
+                (0..).map(|n| quarantine.join(format!("checkpoints.{name}.{whole}.{n}.torn")));
+            for copy in free {
+                match sys::create_new(&copy) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    created => {
+                        let file = created?;
+                        sys::write_all_at(&file, &bytes[whole..], 0)?;
+                        file.sync_all()?;
+                        sys::sync_folder(quarantine)?;
+                        break;
+                    }
+                }
+            }
+            let file = sys::open_read_write(&path)?;
+            file.set_len(whole as u64)?;
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
     /// Appends a note that was just signed; it is on stable storage when this returns.
     pub(super) fn append(&mut self, note: &str) -> io::Result<()> {
         self.latest()?;
@@ -236,6 +268,15 @@ mod tests {
             checkpoints.append(&note(4)).unwrap();
             assert_eq!(fs::read_to_string(&file).unwrap(), [&*two, &note(4)].concat());
         }
+        let torn = &note(3)[..100];
+        fs::write(&file, [&*two, torn].concat()).unwrap();
+        let quarantine = folder.path().join("quarantine");
+        open().mend(&quarantine).unwrap();
+        open().mend(&quarantine).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), two);
+        let set_aside: Vec<_> = fs::read_dir(&quarantine).unwrap().collect();
+        assert_eq!(set_aside.len(), 1);
+        assert_eq!(fs::read_to_string(set_aside[0].as_ref().unwrap().path()).unwrap(), torn);
     }
 
     #[test]

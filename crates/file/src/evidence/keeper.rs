@@ -86,6 +86,9 @@ impl Keeper {
             stale: false,
             path,
         };
+        let notes = keeper.checkpoints.folder();
+        let mended = keeper.checkpoints.mend(&folder.quarantine());
+        mended.map_err(|source| EvidenceError::io("mend", notes, source))?;
         keeper.read(head)?;
         keeper.tell()?;
         Ok(Some(keeper))

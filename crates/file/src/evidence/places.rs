@@ -157,7 +157,11 @@ impl Places {
         &mut self,
         is_there: impl Fn(SegmentName) -> bool,
     ) -> Option<(SegmentName, SegmentName)> {
-        let (from, to) = self.announced.filter(|&(from, to)| is_there(from) && !is_there(to))?;
+        // Where another segment has taken the old name since, it did happen.
+        let (from, to) = self.announced.filter(|&(from, _)| !self.knows(from))?;
+        if !is_there(from) || is_there(to) {
+            return None;
+        }
         self.apply(Event::Renamed { from: to, to: from });
         Some((to, from))
     }
@@ -260,6 +264,21 @@ mod tests {
         // The name may be used again, by another segment.
         read.note(Event::Run { leaf: 20, segment: b });
         assert_eq!(read.leaves(b, 30), vec![20..30]);
+    }
+
+    #[test]
+    fn a_rename_is_taken_back_only_while_nothing_else_has_the_name() {
+        let (a, sealed) = (name("audit_20260128.jsonl"), name("audit_20260128_001.jsonl"));
+        let mut places = Places::default();
+        places.note(Event::Run { leaf: 0, segment: a });
+        places.note(Event::Renamed { from: a, to: sealed });
+        assert_eq!(places.clone().not_yet_renamed(|name| name == sealed), None);
+        let mut early = places.clone();
+        assert_eq!(early.not_yet_renamed(|name| name == a), Some((sealed, a)));
+        assert_eq!(early.leaves(a, 3), vec![0..3]);
+        // The renamed one is gone by now, and another has its old name.
+        places.note(Event::Run { leaf: 3, segment: a });
+        assert_eq!(places.not_yet_renamed(|name| name == a), None);
     }
 
     #[test]

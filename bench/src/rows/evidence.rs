@@ -1,0 +1,154 @@
+//! What evidence costs on `log`, how fast a store is verified, and how long a proof takes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use attestry::evidence::{Policy, SigningKey, line_hash};
+use attestry::{
+    AuditLogger, EntryId, Evidence, FileStorage, Query, StorageBackend, Verify, evidence::leaf_hash,
+};
+use futures_util::TryStreamExt;
+
+use super::durable::COUNT;
+use crate::child::log_many;
+use crate::report::{Row, grouped};
+use crate::rig::Rig;
+use crate::stats::{Figure, median, micros, rate, to_f64};
+use crate::{Result, remove};
+
+/// As many entries are verified as the project's claim is about, or as the store has.
+const VERIFIED: u64 = 1_000_000;
+
+/// Proofs in one round.
+const PROOFS: usize = 300;
+
+pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let mut rows = vec![log_row(rig)?];
+    rows.extend(verify_rows(rig)?);
+    Ok(rows)
+}
+
+fn key() -> Result<SigningKey> {
+    Ok(SigningKey::from_seed("bench.example/audit", &[7; 32])?)
+}
+
+fn log_row(rig: &Rig) -> Result<Row> {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for round in 0..rig.rounds.max(5) {
+        // Whoever comes second finds the disk as the first has left it: in turn.
+        for evidence in [round % 2 == 0, round % 2 == 1] {
+            let figure = log(rig, evidence)?;
+            if evidence { &mut with } else { &mut without }.push(figure);
+        }
+    }
+    Ok(Row::new("evidence", "durable log with evidence, 256 tasks", Figure::of(&with, "entries/s"))
+        .against("without", Figure::of(&without, "entries/s"))
+        .ratio_at_least(0.9))
+}
+
+/// How many entries a second 256 tasks store; the checkpoints that are due on the way included.
+fn log(rig: &Rig, evidence: bool) -> Result<f64> {
+    const TASKS: usize = 256;
+    let count = COUNT * 4;
+    let (path, workload) = (rig.fresh("durable")?, Arc::clone(&rig.workload));
+    let folder = path.clone();
+    let took = rig.run(async move {
+        let mut builder = FileStorage::builder(&folder);
+        if evidence {
+            builder = builder.evidence(Evidence::new(key()?));
+        }
+        let logger = AuditLogger::builder(builder.open().await?).build();
+        let start = Instant::now();
+        log_many(&logger, &workload, TASKS, count / TASKS).await?;
+        let took = start.elapsed();
+        logger.close().await?;
+        Ok(took)
+    })?;
+    remove(&path)?;
+    Ok(rate(count as u64, took))
+}
+
+fn verify_rows(rig: &mut Rig) -> Result<Vec<Row>> {
+    let entries = rig.entries().min(VERIFIED);
+    let store = rig.another_store("evidence", entries)?;
+    let (path, rotation, bytes) = (store.path.clone(), store.rotation, to_f64(store.bytes));
+    let ids = store.sample_ids(PROOFS)?;
+    let adopted = rig.run(adopt(path.clone(), rotation))?;
+    let (mut verified, mut hashed, mut proofs) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rig.rounds {
+        hashed.push(hash(rig, &path)?);
+        verified.push(bytes / 1e6 / rig.run(verify(path.clone(), entries))?);
+        proofs.push(rig.run(prove(path.clone(), ids.clone()))?);
+    }
+    remove(&path)?;
+    let of = format!("{} entries", grouped(entries));
+    Ok(vec![
+        Row::new("evidence", format!("verify {of}"), Figure::of(&verified, "MB/s"))
+            .against("SHA-256 of the lines in memory", Figure::of(&hashed, "MB/s"))
+            .ratio_at_least(0.5),
+        Row::new("evidence", format!("prove one of {of}, median"), Figure::of(&proofs, "µs"))
+            .under(1_000.0),
+        Row::new(
+            "evidence",
+            format!("begin evidence over {of}"),
+            Figure::of(&[bytes / 1e6 / adopted], "MB/s"),
+        ),
+    ])
+}
+
+/// Begins evidence over a store, and how many seconds that took.
+async fn adopt(path: PathBuf, rotation: u64) -> Result<f64> {
+    let builder = FileStorage::builder(&path).rotation_size_bytes(rotation);
+    let start = Instant::now();
+    let storage = builder.evidence(Evidence::new(key()?)).open().await?;
+    storage.checkpoint().await?;
+    let took = start.elapsed().as_secs_f64();
+    storage.close().await?;
+    Ok(took)
+}
+
+/// The seconds of verifying all of a store.
+async fn verify(path: PathBuf, entries: u64) -> Result<f64> {
+    let storage = FileStorage::builder(&path).read_only(true).open().await?;
+    let start = Instant::now();
+    let found = storage.verify(Verify::new().policy(Policy::new(key()?.public()))).await?;
+    let took = start.elapsed().as_secs_f64();
+    match (found.is_clean(), found.lines, found.signed) {
+        (true, lines, Some(signed)) if lines == entries && signed == entries => Ok(took),
+        _ => Err(format!("the store of {entries} entries was not proven: {found:?}").into()),
+    }
+}
+
+/// The median microseconds of proofs, each verified.
+async fn prove(path: PathBuf, ids: Vec<EntryId>) -> Result<f64> {
+    let storage = FileStorage::builder(&path).read_only(true).open().await?;
+    let policy = Policy::new(key()?.public());
+    let mut latencies = Vec::with_capacity(ids.len());
+    for id in ids {
+        let start = Instant::now();
+        let proven = storage.prove(&id).await?.ok_or("an entry of the store is not found")?;
+        latencies.push(micros(start.elapsed()));
+        proven.proof.verify(line_hash(&proven.line)?, &policy)?;
+    }
+    Ok(median(&latencies))
+}
+
+/// The megabytes a second at which the machine hashes lines that are in memory.
+fn hash(rig: &Rig, path: &Path) -> Result<f64> {
+    let path = path.to_path_buf();
+    rig.run(async move {
+        let storage = FileStorage::builder(&path).read_only(true).open().await?;
+        let query = Query::new().limit(100_000);
+        let lines: Vec<Vec<u8>> = storage.scan_lines(query).try_collect().await?;
+        let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
+        let start = Instant::now();
+        let mut last = 0;
+        for line in &lines {
+            last ^= leaf_hash(line).as_bytes()[0];
+        }
+        let took = start.elapsed().as_secs_f64();
+        std::hint::black_box(last);
+        Ok(to_f64(bytes as u64) / 1e6 / took)
+    })
+}
