@@ -189,7 +189,7 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
             let queue = Arc::clone(&queue);
             thread::spawn(move || {
                 let mut stored = Vec::new();
-                while let Some(jobs) = queue.take() {
+                while let Some(jobs) = queue.take(None) {
                     let of_job = |job: &Job| match job {
                         Job::Append(append) => append.lines.bytes.len(),
                         _ => unreachable!("nothing else is sent"),
