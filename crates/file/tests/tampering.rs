@@ -307,3 +307,85 @@ async fn a_forged_erasure_record_is_not_believed() {
         Err(error) => assert!(matches!(error, EvidenceError::Damaged { .. }), "{error}"),
     }
 }
+
+/// Numbers that look random and are the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end.max(1)
+    }
+}
+
+/// A head that says whatever it likes, with a checksum that fits.
+fn head(dice: &mut Dice) -> Vec<u8> {
+    let mut number = || [0, 1, 9, 100, 1 << 40, (1 << 62) - 1, 1 << 62, u64::MAX][dice.below(8)];
+    let numbers = [number(), number(), number(), number()];
+    let [sequence, size, places, erasures] = numbers;
+    let covered = number();
+    let text = format!(
+        "attestry-tree/v1 {sequence} {size} {places} {erasures} audit_20260128.jsonl {covered}"
+    );
+    let mut slot = format!("{text} {:08x}\n", crc32fast::hash(text.as_bytes())).into_bytes();
+    slot.resize(512, b' ');
+    slot.repeat(3)
+}
+
+#[tokio::test]
+async fn whatever_lies_in_its_files_it_opens_or_says_what_is_wrong() {
+    let (_guard, path) = folder();
+    make(&path).await;
+    let private = path.join(".attestry");
+    let files = snapshot(&path);
+    let evidence: Vec<PathBuf> = files
+        .keys()
+        .filter(|file| {
+            file.starts_with(private.join("tree")) || file.starts_with(private.join("checkpoints"))
+        })
+        .cloned()
+        .collect();
+    let mut dice = Dice(7);
+    let (mut opened, mut refused) = (0, 0);
+    for _ in 0..200 {
+        restore(&path, &files);
+        let file = &evidence[dice.below(evidence.len())];
+        let mut content = files[file].clone();
+        match dice.below(6) {
+            0 => content.truncate(dice.below(content.len())),
+            1 => content.clear(),
+            2 => (0..5).for_each(|_| {
+                let at = dice.below(content.len());
+                content[at] = dice.below(256) as u8;
+            }),
+            3 => content.extend((0..100).map(|_| b"0 \n\t{run"[dice.below(8)])),
+            4 => content.rotate_left(dice.below(files[file].len())),
+            _ => {}
+        }
+        if file.ends_with("head") && dice.below(2) == 0 {
+            content = head(&mut dice);
+        }
+        fs::write(file, content).unwrap();
+        let _ = try_verify(&path, None).await;
+        match kept(FileStorage::builder(&path)).open().await {
+            Ok(storage) => {
+                opened += 1;
+                let _ = storage.write(&entry("one-more", 3)).await;
+                let _ = storage.delete(&entry("e00001", 1).id).await;
+                let _ = storage.checkpoint().await;
+                let _ = storage.prove(&entry("e00002", 2).id).await;
+                let _ = storage.close().await;
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains("evidence"), "{error}");
+            }
+        }
+        // What was damaged was the evidence: no entry is the worse for it.
+        let segments = segments_in_order(&path);
+        let lines = segments.iter().map(|segment| fs::read_to_string(segment).unwrap());
+        assert!(lines.collect::<String>().contains("e00007"));
+    }
+    assert!(opened > 20 && refused > 20, "{opened} {refused}");
+}

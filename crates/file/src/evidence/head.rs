@@ -125,7 +125,7 @@ impl HeadFile {
     pub(super) fn mark(&self, head: &mut Head) -> io::Result<()> {
         let latest = self.latest_mark()?;
         let number = latest.as_ref().map_or(0, |(_, latest)| latest.sequence);
-        head.sequence = head.sequence.max(number) + 1;
+        head.sequence = head.sequence.max(number).saturating_add(1);
         let slot = if latest.is_some_and(|(slot, _)| slot == 1) { 2 } else { 1 };
         self.put(slot, head)?;
         self.0.sync_data()

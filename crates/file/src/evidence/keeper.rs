@@ -66,7 +66,7 @@ impl Keeper {
         let marked = head.clone();
         // Whoever has the tree in memory must read it again, even if it comes to be as long.
         let live = head_file.live().map_err(failed)?.map_or(0, |live| live.sequence);
-        head.sequence = head.sequence.max(live) + 1;
+        head.sequence = head.sequence.max(live).saturating_add(1);
         let open = |name: &str| {
             let path = path.join(name);
             sys::open_read_write(&path).map_err(|source| EvidenceError::io("open", &path, source))
@@ -187,7 +187,9 @@ impl Keeper {
         (self.head.size, self.head.covered) = (self.tree.size(), covered);
         self.tell()?;
         // What is on no stable storage must not be marked.
-        if self.lines_are_synced && self.head.size - self.marked.size >= LEAVES_BETWEEN_MARKS {
+        if self.lines_are_synced
+            && self.head.size.saturating_sub(self.marked.size) >= LEAVES_BETWEEN_MARKS
+        {
             self.mark()?;
         }
         Ok(())

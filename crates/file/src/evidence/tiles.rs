@@ -59,7 +59,7 @@ impl Tiles {
         for (level, (first, bytes)) in new.iter().enumerate() {
             if !bytes.is_empty() {
                 self.dirty[level] = true;
-                sys::write_all_at(self.file(level)?, bytes, first * HASH)?;
+                sys::write_all_at(self.file(level)?, bytes, place(*first)?)?;
             }
         }
         Ok(())
@@ -87,13 +87,18 @@ impl ReadHashes for Tiles {
 
     fn read_hashes(&mut self, level: u8, first: u64, out: &mut [Hash]) -> io::Result<()> {
         let mut bytes = vec![0; out.len() * Hash::SIZE];
-        sys::read_exact_at(self.file(level.into())?, &mut bytes, first * HASH)?;
+        sys::read_exact_at(self.file(level.into())?, &mut bytes, place(first)?)?;
         let (chunks, _) = bytes.as_chunks::<{ Hash::SIZE }>();
         for (hash, chunk) in out.iter_mut().zip(chunks) {
             *hash = Hash::from_bytes(*chunk);
         }
         Ok(())
     }
+}
+
+/// Where a hash lies in the file of its level.
+fn place(index: u64) -> io::Result<u64> {
+    index.checked_mul(HASH).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// The file of a level.
