@@ -55,7 +55,7 @@ const OPERATIONS: &[Operation] = &[
     },
     Operation::pure("get", "`read` by id, from sealed segments", 100, 1_100),
     Operation { each: 2_000, ..Operation::pure("scan", "`scan`, an entry of it", 1, 6) },
-    Operation { traced: true, ..Operation::pure("delete", "`delete` of one entry", 5, 45) },
+    Operation { traced: true, ..Operation::pure("delete", "`delete` of one entry", 5, 105) },
     Operation::pure("open", "open with indexes, and count", 2, 12),
 ];
 

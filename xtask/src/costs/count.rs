@@ -76,10 +76,11 @@ impl Run<'_> {
         Ok(costs)
     }
 
-    /// The program, under another one perhaps, doing it so many times.
+    /// The program, under another one perhaps, doing it so many times. The store's path is one in the
+    /// present folder, for a longer one would take more instructions.
     fn with(&self, command: Cmd, count: u64) -> Cmd {
-        let store = self.folder.join(format!("{}-{count}", self.operation.name));
-        command.arg(self.operation.name).arg(count.to_string()).arg(store)
+        let store = format!("{}-{count:04}", self.operation.name);
+        command.arg(self.operation.name).arg(count.to_string()).arg(store).folder(self.folder)
     }
 
     /// What one entry takes when so many times take that much.
