@@ -14,8 +14,8 @@ use crate::workspace::Workspace;
 const DELAY: Duration = Duration::from_millis(20);
 
 /// One row: what is done, to what, and how many times faster it is asked to be.
-struct Row {
-    /// The operation, by the name it has in both programs.
+pub(super) struct Row {
+    /// The operation, by the name it has in both programs and behind `--row`.
     operation: &'static str,
     what: &'static str,
     /// Days and entries a day that are there before.
@@ -57,8 +57,34 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// Measures every row and returns the table.
-pub(super) fn run(workspace: &Workspace, scripts: &Scripts<'_>, server: &Server) -> Result<String> {
+/// The rows that `--row` names, or all where it names none.
+pub(super) fn rows(arguments: &[&str]) -> Result<Vec<&'static Row>> {
+    let mut names = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        names.push(match argument.strip_prefix("--row") {
+            Some("") => *arguments.next().ok_or("--row needs the name of a row")?,
+            Some(rest) if rest.starts_with('=') => &rest[1..],
+            _ => {
+                return Err(format!("there is no option {argument}; see cargo xtask --help").into());
+            }
+        });
+    }
+    if let Some(unknown) = names.iter().find(|name| ROWS.iter().all(|row| row.operation != **name))
+    {
+        let known: Vec<&str> = ROWS.iter().map(|row| row.operation).collect();
+        return Err(format!("there is no row {unknown}; there are {}", known.join(", ")).into());
+    }
+    Ok(ROWS.iter().filter(|row| names.is_empty() || names.contains(&row.operation)).collect())
+}
+
+/// Measures these rows and returns the table.
+pub(super) fn run(
+    workspace: &Workspace,
+    scripts: &Scripts<'_>,
+    server: &Server,
+    rows: &[&Row],
+) -> Result<String> {
     let port = super::slow::listen(server.port(), DELAY)?;
     let slow = format!("http://127.0.0.1:{port}");
     let ours = |arguments: &[&str]| -> Result<Value> {
@@ -80,7 +106,7 @@ pub(super) fn run(workspace: &Workspace, scripts: &Scripts<'_>, server: &Server)
     )?;
     table.push_str("| what | ours | the Python package | times faster | asked | reached |\n");
     table.push_str("| --- | --- | --- | --- | --- | --- |\n");
-    for row in ROWS {
+    for row in rows {
         let place = |whose: &str| format!("bench/{whose}/{}", row.operation);
         let (days, a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
         for whose in ["ours", "theirs"] {
@@ -115,4 +141,21 @@ fn parse(command: &Cmd, endpoint: &str) -> Result<Value> {
 
 fn seconds(printed: &Value) -> Result<f64> {
     printed["seconds"].as_f64().ok_or_else(|| format!("no seconds in {printed}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_chosen_by_name() {
+        let chosen = |arguments: &[&str]| -> Vec<&str> {
+            rows(arguments).unwrap().iter().map(|row| row.operation).collect()
+        };
+        assert_eq!(chosen(&["--row", "list", "--row=count"]), ["list", "count"]);
+        assert_eq!(chosen(&[]).len(), ROWS.len());
+        for wrong in [&["--row"][..], &["--row", "none"], &["--rows"], &["count"]] {
+            assert!(rows(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }
