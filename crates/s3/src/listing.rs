@@ -12,6 +12,7 @@ use futures_util::{TryStreamExt, stream};
 use crate::bucket::Bucket;
 use crate::error::RequestError;
 use crate::key::{Day, Place, place};
+use crate::pages::ReadPages;
 use crate::storage::abortable;
 
 /// An object as a listing shows it.
@@ -89,6 +90,8 @@ impl Bucket {
             .set_delimiter(shallow.then(|| "/".to_owned()))
             .set_start_after(behind)
             .set_continuation_token(token.clone())
+            .customize()
+            .interceptor(ReadPages)
             .send()
             .await
             .map_err(|error| failed(RequestError::of(error)))?;
