@@ -3,6 +3,7 @@
 mod bench;
 mod bucket;
 mod interop;
+mod map;
 mod server;
 mod slow;
 
