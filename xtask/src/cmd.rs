@@ -5,7 +5,7 @@ use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What every chore returns; the error is a message for the person at the terminal.
@@ -140,6 +140,13 @@ impl Cmd {
             Some(0) => Ok(finished.stdout),
             _ => Err(format!("{}; to see it again:\n\n    {self}", finished.summary()).into()),
         }
+    }
+
+    /// Starts it out of sight, its input and output in the caller's hands.
+    pub(crate) fn start(&self) -> Result<Child> {
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Ok(command.spawn().map_err(|error| self.cannot_start(&error))?)
     }
 
     fn command(&self) -> Command {

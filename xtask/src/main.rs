@@ -31,8 +31,10 @@ Usage: cargo xtask <CHORE>
                  What single operations cost, counted and not timed, beside what is recorded; or
                  records it
   interop        Both directions between Attestry and the real Python package
-  s3 [bench]     The S3 backend against SeaweedFS, and with the real Python package there; or
-                 measures both behind a slow line and writes a table of docs/performance.md
+  s3             The S3 backend against SeaweedFS, and with the real Python package there
+  s3 bench [--row NAME]...
+                 Measures both there behind a slow line and writes a table of docs/performance.md,
+                 or only shows the rows named
   demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
   torture [NAME] The torture tests of the file backend, or one of them; see docs/torture.md
   torture fuzz [TARGET...] [--seconds N]
@@ -63,7 +65,7 @@ fn run(arguments: &[&str]) -> Result {
         ["costs", arguments @ ..] => costs::run(&Workspace::load()?, arguments),
         ["interop"] => interop::run(&Workspace::load()?),
         ["s3"] => s3::check(&Workspace::load()?),
-        ["s3", "bench"] => s3::bench(&Workspace::load()?),
+        ["s3", "bench", arguments @ ..] => s3::bench(&Workspace::load()?, arguments),
         ["demo"] => demo::run(&Workspace::load()?, None),
         ["demo", file] => demo::run(&Workspace::load()?, Some(file)),
         ["torture", "fuzz", arguments @ ..] => fuzz::run(&Workspace::load()?, arguments),

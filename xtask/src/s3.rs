@@ -3,6 +3,7 @@
 mod bench;
 mod bucket;
 mod interop;
+mod map;
 mod server;
 mod slow;
 
@@ -36,10 +37,17 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     })
 }
 
-/// Measures the backend beside the Python package, and writes the table of `docs/performance.md`.
-pub(crate) fn bench(workspace: &Workspace) -> Result {
+/// Measures the backend beside the Python package. A run of all rows writes the table of
+/// `docs/performance.md`.
+pub(crate) fn bench(workspace: &Workspace, arguments: &[&str]) -> Result {
+    let rows = bench::rows(arguments)?;
     with_server(workspace, |scripts, server, _| {
-        write_into(&workspace.path(PAGE), "s3", &bench::run(workspace, scripts, server)?)
+        let table = bench::run(workspace, scripts, server, &rows)?;
+        if !arguments.is_empty() {
+            println!("  {PAGE} stays: it has whole runs only");
+            return Ok(());
+        }
+        write_into(&workspace.path(PAGE), "s3", &table)
     })
 }
 

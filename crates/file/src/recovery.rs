@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attestry_core::{MAX_LINE_BYTES, StorageError, line};
 
@@ -206,26 +206,39 @@ fn quarantine(
     offset: u64,
 ) -> Result<PathBuf, StorageError> {
     let quarantine = folder.quarantine();
-    sys::create_folder(&quarantine)
-        .map_err(|source| StorageError::io("create the folder", &quarantine, source))?;
-    let free_name = (0..).map(|n| quarantine.join(format!("{name}.{offset}.{n}.torn")));
-    for path in free_name {
-        let failed = |source| StorageError::io("write", &path, source);
+    let copied = set_aside(&quarantine, &format!("{name}.{offset}"), |copy| {
+        file.seek(SeekFrom::Start(offset))?;
+        io::copy(file, copy).map(drop)
+    });
+    copied.map_err(|source| StorageError::io("set a torn line aside in", quarantine, source))
+}
+
+/// Makes a file in the folder `quarantine` that begins with `name` and holds what `write` writes; it
+/// is on stable storage when its path is returned. After an error there is none.
+pub(crate) fn set_aside(
+    quarantine: &Path,
+    name: &str,
+    mut write: impl FnMut(&mut File) -> io::Result<()>,
+) -> io::Result<PathBuf> {
+    sys::create_folder(quarantine)?;
+    let mut number = 0;
+    loop {
+        let path = quarantine.join(format!("{name}.{number}.torn"));
         let mut copy = match sys::create_new(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            other => other.map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number += 1;
+                continue;
+            }
+            created => created?,
         };
-        let copied = file
-            .seek(SeekFrom::Start(offset))
-            .and_then(|_| io::copy(file, &mut copy))
-            .and_then(|_| copy.sync_all())
-            .and_then(|()| sys::sync_folder(&quarantine));
-        if let Err(source) = copied {
-            // Half a copy is no evidence; the tail itself is still in its place.
+        let written = write(&mut copy)
+            .and_then(|()| copy.sync_all())
+            .and_then(|()| sys::sync_folder(quarantine));
+        if let Err(error) = written {
+            // Half a copy is no evidence; what it is of is still in its place.
             let _ = fs::remove_file(&path);
-            return Err(failed(source));
+            return Err(error);
         }
         return Ok(path);
     }
-    Err(StorageError::Closed) // the names never run out
 }

@@ -4,8 +4,14 @@
 //! ```text
 //! cargo bench -p attestry-s3 --bench bucket -- OPERATION BUCKET PREFIX [DAYS ENTRIES_A_DAY]
 //! ```
+//!
+//! With `serve DAYS ENTRIES_A_DAY` it is the server: that of the tests, a map in memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
 
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,14 +35,27 @@ async fn connect(bucket: &str, prefix: &str) -> Arc<S3Storage> {
     Arc::new(storage.connect().await.unwrap())
 }
 
+fn entries_of(day: i64, count: i64) -> Vec<AuditEntry> {
+    let first = FIRST_DAY.parse::<Timestamp>().unwrap().unix_micros() + day * DAY_MICROS;
+    let moments = (0..count).map(|n| first + n * (DAY_MICROS / count));
+    moments.map(|micros| entry(Timestamp::from_unix_micros(micros).unwrap())).collect()
+}
+
 async fn fill(storage: &S3Storage, days: i64, a_day: i64) {
-    let first = FIRST_DAY.parse::<Timestamp>().unwrap().unix_micros();
     for day in 0..days {
-        let moments = (0..a_day).map(|n| first + day * DAY_MICROS + n * (DAY_MICROS / a_day));
-        let entries: Vec<_> =
-            moments.map(|micros| entry(Timestamp::from_unix_micros(micros).unwrap())).collect();
-        storage.append(&entries).await.unwrap();
+        storage.append(&entries_of(day, a_day)).await.unwrap();
     }
+}
+
+/// Says at which port, and serves until its input ends.
+async fn serve(days: i64, a_day: i64) {
+    let server = support::Server::start().await;
+    for day in 0..days {
+        entries_of(day, a_day).iter().for_each(|entry| server.put_entry(entry));
+    }
+    println!("{}", server.endpoint.rsplit(':').next().unwrap());
+    let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+    end.await.unwrap().unwrap();
 }
 
 /// How long `operation` takes once connected.
@@ -88,6 +107,7 @@ async fn main() {
             fill(&storage, days.parse().unwrap(), a_day.parse().unwrap()).await;
             println!("null");
         }
+        ["serve", days, a_day] => serve(days.parse().unwrap(), a_day.parse().unwrap()).await,
         [operation, bucket, prefix] => {
             let storage = connect(bucket, prefix).await;
             let seconds = timed(operation, &storage).await.as_secs_f64();

@@ -129,15 +129,15 @@ impl Layout {
     pub(crate) fn is_reserved(&self, folder: &str) -> bool {
         folder.strip_prefix(&self.prefix) == Some(RESERVED)
     }
+}
 
-    /// What `key`, which lies below `day`, is.
-    pub(crate) fn place<'a>(&self, day: Day, key: &'a str, size: u64) -> Place<'a> {
-        let Some(name) = key.strip_prefix(&self.day(day)) else { return Place::Foreign };
-        match name.strip_suffix(ENDING) {
-            Some(id) => Place::Entry(id),
-            None if size == 0 && (name.is_empty() || name.ends_with('/')) => Place::FolderMarker,
-            None => Place::Foreign,
-        }
+/// What `key`, which lies in `folder`, that of a day, is.
+pub(crate) fn place<'a>(folder: &str, key: &'a str, size: u64) -> Place<'a> {
+    let Some(name) = key.strip_prefix(folder) else { return Place::Foreign };
+    match name.strip_suffix(ENDING) {
+        Some(id) => Place::Entry(id),
+        None if size == 0 && (name.is_empty() || name.ends_with('/')) => Place::FolderMarker,
+        None => Place::Foreign,
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
         for id in ["a", "a b", "日本", "%2F", "x.json", "", "with/slash", ".."] {
             let key = layout.key(january, id);
             assert_eq!(key, format!("logs/audit/2026-01-31/{id}.json"));
-            assert_eq!(layout.place(january, &key, 9), Place::Entry(id));
+            assert_eq!(place(&layout.day(january), &key, 9), Place::Entry(id));
         }
         assert_eq!(layout.day_of_folder("logs/audit/2026-01-31/"), Some(january));
     }
@@ -182,13 +182,12 @@ mod tests {
 
     #[test]
     fn markers_are_told_from_foreign_objects() {
-        let layout = Layout::new("audit");
-        let place = |name: &str, size| {
+        let is_marker = |name: &str, size| {
             let key = format!("audit/2026-01-31/{name}");
-            layout.place(day("2026-01-31"), &key, size) == Place::FolderMarker
+            place("audit/2026-01-31/", &key, size) == Place::FolderMarker
         };
-        assert!(place("", 0) && place("sub/", 0));
-        assert!(!place("", 1) && !place("notes.txt", 0));
+        assert!(is_marker("", 0) && is_marker("sub/", 0));
+        assert!(!is_marker("", 1) && !is_marker("notes.txt", 0));
     }
 
     #[test]

@@ -67,6 +67,7 @@ mod error;
 mod key;
 mod listing;
 mod options;
+mod pages;
 mod read;
 mod recent;
 mod record;

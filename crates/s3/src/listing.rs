@@ -7,11 +7,12 @@ use attestry_core::{EntryId, StorageError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::EncodingType;
 use futures_core::Stream;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 
 use crate::bucket::Bucket;
 use crate::error::RequestError;
-use crate::key::{Day, Place};
+use crate::key::{Day, Place, place};
+use crate::pages::ReadPages;
 use crate::storage::abortable;
 
 /// An object as a listing shows it.
@@ -89,6 +90,8 @@ impl Bucket {
             .set_delimiter(shallow.then(|| "/".to_owned()))
             .set_start_after(behind)
             .set_continuation_token(token.clone())
+            .customize()
+            .interceptor(ReadPages)
             .send()
             .await
             .map_err(|error| failed(RequestError::of(error)))?;
@@ -100,7 +103,7 @@ impl Bucket {
                 return Err(failed(RequestError::other(reason)));
             }
         };
-        Ok((page(&answer), next))
+        Ok((page(answer), next))
     }
 
     /// What lies right below the prefix, page by page: days in ascending order, and what is no day.
@@ -140,11 +143,11 @@ impl Bucket {
         day: Day,
         behind: Option<String>,
     ) -> impl Stream<Item = Result<DayPage, StorageError>> + Send + 'static {
-        let bucket = Arc::clone(self);
-        Arc::clone(self).pages(self.layout.day(day), false, behind).map_ok(move |page| {
+        let folder = self.layout.day(day);
+        Arc::clone(self).pages(folder.clone(), false, behind).map_ok(move |page| {
             let mut found = DayPage::default();
             for object in page.objects {
-                match bucket.layout.place(day, &object.key, object.size) {
+                match place(&folder, &object.key, object.size) {
                     Place::Entry(id) => found.entries.push((id.to_owned(), object.size)),
                     Place::FolderMarker => {}
                     Place::Foreign => found.foreign.push(object.key),
@@ -156,14 +159,16 @@ impl Bucket {
 
     /// How many entries there are, by their keys.
     pub(crate) async fn count(self: &Arc<Self>) -> Result<u64, StorageError> {
-        let days = self.days().await?;
         let count = |day| {
             self.day(day, None)
                 .try_fold(0_u64, async |sum, page| Ok(sum + page.entries.len() as u64))
         };
-        stream::iter(days)
-            .map(count)
-            .buffer_unordered(self.concurrency())
+        // The first thousand days are counted while the next are listed.
+        self.top()
+            .map_ok(|page| stream::iter(page.days.into_iter().map(Ok)))
+            .try_flatten()
+            .map_ok(count)
+            .try_buffer_unordered(self.concurrency())
             .try_fold(0, async |sum, of_day| Ok(sum + of_day))
             .await
     }
@@ -204,22 +209,25 @@ impl Bucket {
     }
 }
 
-fn page(answer: &ListObjectsV2Output) -> Page {
+fn page(answer: ListObjectsV2Output) -> Page {
     let encoded = answer.encoding_type() == Some(&EncodingType::Url);
-    let text = |text: Option<&str>| {
+    let text = |text: Option<String>| {
         let text = text.unwrap_or_default();
-        if encoded { decoded(text) } else { text.to_owned() }
+        if encoded { decoded(text) } else { text }
     };
-    let objects = answer.contents().iter().map(|object| Listed {
-        key: text(object.key()),
+    let objects = answer.contents.into_iter().flatten().map(|object| Listed {
         size: object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        key: text(object.key),
     });
-    let folders = answer.common_prefixes().iter().map(|folder| text(folder.prefix()));
+    let folders = answer.common_prefixes.into_iter().flatten().map(|folder| text(folder.prefix));
     Page { objects: objects.collect(), folders: folders.collect() }
 }
 
 /// A key as S3 encodes it on request: as a value in a form, so that `+` is a space.
-fn decoded(text: &str) -> String {
+fn decoded(text: String) -> String {
+    if !text.contains(['+', '%']) {
+        return text;
+    }
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
@@ -236,7 +244,7 @@ mod tests {
             ("%E6%97%A5%0A", "日\n"),
             ("100%", "100%"),
         ] {
-            assert_eq!(decoded(encoded), key);
+            assert_eq!(decoded(encoded.to_owned()), key);
         }
     }
 }

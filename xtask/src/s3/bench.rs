@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::bucket::Scripts;
+use super::map::{self, MapServer};
 use super::server::Server;
 use super::{BUCKETS, SERVER};
 use crate::cmd::{Cmd, Result};
@@ -14,95 +15,220 @@ use crate::workspace::Workspace;
 const DELAY: Duration = Duration::from_millis(20);
 
 /// One row: what is done, to what, and how many times faster it is asked to be.
-struct Row {
-    /// The operation, by the name it has in both programs.
+pub(super) struct Row {
+    /// The operation, by the name it has in both programs and behind `--row`.
     operation: &'static str,
     what: &'static str,
     /// Days and entries a day that are there before.
     filled: (usize, usize),
+    /// How often, in turns; the median counts. Only what changes nothing can run again.
+    runs: usize,
+    on: On,
     asked: Option<f64>,
 }
 
+/// Which server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    SeaweedFs,
+    /// One that has so little to do for an answer that the clients are measured, not the server.
+    Map,
+}
+
 const ROWS: &[Row] = &[
-    Row { operation: "write", what: "2,000 writes at once", filled: (0, 0), asked: Some(30.0) },
+    Row {
+        operation: "write",
+        what: "2,000 writes at once",
+        filled: (0, 0),
+        runs: 1,
+        on: On::SeaweedFs,
+        asked: Some(30.0),
+    },
     Row {
         operation: "list",
         what: "`list_entries` of 2,000 entries of four days",
         filled: (4, 500),
+        runs: 1,
+        on: On::SeaweedFs,
         asked: Some(20.0),
     },
     Row {
         operation: "count",
         what: "`count` of 60,000 entries of 60 days",
         filled: (60, 1_000),
+        runs: 3,
+        on: On::SeaweedFs,
+        asked: Some(10.0),
+    },
+    Row {
+        operation: "count",
+        what: "the same, of a map in memory",
+        filled: (60, 1_000),
+        runs: 3,
+        on: On::Map,
         asked: Some(10.0),
     },
     Row {
         operation: "read_unknown",
         what: "`get_entry` of an id that is not there, 365 days",
         filled: (365, 1),
+        runs: 3,
+        on: On::SeaweedFs,
         asked: Some(30.0),
     },
     Row {
         operation: "read_recent",
         what: "`get_entry` of an id just written, 365 days",
         filled: (365, 1),
+        runs: 1,
+        on: On::SeaweedFs,
         asked: None,
     },
     Row {
         operation: "cleanup",
         what: "`cleanup_expired` of 2,000 entries of four days",
         filled: (4, 500),
+        runs: 1,
+        on: On::SeaweedFs,
         asked: Some(100.0),
     },
 ];
 
-/// Measures every row and returns the table.
-pub(super) fn run(workspace: &Workspace, scripts: &Scripts<'_>, server: &Server) -> Result<String> {
+/// The rows that `--row` names, or all where it names none.
+pub(super) fn rows(arguments: &[&str]) -> Result<Vec<&'static Row>> {
+    let mut names = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        names.push(match argument.strip_prefix("--row") {
+            Some("") => *arguments.next().ok_or("--row needs the name of a row")?,
+            Some(rest) if rest.starts_with('=') => &rest[1..],
+            _ => {
+                return Err(format!("there is no option {argument}; see cargo xtask --help").into());
+            }
+        });
+    }
+    if let Some(unknown) = names.iter().find(|name| ROWS.iter().all(|row| row.operation != **name))
+    {
+        let known: Vec<&str> = ROWS.iter().map(|row| row.operation).collect();
+        return Err(format!("there is no row {unknown}; there are {}", known.join(", ")).into());
+    }
+    Ok(ROWS.iter().filter(|row| names.is_empty() || names.contains(&row.operation)).collect())
+}
+
+/// Measures these rows and returns the table.
+pub(super) fn run(
+    workspace: &Workspace,
+    scripts: &Scripts<'_>,
+    server: &Server,
+    rows: &[&Row],
+) -> Result<String> {
     let port = super::slow::listen(server.port(), DELAY)?;
-    let slow = format!("http://127.0.0.1:{port}");
-    let ours = |arguments: &[&str]| -> Result<Value> {
-        let bench = ["bench", "--quiet", "--package", "attestry-s3", "--bench", "bucket", "--"];
-        let command = server.reach(workspace.cargo()).args(bench).args(arguments);
-        parse(&command, &slow)
-    };
-    let theirs = |arguments: &[&str]| -> Result<Value> {
-        let command = scripts.command("time_bucket.py", arguments);
-        parse(&command, &slow)
-    };
+    let bench = Bench { workspace, scripts, server, port };
     let mut table = String::new();
     writeln!(
         table,
-        "\n`cargo xtask s3 bench`: SeaweedFS {} on loopback, {} ms added to each request; one run \
-         each, in seconds.\n",
+        "\n`cargo xtask s3 bench`: SeaweedFS {} on loopback, {} ms added to each request; in seconds; \
+         the median of three runs for `count` and `read_unknown`, else one run.\n",
         SERVER.1,
         DELAY.as_millis()
     )?;
-    table.push_str("| what | ours | the Python package | times faster | asked | reached |\n");
-    table.push_str("| --- | --- | --- | --- | --- | --- |\n");
-    for row in ROWS {
-        let place = |whose: &str| format!("bench/{whose}/{}", row.operation);
-        let (days, a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
-        for whose in ["ours", "theirs"] {
-            ours(&["fill", BUCKETS[0], &place(whose), &days, &a_day])?;
-        }
-        let us = seconds(&ours(&[row.operation, BUCKETS[0], &place("ours")])?)?;
-        let them = seconds(&theirs(&[row.operation, BUCKETS[0], &place("theirs")])?)?;
+    table.push_str(
+        "| `--row` | what | ours | the Python package | times faster | asked | reached |\n",
+    );
+    table.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
+    for row in rows {
+        let (us, them) = match row.on {
+            On::SeaweedFs => bench.on_seaweedfs(row)?,
+            On::Map => bench.on_a_map(row)?,
+        };
         let ratio = them / us;
         let (asked, reached) = match row.asked {
             Some(asked) if ratio >= asked => (format!("{asked:.0}"), "yes"),
             Some(asked) => (format!("{asked:.0}"), "**no**"),
             None => (String::new(), ""),
         };
-        println!("  {}: {us:.3} s, Python {them:.3} s, {ratio:.0} times faster", row.what);
+        println!("  {}: {us:.3} s, Python {them:.3} s, {ratio:.1} times faster", row.what);
         writeln!(
             table,
-            "| {} | {us:.3} | {them:.3} | {ratio:.0} | {asked} | {reached} |",
-            row.what
+            "| `{}` | {} | {us:.3} | {them:.3} | {ratio:.1} | {asked} | {reached} |",
+            row.operation, row.what
         )?;
     }
     table.push('\n');
     Ok(table)
+}
+
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    scripts: &'a Scripts<'a>,
+    server: &'a Server,
+    /// Of the slow line to the server.
+    port: u16,
+}
+
+impl Bench<'_> {
+    fn ours(&self, arguments: &[&str]) -> Cmd {
+        let bench = ["bench", "--quiet", "--package", "attestry-s3", "--bench", "bucket", "--"];
+        self.server.reach(self.workspace.cargo()).args(bench).args(arguments)
+    }
+
+    fn theirs(&self, arguments: &[&str]) -> Cmd {
+        self.scripts.command("time_bucket.py", arguments)
+    }
+
+    /// Seconds of ours and theirs, each in a place of its own, both filled by us.
+    fn on_seaweedfs(&self, row: &Row) -> Result<(f64, f64)> {
+        let place = |whose: &str| format!("bench/{whose}/{}", row.operation);
+        let (days, a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
+        let (ours, theirs) = (place("ours"), place("theirs"));
+        let endpoint = endpoint(self.port);
+        for place in [&ours, &theirs] {
+            parse(&self.ours(&["fill", BUCKETS[0], place, &days, &a_day]), &endpoint)?;
+        }
+        in_turns(
+            row.runs,
+            || seconds(&parse(&self.ours(&[row.operation, BUCKETS[0], &ours]), &endpoint)?),
+            || seconds(&parse(&self.theirs(&[row.operation, BUCKETS[0], &theirs]), &endpoint)?),
+        )
+    }
+
+    /// The same on a [`MapServer`], behind a line that is as slow; both read the same.
+    fn on_a_map(&self, row: &Row) -> Result<(f64, f64)> {
+        let (days, a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
+        let server = MapServer::start(self.workspace, &days, &a_day)?;
+        let endpoint = endpoint(super::slow::listen(server.port, DELAY)?);
+        let arguments = [row.operation, map::BUCKET, map::PREFIX];
+        let timed = |command: Cmd| {
+            let command = command.env("AWS_ACCESS_KEY_ID", map::ACCESS_KEY);
+            let command = command.env("AWS_SECRET_ACCESS_KEY", map::SECRET_KEY);
+            seconds(&parse(&command, &endpoint)?)
+        };
+        in_turns(row.runs, || timed(self.ours(&arguments)), || timed(self.theirs(&arguments)))
+    }
+}
+
+/// The medians of both, run alternately.
+fn in_turns(
+    runs: usize,
+    mut ours: impl FnMut() -> Result<f64>,
+    mut theirs: impl FnMut() -> Result<f64>,
+) -> Result<(f64, f64)> {
+    let (mut us, mut them) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        us.push(ours()?);
+        them.push(theirs()?);
+    }
+    Ok((median(us), median(them)))
+}
+
+/// Of an odd number of them.
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_unstable_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 /// Runs it behind the slow line.
@@ -115,4 +241,21 @@ fn parse(command: &Cmd, endpoint: &str) -> Result<Value> {
 
 fn seconds(printed: &Value) -> Result<f64> {
     printed["seconds"].as_f64().ok_or_else(|| format!("no seconds in {printed}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_chosen_by_name() {
+        let chosen = |arguments: &[&str]| -> Vec<&str> {
+            rows(arguments).unwrap().iter().map(|row| row.operation).collect()
+        };
+        assert_eq!(chosen(&["--row", "list", "--row=count"]), ["list", "count", "count"]);
+        assert_eq!(chosen(&[]).len(), ROWS.len());
+        for wrong in [&["--row"][..], &["--row", "none"], &["--rows"], &["count"]] {
+            assert!(rows(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

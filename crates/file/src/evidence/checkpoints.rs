@@ -2,12 +2,13 @@
 //! other. Cosigned ones come later and lie beside them, in `YYYYMMDD.cosigned`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use attestry_core::Timestamp;
 use attestry_evidence::Checkpoint;
 
+use crate::recovery;
 use crate::sys;
 
 /// A note where it stands.
@@ -79,22 +80,9 @@ impl Checkpoints {
             if whole == bytes.len() {
                 continue;
             }
-            sys::create_folder(quarantine)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let free =
-                (0..).map(|n| quarantine.join(format!("checkpoints.{name}.{whole}.{n}.torn")));
-            for copy in free {
-                match sys::create_new(&copy) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                    created => {
-                        let file = created?;
-                        sys::write_all_at(&file, &bytes[whole..], 0)?;
-                        file.sync_all()?;
-                        sys::sync_folder(quarantine)?;
-                        break;
-                    }
-                }
-            }
+            let name = format!("checkpoints.{name}.{whole}");
+            recovery::set_aside(quarantine, &name, |copy| copy.write_all(&bytes[whole..]))?;
             let file = sys::open_read_write(&path)?;
             file.set_len(whole as u64)?;
             file.sync_data()?;

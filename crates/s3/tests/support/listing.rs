@@ -24,7 +24,8 @@ pub(crate) fn page(
     };
     let (mut contents, mut folders, mut last) = (Vec::new(), Vec::new(), String::new());
     let mut truncated = false;
-    for (key, stored) in objects.range(prefix.to_owned()..) {
+    let from = [Some(prefix), behind, input.start_after.as_deref()].into_iter().flatten().max();
+    for (key, stored) in objects.range(from.unwrap_or_default().to_owned()..) {
         let Some(rest) = key.strip_prefix(prefix) else { break };
         if input.start_after.as_deref().is_some_and(|start| key.as_str() <= start) {
             continue;
