@@ -15,6 +15,7 @@ use crate::erasure::Note;
 use crate::evidence::{Ledger, Settings, leaf_of};
 use crate::folder::Folder;
 use crate::lock::StoreLock;
+use crate::segment::LineEnd;
 use crate::{FileStorageBuilder, RecoveryReport, recovery, scan, sys};
 
 /// A line without content takes about as much; a buffer of that size seldom has to grow.
@@ -130,9 +131,9 @@ impl FileStorage {
         for entry in entries {
             entry.validate()?;
             line::encode_into(entry, &mut lines.bytes)?;
-            let start = lines.ends.last().copied().unwrap_or(0);
-            lines.leaves.push(leaf_of(&lines.bytes[start..], self.keeps_evidence));
-            lines.ends.push(lines.bytes.len());
+            let start = lines.ends.last().map_or(0, |end| end.at);
+            let leaf = leaf_of(&lines.bytes[start..], self.keeps_evidence);
+            lines.ends.push(LineEnd { at: lines.bytes.len(), leaf });
         }
         if check_ids {
             lines.checked_ids = entries.iter().map(|entry| entry.id.clone()).collect();

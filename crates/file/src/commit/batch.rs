@@ -4,19 +4,17 @@ use std::collections::HashMap;
 
 use attestry_core::{EntryId, StorageError, line};
 
-use super::queue::{Answer, Append};
+use super::queue::{Answer, Append, Lines};
 use crate::catalog::Catalog;
-use crate::evidence::Leaf;
 use crate::lock::Held;
-use crate::segment::{AppendError, Appended};
+use crate::segment::{AppendError, Appended, LineEnd};
 use crate::sys;
 
 /// The lines of consecutive appends, and who waits for which of them.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     bytes: Vec<u8>,
-    ends: Vec<usize>,
-    leaves: Vec<Leaf>,
+    ends: Vec<LineEnd>,
     waiters: Vec<Waiter>,
 }
 
@@ -27,8 +25,8 @@ struct Waiter {
     /// What it is told then, where that is settled already.
     refused: Option<StorageError>,
     /// What it handed in, to be given back.
-    handed_in: Vec<u8>,
-    answer: Answer<Vec<u8>>,
+    handed_in: Lines,
+    answer: Answer<Lines>,
     _room: tokio::sync::OwnedSemaphorePermit,
 }
 
@@ -49,9 +47,9 @@ impl Batch {
             if !lines.checked_ids.is_empty() {
                 batch.name_lines(named, &mut gathered);
             }
-            for (number, &end) in lines.ends.iter().enumerate() {
-                let line = &lines.bytes[start..end];
-                start = end;
+            for (number, end) in lines.ends.iter().enumerate() {
+                let line = &lines.bytes[start..end.at];
+                start = end.at;
                 let known = match lines.checked_ids.get(number) {
                     None => Ok(None),
                     Some(id) => match gathered.get(id) {
@@ -68,8 +66,7 @@ impl Batch {
                             gathered.insert(id.clone(), batch.ends.len());
                         }
                         batch.bytes.extend_from_slice(line);
-                        batch.ends.push(batch.bytes.len());
-                        batch.leaves.push(lines.leaves[number]);
+                        batch.ends.push(LineEnd { at: batch.bytes.len(), leaf: end.leaf });
                         needs = batch.ends.len();
                     }
                     Err(error) => {
@@ -81,7 +78,7 @@ impl Batch {
             if !lines.checked_ids.is_empty() {
                 named = batch.ends.len();
             }
-            let handed_in = lines.bytes;
+            let handed_in = lines;
             batch.waiters.push(Waiter { needs, refused, handed_in, answer, _room });
         }
         batch
@@ -98,14 +95,14 @@ impl Batch {
     }
 
     fn line(&self, number: usize) -> &[u8] {
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.bytes[start..self.ends[number]]
+        let start = if number == 0 { 0 } else { self.ends[number - 1].at };
+        &self.bytes[start..self.ends[number].at]
     }
 
     /// Stores the batch with `append` and answers every waiter.
     pub(super) fn commit(self, append: impl FnOnce(&Appended<'_>) -> Result<(), AppendError>) {
-        let Self { bytes, ends, leaves, .. } = &self;
-        let lines = Appended { bytes, ends, leaves };
+        let Self { bytes, ends, .. } = &self;
+        let lines = Appended { bytes, ends };
         let stored = if ends.is_empty() { Ok(()) } else { append(&lines) };
         for waiter in self.waiters {
             let outcome = match (&stored, waiter.refused) {
@@ -164,7 +161,6 @@ mod tests {
     use attestry_core::{AuditEntry, Timestamp};
     use tokio::sync::{Semaphore, oneshot};
 
-    use super::super::queue::Lines;
     use super::*;
     use crate::catalog::Listener;
     use crate::evidence::leaf_of;
@@ -172,15 +168,14 @@ mod tests {
     use crate::lock::StoreLock;
     use crate::recovery;
 
-    type Told = oneshot::Receiver<Result<Vec<u8>, StorageError>>;
+    type Told = oneshot::Receiver<Result<Lines, StorageError>>;
 
     fn append(input: &str, checked: bool) -> (Append, Told) {
         let id: EntryId = "an-id".parse().unwrap();
         let entry = AuditEntry::new(id.clone(), Timestamp::UNIX_EPOCH, input.into(), "o".into());
         let bytes = line::encode(&entry).unwrap();
         let lines = Lines {
-            ends: vec![bytes.len()],
-            leaves: vec![leaf_of(&bytes, true)],
+            ends: vec![LineEnd { at: bytes.len(), leaf: leaf_of(&bytes, true) }],
             bytes,
             checked_ids: if checked { vec![id] } else { Vec::new() },
         };

@@ -16,6 +16,7 @@ use shuttle::{Config, FailurePersistence, Runner};
 use super::queue::{Append, Job, Lines, Queue};
 use super::sync::{Condvar, Mutex, thread};
 use crate::evidence::leaf_of;
+use crate::segment::LineEnd;
 use crate::{Durability, FileStorage};
 
 /// Runs `test` in `rounds` orders: half of them wholly random, half with a few changes of thread
@@ -46,8 +47,8 @@ fn entry(caller: usize, number: usize) -> AuditEntry {
 }
 
 fn lines(text: String) -> Lines {
-    let leaves = vec![leaf_of(text.as_bytes(), true)];
-    Lines { ends: vec![text.len()], bytes: text.into_bytes(), leaves, checked_ids: Vec::new() }
+    let end = LineEnd { at: text.len(), leaf: leaf_of(text.as_bytes(), true) };
+    Lines { ends: vec![end], bytes: text.into_bytes(), checked_ids: Vec::new() }
 }
 
 /// What the queue promises whoever waits at either end of it.

@@ -98,8 +98,8 @@ impl Committer {
             return None;
         }
         let Changes { active, erasures, ledger, .. } = &mut *changes;
-        let Lines { bytes, ends, leaves, .. } = lines;
-        let appended = active.append(erasures, ledger, &Appended { bytes, ends, leaves });
+        let Lines { bytes, ends, .. } = lines;
+        let appended = active.append(erasures, ledger, &Appended { bytes, ends });
         Some(appended.map_err(|failed| failed.error))
     }
 
@@ -223,10 +223,10 @@ impl Changes {
     /// What there is to delete from, with nothing left over that could be in the way.
     fn before_deleting(&mut self, held: &Held<'_>) -> Result<Arc<[Segment]>, StorageError> {
         self.erasures.finish_pending(&mut self.ledger)?;
+        self.ledger.catch_up()?;
         if self.ledger.is_kept() {
             // An erasure puts the tree on stable storage, and no leaf may get there before its line.
             self.active.sync_if_buffered()?;
-            self.ledger.catch_up()?;
         }
         self.catalog.snapshot_locked(held)
     }

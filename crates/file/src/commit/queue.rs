@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::erasure::Note;
-use crate::evidence::Leaf;
+use crate::segment::LineEnd;
 
 /// Bytes of lines that may wait; further callers wait for room. A single longer line takes it all.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -56,8 +56,8 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) lines: Lines,
-    /// Gives the bytes back: freeing them is cheap only on the threads that allocate such buffers.
-    pub(crate) answer: Answer<Vec<u8>>,
+    /// Gives the lines back: freeing buffers is cheap only on the threads that allocate such ones.
+    pub(crate) answer: Answer<Lines>,
     /// Held until the job is done.
     pub(crate) _room: OwnedSemaphorePermit,
 }
@@ -66,10 +66,7 @@ pub(crate) struct Append {
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     pub(crate) bytes: Vec<u8>,
-    /// Where each line ends, behind its line break.
-    pub(crate) ends: Vec<usize>,
-    /// What the evidence needs of each line.
-    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) ends: Vec<LineEnd>,
     /// The ids, where it must be made sure that none of them is stored; else empty.
     pub(crate) checked_ids: Vec<EntryId>,
 }

@@ -10,7 +10,7 @@ use attestry_core::{StorageError, Timestamp};
 use crate::builder::Durability;
 use crate::erasure::Note;
 use crate::folder::Folder;
-use crate::segment::{Appended, SegmentName};
+use crate::segment::{LineEnd, SegmentName};
 
 /// What is known of a line.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn extend(&mut self, _: &Appended<'_>, _: usize, _: u64) {}
+    pub(crate) fn extend(&mut self, _: &[u8], _: usize, _: &[LineEnd], _: u64) {}
 
     pub(crate) fn renaming(&mut self, _: SegmentName, _: SegmentName) -> Result<(), StorageError> {
         Ok(())

@@ -121,8 +121,7 @@ impl Keeper {
             leaves.extend(line.map(|line| line.hash));
             if leaves.len() == BATCH || (line.is_none() && !leaves.is_empty()) {
                 self.switch_to(name);
-                self.push(&leaves, lines.offset())?;
-                leaves.clear();
+                self.push(leaves.drain(..), lines.offset())?;
             }
             if line.is_none() {
                 if self.covered(name) != Some(lines.offset()) {

@@ -179,10 +179,14 @@ impl Keeper {
     }
 
     /// Appends leaves that are lines of the current segment, known up to `covered` then.
-    pub(super) fn push(&mut self, leaves: &[Hash], covered: u64) -> Result<()> {
+    pub(super) fn push(
+        &mut self,
+        leaves: impl IntoIterator<Item = Hash>,
+        covered: u64,
+    ) -> Result<()> {
         self.stale = true;
         self.tiles
-            .extend(&mut self.tree, leaves.iter().copied())
+            .extend(&mut self.tree, leaves)
             .map_err(|source| EvidenceError::io("extend the tree in", &self.path, source))?;
         (self.head.size, self.head.covered) = (self.tree.size(), covered);
         self.tell()?;
@@ -197,7 +201,7 @@ impl Keeper {
 
     /// [`push`](Self::push), which is made up for later should it fail: the lines are stored, and
     /// that is what their writers are told.
-    pub(super) fn extend(&mut self, leaves: &[Hash], covered: u64) {
+    pub(super) fn extend(&mut self, leaves: impl IntoIterator<Item = Hash>, covered: u64) {
         if !self.stale {
             self.stale = self.push(leaves, covered).is_err();
         }
@@ -380,14 +384,13 @@ impl Keeper {
         }
         let numbered = (self.head.size..).zip(&records);
         let text: String = numbered.map(|(leaf, record)| erased::line(leaf, record)).collect();
-        let hashes: Vec<Hash> = records.iter().map(ErasureRecord::leaf_hash).collect();
         self.stale = true;
         let path = self.path.join("erasures");
         sys::write_all_at(&self.erasures_file, text.as_bytes(), self.head.erasures)
             .map_err(|source| EvidenceError::io("write", &path, source))?;
         self.head.erasures += text.len() as u64;
         let covered = self.head.covered;
-        self.push(&hashes, covered)?;
+        self.push(records.iter().map(ErasureRecord::leaf_hash), covered)?;
         self.mark()
     }
 

@@ -34,7 +34,7 @@ use attestry_evidence::{Hash, Policy, leaf_hash};
 
 use crate::erasure::Note;
 use crate::folder::Folder;
-use crate::segment::{Appended, SegmentName};
+use crate::segment::{LineEnd, SegmentName};
 pub use error::EvidenceError;
 use keeper::Keeper;
 pub use options::Evidence;
@@ -143,24 +143,27 @@ impl Ledger {
         length: u64,
         fresh: bool,
     ) -> Result<(), StorageError> {
-        if let Some(keeper) = self.keeper()? {
+        // Whether a tree was begun since is asked where a segment is opened, and before erasing; not
+        // for every batch. Who has one takes in what is appended meanwhile.
+        if (fresh || self.keeper.is_some())
+            && let Some(keeper) = self.keeper()?
+        {
             keeper.cover(name, file, length, fresh)?;
         }
         Ok(())
     }
 
     /// Takes in lines that were appended to the segment that was [covered](Self::cover), `length`
-    /// bytes long now; `before` is subtracted from their ends. Should that fail, they are taken in
-    /// before anything else is appended.
-    pub(crate) fn extend(&mut self, lines: &Appended<'_>, before: usize, length: u64) {
+    /// bytes long now: those of `bytes` from `start` on that end at `ends`. Should that fail, they
+    /// are taken in before anything else is appended.
+    pub(crate) fn extend(&mut self, bytes: &[u8], start: usize, ends: &[LineEnd], length: u64) {
         let Some(keeper) = self.keeper.as_mut().filter(|_| !self.closed) else { return };
-        let mut start = 0;
-        let ends = lines.ends.iter().map(|end| end - before);
-        let leaves = ends.zip(lines.leaves).map(|(end, leaf)| {
-            let line = &lines.bytes[std::mem::replace(&mut start, end)..end];
-            leaf.unwrap_or_else(|| hash_of(line))
+        let mut start = start;
+        let leaves = ends.iter().map(|end| {
+            let line = std::mem::replace(&mut start, end.at)..end.at;
+            end.leaf.unwrap_or_else(|| hash_of(&bytes[line]))
         });
-        keeper.extend(&leaves.collect::<Vec<_>>(), length);
+        keeper.extend(leaves, length);
     }
 
     /// A segment is about to be renamed.

@@ -53,10 +53,16 @@ struct OpenSegment {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appended<'a> {
     pub(crate) bytes: &'a [u8],
-    /// Where each line ends, behind its line break.
-    pub(crate) ends: &'a [usize],
-    /// What the evidence needs of each line.
-    pub(crate) leaves: &'a [Leaf],
+    pub(crate) ends: &'a [LineEnd],
+}
+
+/// The end of one line among others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineEnd {
+    /// Where it is, behind the line break.
+    pub(crate) at: usize,
+    /// What the evidence needs of the line.
+    pub(crate) leaf: Leaf,
 }
 
 /// Why lines were not appended, and how many of them were appended and synced before that.
@@ -90,24 +96,22 @@ impl ActiveSegment {
         ledger: &mut Ledger,
         lines: &Appended<'_>,
     ) -> Result<(), AppendError> {
-        let Appended { bytes, ends, leaves } = *lines;
+        let Appended { bytes, ends } = *lines;
         let mut done = 0;
         while done < ends.len() {
-            let start = if done == 0 { 0 } else { ends[done - 1] };
+            let start = if done == 0 { 0 } else { ends[done - 1].at };
             let count = self
                 .prepare(erasures, ledger)
                 .and_then(|room| {
                     // As many lines as begin before the segment reaches its size; at least one.
                     let fits =
-                        ends[done..].iter().take_while(|&&end| ((end - start) as u64) < room);
+                        ends[done..].iter().take_while(|end| ((end.at - start) as u64) < room);
                     let count = (fits.count() + 1).min(ends.len() - done);
-                    self.append_chunk(&bytes[start..ends[done + count - 1]]).map(|()| count)
+                    self.append_chunk(&bytes[start..ends[done + count - 1].at]).map(|()| count)
                 })
                 .map_err(|error| AppendError { durable_lines: done, error })?;
             if let Some(open) = &self.open {
-                let (ends, leaves) = (&ends[done..done + count], &leaves[done..done + count]);
-                let chunk = Appended { bytes: &bytes[start..], ends, leaves };
-                ledger.extend(&chunk, start, open.length);
+                ledger.extend(bytes, start, &ends[done..done + count], open.length);
             }
             done += count;
         }
@@ -346,8 +350,8 @@ mod tests {
     }
 
     fn one_line<T>(line: &str, append: impl FnOnce(&Appended<'_>) -> T) -> T {
-        let leaves = &[leaf_of(line.as_bytes(), true)];
-        append(&Appended { bytes: line.as_bytes(), ends: &[line.len()], leaves })
+        let end = LineEnd { at: line.len(), leaf: leaf_of(line.as_bytes(), true) };
+        append(&Appended { bytes: line.as_bytes(), ends: &[end] })
     }
 
     fn append(active: &mut ActiveSegment, folder: &Folder, line: &str) {

@@ -18,7 +18,7 @@ use attestry_core::Timestamp;
 
 use crate::sys::{self, FileId};
 
-pub(crate) use active::{ActiveSegment, AppendError, Appended};
+pub(crate) use active::{ActiveSegment, AppendError, Appended, LineEnd};
 pub(crate) use cursor::Cursor;
 pub(crate) use index::{BadLine, Index, Line, hash_of};
 pub(crate) use name::SegmentName;
