@@ -126,7 +126,7 @@ impl Store {
         open(&self.path, self.rotation).await
     }
 
-    /// Opens and closes it until it has all that it builds for itself.
+    /// Opens and closes it until it has all that it builds for itself, on the disk.
     pub(crate) async fn settle(&self) -> Result<()> {
         let storage = self.open().await?;
         let count = storage.count().await?;
@@ -137,7 +137,7 @@ impl Store {
             storage.read(&id).await?.ok_or("an entry of the store is not found")?;
         }
         storage.close().await?;
-        Ok(())
+        sync_indexes(&self.path)
     }
 
     /// Removes the segment indexes; returns how many files or folders that were.
@@ -161,6 +161,18 @@ impl Store {
         }
         Ok(removed)
     }
+}
+
+/// Puts the index files of a store on the disk, as they are half a minute later anyway. The store syncs
+/// none, and one that is still to be written back makes the first deletion in its segment wait.
+pub(crate) fn sync_indexes(store: &Path) -> Result<()> {
+    let indexes = store.join(".attestry/index");
+    if indexes.is_dir() {
+        for item in fs::read_dir(indexes)? {
+            File::open(item?.path())?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens the store in `path`.

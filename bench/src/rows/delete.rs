@@ -23,6 +23,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let trace = rig.path("strace.txt");
     let store = rig.store()?;
     let (path, rotation) = (store.path.clone(), store.rotation);
+    crate::store::sync_indexes(&path)?;
     let mut calls = Vec::new();
     for id in store.victims(3)? {
         calls.extend(child::delete_traced(&path, &id, &trace)?);
