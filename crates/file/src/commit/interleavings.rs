@@ -201,7 +201,7 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
                     for job in jobs {
                         let Job::Append(Append { lines, answer, _room }) = job else { continue };
                         stored.push(String::from_utf8(lines.bytes.clone()).unwrap());
-                        drop(answer.send(Ok(lines.bytes)));
+                        drop(answer.send(Ok(lines)));
                     }
                 }
                 stored
