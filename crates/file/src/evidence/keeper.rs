@@ -13,6 +13,7 @@ use super::checkpoints::{Checkpoints, unproven};
 use super::erased::{self, Erased};
 use super::head::{Head, HeadFile};
 use super::places::{Event, Places};
+use super::search;
 use super::tiles::{Leaves, Tiles};
 use crate::erasure::Note;
 use crate::folder::Folder;
@@ -22,9 +23,6 @@ use crate::sys;
 /// A mark is made at the latest after so many leaves, so that opening never has to read many lines
 /// again.
 const LEAVES_BETWEEN_MARKS: u64 = 1 << 16;
-
-/// Leaves that are looked at around the place where one should be, at first.
-const NEAR: u64 = 128;
 
 type Result<T> = std::result::Result<T, EvidenceError>;
 
@@ -312,7 +310,8 @@ impl Keeper {
         share: f64,
     ) -> Result<Option<u64>> {
         let ranges = self.places.leaves(name, self.head.size);
-        find(&mut self.tiles, &ranges, hash, share).map_err(|source| self.unreadable(source))
+        search::find(&mut self.tiles, &ranges, hash, share)
+            .map_err(|source| self.unreadable(source))
     }
 
     pub(super) fn unreadable(&self, source: io::Error) -> EvidenceError {
@@ -489,64 +488,4 @@ fn joined(ranges: &[(u64, u64)]) -> Vec<Range<u64>> {
         }
     }
     joined
-}
-
-/// The leaf among `ranges` that has this hash, the nearest to `share` of the way from their
-/// beginning to their end.
-pub(super) fn find(
-    tiles: &mut Tiles,
-    ranges: &[Range<u64>],
-    hash: Hash,
-    share: f64,
-) -> io::Result<Option<u64>> {
-    let total: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-    let middle = ((total as f64 * share) as u64).min(total);
-    let (mut low, mut high, mut reach) = (middle, middle, NEAR);
-    while low > 0 || high < total {
-        let (from, to) = (low.saturating_sub(reach), high.saturating_add(reach).min(total));
-        let above = find_among(tiles, ranges, high..to, hash, false)?;
-        let below = find_among(tiles, ranges, from..low, hash, true)?;
-        let nearest = match (below, above) {
-            (Some(below), Some(above)) => {
-                Some(if middle - below.0 <= above.0 - middle { below } else { above })
-            }
-            (below, above) => below.or(above),
-        };
-        if let Some((_, leaf)) = nearest {
-            return Ok(Some(leaf));
-        }
-        (low, high, reach) = (from, to, reach.saturating_mul(4).min(1 << 20));
-    }
-    Ok(None)
-}
-
-/// The first leaf with this hash, or the last, among those with these numbers when all of `ranges`
-/// are counted through; its number, too.
-fn find_among(
-    tiles: &mut Tiles,
-    ranges: &[Range<u64>],
-    wanted: Range<u64>,
-    hash: Hash,
-    last: bool,
-) -> io::Result<Option<(u64, u64)>> {
-    let mut found = None;
-    let mut counted = 0;
-    for range in ranges {
-        let count = range.end - range.start;
-        let from = wanted.start.clamp(counted, counted + count) - counted;
-        let to = wanted.end.clamp(counted, counted + count) - counted;
-        let mut leaves = Leaves::new(range.start + from, range.start + to);
-        let mut at = from;
-        while let Some(leaf) = leaves.next(tiles)? {
-            if leaf == hash {
-                found = Some((counted + at, range.start + at));
-                if !last {
-                    return Ok(found);
-                }
-            }
-            at += 1;
-        }
-        counted += count;
-    }
-    Ok(found)
 }

@@ -21,6 +21,7 @@ mod lines;
 mod options;
 mod places;
 mod prove;
+mod search;
 mod storage;
 mod tiles;
 mod verify;

@@ -9,7 +9,7 @@ use attestry_evidence::{
 
 use super::EvidenceError;
 use super::checkpoints::unproven;
-use super::keeper;
+use super::search;
 use super::view::View;
 use crate::catalog::Catalog;
 use crate::folder::Folder;
@@ -87,7 +87,7 @@ fn entry(
     let mut leaf = None;
     for name in view.places.names_like(name) {
         let ranges = view.places.leaves(name, view.head.size);
-        leaf = keeper::find(&mut view.tiles, &ranges, hash, share).map_err(unreadable)?;
+        leaf = search::find(&mut view.tiles, &ranges, hash, share).map_err(unreadable)?;
         if leaf.is_some() {
             break;
         }
