@@ -348,9 +348,9 @@ impl Job {
             }
             Self::Flush { answer } | Self::Close { answer } => drop(answer.send(Err(share(error)))),
             #[cfg(feature = "evidence")]
-            Self::Checkpoint { answer } | Self::Cosign { answer, .. } => {
-                drop(answer.send(Err(share(error).into())));
-            }
+            Self::Checkpoint { answer } => drop(answer.send(Err(share(error).into()))),
+            #[cfg(feature = "evidence")]
+            Self::Cosign { answer, .. } => drop(answer.send(Err(share(error).into()))),
         }
     }
 }

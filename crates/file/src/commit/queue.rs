@@ -45,7 +45,7 @@ pub(crate) enum Job {
     Cosign {
         text: String,
         policy: Box<attestry_evidence::Policy>,
-        answer: oneshot::Sender<Result<String, crate::EvidenceError>>,
+        answer: oneshot::Sender<Result<(), crate::EvidenceError>>,
     },
     Close {
         answer: Answer<()>,

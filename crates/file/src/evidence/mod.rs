@@ -281,11 +281,10 @@ impl Ledger {
     }
 
     /// Stores a checkpoint that witnesses have cosigned.
-    pub(crate) fn cosign(&mut self, note: &str, policy: &Policy) -> Result<String, EvidenceError> {
+    pub(crate) fn cosign(&mut self, note: &str, policy: &Policy) -> Result<(), EvidenceError> {
         let path = self.folder.path().to_path_buf();
         let keeper = self.keeper()?.ok_or(EvidenceError::NotKept { path })?;
-        keeper.cosign(note, policy)?;
-        Ok(note.to_owned())
+        keeper.cosign(note, policy)
     }
 
     /// What was signed since this was last asked, and who is to be told.

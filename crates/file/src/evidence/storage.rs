@@ -75,9 +75,7 @@ impl FileStorage {
     /// Dropped, it may be stored all the same.
     pub async fn add_cosigned(&self, note: &str, policy: Policy) -> Result<(), EvidenceError> {
         let (text, policy) = (note.to_owned(), Box::new(policy));
-        let stored: Result<String, EvidenceError> =
-            self.committer()?.submit(|answer| Job::Cosign { text, policy, answer }).await;
-        stored.map(drop)
+        self.committer()?.submit(|answer| Job::Cosign { text, policy, answer }).await
     }
 
     /// The raw line of an entry with the proof that it is in the log; `None` when there is no entry

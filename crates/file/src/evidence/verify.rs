@@ -172,32 +172,26 @@ fn pass(folder: &Folder, options: &Verify) -> Result<Verification, EvidenceError
     let not_covered = cursors.finish(folder, &mut problems)?;
     let report = audit.finish();
     for finding in report.findings() {
-        let leaf = match *finding {
+        let reason = finding.to_string();
+        match *finding {
             // Told with its place before.
-            Finding::Altered { .. } => continue,
-            Finding::Missing { leaf, count } => {
-                let reason = finding.to_string();
-                problems.of_leaves(
-                    ProblemKind::Missing,
-                    places.segment_of(leaf),
-                    leaf,
-                    count,
-                    reason,
-                );
-                continue;
+            Finding::Altered { .. } => {}
+            Finding::Missing { leaf, .. } => {
+                let name = places.segment_of(leaf);
+                problems.of_leaves(ProblemKind::Missing, name, leaf, reason);
             }
-            Finding::StillThere { leaf, count } => {
-                let (kind, reason) = (ProblemKind::StillThere, finding.to_string());
-                problems.of_leaves(kind, places.segment_of(leaf), leaf, count, reason);
-                continue;
+            Finding::StillThere { leaf, .. } => {
+                let name = places.segment_of(leaf);
+                problems.of_leaves(ProblemKind::StillThere, name, leaf, reason);
             }
-            Finding::RecordNotLogged { leaf, .. } => leaf,
-            Finding::RecordTooEarly { place, .. }
+            Finding::RecordNotLogged { leaf: place, .. }
+            | Finding::RecordTooEarly { place, .. }
             | Finding::RecordOfOtherLine { place, .. }
-            | Finding::RecordErased { place, .. } => place,
-            _ => 0,
-        };
-        problems.of_leaf(ProblemKind::FalseRecord, leaf, finding.to_string());
+            | Finding::RecordErased { place, .. } => {
+                problems.of_leaf(ProblemKind::FalseRecord, place, reason);
+            }
+            _ => problems.of_leaf(ProblemKind::FalseRecord, 0, reason),
+        }
     }
     problems.unlisted(report.unlisted());
     let foreign_checkpoints = signed.foreign;

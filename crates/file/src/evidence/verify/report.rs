@@ -214,10 +214,8 @@ impl Problems {
         kind: ProblemKind,
         name: Option<SegmentName>,
         leaf: u64,
-        count: u64,
         reason: String,
     ) {
-        let _ = count; // the reason says it
         let path = name.map(|name| self.path(name));
         let (offset, id, leaf) = (None, None, Some(leaf));
         self.add(EvidenceProblem { kind, path, offset, id, leaf, reason });
