@@ -54,7 +54,7 @@ fn sorted(samples: &[f64]) -> Vec<f64> {
     sorted
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a place in a list
 fn quantile_of(sorted: &[f64], q: f64) -> f64 {
     if sorted.is_empty() {
         return f64::NAN;
@@ -75,7 +75,7 @@ pub(crate) fn micros(time: Duration) -> f64 {
 }
 
 /// A count as a number to calculate with; exact up to 2^53.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss)] // said above
 pub(crate) fn to_f64(count: u64) -> f64 {
     count as f64
 }

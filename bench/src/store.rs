@@ -205,7 +205,7 @@ impl Times {
         Ok(Timestamp::from_unix_micros((on_time - late).max(self.start))?)
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // two years of µs
     fn at_share(&self, share: f64) -> Result<Timestamp> {
         Ok(Timestamp::from_unix_micros(self.start + (self.span as f64 * share) as i64)?)
     }

@@ -61,13 +61,13 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     Ok(rows.collect())
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // above 0, far below 2^53
 fn rounded(rate: f64) -> String {
     grouped((rate / 1_000.0).round() as u64 * 1_000)
 }
 
 /// About a second of calls at this rate, in a new store.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // above 0, far below 2^53
 fn log_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome> {
     let path = rig.fresh("latency")?;
     let folder = path.clone();
