@@ -46,7 +46,7 @@ impl Bare {
 
     /// A new IV from the system.
     pub(crate) fn random(&mut self) -> Result<()> {
-        Ok(getrandom::getrandom(&mut self.iv).map_err(|e| e.to_string())?)
+        Ok(getrandom::fill(&mut self.iv).map_err(|e| e.to_string())?)
     }
 
     /// Encrypts the text.

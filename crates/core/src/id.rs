@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
+
+use crate::random;
 
 /// The identifier of one audit entry: text of 1 to 255 bytes, unique within a store.
 ///
@@ -157,7 +159,7 @@ impl IdScheme {
     #[must_use]
     pub fn create(self) -> EntryId {
         let uuid = match self {
-            Self::V4 => Uuid::new_v4(),
+            Self::V4 => Builder::from_random_bytes(random::bytes()).into_uuid(),
             Self::V7 => Uuid::now_v7(),
         };
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];

@@ -18,6 +18,7 @@ mod hash;
 mod id;
 pub mod line;
 mod query;
+mod random;
 mod time;
 mod validate;
 

@@ -68,7 +68,7 @@ impl Key {
     #[must_use]
     pub fn generate() -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
-        getrandom::getrandom(&mut *bytes).expect("the operating system gives random bytes");
+        getrandom::fill(&mut *bytes).expect("the operating system gives random bytes");
         Self::from_bytes(&bytes)
     }
 

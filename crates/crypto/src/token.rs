@@ -62,7 +62,7 @@ pub(crate) struct Opened {
 /// A token of `data` that says it was made at `timestamp`, in seconds since 1970.
 pub(crate) fn seal(data: &[u8], key: &Key, timestamp: u64) -> String {
     let mut iv = [0; BLOCK];
-    getrandom::getrandom(&mut iv).expect("the operating system gives random bytes");
+    getrandom::fill(&mut iv).expect("the operating system gives random bytes");
     URL_SAFE.encode_to_string(sealed(data, key, timestamp, iv))
 }
 

@@ -47,7 +47,7 @@ impl SigningKey {
     /// When the operating system's random number generator fails.
     pub fn generate(name: &str) -> Result<Self, InvalidKey> {
         let mut seed = Zeroizing::new([0; 32]);
-        getrandom::getrandom(&mut *seed).expect("the operating system gives random bytes");
+        getrandom::fill(&mut *seed).expect("the operating system gives random bytes");
         Self::from_seed(name, &seed)
     }
 
