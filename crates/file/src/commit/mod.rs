@@ -120,7 +120,11 @@ impl Committer {
         // Should the thread ever panic, callers must get an error rather than wait for ever.
         let _close = CloseOnDrop(&self.queue);
         let mut due = self.changes.lock().unwrap_or_else(PoisonError::into_inner).ledger.due();
-        while let Some(jobs) = self.queue.take(due) {
+        loop {
+            // Where processors are short, callers who were just answered go first, and what they
+            // store next shares the next sync.
+            thread::yield_now();
+            let Some(jobs) = self.queue.take(due) else { break };
             let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             match self.lock.acquire() {
                 Ok(held) => {
