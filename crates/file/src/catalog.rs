@@ -60,6 +60,17 @@ impl Catalog {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many records `segments` hold, readable or not.
+    pub(crate) fn count(&self, segments: &[Segment]) -> Result<u64, StorageError> {
+        let records = |segment: &Segment| {
+            segment
+                .body
+                .records()
+                .map_err(|source| self.failed("read the index of", segment, source))
+        };
+        segments.iter().map(records).sum()
+    }
+
     /// The record of `id` that was written first.
     ///
     /// # Errors

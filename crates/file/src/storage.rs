@@ -145,6 +145,18 @@ impl FileStorage {
     }
 
     /// Runs a read where it may block.
+    /// Runs a short read on this thread; `None` when it would have to wait for anything. A hop to
+    /// another thread and back would take far longer than all the rest.
+    fn read_at_once<T>(
+        &self,
+        read: impl FnOnce(&Catalog) -> Result<T, StorageError>,
+    ) -> Option<Result<T, StorageError>> {
+        match sys::without_waiting(|| read(&self.catalog)) {
+            Err(StorageError::Io { source, .. }) if source.kind() == ErrorKind::WouldBlock => None,
+            outcome => Some(outcome),
+        }
+    }
+
     pub(crate) async fn read_blocking<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
         read: impl FnOnce(&Catalog) -> Result<T, E> + Send + 'static,
@@ -178,10 +190,8 @@ impl StorageBackend for FileStorage {
         let find = |catalog: &Catalog, id: &EntryId| {
             Ok(catalog.find(&catalog.snapshot()?, id)?.map(|found| found.entry))
         };
-        // A hop to another thread and back would take far longer than all the rest.
-        match sys::without_waiting(|| find(&self.catalog, id)) {
-            Err(StorageError::Io { source, .. }) if source.kind() == ErrorKind::WouldBlock => {}
-            found => return found,
+        if let Some(found) = self.read_at_once(|catalog| find(catalog, id)) {
+            return found;
         }
         let id = id.clone();
         self.read_blocking(move |catalog| find(catalog, &id)).await
@@ -200,10 +210,11 @@ impl StorageBackend for FileStorage {
     }
 
     async fn count(&self) -> Result<u64, StorageError> {
-        self.read_blocking(|catalog| {
-            Ok(catalog.snapshot()?.iter().map(|segment| segment.body.records()).sum())
-        })
-        .await
+        let count = |catalog: &Catalog| catalog.count(&catalog.snapshot()?);
+        match self.read_at_once(count) {
+            Some(counted) => counted,
+            None => self.read_blocking(count).await,
+        }
     }
 
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {

@@ -255,7 +255,7 @@ impl Changes {
         for segment in segments.iter() {
             let Some((earliest, latest)) = segment.body.time_bounds() else { continue };
             if latest <= cutoff && self.holds_entries_only(segment)? {
-                deleted += segment.body.records();
+                deleted += self.catalog.count(std::slice::from_ref(segment))?;
                 expired.push(segment);
             } else if earliest <= cutoff {
                 deleted += self.erase_until(segment, cutoff, note)?;

@@ -68,7 +68,7 @@ impl Body {
     }
 
     /// How many lines hold a record, readable or not.
-    pub(crate) fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> io::Result<u64> {
         match &self.lines {
             Lines::Live(index) => index.read().unwrap_or_else(PoisonError::into_inner).records(),
             Lines::Sealed(index) => index.records(),
