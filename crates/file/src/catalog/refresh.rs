@@ -1,5 +1,6 @@
 //! Keeping up with the folder: what was appended, rotated, erased or unlinked since, by whomever.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -295,12 +296,17 @@ impl Catalog {
         let mut known = self.lock();
         let now = Stamp::read(&self.folder)?;
         let expected = known.stamp.map(|stamp| stamp.with_one_more_erasure());
-        let counted = known.segments.iter().all(|segment| match &segment.body.lines {
-            Lines::Sealed(index) => {
-                index.is_at(&self.folder.index(segment.body.id)) && index.read_erased().is_ok()
-            }
-            Lines::Live(_) => true,
-        });
+        // Of the others nothing was erased, unless somebody else has been at it; then the counters
+        // have another number than is expected.
+        let touched: HashSet<_> = lines.iter().map(|(segment, _)| segment.body.id).collect();
+        let touched = |segment: &&Segment| touched.contains(&segment.body.id);
+        let counted =
+            known.segments.iter().filter(touched).all(|segment| match &segment.body.lines {
+                Lines::Sealed(index) => {
+                    index.is_at(&self.folder.index(segment.body.id)) && index.read_erased().is_ok()
+                }
+                Lines::Live(_) => true,
+            });
         known.stamp = (counted && expected == Some(now)).then_some(now);
         Ok(())
     }
