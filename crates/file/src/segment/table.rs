@@ -19,6 +19,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::sync::OnceLock;
 use attestry_core::{MAX_LINE_BYTES, Timestamp};
 
 use super::filter;
@@ -39,8 +40,9 @@ pub(crate) struct IndexFile {
     id: FileId,
     header: Header,
     erased: AtomicU64,
-    /// In memory where there is room for it.
-    filter: Option<Vec<u8>>,
+    /// Whether there is room for the filter in memory.
+    keeps_filter: bool,
+    filter: OnceLock<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,8 +238,8 @@ fn record_at(payload: &[u8], number: usize) -> Record {
 
 impl IndexFile {
     /// Opens the index file at `path` if it is that of the segment `segment` of `length` bytes;
-    /// `None` when there is none, or it is stale or damaged. Keeps the filter in memory when that
-    /// takes at most `filter_budget` bytes.
+    /// `None` when there is none, or it is stale or damaged. Only the header is read; the filter is
+    /// kept in memory once it is wanted, when that takes at most `filter_budget` bytes.
     pub(crate) fn open(
         path: &Path,
         segment: FileId,
@@ -248,19 +250,23 @@ impl IndexFile {
         let metadata = file.metadata().ok()?;
         let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
         let blocks = metadata.len() / BLOCK as u64;
+        let mut opened = Self::open_any(path, segment)?;
+        opened.keeps_filter = opened.header.filter_bytes <= filter_budget as u64;
+        (opened.header.covered == length).then_some(opened)
+    }
+
+    /// The index file at `path` if it is that of the segment `segment`, whatever it covers.
+    fn open_any(path: &Path, segment: FileId) -> Option<Self> {
         if header.segment != segment.number()
-            || header.covered != length
             || header.bad_lines().end() != blocks
             || !metadata.len().is_multiple_of(BLOCK as u64)
         {
             return None;
         }
         let id = FileId::of(&metadata);
-        let mut opened = Self { file, id, header, erased: AtomicU64::new(0), filter: None };
+        let (erased, filter) = (AtomicU64::new(0), OnceLock::new());
+        let opened = Self { file, id, header, erased, keeps_filter: false, filter };
         opened.read_erased().ok()?;
-        if header.filter_bytes <= filter_budget as u64 {
-            opened.filter = Some(opened.read_filter().ok()?);
-        }
         Some(opened)
     }
 
@@ -316,9 +322,10 @@ impl IndexFile {
     }
 
     pub(crate) fn filter_bytes(&self) -> usize {
-        self.filter.as_ref().map_or(0, Vec::len)
+        if self.keeps_filter { usize::try_from(self.header.filter_bytes).unwrap_or(0) } else { 0 }
     }
 
+    /// How many bytes the filter takes in memory, or will once it is wanted.
     /// The earliest and the latest time of its lines, if it has any.
     pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         self.header.time_bounds()
@@ -346,7 +353,7 @@ impl IndexFile {
     fn may_contain(&self, hash: u64) -> io::Result<bool> {
         let blocks = usize::try_from(self.header.filter_bytes).unwrap_or(0) / filter::BLOCK_BYTES;
         let start = filter::block_of(hash, blocks) * filter::BLOCK_BYTES;
-        match &self.filter {
+        match self.filter()? {
             Some(bytes) => {
                 Ok(filter::may_contain(&bytes[start..start + filter::BLOCK_BYTES], hash))
             }
@@ -363,6 +370,19 @@ impl IndexFile {
     pub(crate) fn first_at_or_after(&self, timestamp: Timestamp) -> io::Result<u64> {
         let (table, key) = (self.header.by_time(), key_of(timestamp));
         let mut blocks = self.blocks();
+    /// The filter, read when it is first wanted; `None` where there is no room for it.
+    fn filter(&self) -> io::Result<Option<&[u8]>> {
+        if !self.keeps_filter {
+            return Ok(None);
+        }
+        if self.filter.get().is_none() {
+            sys::may_wait()?;
+            let read = self.read_filter()?;
+            self.filter.get_or_init(|| read);
+        }
+        Ok(self.filter.get().map(Vec::as_slice))
+    }
+
         let (mut low, mut high) = (0, table.records.div_ceil(RECORDS_PER_BLOCK));
         // The first block whose last key is not less.
         while low < high {
