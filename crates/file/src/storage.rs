@@ -71,6 +71,7 @@ impl FileStorage {
         let mut ledger = Ledger::open(&folder, &evidence)?;
         let (erasures, report) = recovery::recover(&folder, &mut ledger)?;
         catalog.snapshot_locked(&held)?;
+        catalog.save(&held);
         drop(held);
         let recovery = Arc::new(Mutex::new(report));
         let keeps_evidence = ledger.is_kept();
@@ -144,7 +145,6 @@ impl FileStorage {
         committer.append(lines).await
     }
 
-    /// Runs a read where it may block.
     /// Runs a short read on this thread; `None` when it would have to wait for anything. A hop to
     /// another thread and back would take far longer than all the rest.
     fn read_at_once<T>(
@@ -157,6 +157,7 @@ impl FileStorage {
         }
     }
 
+    /// Runs a read where it may block.
     pub(crate) async fn read_blocking<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
         read: impl FnOnce(&Catalog) -> Result<T, E> + Send + 'static,

@@ -235,3 +235,133 @@ async fn reading_segments_without_one_tells_how_far_it_is() {
     assert_eq!(count, 12_000);
     assert!(told.iter().all(|(_, total)| *total == active), "indexed once more: {told:?}");
 }
+
+/// A store of one segment, which grows and has an index file, and what is in it.
+async fn growing(path: &Path) -> Vec<AuditEntry> {
+    let written = scattered(4_000);
+    let storage = open(path).await;
+    storage.append(&written).await.unwrap();
+    storage.close().await.unwrap();
+    assert!(indexes(path).is_empty(), "nobody has read it");
+    open(path).await.close().await.unwrap();
+    assert_eq!((indexes(path).len(), segments(path).len()), (1, 1));
+    written
+}
+
+fn write_lines(path: &Path, entries: &[AuditEntry]) {
+    // In its place, as the Python package does.
+    fs::write(path, entries.iter().map(common::line_of).collect::<Vec<_>>().concat()).unwrap();
+}
+
+#[tokio::test]
+async fn the_segment_that_grows_has_one_too_and_is_read_no_more() {
+    let (_guard, path) = folder();
+    let mut written = growing(&path).await;
+    for read_only in [true, false] {
+        assert_eq!(told_while_opening(&path, read_only).await, (4_000, vec![]));
+    }
+    let more = entry("another", 500);
+    let storage = open(&path).await;
+    storage.append(std::slice::from_ref(&more)).await.unwrap();
+    written.push(more);
+    agrees(&storage, &written).await;
+    storage.close().await.unwrap();
+    assert_eq!(told_while_opening(&path, false).await, (4_001, vec![]));
+    agrees(&open_read_only(&path).await, &written).await;
+}
+
+#[tokio::test]
+async fn that_of_a_growing_segment_is_not_believed_when_another_program_was_at_it() {
+    let changes: [fn(&mut Vec<AuditEntry>); 5] = [
+        |entries| entries.extend((0..5).map(|n| entry(&format!("python{n}"), n))),
+        |entries| drop(entries.remove(7)),
+        |entries| {
+            entries.remove(7);
+            entries.extend((0..5).map(|n| entry(&format!("python{n}"), n)));
+        },
+        // As long as before.
+        |entries| {
+            entries.pop();
+            entries.push(entry("python", 77));
+        },
+        |entries| {
+            entries.truncate(5);
+            entries.extend((0..9_000).map(|n| entry(&format!("p{n:05}"), n)));
+        },
+    ];
+    for change in changes {
+        let (_guard, path) = folder();
+        let mut entries = growing(&path).await;
+        change(&mut entries);
+        write_lines(&segments(&path)[0], &entries);
+        agrees(&open_read_only(&path).await, &entries).await;
+        agrees(&open(&path).await, &entries).await;
+        agrees(&open(&path).await, &entries).await;
+    }
+}
+
+#[tokio::test]
+async fn blank_lines_that_another_program_drops_hide_none_behind_them() {
+    let (_guard, path) = folder();
+    let mut entries = growing(&path).await;
+    let last = entries.pop().unwrap();
+    let storage = open(&path).await;
+    assert!(storage.delete(&last.id).await.unwrap());
+    storage.close().await.unwrap();
+    open(&path).await.close().await.unwrap();
+    assert_eq!(told_while_opening(&path, true).await, (3_999, vec![]), "it was made anew");
+    // In the place of the blank line, and of its length.
+    entries.push(entry("e99999", last.timestamp.unix_micros()));
+    write_lines(&segments(&path)[0], &entries);
+    agrees(&open_read_only(&path).await, &entries).await;
+    agrees(&open(&path).await, &entries).await;
+}
+
+#[tokio::test]
+async fn that_of_a_growing_segment_shows_no_entry_that_was_erased() {
+    let (_guard, path) = folder();
+    let mut entries = growing(&path).await;
+    let (storage, other) = (open(&path).await, open(&path).await);
+    for at in [3_999, 0, 1_000] {
+        let index = indexes(&path)[0].clone();
+        assert!(storage.delete(&entries.remove(at).id).await.unwrap());
+        // As after a crash: nobody has made it anew.
+        assert!(fs::read(&index).unwrap()[4_096] > 0, "the file counts it");
+        agrees(&open_read_only(&path).await, &entries).await;
+        agrees(&other, &entries).await;
+        agrees(&open(&path).await, &entries).await;
+        storage.append(&[entry(&format!("more{at}"), 5)]).await.unwrap();
+        entries.push(entry(&format!("more{at}"), 5));
+        agrees(&open(&path).await, &entries).await;
+    }
+    other.close().await.unwrap();
+    storage.close().await.unwrap();
+    agrees(&open(&path).await, &entries).await;
+}
+
+#[tokio::test]
+async fn a_damaged_or_foreign_one_of_a_growing_segment_is_found_out() {
+    let (_guard, path) = folder();
+    let entries = growing(&path).await;
+    let victim = indexes(&path)[0].clone();
+    let whole = fs::read(&victim).unwrap();
+    for block in (0..whole.len() / 4_096).step_by(3).chain([1]) {
+        let mut bytes = whole.clone();
+        bytes[block * 4_096 + 17] ^= 4;
+        fs::write(&victim, &bytes).unwrap();
+        agrees(&open_read_only(&path).await, &entries).await;
+    }
+    for length in [0, 4_096, whole.len() - 1] {
+        fs::write(&victim, &whole[..length]).unwrap();
+        agrees(&open_read_only(&path).await, &entries).await;
+    }
+    agrees(&open(&path).await, &entries).await;
+    assert!(fs::read(&victim).unwrap() == whole, "it was made anew");
+
+    // Another segment's, under the number of this one.
+    let (_guard, elsewhere) = folder();
+    growing(&elsewhere).await;
+    write_lines(&segments(&elsewhere)[0], &entries[1..]);
+    fs::write(&indexes(&elsewhere)[0], &whole).unwrap();
+    agrees(&open_read_only(&elsewhere).await, &entries[1..]).await;
+}

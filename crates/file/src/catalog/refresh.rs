@@ -14,12 +14,17 @@ use super::{Bodies, Catalog, Known};
 use crate::folder::Listed;
 use crate::generation::Stamp;
 use crate::lock::Held;
-use crate::segment::{Body, Index, IndexFile, Line, Lines, Segment, SegmentName, write_index_file};
+use crate::segment::{
+    Body, Index, IndexFile, Line, Lines, Segment, SegmentName, load_index_file, write_index_file,
+};
 use crate::sys;
 
 /// Filters of ids are kept in memory up to this many bytes for all segments together, enough for
 /// 25 million entries; those of further segments are read block by block.
 const FILTER_BUDGET: usize = 32 << 20;
+
+/// Reading fewer bytes of a segment again takes no longer than writing an index file of it.
+const WORTH_SAVING: u64 = 1 << 20;
 
 impl Catalog {
     /// All segments in the order written, and where their lines are.
@@ -65,13 +70,10 @@ impl Catalog {
         // The length is asked for under the index's lock: an older, shorter one would look as if
         // the file had been cut.
         let length = self.length_of(segment)?;
-        let outcome = if index.covered() > 0 {
-            index.extend(&segment.body.file, length, being_erased, |_| ())
-        } else {
-            let alone = self.listener.begin(length);
-            let reading = reading.unwrap_or(&alone);
-            index.extend(&segment.body.file, length, being_erased, |bytes| reading.add(bytes))
-        };
+        let alone = self.listener.begin(length.saturating_sub(index.covered()));
+        let reading = reading.unwrap_or(&alone);
+        let outcome =
+            index.extend(&segment.body.file, length, being_erased, |bytes| reading.add(bytes));
         outcome.map_err(|source| self.failed("read", segment, source))
     }
 
@@ -154,8 +156,8 @@ impl Catalog {
         }
     }
 
-    /// Opens a segment: by its index file, or with an empty index that is yet to be filled. `None`
-    /// when it went away since it was listed.
+    /// Opens a segment: by its index file, or with an index in memory that is yet to be filled, at
+    /// least with what is new. `None` when it went away since it was listed.
     fn open(
         &self,
         found: &Listed,
@@ -184,7 +186,10 @@ impl Catalog {
                 *filter_budget = filter_budget.saturating_sub(index.filter_bytes());
                 Lines::Sealed(index)
             }
-            None => Lines::Live(RwLock::default()),
+            None => {
+                let known = load_index_file(&index_path, found.id, &file, metadata.len());
+                Lines::Live(RwLock::new(known.unwrap_or_default()))
+            }
         };
         Ok(Some(Arc::new(Body { id: found.id, file: Arc::new(file), lines })))
     }
@@ -219,6 +224,33 @@ impl Catalog {
         Ok(())
     }
 
+    /// Writes an index file of each segment whose index is in memory, so that the next one who opens
+    /// the store need not read all of it again. Nothing is read for that: what is not known yet is
+    /// read by whoever wants it. Failing loses nothing but time.
+    pub(crate) fn save(&self, _: &Held<'_>) {
+        let known = self.lock();
+        let Some(stamp) = known.stamp else { return };
+        let holds = || Stamp::read(&self.folder).is_ok_and(|now| now == stamp);
+        if !holds() {
+            return;
+        }
+        for segment in known.segments.iter() {
+            let Ok(Some(mut index)) = segment.body.live_mut() else { continue };
+            if index.unsaved() < WORTH_SAVING {
+                continue;
+            }
+            let path = self.folder.index(segment.body.id);
+            let saved = fs::create_dir_all(self.folder.indexes())
+                .and_then(|()| write_index_file(&path, segment.body.id, &index, holds))
+                // After a crash there must not be the file that was there before: it does not count
+                // what is erased from now on.
+                .and_then(|written| sys::sync_folder(&self.folder.indexes()).map(|()| written));
+            if saved.is_ok_and(|written| written) {
+                index.set_saved();
+            }
+        }
+    }
+
     /// Writes the index file of a segment, or takes the one that another process has written by
     /// now. `None` when that fails, or something has changed meanwhile.
     fn make_index_file(
@@ -249,7 +281,8 @@ impl Catalog {
         let next = AtomicUsize::new(0);
         let mut bytes = 0;
         for &number in numbers {
-            bytes += self.length_of(&segments[number])?;
+            let segment = &segments[number];
+            bytes += self.length_of(segment)?.saturating_sub(segment.body.covered());
         }
         let reading = self.listener.begin(bytes);
         let work = || {

@@ -204,8 +204,11 @@ impl Changes {
     }
 
     /// Puts everything on stable storage, under a last checkpoint where there are any.
-    fn close(&mut self, _: &Held<'_>) -> Result<(), StorageError> {
+    fn close(&mut self, held: &Held<'_>) -> Result<(), StorageError> {
         let closed = self.active.close();
+        if closed.is_ok() && !self.erasures.is_pending() {
+            self.catalog.save(held);
+        }
         if closed.is_ok() && self.ledger.due().is_some() {
             self.sign();
         }

@@ -49,9 +49,37 @@ pub(crate) struct Index {
     bad: Vec<BadLine>,
     erased: u64,
     covered: u64,
+    /// Up to where an index file says the same; 0 when none does.
+    saved: u64,
 }
 
 impl Index {
+    /// An index of lines that were known before, up to `covered`; `None` when the last of them is not
+    /// where it was: another program has rewritten the file, and all before it may have moved.
+    pub(super) fn restore(
+        file: &File,
+        lines: Vec<Indexed>,
+        mut bad: Vec<BadLine>,
+        covered: u64,
+    ) -> io::Result<Option<Self>> {
+        let Some(Indexed { line: last, hash, .. }) = lines.last().copied() else { return Ok(None) };
+        let bytes = read_line(file, last.offset, last.length.saturating_add(1))?;
+        let Some((b'\n', bytes)) = bytes.split_last() else { return Ok(None) };
+        let holds =
+            |entry: AuditEntry| entry.timestamp == last.timestamp && hash_of(&entry.id) == hash;
+        if !line::decode(bytes).is_ok_and(holds) {
+            return Ok(None);
+        }
+        // What follows it is read again: where lines were blank, there may be others by now.
+        let end = last.offset + u64::from(last.length) + 1;
+        bad.retain(|bad| bad.offset < end);
+        let mut index = Self { bad, covered: end, saved: covered, ..Self::default() };
+        index.lines.reserve(lines.len());
+        index.first.reserve(lines.len());
+        lines.into_iter().for_each(|known| index.push(known.line, known.hash));
+        Ok(Some(index))
+    }
+
     /// Takes in what `file`, now `length` bytes long, has gained. Where the part that is known has
     /// changed under us, as when the Python package rewrote the file, starts over.
     /// `being_erased` tells whether the line at an offset is half overwritten on purpose;
@@ -93,20 +121,20 @@ impl Index {
             return;
         }
         match line::decode(bytes) {
-            Ok(entry) => self.push(offset, bytes.len(), &entry),
+            // A line is at most 64 MiB.
+            Ok(entry) => {
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                let line = Line { timestamp: entry.timestamp, offset, length };
+                self.push(line, hash_of(&entry.id));
+            }
             Err(_) if bytes.starts_with(b" ") && being_erased(offset) => {}
             Err(_) => self.bad.push(BadLine { offset, length: bytes.len() as u64 }),
         }
     }
 
-    fn push(&mut self, offset: u64, length: usize, entry: &AuditEntry) {
-        // A line is at most 64 MiB, and memory ends long before 2^32 lines.
-        let (Ok(length), Ok(number)) = (u32::try_from(length), u32::try_from(self.lines.len()))
-        else {
-            return;
-        };
-        let hash = hash_of(&entry.id);
-        let line = Line { timestamp: entry.timestamp, offset, length };
+    fn push(&mut self, line: Line, hash: u64) {
+        // Memory ends long before 2^32 lines.
+        let Ok(number) = u32::try_from(self.lines.len()) else { return };
         self.lines.push(Indexed { line, hash, erased: false });
         if *self.first.entry(hash).or_insert(number) != number {
             self.further.push((hash, number));
@@ -142,6 +170,9 @@ impl Index {
             }
         })?;
         self.erased += erased;
+        if erased > 0 {
+            self.saved = 0;
+        }
         Ok(())
     }
 
@@ -187,7 +218,18 @@ impl Index {
         {
             self.lines[at].erased = true;
             self.erased += 1;
+            self.saved = 0;
         }
+    }
+
+    /// How many bytes of the segment no index file speaks of.
+    pub(crate) fn unsaved(&self) -> u64 {
+        self.covered.saturating_sub(self.saved)
+    }
+
+    /// An index file now says what this says.
+    pub(crate) fn set_saved(&mut self) {
+        self.saved = self.covered;
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) use cursor::Cursor;
 pub(crate) use index::{BadLine, Index, Line, hash_of};
 pub(crate) use name::SegmentName;
 pub(crate) use reader::{RawLine, for_each_line, read_line, tail_start};
-pub(crate) use table::{IndexFile, write as write_index_file};
+pub(crate) use table::{IndexFile, load as load_index_file, write as write_index_file};
 
 /// One segment with what is known of its lines.
 #[derive(Debug, Clone)]
@@ -70,8 +70,11 @@ impl Body {
     /// How many lines hold a record, readable or not.
     pub(crate) fn records(&self) -> io::Result<u64> {
         match &self.lines {
-            Lines::Live(index) => index.read().unwrap_or_else(PoisonError::into_inner).records(),
-            Lines::Sealed(index) => index.records(),
+            Lines::Live(index) => {
+                let index = sys::unless_waiting(index.try_read(), || index.read())?;
+                Ok(index.records())
+            }
+            Lines::Sealed(index) => Ok(index.records()),
         }
     }
 

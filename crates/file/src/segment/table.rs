@@ -1,5 +1,5 @@
-//! The index file of a sealed segment: which lines it has, by id and by time, in blocks that are
-//! read as they are needed.
+//! The index file of a segment: which lines it has, by id and by time, in blocks that are read as they
+//! are needed. That of a segment which grows covers a part of it, and is taken [back](load) into memory.
 //!
 //! | block | content |
 //! | --- | --- |
@@ -14,17 +14,21 @@
 //! bits (hash, or microseconds since 1970 with the sign bit flipped), the offset of the line in 64
 //! bits, and its length in 32. All numbers are little-endian. See `docs/format.md`.
 
+mod load;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use std::sync::OnceLock;
 use attestry_core::{MAX_LINE_BYTES, Timestamp};
 
 use super::filter;
 use super::index::{BadLine, Index, Line};
 use crate::sys::{self, FileId};
+
+pub(crate) use load::load;
 
 pub(super) const BLOCK: usize = 4_096;
 pub(super) const PAYLOAD: usize = BLOCK - 4;
@@ -246,10 +250,6 @@ impl IndexFile {
         length: u64,
         filter_budget: usize,
     ) -> Option<Self> {
-        let file = File::open(path).ok()?;
-        let metadata = file.metadata().ok()?;
-        let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
-        let blocks = metadata.len() / BLOCK as u64;
         let mut opened = Self::open_any(path, segment)?;
         opened.keeps_filter = opened.header.filter_bytes <= filter_budget as u64;
         (opened.header.covered == length).then_some(opened)
@@ -257,6 +257,10 @@ impl IndexFile {
 
     /// The index file at `path` if it is that of the segment `segment`, whatever it covers.
     fn open_any(path: &Path, segment: FileId) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let metadata = file.metadata().ok()?;
+        let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
+        let blocks = metadata.len() / BLOCK as u64;
         if header.segment != segment.number()
             || header.bad_lines().end() != blocks
             || !metadata.len().is_multiple_of(BLOCK as u64)
@@ -321,11 +325,11 @@ impl IndexFile {
         self.header.covered
     }
 
+    /// How many bytes the filter takes in memory, or will once it is wanted.
     pub(crate) fn filter_bytes(&self) -> usize {
         if self.keeps_filter { usize::try_from(self.header.filter_bytes).unwrap_or(0) } else { 0 }
     }
 
-    /// How many bytes the filter takes in memory, or will once it is wanted.
     /// The earliest and the latest time of its lines, if it has any.
     pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         self.header.time_bounds()
@@ -366,10 +370,6 @@ impl IndexFile {
         }
     }
 
-    /// The first line at or behind `timestamp`, by its number in the order of time.
-    pub(crate) fn first_at_or_after(&self, timestamp: Timestamp) -> io::Result<u64> {
-        let (table, key) = (self.header.by_time(), key_of(timestamp));
-        let mut blocks = self.blocks();
     /// The filter, read when it is first wanted; `None` where there is no room for it.
     fn filter(&self) -> io::Result<Option<&[u8]>> {
         if !self.keeps_filter {
@@ -383,6 +383,10 @@ impl IndexFile {
         Ok(self.filter.get().map(Vec::as_slice))
     }
 
+    /// The first line at or behind `timestamp`, by its number in the order of time.
+    pub(crate) fn first_at_or_after(&self, timestamp: Timestamp) -> io::Result<u64> {
+        let (table, key) = (self.header.by_time(), key_of(timestamp));
+        let mut blocks = self.blocks();
         let (mut low, mut high) = (0, table.records.div_ceil(RECORDS_PER_BLOCK));
         // The first block whose last key is not less.
         while low < high {

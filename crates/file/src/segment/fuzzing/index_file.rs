@@ -9,6 +9,7 @@ use std::sync::Arc;
 use attestry_core::{MAX_LINE_BYTES, Order, Timestamp};
 
 use crate::fuzzing::sections;
+use crate::segment::load_index_file;
 use crate::segment::table::{BLOCK, MAGIC, PAYLOAD, RECORD};
 use crate::segment::{Body, Cursor, IndexFile, Line, Lines};
 use crate::sys::FileId;
@@ -63,6 +64,9 @@ fn check(path: &Path, id: FileId, file: &Arc<File>, recipe: &[u8]) {
     };
     length.copy_from_slice(&claimed);
     let length = u64::from_le_bytes(length);
+    if let Some(index) = load_index_file(path, id, file, length) {
+        assert!(index.lines().all(|line| lies_within(line.offset, line.length.into(), length)));
+    }
     for filter_budget in [0, usize::MAX] {
         let Some(index) = IndexFile::open(path, id, length, filter_budget) else { continue };
         answers(&index, length, recipe);

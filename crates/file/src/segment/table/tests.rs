@@ -101,3 +101,26 @@ fn a_count_of_erased_lines_that_is_full_is_damage() {
     made.forge(1, 0, u64::MAX);
     is_damage(IndexFile::add_erased(&made.path, 1));
 }
+
+#[test]
+fn it_is_taken_back_into_memory_unless_anything_is_wrong() {
+    let lines = |made: &Made, length| {
+        let file = File::open(made.path.with_file_name("segment")).unwrap();
+        load(&made.path, made.segment, &file, length).map(|index| index.lines().count() as u64)
+    };
+    let made = Made::new();
+    assert_eq!(lines(&made, made.length), Some(LINES));
+    assert_eq!(lines(&made, made.length + 1), Some(LINES), "it may have grown");
+    assert_eq!(lines(&made, made.length - 1), None);
+    let header = made.open().unwrap().header;
+    let (by_id, by_time) = (header.by_id().first_block, header.by_time().first_block);
+    // The key of a line, its place, and how many were erased.
+    let last = (LINES - 1) % RECORDS_PER_BLOCK * RECORD as u64;
+    for (block, at) in [(by_id, 8), (by_time, 8), (by_time + 1, last), (1, 0)] {
+        let made = Made::new();
+        made.forge(block, at.try_into().unwrap(), 1);
+        assert_eq!(lines(&made, made.length), None, "block {block} at {at}");
+    }
+    fs::write(made.path.with_file_name("segment"), vec![b' '; made.length as usize]).unwrap();
+    assert_eq!(lines(&made, made.length), None, "the lines are gone");
+}
