@@ -160,7 +160,9 @@ impl Bucket {
     /// How many entries there are, by their keys.
     pub(crate) async fn count(self: &Arc<Self>) -> Result<u64, StorageError> {
         let count = |day| {
-            self.day(day, None)
+            // What has the folder's own name is no entry. Told to begin behind it, a server with
+            // real folders, as SeaweedFS, goes straight into it rather than by the one above.
+            self.day(day, Some(self.layout.day(day)))
                 .try_fold(0_u64, async |sum, page| Ok(sum + page.entries.len() as u64))
         };
         // The first thousand days are counted while the next are listed.
