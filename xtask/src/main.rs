@@ -34,7 +34,7 @@ Usage: cargo xtask <CHORE>
   s3             The S3 backend against SeaweedFS, and with the real Python package there
   s3 bench [--row NAME]...
                  Measures both there behind a slow line and writes a table of docs/performance.md,
-                 or only shows the rows named
+                 or of it the rows named
   demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
   torture [NAME] The torture tests of the file backend, or one of them; see docs/torture.md
   torture fuzz [TARGET...] [--seconds N]

@@ -9,7 +9,7 @@ mod slow;
 
 use std::path::Path;
 
-use crate::bench::{PAGE, write_into};
+use crate::bench::{PAGE, replace_rows, write_into};
 use crate::cmd::Result;
 use crate::interop::PACKAGE;
 use crate::venv::{Package, Venv};
@@ -38,16 +38,16 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
 }
 
 /// Measures the backend beside the Python package. A run of all rows writes the table of
-/// `docs/performance.md`.
+/// `docs/performance.md`, one of some rows replaces these.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[&str]) -> Result {
     let rows = bench::rows(arguments)?;
     with_server(workspace, |scripts, server, _| {
-        let table = bench::run(workspace, scripts, server, &rows)?;
-        if !arguments.is_empty() {
-            println!("  {PAGE} stays: it has whole runs only");
-            return Ok(());
+        let lines = bench::run(workspace, scripts, server, &rows)?;
+        let page = workspace.path(PAGE);
+        match arguments {
+            [] => write_into(&page, "s3", &bench::table(&lines)),
+            _ => replace_rows(&page, "s3", &lines),
         }
-        write_into(&workspace.path(PAGE), "s3", &table)
     })
 }
 

@@ -53,6 +53,35 @@ pub(crate) fn write_into(page: &Path, kind: &str, table: &str) -> Result {
     write(page, &replaced)
 }
 
+/// Replaces the rows of this kind of run that have the names and the descriptions, the first two
+/// cells, of these.
+pub(crate) fn replace_rows(page: &Path, kind: &str, rows: &[String]) -> Result {
+    let text = fs::read_to_string(page)
+        .map_err(|error| format!("cannot read {}: {error}", page.display()))?;
+    write(page, &with_rows(&text, kind, rows)?)
+}
+
+fn with_rows(text: &str, kind: &str, rows: &[String]) -> Result<String> {
+    let no_marks = || format!("there are no marks for the {kind} run");
+    let (before, rest) = text.split_once(&begin(kind)).ok_or_else(no_marks)?;
+    let (table, after) = rest.split_once(&end(kind)).ok_or_else(no_marks)?;
+    let cells = |row: &str| row.split('|').take(3).map(str::to_owned).collect::<Vec<_>>();
+    let mut lines: Vec<&str> = table.lines().collect();
+    for row in rows {
+        let same = lines.iter_mut().find(|line| cells(line) == cells(row));
+        *same.ok_or_else(|| format!("the table has no such row: {row}"))? = row;
+    }
+    Ok(format!("{before}{}{}\n{}{after}", begin(kind), lines.join("\n"), end(kind)))
+}
+
+fn begin(kind: &str) -> String {
+    format!("<!-- bench {kind}: begin -->")
+}
+
+fn end(kind: &str) -> String {
+    format!("<!-- bench {kind}: end -->")
+}
+
 /// A file that is there in whole or not at all.
 fn write(path: &Path, text: &str) -> Result {
     let temporary = PathBuf::from(format!("{}.tmp", path.display()));
@@ -61,8 +90,7 @@ fn write(path: &Path, text: &str) -> Result {
 }
 
 fn replaced(text: &str, kind: &str, table: &str) -> Option<String> {
-    let (begin, end) =
-        (format!("<!-- bench {kind}: begin -->"), format!("<!-- bench {kind}: end -->"));
+    let (begin, end) = (begin(kind), end(kind));
     let (before, rest) = text.split_once(&begin)?;
     let (_, after) = rest.split_once(&end)?;
     Some(format!("{before}{begin}\n{table}{end}{after}"))
@@ -197,6 +225,15 @@ mod tests {
         assert_eq!(new, "a\n<!-- bench full: begin -->\nnew\n<!-- bench full: end -->\nz\n");
         assert_eq!(replaced(&new, "full", "new\n").unwrap(), new);
         assert_eq!(replaced(page, "default", "new\n"), None);
+    }
+
+    #[test]
+    fn only_the_rows_named_change() {
+        let page = "| `a` | x | 9 |\n<!-- bench s3: begin -->\n\n| `a` | x | 1 |\n| `a` | y | 2 |\n\n<!-- bench s3: end -->\n";
+        let new = with_rows(page, "s3", &["| `a` | y | 3 |".to_owned()]).unwrap();
+        assert_eq!(new, page.replace("| 2 |", "| 3 |"));
+        assert!(with_rows(page, "s3", &["| `b` | y | 3 |".to_owned()]).is_err());
+        assert!(with_rows(page, "full", &[]).is_err());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The S3 backend beside the Python package, on one server behind one slow line.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -115,27 +114,16 @@ pub(super) fn rows(arguments: &[&str]) -> Result<Vec<&'static Row>> {
     Ok(ROWS.iter().filter(|row| names.is_empty() || names.contains(&row.operation)).collect())
 }
 
-/// Measures these rows and returns the table.
+/// Measures these rows and returns the lines they are in the table.
 pub(super) fn run(
     workspace: &Workspace,
     scripts: &Scripts<'_>,
     server: &Server,
     rows: &[&Row],
-) -> Result<String> {
+) -> Result<Vec<String>> {
     let port = super::slow::listen(server.port(), DELAY)?;
     let bench = Bench { workspace, scripts, server, port };
-    let mut table = String::new();
-    writeln!(
-        table,
-        "\n`cargo xtask s3 bench`: SeaweedFS {} on loopback, {} ms added to each request; in seconds; \
-         the median of three runs for `count` and `read_unknown`, else one run.\n",
-        SERVER.1,
-        DELAY.as_millis()
-    )?;
-    table.push_str(
-        "| `--row` | what | ours | the Python package | times faster | asked | reached |\n",
-    );
-    table.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
+    let mut lines = Vec::new();
     for row in rows {
         let (us, them) = match row.on {
             On::SeaweedFs => bench.on_seaweedfs(row)?,
@@ -148,14 +136,25 @@ pub(super) fn run(
             None => (String::new(), ""),
         };
         println!("  {}: {us:.3} s, Python {them:.3} s, {ratio:.1} times faster", row.what);
-        writeln!(
-            table,
+        lines.push(format!(
             "| `{}` | {} | {us:.3} | {them:.3} | {ratio:.1} | {asked} | {reached} |",
             row.operation, row.what
-        )?;
+        ));
     }
-    table.push('\n');
-    Ok(table)
+    Ok(lines)
+}
+
+/// The table of these lines, with what it is of.
+pub(super) fn table(lines: &[String]) -> String {
+    format!(
+        "\n`cargo xtask s3 bench`: SeaweedFS {} on loopback, {} ms added to each request; in seconds; \
+         the median of three runs for `count` and `read_unknown`, else one run.\n\n\
+         | `--row` | what | ours | the Python package | times faster | asked | reached |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n{}\n\n",
+        SERVER.1,
+        DELAY.as_millis(),
+        lines.join("\n")
+    )
 }
 
 struct Bench<'a> {
