@@ -28,6 +28,9 @@
 mod audit;
 mod checkpoint;
 mod erasure;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hash;
 mod key;
 mod policy;

@@ -7,6 +7,8 @@
 mod folder;
 
 pub use crate::erasure::fuzzing::journal;
+#[cfg(feature = "evidence")]
+pub use crate::evidence::fuzzing::{tampered, tree};
 pub use crate::segment::fuzzing::{index_file, many_lines, segment};
 pub use folder::folder;
 
@@ -58,6 +60,18 @@ mod tests {
     #[test]
     fn journals() {
         holds_for_the_corpus_of("journal", journal);
+    }
+
+    #[cfg(feature = "evidence")]
+    #[test]
+    fn trees() {
+        holds_for_the_corpus_of("tree", tree);
+    }
+
+    #[cfg(feature = "evidence")]
+    #[test]
+    fn tampered_stores() {
+        holds_for_the_corpus_of("tampered", tampered);
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn notes_of(path: &Path) -> io::Result<Vec<Stored>> {
 
 /// The notes in `bytes` with where they begin, and where the last whole one ends. A note ends with
 /// lines of signatures, which begin with a dash; what is no text is an empty note.
-fn split(bytes: &[u8]) -> (Vec<(usize, &str)>, usize) {
+pub(super) fn split(bytes: &[u8]) -> (Vec<(usize, &str)>, usize) {
     const SIGNATURE: &[u8] = "— ".as_bytes();
     let mut notes = Vec::new();
     let (mut start, mut whole, mut signed) = (0, 0, false);

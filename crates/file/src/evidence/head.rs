@@ -32,7 +32,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    fn encode(&self) -> [u8; TEXT] {
+    pub(super) fn encode(&self) -> [u8; TEXT] {
         let current = self.current.map_or_else(|| "-".to_owned(), |name| name.to_string());
         let Self { sequence, size, places, erasures, covered, .. } = self;
         let text = format!("{VERSION} {sequence} {size} {places} {erasures} {current} {covered}");
@@ -45,7 +45,7 @@ impl Head {
         slot
     }
 
-    fn decode(slot: &[u8]) -> Option<Self> {
+    pub(super) fn decode(slot: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(slot).ok()?.split_once('\n')?.0;
         let (text, sum) = line.rsplit_once(' ')?;
         if format!("{:08x}", crc32fast::hash(text.as_bytes())) != sum {

@@ -15,6 +15,8 @@ mod catch_up;
 mod checkpoints;
 mod erased;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod head;
 mod keeper;
 mod lines;

@@ -32,7 +32,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    fn write(self, text: &mut String) {
+    pub(super) fn write(self, text: &mut String) {
         // Writing to a String cannot fail.
         let _ = match self {
             Self::Run { leaf, segment } => writeln!(text, "run {leaf} {segment}"),
@@ -43,7 +43,7 @@ impl Event {
         };
     }
 
-    fn parse(line: &str) -> Option<Self> {
+    pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let (what, one, two) = (words.next()?, words.next()?, words.next());
         let segment = SegmentName::parse;

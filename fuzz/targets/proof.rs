@@ -1,0 +1,4 @@
+//! Proofs, true ones and others.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| attestry_evidence::fuzzing::proof(bytes));
