@@ -6,7 +6,7 @@ mod cursor;
 mod report;
 mod signed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -251,12 +251,22 @@ impl<'a> Cursors<'a> {
         for cursor in self.by_place.values_mut() {
             cursor.finish(problems)?;
         }
+        let seen: BTreeSet<SegmentName> = self
+            .by_place
+            .keys()
+            .map(|&place| &self.places.all()[place])
+            .filter(|place| !place.gone)
+            .map(|place| place.name)
+            .collect();
         for segment in self.segments {
             let current = self.current.filter(|(name, _)| *name == segment.name);
             if let Some((name, covered)) = current {
                 not_covered += cursor::not_covered(folder, name, segment, covered)?;
-            } else if !self.places.knows(segment.name) {
-                SegmentCursor::new(segment.name, Some(segment), None).finish(problems)?;
+            }
+            // No leaf stands for any of its lines, whatever is said of how far it is covered.
+            if !seen.contains(&segment.name) {
+                let end = current.map(|(_, covered)| covered);
+                SegmentCursor::new(segment.name, Some(segment), end).finish(problems)?;
             }
         }
         Ok(not_covered)
