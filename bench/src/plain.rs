@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use attestry::{hash_content, line};
@@ -61,6 +62,31 @@ pub(crate) fn synced_lines(file: &mut File, workload: &Workload, count: usize) -
             Ok(micros(start.elapsed()))
         })
         .collect()
+}
+
+/// The microseconds from when each line was due until it was on stable storage, where one thread
+/// does nothing but write and sync all that is due, over and over. The lines are made beforehand.
+pub(crate) fn synced_when_due(
+    file: &mut File,
+    workload: &Workload,
+    due: &[Duration],
+) -> Result<Vec<f64>> {
+    let lines: Vec<_> = (0..2_048).map(|number| workload.line(number)).collect::<Result<_>>()?;
+    let (mut batch, mut latencies) = (Vec::new(), Vec::with_capacity(due.len()));
+    let start = Instant::now();
+    while let Some(&first) = due.get(latencies.len()) {
+        thread::sleep(first.saturating_sub(start.elapsed()));
+        let now = start.elapsed();
+        let next = latencies.len();
+        let end = next + due[next..].partition_point(|due| *due <= now);
+        batch.clear();
+        (next..end).for_each(|number| batch.extend_from_slice(&lines[number % lines.len()]));
+        file.write_all(&batch)?;
+        file.sync_data()?;
+        let done = start.elapsed();
+        latencies.extend(due[next..end].iter().map(|due| micros(done - *due)));
+    }
+    Ok(latencies)
 }
 
 /// How long it takes to parse these lines, which lie in memory.

@@ -1,6 +1,8 @@
-//! What the machine does in plain loops on one thread: what nothing can be faster than.
+//! What the machine does in plain loops: what nothing can be faster than.
 
+use std::hint::black_box;
 use std::io::Write;
+use std::thread;
 
 use attestry::line;
 
@@ -21,6 +23,15 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let lines: Vec<_> = entries.iter().map(line::encode).collect::<std::result::Result<_, _>>()?;
     let thousand = lines[..plain::BATCH].concat();
     let mut samples: [Vec<f64>; 6] = Default::default();
+    let (mut alone, mut both) = (Vec::new(), Vec::new());
+    let hash_and_serialise = || {
+        let mut buffer = Vec::with_capacity(1 << 10);
+        plain::each(COUNT, |number| {
+            plain::hash(workload, number);
+            buffer.clear();
+            Ok(line::encode_into(black_box(&entries[number % entries.len()]), &mut buffer)?)
+        })
+    };
     for _ in 0..rig.rounds {
         let mut file = plain::append(&path)?;
         let mut buffer = Vec::with_capacity(1 << 10);
@@ -33,7 +44,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             Ok(line::encode_into(&entries[number % entries.len()], &mut buffer)?)
         })?);
         samples[2].push(plain::each(COUNT, |number| {
-            std::hint::black_box(line::decode(&lines[number % lines.len()])?);
+            black_box(line::decode(&lines[number % lines.len()])?);
             Ok(())
         })?);
         samples[3]
@@ -45,6 +56,12 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             Ok(file.sync_data()?)
         })?);
         remove(&path)?;
+        alone.push(hash_and_serialise()?);
+        let (one, other) = thread::scope(|scope| {
+            let other = scope.spawn(hash_and_serialise);
+            (hash_and_serialise(), other.join())
+        });
+        both.push(f64::midpoint(one?, other.map_err(|_| "a thread panicked")??));
     }
     let what = [
         "hash both texts",
@@ -55,5 +72,11 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         "write and fdatasync 1,000 lines",
     ];
     let rows = what.into_iter().zip(&samples);
-    Ok(rows.map(|(what, samples)| Row::new("limits", what, Figure::of(samples, "µs"))).collect())
+    let both =
+        Row::new("limits", "hash and serialise, on two threads at once", Figure::of(&both, "µs"))
+            .against("on one thread", Figure::of(&alone, "µs"));
+    Ok(rows
+        .map(|(what, samples)| Row::new("limits", what, Figure::of(samples, "µs")))
+        .chain([both])
+        .collect())
 }
