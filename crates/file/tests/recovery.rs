@@ -227,3 +227,29 @@ async fn what_another_program_appends_is_seen_and_never_joined_to_ours() {
         all(&storage).await.unwrap().into_iter().map(|entry| entry.id.to_string()).collect();
     assert_eq!(ids, ["theirs", "unfinished", "b", "c"]);
 }
+
+#[tokio::test]
+async fn where_another_program_drops_what_was_erased_last_and_appends_its_lines_are_seen() {
+    for kept in [1, 0] {
+        let (_guard, path) = folder();
+        let storage = open(&path).await;
+        let ours: Vec<_> = (0..kept + 2).map(|n| entry(&format!("ours-{n}"), n)).collect();
+        storage.write_batch(&ours).await.unwrap();
+        let (kept, erased) = ours.split_at(kept as usize);
+        for entry in erased {
+            assert!(storage.delete(&entry.id).await.unwrap());
+        }
+        assert_eq!(all(&storage).await.unwrap(), kept);
+
+        // The Python package keeps no blank lines when it rewrites a file.
+        let theirs: Vec<_> = (10..16).map(|n| entry(&format!("theirs-{n}"), n)).collect();
+        let expected: Vec<_> = kept.iter().chain(&theirs).cloned().collect();
+        let lines: Vec<u8> = expected.iter().flat_map(line_of).collect();
+        fs::write(only_segment(&path), lines).unwrap();
+        assert_eq!(all(&storage).await.unwrap(), expected);
+        assert_eq!(storage.count().await.unwrap(), expected.len() as u64);
+        for entry in &theirs {
+            assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
+        }
+    }
+}

@@ -38,6 +38,30 @@ pub(super) struct Indexed {
     pub(super) erased: bool,
 }
 
+impl Indexed {
+    /// The end of its line break.
+    fn end(&self) -> u64 {
+        self.line.offset + u64::from(self.line.length) + 1
+    }
+
+    /// Whether `bytes` are its line.
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        let same = |entry: AuditEntry| {
+            entry.timestamp == self.line.timestamp && hash_of(&entry.id) == self.hash
+        };
+        line::decode(bytes).is_ok_and(same)
+    }
+}
+
+/// The bytes of `line`; `None` where no line ends there any more.
+fn whole_line(file: &File, line: Line) -> io::Result<Option<Vec<u8>>> {
+    match read_line(file, line.offset, line.length.saturating_add(1)) {
+        Ok(mut bytes) => Ok((bytes.pop() == Some(b'\n')).then_some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The lines of a segment up to `covered`, in the order written, and where each id is.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -62,16 +86,12 @@ impl Index {
         mut bad: Vec<BadLine>,
         covered: u64,
     ) -> io::Result<Option<Self>> {
-        let Some(Indexed { line: last, hash, .. }) = lines.last().copied() else { return Ok(None) };
-        let bytes = read_line(file, last.offset, last.length.saturating_add(1))?;
-        let Some((b'\n', bytes)) = bytes.split_last() else { return Ok(None) };
-        let holds =
-            |entry: AuditEntry| entry.timestamp == last.timestamp && hash_of(&entry.id) == hash;
-        if !line::decode(bytes).is_ok_and(holds) {
+        let Some(last) = lines.last() else { return Ok(None) };
+        if !whole_line(file, last.line)?.is_some_and(|bytes| last.is_in(&bytes)) {
             return Ok(None);
         }
         // What follows it is read again: where lines were blank, there may be others by now.
-        let end = last.offset + u64::from(last.length) + 1;
+        let end = last.end();
         bad.retain(|bad| bad.offset < end);
         let mut index = Self { bad, covered: end, saved: covered, ..Self::default() };
         index.lines.reserve(lines.len());
@@ -141,17 +161,33 @@ impl Index {
         }
     }
 
-    /// Whether the last line known is still where it was.
+    /// Whether the last line known is still where it was, and nothing but what is known follows it:
+    /// otherwise another program has rewritten the file.
     fn still_holds(&self, file: &File) -> io::Result<bool> {
-        let Some(last) = self.lines.iter().rfind(|known| !known.erased) else { return Ok(true) };
-        match read_line(file, last.line.offset, last.line.length) {
-            Ok(bytes) => match line::decode(&bytes) {
-                Ok(entry) => Ok(hash_of(&entry.id) == last.hash),
-                Err(_) => Ok(bytes.first() == Some(&b' ')), // erased, and not noticed yet
-            },
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error),
+        let last = self.lines.iter().rfind(|known| !known.erased);
+        let mut end = 0;
+        if let Some(last) = last {
+            let Some(bytes) = whole_line(file, last.line)? else { return Ok(false) };
+            // Erased lines may not be noticed yet.
+            if bytes.first() != Some(&b' ') && !last.is_in(&bytes) {
+                return Ok(false);
+            }
+            end = last.end();
         }
+        if end == self.covered {
+            return Ok(true);
+        }
+        let mut bad = self.bad[self.bad.partition_point(|bad| bad.offset < end)..].iter();
+        let mut same = true;
+        let covered = for_each_line(file, end, self.covered, |offset, raw| {
+            let length = match raw {
+                RawLine::Bytes(bytes) if bytes.trim_ascii().is_empty() => return,
+                RawLine::Bytes(bytes) => bytes.len() as u64,
+                RawLine::TooLong(length) => length,
+            };
+            same &= bad.next() == Some(&BadLine { offset, length });
+        })?;
+        Ok(same && covered == self.covered)
     }
 
     /// Looks for lines that another process has erased.
