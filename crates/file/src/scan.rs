@@ -13,18 +13,19 @@ use tokio::sync::mpsc;
 use crate::catalog::Catalog;
 use merge::Merge;
 
-/// Records travel from the reading thread in groups of at most this many,
-const GROUP: usize = 256;
-/// and of about this many bytes.
+/// Records travel from the reading thread in groups: the first is of so many, for those who want the
+/// first entry soon,
+const FIRST_GROUP: usize = 16;
+/// and each four times the one before, up to this many: waking the consumer takes as long as reading
+/// ten records.
+const GROUP: usize = 1024;
+/// None has more than about this many bytes.
 const GROUP_BYTES: usize = 1 << 20;
 /// So many groups are read ahead of the consumer.
 const GROUPS_AHEAD: usize = 2;
 
 /// What of a record the consumer wants: of its line, without the line break, and of its entry.
 pub(crate) type Pick<T> = fn(&[u8], AuditEntry) -> T;
-
-/// Something of a record, if that is wanted, and the length of its line.
-type Picked<T> = (Option<T>, usize);
 
 /// All entries from `start` to `end`, in order; fails on the first record that cannot be read.
 pub(crate) fn list(
@@ -63,59 +64,65 @@ fn run<T>(
             return Ok(());
         }
     }
-    let selected =
-        |line: &[u8], entry| (query.matches(&entry).then(|| pick(line, entry)), line.len());
     let mut left = query.limit.unwrap_or(usize::MAX);
-    let mut merge = Merge::new(catalog, &segments, start, end, query.order);
-    let mut ahead = Vec::new();
-    if let Some(cursor) = &query.after {
-        ahead = behind_cursor(&mut merge, cursor, &selected);
+    if left == 0 {
+        return Ok(());
     }
-    let mut ahead = ahead.into_iter();
-    while left > 0 {
-        let Some(found) = ahead.next().or_else(|| merge.next(selected)) else { break };
-        let goes_on = match found {
-            Ok((None, _)) => true,
-            Ok((Some(picked), length)) => {
-                left -= 1;
-                take(Ok(picked), length)?
+    // Says whether there is more to do.
+    let mut hand_on = |entry: Result<Option<AuditEntry>, StorageError>, line: &[u8]| match entry {
+        Ok(Some(entry)) if query.matches(&entry) => {
+            left -= 1;
+            Ok(take(Ok(pick(line, entry)), line.len())? && left > 0)
+        }
+        Ok(_) => Ok(true),
+        Err(error @ StorageError::Corrupt(_)) => take(Err(error), 0),
+        Err(error) => Err(error),
+    };
+    let mut merge = Merge::new(catalog, &segments, start, end, query.order);
+    if let Some(cursor) = &query.after {
+        for (line, entry) in behind_cursor(catalog, &mut merge, cursor)? {
+            if !hand_on(entry, &line)? {
+                return Ok(());
             }
-            Err(error @ StorageError::Corrupt(_)) => take(Err(error), 0)?,
-            Err(error) => return Err(error),
-        };
-        if !goes_on {
+        }
+    }
+    while let Some(found) = merge.next()? {
+        if !hand_on(found.entry(catalog), found.bytes())? {
             break;
         }
     }
     Ok(())
 }
 
-/// What comes behind `cursor` among the records of its moment, which stand first; all of them when
-/// its entry is not there.
-fn behind_cursor<T>(
+/// A line and what it holds, as [`Found::entry`](merge::Found::entry) has it.
+type Held = (Vec<u8>, Result<Option<AuditEntry>, StorageError>);
+
+/// What comes behind `cursor` among the records of its moment, which stand first, and the first of a
+/// later one; all of them when its entry is not there.
+fn behind_cursor(
+    catalog: &Catalog,
     merge: &mut Merge<'_>,
     cursor: &Cursor,
-    selected: &impl Fn(&[u8], AuditEntry) -> Picked<T>,
-) -> Vec<Result<Picked<T>, StorageError>> {
+) -> Result<Vec<Held>, StorageError> {
     let mut ties = Vec::new();
-    let mut next = || {
-        merge.next(|line, entry| {
-            let same_moment = entry.timestamp == cursor.timestamp;
-            (same_moment, same_moment && entry.id == cursor.id, selected(line, entry))
-        })
-    };
-    while let Some(found) = next() {
-        let (beyond, is_it) =
-            found.as_ref().map_or((false, false), |(same_moment, is_it, _)| (!same_moment, *is_it));
-        ties.push(found.map(|(_, _, picked)| picked));
+    while let Some(found) = merge.next()? {
+        let entry = found.entry(catalog);
+        let (same_moment, is_it) = match &entry {
+            Ok(Some(entry)) => {
+                let same_moment = entry.timestamp == cursor.timestamp;
+                (same_moment, same_moment && entry.id == cursor.id)
+            }
+            _ => (true, false),
+        };
+        ties.push((found.bytes().to_vec(), entry));
         if is_it {
             ties.clear();
         }
-        if beyond {
+        if !same_moment {
             break;
         }
     }
-    ties
+    Ok(ties)
 }
 
 /// What `pick` takes of the records that `query` selects, read on a blocking thread a little ahead
@@ -166,8 +173,7 @@ impl<T: Send + Unpin + 'static> Stream for ScanStream<T> {
 impl<T> Scan<T> {
     /// The reading thread.
     fn run(&self, sender: &mpsc::Sender<Group<T>>) {
-        // The first group is short, for those who want the first entry soon.
-        let mut room = 16;
+        let mut room = FIRST_GROUP;
         let mut group = Vec::with_capacity(room);
         let mut bytes = 0;
         let outcome = run(&self.catalog, &self.query, self.pick, |found, length| {
@@ -176,7 +182,7 @@ impl<T> Scan<T> {
             if group.len() < room && bytes < GROUP_BYTES {
                 return Ok(true);
             }
-            (room, bytes) = (GROUP, 0);
+            (room, bytes) = ((room * 4).min(GROUP), 0);
             let full = std::mem::replace(&mut group, Vec::with_capacity(room));
             Ok(sender.blocking_send(full).is_ok())
         });

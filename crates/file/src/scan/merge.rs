@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::io;
 
 use attestry_core::{AuditEntry, Order, StorageError, Timestamp};
@@ -21,6 +22,8 @@ pub(super) struct Merge<'a> {
     open: Vec<Option<Open>>,
     /// The next line of each open segment: its key, and which it is.
     next: BinaryHeap<Reverse<(Key, usize)>>,
+    /// The first line of them was handed out, and is still the first.
+    handed_out: bool,
 }
 
 struct Open {
@@ -61,43 +64,38 @@ impl<'a> Merge<'a> {
             })
             .collect();
         waiting.sort_by_key(|waiting| Reverse(waiting.from));
-        Self { catalog, start, end, order, waiting, open: Vec::new(), next: BinaryHeap::new() }
+        let (open, next) = (Vec::new(), BinaryHeap::new());
+        Self { catalog, start, end, order, waiting, open, next, handed_out: false }
     }
 
-    /// What `take` makes of the next record, of its line without the line break and of what that
-    /// says; or why a line could not be read.
-    pub(super) fn next<T>(
-        &mut self,
-        take: impl Fn(&[u8], AuditEntry) -> T,
-    ) -> Option<Result<T, StorageError>> {
-        loop {
-            match self.step(&take) {
-                Ok(Step::Over) => return None,
-                Ok(Step::Erased) => {}
-                Ok(Step::Record(taken)) => return Some(Ok(taken)),
-                Err(error) => return Some(Err(error)),
+    /// The next line. Whoever is told of an error has nothing more to expect.
+    pub(super) fn next(&mut self) -> Result<Option<Found<'_>>, StorageError> {
+        self.pass_over_last()?;
+        self.open_due()?;
+        let Some(&Reverse((key, slot))) = self.next.peek() else { return Ok(None) };
+        let Some(Open { segment, cursor, last }) = &mut self.open[slot] else { return Ok(None) };
+        *last = Some(key);
+        self.handed_out = true;
+        let line = cursor.peek().map_err(|source| index_failed(self.catalog, segment, source))?;
+        let Some(line) = line else { return Ok(None) };
+        Ok(Some(Found { segment, line, bytes: cursor.read(line) }))
+    }
+
+    /// The segment whose line was handed out last still stands first; it goes where its next line
+    /// belongs.
+    fn pass_over_last(&mut self) -> Result<(), StorageError> {
+        if !std::mem::take(&mut self.handed_out) {
+            return Ok(());
+        }
+        let Some(&Reverse((_, slot))) = self.next.peek() else { return Ok(()) };
+        let key = self.next_key(slot)?;
+        if let Some(top) = self.next.peek_mut() {
+            match key {
+                Some(key) => *{ top } = Reverse((key, slot)),
+                None => drop(PeekMut::pop(top)),
             }
         }
-    }
-
-    fn step<T>(&mut self, take: &impl Fn(&[u8], AuditEntry) -> T) -> Result<Step<T>, StorageError> {
-        self.open_due()?;
-        let Some(Reverse((key, slot))) = self.next.pop() else { return Ok(Step::Over) };
-        let Some(Open { segment, cursor, last }) = &mut self.open[slot] else {
-            return Ok(Step::Erased);
-        };
-        *last = Some(key);
-        let line = cursor.peek().map_err(|source| index_failed(self.catalog, segment, source))?;
-        let Some(line) = line else { return Ok(Step::Erased) };
-        cursor.advance();
-        let bytes = cursor.read(line);
-        let understood = self.catalog.understand(segment, line, bytes.as_deref());
-        let step = understood.map(|entry| match (entry, bytes) {
-            (Some(entry), Ok(bytes)) => Step::Record(take(bytes, entry)),
-            _ => Step::Erased,
-        });
-        self.requeue(slot)?;
-        step
+        Ok(())
     }
 
     /// Opens every segment that may hold a line before the next one known.
@@ -111,7 +109,9 @@ impl<'a> Merge<'a> {
                 self.open.resize_with(number + 1, || None);
             }
             self.open[number] = Some(self.open_segment(segment, None)?);
-            self.requeue(number)?;
+            if let Some(key) = self.next_key(number)? {
+                self.next.push(Reverse((key, number)));
+            }
         }
         Ok(())
     }
@@ -131,8 +131,8 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// Puts a segment in line by its next line, or lets it go.
-    fn requeue(&mut self, slot: usize) -> Result<(), StorageError> {
+    /// The key of the next line of an open segment, which is let go when it has none.
+    fn next_key(&mut self, slot: usize) -> Result<Option<Key>, StorageError> {
         let order = self.order;
         let key_of = |line: Line| {
             let sign = if order == Order::Ascending { 1 } else { -1 };
@@ -144,17 +144,16 @@ impl<'a> Merge<'a> {
             )
         };
         loop {
-            let Some(Open { segment, cursor, last }) = &mut self.open[slot] else { return Ok(()) };
+            let Some(Open { segment, cursor, last }) = &mut self.open[slot] else {
+                return Ok(None);
+            };
             match cursor.peek() {
-                // Behind a damaged index, what was handed out already is passed over.
+                // What was handed out already; behind a damaged index there may be more of it.
                 Ok(Some(line)) if last.is_some_and(|last| key_of(line) <= last) => cursor.advance(),
-                Ok(Some(line)) => {
-                    self.next.push(Reverse((key_of(line), slot)));
-                    return Ok(());
-                }
+                Ok(Some(line)) => return Ok(Some(key_of(line))),
                 Ok(None) => {
                     self.open[slot] = None;
-                    return Ok(());
+                    return Ok(None);
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     let segment = self.catalog.replace_damaged(segment)?;
@@ -167,12 +166,23 @@ impl<'a> Merge<'a> {
     }
 }
 
-#[allow(clippy::large_enum_variant)] // handed over once, never kept
-enum Step<T> {
-    Record(T),
-    /// The line has been erased since it was indexed.
-    Erased,
-    Over,
+/// A line of a segment, and its bytes without the line break.
+pub(super) struct Found<'m> {
+    segment: &'m Segment,
+    line: Line,
+    bytes: io::Result<&'m [u8]>,
+}
+
+impl Found<'_> {
+    /// The entry it holds; `None` when it has been erased since it was indexed.
+    pub(super) fn entry(&self, catalog: &Catalog) -> Result<Option<AuditEntry>, StorageError> {
+        catalog.understand(self.segment, self.line, self.bytes.as_deref())
+    }
+
+    /// Its bytes; none where they cannot be read, of which [`entry`](Self::entry) tells.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or_default()
+    }
 }
 
 fn index_failed(catalog: &Catalog, segment: &Segment, source: io::Error) -> StorageError {
