@@ -26,6 +26,9 @@ const FILTER_BUDGET: usize = 32 << 20;
 /// Reading fewer bytes of a segment again takes no longer than writing an index file of it.
 const WORTH_SAVING: u64 = 1 << 20;
 
+/// Or fewer than this part of a full one, which is the same where that has the usual size.
+const WORTH_SAVING_OF_FULL: u64 = 100;
+
 impl Catalog {
     /// All segments in the order written, and where their lines are.
     pub(crate) fn snapshot(&self) -> Result<Arc<[Segment]>, StorageError> {
@@ -226,8 +229,8 @@ impl Catalog {
 
     /// Writes an index file of each segment whose index is in memory, so that the next one who opens
     /// the store need not read all of it again. Nothing is read for that: what is not known yet is
-    /// read by whoever wants it. Failing loses nothing but time.
-    pub(crate) fn save(&self, _: &Held<'_>) {
+    /// read by whoever wants it. Failing loses nothing but time. A full segment has `rotation_bytes`.
+    pub(crate) fn save(&self, _: &Held<'_>, rotation_bytes: u64) {
         let known = self.lock();
         let Some(stamp) = known.stamp else { return };
         let holds = || Stamp::read(&self.folder).is_ok_and(|now| now == stamp);
@@ -236,7 +239,7 @@ impl Catalog {
         }
         for segment in known.segments.iter() {
             let Ok(Some(mut index)) = segment.body.live_mut() else { continue };
-            if index.unsaved() < WORTH_SAVING {
+            if index.unsaved() <= WORTH_SAVING.min(rotation_bytes / WORTH_SAVING_OF_FULL) {
                 continue;
             }
             let path = self.folder.index(segment.body.id);

@@ -207,7 +207,7 @@ impl Changes {
     fn close(&mut self, held: &Held<'_>) -> Result<(), StorageError> {
         let closed = self.active.close();
         if closed.is_ok() && !self.erasures.is_pending() {
-            self.catalog.save(held);
+            self.catalog.save(held, self.active.rotation_bytes());
         }
         if closed.is_ok() && self.ledger.due().is_some() {
             self.sign();

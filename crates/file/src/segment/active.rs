@@ -118,6 +118,11 @@ impl ActiveSegment {
         Ok(())
     }
 
+    /// The size from which a segment is rotated.
+    pub(crate) fn rotation_bytes(&self) -> u64 {
+        self.rotation_bytes
+    }
+
     /// Whether lines of `bytes` bytes can be appended with nothing to open, rotate, or wait for.
     pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
         let today = SegmentName::active_on((self.now)());
