@@ -188,7 +188,11 @@ impl Catalog {
         Ok(errors)
     }
 
-    fn bad_lines(&self, segments: &[Segment]) -> Result<Vec<(Segment, BadLine)>, StorageError> {
+    /// Every line that holds no entry.
+    pub(crate) fn bad_lines(
+        &self,
+        segments: &[Segment],
+    ) -> Result<Vec<(Segment, BadLine)>, StorageError> {
         let mut found = Vec::new();
         for segment in segments {
             let bad = match segment.body.bad() {

@@ -108,6 +108,28 @@ async fn a_damaged_one_is_found_out_wherever_it_is_damaged() {
 }
 
 #[tokio::test]
+async fn behind_a_damaged_one_what_expires_is_deleted_all_the_same() {
+    let written = scattered(1_500);
+    let cutoff = Timestamp::from_unix_micros(300).unwrap();
+    let left: Vec<_> = written.iter().filter(|entry| entry.timestamp > cutoff).cloned().collect();
+    for block in 0.. {
+        let (_guard, path) = folder();
+        store(&path, &written).await;
+        let storage = open(&path).await;
+        let victim = indexes(&path)[0].clone();
+        let mut bytes = fs::read(&victim).unwrap();
+        let Some(byte) = bytes.get_mut(block * 4_096 + 17) else { break };
+        *byte ^= 4;
+        fs::write(&victim, &bytes).unwrap();
+        let deleted = storage.delete_until(cutoff).await.unwrap();
+        assert_eq!(deleted as usize, written.len() - left.len(), "block {block}");
+        agrees(&storage, &left).await;
+        assert_eq!(storage.delete_until(Timestamp::MAX).await.unwrap() as usize, left.len());
+        assert_eq!(storage.count().await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_stale_one_is_found_out() {
     let (_guard, path) = folder();
     let written = scattered(1_500);

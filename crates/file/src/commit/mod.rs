@@ -14,6 +14,7 @@ mod sync;
 mod interleavings;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -273,10 +274,7 @@ impl Changes {
         let path = || self.catalog.folder().segment(segment.name);
         let metadata = segment.body.file.metadata();
         let length = metadata.map_err(|source| StorageError::io("examine", path(), source))?.len();
-        let bad = segment
-            .body
-            .bad()
-            .map_err(|source| StorageError::io("read the index of", path(), source))?;
+        let bad = self.catalog.bad_lines(std::slice::from_ref(segment))?;
         Ok(bad.is_empty() && length == segment.body.covered())
     }
 
@@ -292,19 +290,37 @@ impl Changes {
         self.erasures.erase(plan, &mut self.ledger)
     }
 
+    /// Erases what is due in a segment; behind a damaged index file by what the segment itself says.
     fn erase_until(
         &mut self,
         segment: &Segment,
         cutoff: Timestamp,
         note: &Note,
     ) -> Result<u64, StorageError> {
+        let mut deleted = 0;
+        match self.erase_indexed(segment, cutoff, note, &mut deleted) {
+            Err(StorageError::Io { source, .. }) if source.kind() == ErrorKind::InvalidData => {
+                let replaced = self.catalog.replace_damaged(segment)?;
+                self.erase_indexed(&replaced, cutoff, note, &mut deleted)?;
+            }
+            done => done?,
+        }
+        Ok(deleted)
+    }
+
+    fn erase_indexed(
+        &mut self,
+        segment: &Segment,
+        cutoff: Timestamp,
+        note: &Note,
+        deleted: &mut u64,
+    ) -> Result<(), StorageError> {
         let path = self.catalog.folder().segment(segment.name);
         let failed = |source| StorageError::io("read the index of", &path, source);
         let mut cursor =
             Cursor::new(segment.body.clone(), Timestamp::MIN, cutoff, Order::Ascending)
                 .map_err(failed)?;
         let mut lines = Vec::new();
-        let mut deleted = 0;
         loop {
             let line = cursor.peek().map_err(failed)?;
             cursor.advance();
@@ -318,11 +334,11 @@ impl Changes {
             }
             if lines.len() == ERASURES_AT_ONCE || (line.is_none() && !lines.is_empty()) {
                 self.erase(&lines, note.clone())?;
-                deleted += lines.len() as u64;
+                *deleted += lines.len() as u64;
                 lines.clear();
             }
             if line.is_none() {
-                return Ok(deleted);
+                return Ok(());
             }
         }
     }
