@@ -277,3 +277,54 @@ fn reason(bad: BadLine, bytes: &[u8]) -> String {
 
 /// Bodies by their file, for keeping what is known through a rotation.
 type Bodies = HashMap<FileId, Arc<Body>>;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use attestry_core::{Timestamp, hash_content};
+
+    use super::*;
+    use crate::erasure::{Erasures, Plan};
+    use crate::evidence::{Ledger, Settings};
+    use crate::recovery;
+    use crate::segment::SegmentName;
+
+    #[test]
+    fn what_is_erased_behind_a_damaged_index_file_is_erased_for_those_who_read_meanwhile() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let entry = |id: &str| {
+            let hash = hash_content(id);
+            AuditEntry::new(id.parse().unwrap(), Timestamp::UNIX_EPOCH, hash.clone(), hash)
+        };
+        let line_of = |id: &str| line::encode(&entry(id)).unwrap();
+        let path = |name: &str| folder.segment(SegmentName::parse(name).unwrap());
+        let sealed = path("audit_20260128_001.jsonl");
+        fs::write(&sealed, [line_of("a"), line_of("b")].concat()).unwrap();
+        fs::write(path("audit_20260128.jsonl"), line_of("c")).unwrap();
+
+        let lock = Arc::new(StoreLock::open(&folder).unwrap());
+        let catalog = Catalog::new(folder.clone(), Some(lock.clone()), Listener::default());
+        let held = lock.acquire().unwrap();
+        let mut ledger = Ledger::open(&folder, &Settings::default()).unwrap();
+        let (mut erasures, _) = recovery::recover(&folder, &mut ledger).unwrap();
+        let segments = catalog.snapshot_locked(&held).unwrap();
+        let index = folder.index(FileId::of(&fs::metadata(&sealed).unwrap()));
+        let mut bytes = fs::read(&index).unwrap();
+        bytes[3 * 4_096] ^= 1; // lines by their id
+        fs::write(&index, bytes).unwrap();
+
+        let found = catalog.find_all(&segments, &"a".parse().unwrap()).unwrap();
+        let lines: Vec<_> = found.iter().map(|found| (&found.segment, found.line)).collect();
+        assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 3);
+        let (segment, offset) = (lines[0].0.name, lines[0].1.offset);
+        let length = lines[0].1.length.into();
+        let record = Record { segment, offset, length, sums: Vec::new(), leaf: None };
+        let plan = Plan { lines: vec![record], ..Plan::default() };
+        erasures.erase(plan, &mut ledger).unwrap();
+        catalog.note_erased(&lines).unwrap();
+        assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 2);
+    }
+}

@@ -1,6 +1,6 @@
 //! Keeping up with the folder: what was appended, rotated, erased or unlinked since, by whomever.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -334,15 +334,18 @@ impl Catalog {
         let expected = known.stamp.map(|stamp| stamp.with_one_more_erasure());
         // Of the others nothing was erased, unless somebody else has been at it; then the counters
         // have another number than is expected.
-        let touched: HashSet<_> = lines.iter().map(|(segment, _)| segment.body.id).collect();
-        let touched = |segment: &&Segment| touched.contains(&segment.body.id);
-        let counted =
-            known.segments.iter().filter(touched).all(|segment| match &segment.body.lines {
-                Lines::Sealed(index) => {
+        let touched: HashMap<_, _> =
+            lines.iter().map(|(segment, _)| (segment.body.id, &segment.body)).collect();
+        let counted = known.segments.iter().all(|segment| {
+            match (touched.get(&segment.body.id), &segment.body.lines) {
+                (None, _) => true,
+                (Some(_), Lines::Sealed(index)) => {
                     index.is_at(&self.folder.index(segment.body.id)) && index.read_erased().is_ok()
                 }
-                Lines::Live(_) => true,
-            });
+                // A reader may have looked anew since the lines were found.
+                (Some(body), Lines::Live(_)) => Arc::ptr_eq(body, &segment.body),
+            }
+        });
         known.stamp = (counted && expected == Some(now)).then_some(now);
         Ok(())
     }
