@@ -166,6 +166,7 @@ mod tests {
             let key = layout.key(january, id);
             assert_eq!(key, format!("logs/audit/2026-01-31/{id}.json"));
             assert_eq!(place(&layout.day(january), &key, 9), Place::Entry(id));
+            assert!(key > layout.day(january), "counting begins behind the folder's name");
         }
         assert_eq!(layout.day_of_folder("logs/audit/2026-01-31/"), Some(january));
     }

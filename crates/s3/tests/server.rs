@@ -123,6 +123,26 @@ async fn more_than_one_page_is_counted_listed_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_is_counted_whatever_its_ids_begin_with() {
+    for bucket in [PLAIN, VERSIONED, LOCKED] {
+        let storage = empty(bucket).await;
+        let ids = ["!", "#a", "%", "+", "-", ".a", "0", "a", "~", "\u{e4}"];
+        for day in ["2026-01-30T10:00:00", "2026-01-31T10:00:00"] {
+            let of_day = |id: &&str| {
+                // An id is stored once, on whatever day.
+                entry(format!("{id}{}", &day[8..10]).parse().unwrap(), moment(day), "in")
+            };
+            storage.append(&ids.iter().map(of_day).collect::<Vec<_>>()).await.unwrap();
+        }
+        let entries = all(&storage).await;
+        assert_eq!(entries.len(), ids.len() * 2, "{bucket}");
+        assert_eq!(storage.count().await.unwrap(), entries.len() as u64, "{bucket}");
+        assert!(storage.delete(&entries[0].id).await.unwrap());
+        assert_eq!(storage.count().await.unwrap(), entries.len() as u64 - 1, "{bucket}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_entry_is_gone_where_versions_are_kept() {
     let storage = empty(VERSIONED).await;
     let (old, new) = (
@@ -130,7 +150,9 @@ async fn a_deleted_entry_is_gone_where_versions_are_kept() {
         entry(create_entry_id(), moment("2026-02-02T10:00:00"), "new"),
     );
     storage.append(&[old.clone(), new.clone()]).await.unwrap();
+    assert_eq!(storage.count().await.unwrap(), 2);
     assert!(storage.delete(&new.id).await.unwrap());
+    assert_eq!(storage.count().await.unwrap(), 1);
     assert!(!storage.delete(&new.id).await.unwrap());
     assert_eq!(storage.read(&new.id).await.unwrap(), None);
     assert_eq!(storage.delete_until(moment("2026-02-01T00:00:00")).await.unwrap(), 1);
@@ -154,6 +176,7 @@ async fn a_locked_object_is_reported_and_stays() {
             (entry(create_entry_id(), now, "a"), entry(create_entry_id(), now, "b"));
         free.append(std::slice::from_ref(&loose)).await.unwrap();
         locking.append(std::slice::from_ref(&kept)).await.unwrap();
+        assert_eq!(free.count().await.unwrap(), 2);
         for _ in 0..2 {
             let error = free.delete(&kept.id).await.unwrap_err();
             let failures = failures(&error);
@@ -166,6 +189,7 @@ async fn a_locked_object_is_reported_and_stays() {
         let failures = failures(&error);
         assert_eq!((failures.deleted, failures.failed), (1, 1), "{error}");
         assert!(failures.failures[0].key.ends_with(&format!("{}.json", kept.id)));
+        assert_eq!(free.count().await.unwrap(), 1);
         assert_eq!(all(&free).await, [kept]);
         assert_eq!(free.read(&loose.id).await.unwrap(), None);
     }
