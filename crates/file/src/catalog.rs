@@ -285,7 +285,7 @@ mod tests {
     use attestry_core::{Timestamp, hash_content};
 
     use super::*;
-    use crate::erasure::{Erasures, Plan};
+    use crate::erasure::Plan;
     use crate::evidence::{Ledger, Settings};
     use crate::recovery;
     use crate::segment::SegmentName;
