@@ -261,8 +261,9 @@ impl Erasures {
         };
         match counted {
             Err(error) if error.kind() != io::ErrorKind::NotFound => match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                // It must not come back with the count that it has.
+                removed => removed.and_then(|()| sys::sync_folder(&self.folder.indexes())),
             },
             _ => Ok(()),
         }

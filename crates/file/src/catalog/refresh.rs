@@ -244,10 +244,7 @@ impl Catalog {
             }
             let path = self.folder.index(segment.body.id);
             let saved = fs::create_dir_all(self.folder.indexes())
-                .and_then(|()| write_index_file(&path, segment.body.id, &index, holds))
-                // After a crash there must not be the file that was there before: it does not count
-                // what is erased from now on.
-                .and_then(|written| sys::sync_folder(&self.folder.indexes()).map(|()| written));
+                .and_then(|()| write_index_file(&path, segment.body.id, &index, holds));
             if saved.is_ok_and(|written| written) {
                 index.set_saved();
             }

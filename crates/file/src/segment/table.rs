@@ -193,8 +193,13 @@ pub(crate) fn write(
             fs::remove_file(&temporary)?;
             return Ok(false);
         }
-        // Not synced: losing an index loses nothing, and a half written one is found out.
+        // Not synced: losing an index loses nothing, and a half written one is found out. But the one
+        // that was there before must not come back, as it does not count what is erased from now on.
+        let replaces = path.exists();
         fs::rename(&temporary, path)?;
+        if let (true, Some(folder)) = (replaces, path.parent()) {
+            sys::sync_folder(folder)?;
+        }
         Ok(true)
     })();
     if written.is_err() {
