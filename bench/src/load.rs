@@ -21,6 +21,8 @@ const HEAD_START: Duration = Duration::from_millis(20);
 pub(crate) struct Outcome {
     /// The microseconds of each, from when it was due to its answer.
     pub(crate) latencies: Vec<f64>,
+    /// The microseconds of each from when a task took it up.
+    pub(crate) within: Vec<f64>,
     /// What each was answered.
     pub(crate) ids: Vec<EntryId>,
     /// From when the first was due to the last answer.
@@ -63,12 +65,14 @@ where
     });
     let mut outcome = Outcome {
         latencies: Vec::with_capacity(count),
+        within: Vec::with_capacity(count),
         ids: Vec::with_capacity(count),
         took: Duration::ZERO,
     };
     for task in running {
-        for (at, done, id) in runtime.block_on(task)?? {
+        for Done { at, begun, done, id } in runtime.block_on(task)?? {
             outcome.latencies.push(micros(done.saturating_duration_since(at)));
+            outcome.within.push(micros(done - begun));
             outcome.took = outcome.took.max(done.saturating_duration_since(start));
             outcome.ids.push(id);
         }
@@ -81,8 +85,16 @@ where
     }
 }
 
-/// When a call was due, when it was answered, and with what.
-type Done = (Instant, Instant, EntryId);
+/// One call.
+struct Done {
+    /// When it was due.
+    at: Instant,
+    /// When a task took it up.
+    begun: Instant,
+    /// When it was answered, and with what.
+    done: Instant,
+    id: EntryId,
+}
 
 async fn work<C, F>(
     mut calls: mpsc::UnboundedReceiver<(usize, Instant)>,
@@ -94,8 +106,9 @@ where
 {
     let mut done = Vec::new();
     while let Some((number, at)) = calls.recv().await {
+        let begun = Instant::now();
         let id = call(number).await?;
-        done.push((at, Instant::now(), id));
+        done.push(Done { at, begun, done: Instant::now(), id });
     }
     Ok(done)
 }
