@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::segment::Index;
 
 const LINES: u64 = 300;
 
