@@ -1,5 +1,5 @@
-//! Random bytes for ids. Asking the operating system for each id alone would take longer than making
-//! the rest of an entry, so many are asked for at once.
+//! Random bytes for ids. Asking the operating system for each id alone would take nearly as long as
+//! serialising the entry, so many are asked for at once.
 
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
