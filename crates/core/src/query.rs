@@ -209,6 +209,37 @@ impl Query {
             && self.detector.as_ref().is_none_or(|name| entry.detectors_triggered.contains(name))
     }
 
+    /// Whether it is by their time alone that entries are selected, so that one who knows their times
+    /// need not look into them. Limit, order and cursor do not matter here.
+    ///
+    /// ```
+    /// use attestry_core::{Query, Timestamp};
+    ///
+    /// let early = Query::new().until(Timestamp::UNIX_EPOCH).limit(5);
+    /// assert!(early.is_by_time_alone());
+    /// assert!(!early.provider("openai").is_by_time_alone());
+    /// ```
+    #[must_use]
+    pub fn is_by_time_alone(&self) -> bool {
+        // All fields, so that none is forgotten.
+        let Self {
+            since: _,
+            until: _,
+            provider: None,
+            model: None,
+            conversation_id: None,
+            safety_passed: None,
+            detector: None,
+            limit: _,
+            order: _,
+            after: _,
+        } = self
+        else {
+            return false;
+        };
+        true
+    }
+
     /// Answers the query from `entries`, which must be all entries of at least
     /// [`time_range`](Self::time_range), in ascending order of time, ties as written.
     ///
