@@ -14,8 +14,8 @@ use crate::erasure::{self, Record};
 use crate::folder::Folder;
 use crate::generation::Stamp;
 use crate::lock::StoreLock;
-use crate::segment::{BadLine, Body, Line, Segment, hash_of, read_line};
-use crate::sys::{self, FileId};
+use crate::segment::{BadLine, Body, Line, Segment, SegmentName, hash_of, read_line};
+use crate::sys::FileId;
 pub use progress::IndexingProgress;
 pub(crate) use progress::Listener;
 
@@ -124,7 +124,8 @@ impl Catalog {
         let mut found = Vec::new();
         for line in candidates {
             let bytes = read_line(&segment.body.file, line.offset, line.length);
-            let entry = self.understand(segment, line, bytes.as_deref())?;
+            let Some(bytes) = self.still_there(segment, bytes)? else { continue };
+            let entry = self.understand(segment.name, line.offset, &bytes)?;
             if let Some(entry) = entry.filter(|entry| entry.id == *id) {
                 let line = Line { timestamp: entry.timestamp, ..line };
                 found.push(Found { segment: segment.clone(), line, entry });
@@ -139,31 +140,40 @@ impl Catalog {
         for (segment, bad) in self.bad_lines(segments)? {
             let bytes = self.read_bad(&segment, bad)?;
             if memchr::memmem::find(&bytes, needle.as_bytes()).is_some() {
-                return Err(self.corrupt(&segment, bad.offset, &reason(bad, &bytes)));
+                return Err(self.corrupt(segment.name, bad.offset, &reason(bad, &bytes)));
             }
         }
         Ok(())
     }
 
-    /// The entry in the `bytes` read at `line`; `None` when it has been erased since it was
-    /// indexed.
-    pub(crate) fn understand(
+    /// What was `read` of a line; `None` when the file ends before it, as when a write that failed
+    /// was undone, or the Python package rewrote the file.
+    pub(crate) fn still_there<B>(
         &self,
         segment: &Segment,
-        line: Line,
-        bytes: Result<&[u8], &io::Error>,
+        read: io::Result<B>,
+    ) -> Result<Option<B>, StorageError> {
+        match read {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(source) => Err(self.failed("read", segment, source)),
+        }
+    }
+
+    /// The entry in the `bytes` of the line at `offset`; `None` when it has been erased since it was
+    /// indexed.
+    #[inline]
+    pub(crate) fn understand(
+        &self,
+        segment: SegmentName,
+        offset: u64,
+        bytes: &[u8],
     ) -> Result<Option<AuditEntry>, StorageError> {
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
-            // A write that failed was undone, or the Python package rewrote the file.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(source) => return Err(self.failed("read", segment, sys::share(source))),
-        };
         match line::decode(bytes) {
             Ok(entry) => Ok(Some(entry)),
-            // It was readable when it was indexed, and overwriting begins at the front.
-            Err(_) if bytes.first() == Some(&b' ') => Ok(None),
-            Err(error) => Err(self.corrupt(segment, line.offset, &error.to_string())),
+            // It was readable when it was indexed.
+            Err(_) if may_be_erased(bytes) => Ok(None),
+            Err(error) => Err(self.corrupt(segment, offset, &error.to_string())),
         }
     }
 
@@ -175,14 +185,14 @@ impl Catalog {
         let mut errors = Vec::new();
         for (segment, bad) in self.bad_lines(segments)? {
             let bytes = self.read_bad(&segment, bad)?;
-            errors.push(self.corrupt(&segment, bad.offset, &reason(bad, &bytes)));
+            errors.push(self.corrupt(segment.name, bad.offset, &reason(bad, &bytes)));
         }
         for segment in segments {
             if let Some((offset, length)) = self.torn_tail(segment)? {
                 let reason = format!(
                     "the last line is torn: {length} bytes without a line break; opening the store for writing sets them aside"
                 );
-                errors.push(self.corrupt(segment, offset, &reason));
+                errors.push(self.corrupt(segment.name, offset, &reason));
             }
         }
         Ok(errors)
@@ -255,10 +265,15 @@ impl Catalog {
         StorageError::io(action, self.folder.segment(segment.name), source)
     }
 
-    fn corrupt(&self, segment: &Segment, offset: u64, reason: &str) -> StorageError {
-        let location = self.folder.segment(segment.name).display().to_string();
+    fn corrupt(&self, segment: SegmentName, offset: u64, reason: &str) -> StorageError {
+        let location = self.folder.segment(segment).display().to_string();
         CorruptRecord { location, offset: Some(offset), reason: reason.to_owned() }.into()
     }
+}
+
+/// Whether a line that was an entry's may have been overwritten, which begins at the front.
+pub(crate) fn may_be_erased(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b' ')
 }
 
 fn reason(bad: BadLine, bytes: &[u8]) -> String {
@@ -288,7 +303,6 @@ mod tests {
     use crate::erasure::Plan;
     use crate::evidence::{Ledger, Settings};
     use crate::recovery;
-    use crate::segment::SegmentName;
 
     #[test]
     fn what_is_erased_behind_a_damaged_index_file_is_erased_for_those_who_read_meanwhile() {

@@ -326,8 +326,11 @@ impl Changes {
             cursor.advance();
             if let Some(line) = line {
                 // Only what still is the line that was indexed is overwritten.
-                let bytes = cursor.read(line);
-                let entry = self.catalog.understand(segment, line, bytes.as_deref())?;
+                let bytes = self.catalog.still_there(segment, cursor.read(line))?;
+                let entry = match bytes {
+                    Some(bytes) => self.catalog.understand(segment.name, line.offset, bytes)?,
+                    None => None,
+                };
                 if entry.is_some_and(|entry| entry.timestamp == line.timestamp) {
                     lines.push((segment, line));
                 }

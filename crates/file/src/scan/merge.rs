@@ -7,8 +7,8 @@ use std::io;
 
 use attestry_core::{AuditEntry, Order, StorageError, Timestamp};
 
-use crate::catalog::Catalog;
-use crate::segment::{Cursor, Line, Segment};
+use crate::catalog::{Catalog, may_be_erased};
+use crate::segment::{Cursor, Line, Segment, SegmentName};
 
 /// Lines of many segments in the order of time, ties in the order written (both reversed when
 /// descending). A segment is opened when its time comes, and let go when it has no more.
@@ -78,7 +78,12 @@ impl<'a> Merge<'a> {
         self.handed_out = true;
         let line = cursor.peek().map_err(|source| index_failed(self.catalog, segment, source))?;
         let Some(line) = line else { return Ok(None) };
-        Ok(Some(Found { segment, line, bytes: cursor.read(line) }))
+        let bytes = self.catalog.still_there(segment, cursor.read(line))?;
+        Ok(Some(Found {
+            segment: segment.name,
+            offset: line.offset,
+            bytes: bytes.unwrap_or_default(),
+        }))
     }
 
     /// The segment whose line was handed out last still stands first; it goes where its next line
@@ -166,22 +171,26 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// A line of a segment, and its bytes without the line break.
+/// A line of a segment, without its line break; empty when it is gone.
+#[derive(Clone, Copy)]
 pub(super) struct Found<'m> {
-    segment: &'m Segment,
-    line: Line,
-    bytes: io::Result<&'m [u8]>,
+    pub(super) segment: SegmentName,
+    pub(super) offset: u64,
+    pub(super) bytes: &'m [u8],
 }
 
 impl Found<'_> {
-    /// The entry it holds; `None` when it has been erased since it was indexed.
+    /// The entry it holds; `None` when it is gone, or has been erased since it was indexed.
     pub(super) fn entry(&self, catalog: &Catalog) -> Result<Option<AuditEntry>, StorageError> {
-        catalog.understand(self.segment, self.line, self.bytes.as_deref())
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        catalog.understand(self.segment, self.offset, self.bytes)
     }
 
-    /// Its bytes; none where they cannot be read, of which [`entry`](Self::entry) tells.
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.bytes.as_deref().unwrap_or_default()
+    /// Whether [`entry`](Self::entry) may find none.
+    pub(super) fn may_be_gone(&self) -> bool {
+        self.bytes.is_empty() || may_be_erased(self.bytes)
     }
 }
 

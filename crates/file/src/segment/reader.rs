@@ -10,7 +10,7 @@ use crate::sys;
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// Parsing a longer line takes so long that a thread which must not wait had better not.
-const LONG_LINE_BYTES: u32 = 64 << 10;
+pub(crate) const LONG_LINE_BYTES: u32 = 64 << 10;
 
 /// One line, without its line break.
 pub(crate) enum RawLine<'a> {
