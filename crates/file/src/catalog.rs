@@ -302,7 +302,9 @@ mod tests {
     use super::*;
     use crate::erasure::Plan;
     use crate::evidence::{Ledger, Settings};
+    use crate::generation;
     use crate::recovery;
+    use crate::sys;
 
     #[test]
     fn what_is_erased_behind_a_damaged_index_file_is_erased_for_those_who_read_meanwhile() {
@@ -340,5 +342,32 @@ mod tests {
         erasures.erase(plan, &mut ledger).unwrap();
         catalog.note_erased(&lines).unwrap();
         assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 2);
+    }
+
+    #[test]
+    fn lines_in_the_place_of_those_that_were_undone_are_seen_though_they_are_as_long() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let line_of = |id: &str| {
+            let hash = hash_content(id);
+            let (id, time) = (id.parse().unwrap(), Timestamp::UNIX_EPOCH);
+            line::encode(&AuditEntry::new(id, time, hash.clone(), hash)).unwrap()
+        };
+        let path = folder.segment(SegmentName::parse("audit_20260128.jsonl").unwrap());
+        fs::write(&path, [line_of("kept"), line_of("undone")].concat()).unwrap();
+        let catalog = Catalog::new(folder.clone(), None, Listener::default());
+        let is_there = |id: &str| {
+            let segments = catalog.snapshot().unwrap();
+            catalog.find(&segments, &id.parse().unwrap()).unwrap().is_some()
+        };
+        assert!(is_there("undone"));
+
+        // As by one who writes, whose next append comes before we look again.
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(line_of("kept").len() as u64).unwrap();
+        generation::raise_layout(&folder).unwrap();
+        sys::write_all_at(&file, &line_of("stored"), line_of("kept").len() as u64).unwrap();
+        assert!(is_there("stored") && is_there("kept") && !is_there("undone"));
     }
 }

@@ -151,8 +151,12 @@ impl Catalog {
             Lines::Live(_) => {
                 let failed =
                     |source| StorageError::io("read", self.folder.segment(found.name), source);
-                if erased && let Some(mut index) = body.live_mut().map_err(failed)? {
-                    index.notice_erased(&body.file).map_err(failed)?;
+                if let Some(mut index) = body.live_mut().map_err(failed)? {
+                    // Lines of an append that was undone may be known, and others stand there now.
+                    index.check(&body.file).map_err(failed)?;
+                    if erased {
+                        index.notice_erased(&body.file).map_err(failed)?;
+                    }
                 }
                 Ok(Some(body.clone()))
             }

@@ -234,10 +234,10 @@ impl ActiveSegment {
                 Ok(())
             }
             Err((action, source)) => {
-                // No half line stays, and no line that its caller was told had failed.
-                if open.file.set_len(before).is_err() {
-                    self.broken = true;
-                }
+                // No half line stays, and no line that its caller was told had failed. A reader may
+                // have seen it, and is told to look again.
+                let undone = open.file.set_len(before).is_ok();
+                self.broken = !undone || generation::raise_layout(&self.folder).is_err();
                 Err(StorageError::io(action, &open.path, source))
             }
         }
@@ -349,6 +349,10 @@ mod tests {
         assert_eq!(text("audit_20260129.jsonl"), "the first of the next\nand on\n");
     }
 
+    fn layout(folder: &Folder) -> u64 {
+        generation::Stamp::read(folder).unwrap().numbers.layout
+    }
+
     fn companions(folder: &Folder) -> (Erasures, Ledger) {
         let mut ledger = Ledger::open(folder, &Settings::default()).unwrap();
         (Erasures::recover(folder.clone(), &mut ledger).unwrap().0, ledger)
@@ -386,11 +390,13 @@ mod tests {
             active.sync_data = sync_or_fail;
             append(&mut active, &folder, "acknowledged\n");
             SYNC_FAILS.set(true);
+            let before = layout(&folder);
             let (mut erasures, mut ledger) = companions(&folder);
             let refused =
                 one_line("refused\n", |lines| active.append(&mut erasures, &mut ledger, lines));
             let failed = refused.unwrap_err();
             assert_eq!(failed.durable_lines, 0);
+            assert!(layout(&folder) > before, "an append that was undone");
             let distrusted = SYNCED.take();
             if close_between {
                 // A flush must not call a sync of that file a success.
@@ -439,16 +445,15 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("audit"));
         recovery::create(&folder).unwrap();
-        let layout = || generation::Stamp::read(&folder).unwrap().numbers.layout;
-        let before = layout();
+        let before = layout(&folder);
         let mut one = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
         append(&mut one, &folder, "x\n");
-        let created = layout();
+        let created = layout(&folder);
         assert!(created > before, "a new segment");
         append(&mut one, &folder, "y\n");
-        assert_eq!(layout(), created, "appending alone is not told");
+        assert_eq!(layout(&folder), created, "appending alone is not told");
         let mut other = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
         append(&mut other, &folder, "z\n");
-        assert!(layout() > created, "a segment that is opened again");
+        assert!(layout(&folder) > created, "a segment that is opened again");
     }
 }

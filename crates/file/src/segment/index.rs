@@ -115,9 +115,10 @@ impl Index {
             return Ok(());
         }
         sys::may_wait()?;
-        if length < self.covered || !self.still_holds(file)? {
+        if length < self.covered {
             *self = Self::default();
         }
+        self.check(file)?;
         let mut index = std::mem::take(self);
         let mut told = index.covered;
         let covered = for_each_line(file, index.covered, length, |offset, raw| {
@@ -133,6 +134,14 @@ impl Index {
         progress(length.saturating_sub(told));
         index.covered = covered;
         *self = index;
+        Ok(())
+    }
+
+    /// Starts over where the part that is known has changed under us.
+    pub(crate) fn check(&mut self, file: &File) -> io::Result<()> {
+        if !self.still_holds(file)? {
+            *self = Self::default();
+        }
         Ok(())
     }
 
