@@ -247,7 +247,10 @@ impl Catalog {
                 continue;
             }
             let path = self.folder.index(segment.body.id);
-            let saved = fs::create_dir_all(self.folder.indexes())
+            // No index may reach the disk before the lines it speaks of.
+            let synced = segment.body.file.sync_data();
+            let saved = synced
+                .and_then(|()| fs::create_dir_all(self.folder.indexes()))
                 .and_then(|()| write_index_file(&path, segment.body.id, &index, holds));
             if saved.is_ok_and(|written| written) {
                 index.set_saved();
