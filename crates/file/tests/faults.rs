@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -107,6 +108,30 @@ async fn an_erasure_without_room_for_its_journal_changes_nothing() {
     fs::remove_file(mount.0.path().join("filler")).unwrap();
     assert!(storage.delete(&written[3].id).await.unwrap());
     assert_eq!(all(&storage).await.unwrap().len(), 19);
+}
+
+#[tokio::test]
+async fn an_erasure_that_fails_midway_hides_what_is_gone_and_nothing_else() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    let written = entries(0..3);
+    storage.write_batch(&written).await.unwrap();
+    assert_eq!(storage.count().await.unwrap(), 3);
+    // The line is overwritten; then an index file is to go that cannot.
+    let inode = fs::metadata(only_segment(&path)).unwrap().ino();
+    let in_the_way = path.join(".attestry/index").join(format!("{inode}.idx"));
+    fs::create_dir_all(&in_the_way).unwrap();
+    storage.delete(&written[1].id).await.unwrap_err();
+    let left = [written[0].clone(), written[2].clone()];
+    assert_eq!(all(&storage).await.unwrap(), left);
+    assert_eq!(storage.count().await.unwrap(), 2);
+
+    fs::remove_dir(&in_the_way).unwrap();
+    assert!(!storage.delete(&written[1].id).await.unwrap(), "finished first, and then not there");
+    assert_eq!(storage.count().await.unwrap(), 2);
+    assert!(storage.delete(&written[0].id).await.unwrap());
+    assert_eq!(all(&storage).await.unwrap(), left[1..]);
+    storage.close().await.unwrap();
 }
 
 fn fill(folder: &Path) {

@@ -320,8 +320,13 @@ impl Catalog {
         let body = Body { id: segment.body.id, file: segment.body.file.clone(), lines };
         let replaced = Segment { name: segment.name, body: Arc::new(body) };
         self.extend(&replaced)?;
-        self.lock().stamp = None; // look again, and make a new one
+        self.look_anew(); // and make a new one
         Ok(replaced)
+    }
+
+    /// Has the next snapshot look at everything.
+    pub(crate) fn look_anew(&self) {
+        self.lock().stamp = None;
     }
 
     /// Takes note of erasures by this process, which holds the store's lock, so that the next

@@ -356,8 +356,10 @@ impl Changes {
         });
         let lines_of = Plan { lines: records.collect(), note: Some(note), ..Plan::default() };
         let erased = self.erasures.erase(lines_of, &mut self.ledger);
-        if erased.is_ok() || self.erasures.is_pending() {
-            self.catalog.note_erased(lines)?;
+        match &erased {
+            Ok(()) => self.catalog.note_erased(lines)?,
+            // What was overwritten until then is gone; nothing else, until the journal is done.
+            Err(_) => self.catalog.look_anew(),
         }
         erased
     }
