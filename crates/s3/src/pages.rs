@@ -11,7 +11,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorErr
 use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
 use quick_xml::Reader;
-use quick_xml::events::Event;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::{BytesRef, Event};
 
 /// Has a listing read by [`parse`], and by the SDK as ever where that does not know what to make of
 /// it, as of S3's errors. Objects get their key and size, and nothing else.
@@ -194,8 +195,9 @@ fn parse(body: &[u8]) -> Option<ListObjectsV2Output> {
                 return None;
             }
             Event::Text(text) if in_field => parts.text.push_str(std::str::from_utf8(&text).ok()?),
-            // Keys come encoded, so that these are rare.
-            Event::GeneralRef(_) | Event::CData(_) if in_field => return None,
+            Event::GeneralRef(reference) if in_field => parts.text.push(character(&reference)?),
+            // Nobody is known to write it.
+            Event::CData(_) if in_field => return None,
             Event::End(_) => {
                 within = parts.leave(within)?;
                 complete |= within == Within::Document;
@@ -205,6 +207,15 @@ fn parse(body: &[u8]) -> Option<ListObjectsV2Output> {
             _ => {}
         }
     }
+}
+
+/// What a reference stands for; it may be to a character that XML does not allow, as S3 has them in
+/// keys that were not asked for encoded.
+fn character(reference: &BytesRef<'_>) -> Option<char> {
+    if let Some(character) = reference.resolve_char_ref().ok()? {
+        return Some(character);
+    }
+    resolve_xml_entity(std::str::from_utf8(reference).ok()?)?.chars().next()
 }
 
 #[cfg(test)]
@@ -234,6 +245,13 @@ mod tests {
         assert_eq!(page.is_truncated(), Some(true));
         assert_eq!(page.next_continuation_token(), Some("token"));
         assert_eq!(page.encoding_type(), Some(&EncodingType::Url));
+    }
+
+    #[test]
+    fn references_are_characters() {
+        let text = PAGE.replace("a/1+2%20", "&lt;&amp;&gt;&quot;&apos;&#10;&#xA;&#1;\u{1}&#x20AC;");
+        let page = parse(text.as_bytes()).unwrap();
+        assert_eq!(page.contents()[0].key(), Some("<&>\"'\n\n\u{1}\u{1}\u{20ac}.json"));
     }
 
     fn read(status: u16, body: &str) -> Result<Output, OrchestratorError<Error>> {
@@ -268,9 +286,9 @@ mod tests {
 
     #[test]
     fn the_rest_is_read_by_the_sdk() {
-        let page = read(200, &PAGE.replace("a/1+2", "a/1&amp;2")).unwrap();
-        let page = page.downcast::<ListObjectsV2Output>().unwrap();
-        assert_eq!(page.contents()[0].key(), Some("a/1&2%20.json"));
+        let text = PAGE.replace("<Key> a/</Key>", "<Key/>");
+        let page = read(200, &text).unwrap().downcast::<ListObjectsV2Output>().unwrap();
+        assert_eq!(page.contents()[1].key(), Some(""));
 
         let refusal = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
         for status in [200, 403] {
@@ -295,7 +313,8 @@ mod tests {
         for (part, other) in [
             ("</ListBucketResult>", ""),
             ("ListBucketResult", "Error"),
-            ("a/1+2", "a/1&amp;2"),
+            ("a/1+2", "a/1&unknown;2"),
+            ("a/1+2", "a/1&#xD800;2"),
             ("a/1+2", "<![CDATA[a/1]]>"),
             ("a/1+2", "<b>a</b>"),
             ("<Key> a/</Key>", "<Key/>"),
