@@ -141,6 +141,12 @@ pub(crate) fn place<'a>(folder: &str, key: &'a str, size: u64) -> Place<'a> {
     }
 }
 
+/// Whether a key that lies in the folder of a day is that of an entry, as [`place`] has it. Goes by
+/// how it ends, so that the rest may be as a server makes it fit for XML.
+pub(crate) fn is_entry(key: &str) -> bool {
+    key.ends_with(ENDING)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +172,7 @@ mod tests {
             let key = layout.key(january, id);
             assert_eq!(key, format!("logs/audit/2026-01-31/{id}.json"));
             assert_eq!(place(&layout.day(january), &key, 9), Place::Entry(id));
+            assert!(is_entry(&key));
             assert!(key > layout.day(january), "counting begins behind the folder's name");
         }
         assert_eq!(layout.day_of_folder("logs/audit/2026-01-31/"), Some(january));
@@ -189,6 +196,7 @@ mod tests {
         };
         assert!(is_marker("", 0) && is_marker("sub/", 0));
         assert!(!is_marker("", 1) && !is_marker("notes.txt", 0));
+        assert!(!is_entry("audit/2026-01-31/") && !is_entry("audit/2026-01-31/notes.txt"));
     }
 
     #[test]

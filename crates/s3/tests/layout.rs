@@ -180,12 +180,13 @@ async fn foreign_and_corrupt_objects_are_named() {
 async fn ids_that_only_python_would_write_are_found() {
     let server = Server::start().await;
     let storage = server.connect().await;
-    for id in ["with/slash", "line\nbreak", "a..b"] {
+    for id in ["with/slash", "line\nbreak", "a..b", "no\u{1}xml", "<&>'\""] {
         let mut odd = entry("odd", "2026-01-28T10:00:00");
         odd.id = attestry_core::EntryId::from_stored(id);
         server.put_entry(&odd);
         assert_eq!(storage.read(&odd.id).await.unwrap().as_ref(), Some(&odd), "{id:?}");
         assert_eq!(all(&storage).await.unwrap(), [odd.clone()], "{id:?}");
+        assert_eq!(storage.count().await.unwrap(), 1, "{id:?}");
         assert!(storage.delete(&odd.id).await.unwrap(), "{id:?}");
     }
 }

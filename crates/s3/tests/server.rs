@@ -126,7 +126,7 @@ async fn more_than_one_page_is_counted_listed_and_deleted() {
 async fn a_day_is_counted_whatever_its_ids_begin_with() {
     for bucket in [PLAIN, VERSIONED, LOCKED] {
         let storage = empty(bucket).await;
-        let ids = ["!", "#a", "%", "+", "-", ".a", "0", "a", "~", "\u{e4}"];
+        let ids = ["!", "#a", "%", "&", "+", "-", ".a", "0", "<'\">", "a", "~", "\u{e4}"];
         for day in ["2026-01-30T10:00:00", "2026-01-31T10:00:00"] {
             let of_day = |id: &&str| {
                 // An id is stored once, on whatever day.
