@@ -5,8 +5,13 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use aes::Aes128Enc;
+use aes::cipher::KeyInit as _;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
+use hmac::HmacCore;
+use hmac::digest::KeyInit as _;
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -34,8 +39,18 @@ pub struct Key(Arc<Secret>);
 struct Secret {
     /// The canonical text.
     text: Zeroizing<String>,
-    /// The same key: its first half signs, its second encrypts.
-    bytes: Zeroizing<[u8; 32]>,
+    /// The first half of the same key, which signs.
+    signer: HmacCore<Sha256>,
+    /// Its second half, which encrypts; wipes itself.
+    cipher: Aes128Enc,
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        // It does not wipe itself. It is a few numbers without pointers, so a new value is enough.
+        self.signer = HmacCore::new(&Default::default());
+        zeroize::optimization_barrier(&self.signer);
+    }
 }
 
 /// A new random key. The same as [`Key::generate`].
@@ -79,7 +94,10 @@ impl Key {
         // Of its final size from the start, so that it never moves and leaves a copy behind.
         let mut text = Zeroizing::new(String::with_capacity(Self::TEXT_LENGTH));
         URL_SAFE.encode_string(bytes, &mut text);
-        Self(Arc::new(Secret { text, bytes: Zeroizing::new(*bytes) }))
+        let ([signing, encryption], _) = bytes.as_chunks::<16>() else { unreachable!() };
+        // HMAC takes keys of any length.
+        let Ok(signer) = HmacCore::new_from_slice(signing) else { unreachable!() };
+        Self(Arc::new(Secret { text, signer, cipher: Aes128Enc::new(encryption.into()) }))
     }
 
     /// Reads a file that holds one key: its text on a line, with blank lines and lines that
@@ -134,14 +152,14 @@ impl Key {
         &self.0.text
     }
 
-    /// The half that tokens are signed with.
-    pub(crate) fn signing(&self) -> &[u8] {
-        &self.0.bytes[..16]
+    /// What signs a token, ready to begin.
+    pub(crate) fn signer(&self) -> HmacCore<Sha256> {
+        self.0.signer.clone()
     }
 
-    /// The half that they are encrypted with.
-    pub(crate) fn encryption(&self) -> &[u8] {
-        &self.0.bytes[16..]
+    /// What encrypts it.
+    pub(crate) fn cipher(&self) -> &Aes128Enc {
+        &self.0.cipher
     }
 
     /// The key that `text` is, without white space around it. Takes the `+` and `/` of standard

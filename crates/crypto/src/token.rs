@@ -2,19 +2,22 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aes::Aes128;
+use aes::Aes128Dec;
 use aes::cipher::block_padding::Pkcs7;
-use aes::cipher::inout::InOutBuf;
-use aes::cipher::{BlockDecryptMut, BlockEncryptMut, KeyIvInit};
+use aes::cipher::consts::U16;
+use aes::cipher::{
+    BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockModeDecrypt,
+    BlockSizeUser, InnerIvInit,
+};
 use base64_simd::URL_SAFE;
-use hmac::{Hmac, Mac};
+use hmac::digest::core_api::{Block, Buffer, FixedOutputCore, UpdateCore};
+use hmac::{Hmac, HmacCore, Mac};
 use sha2::Sha256;
 
 use crate::structure::{self, BLOCK, HEAD, TAIL, VERSION};
 use crate::{DecryptError, Key};
 
-/// How many bytes are encrypted, then signed, in turn. A block of the cipher needs the one before it,
-/// and so does one of the hash; taking turns, the processor has both to work on at once.
+/// What the hash takes in at once. As many bytes are encrypted in turn.
 const TURN: usize = 4 * BLOCK;
 
 /// Encrypts `data` with `key`: a Fernet token, ASCII text.
@@ -79,20 +82,68 @@ fn sealed(data: &[u8], key: &Key, timestamp: u64, iv: [u8; BLOCK]) -> Vec<u8> {
     token.extend_from_slice(data);
     token.resize(end, u8::try_from(padding).unwrap_or_default());
 
-    let mut cipher = cbc::Encryptor::<Aes128>::new(key.encryption().into(), &iv.into());
-    let mut signature = signer(key);
-    let mut signed = 0;
-    for start in (HEAD..end).step_by(TURN) {
-        let turn = &mut token[start..end.min(start + TURN)];
-        let (blocks, _) = InOutBuf::from(turn).into_chunks();
-        cipher.encrypt_blocks_inout_mut(blocks);
-        // One turn behind: what was encrypted a moment ago is not there yet.
-        signature.update(&token[signed..start]);
-        signed = start;
-    }
-    signature.update(&token[signed..]);
-    token.extend_from_slice(&signature.finalize().into_bytes());
+    let mut signer = key.signer();
+    key.cipher().encrypt_with_backend(EncryptAndSign {
+        token: &mut token,
+        iv,
+        signer: &mut signer,
+    });
+    // The last bytes, which fill no block of the hash.
+    let mut rest = Buffer::<HmacCore<Sha256>>::new(token.chunks_exact(TURN).remainder());
+    let mut signature = Default::default();
+    signer.finalize_fixed_core(&mut rest, &mut signature);
+    token.extend_from_slice(&signature);
     token
+}
+
+/// Encrypts a token in place from its head on, in CBC mode, and signs all of it but what does not
+/// fill a block of the hash.
+///
+/// A block of the cipher needs the one before it, and so does one of the hash, so each alone leaves
+/// the processor waiting. Taking turns, it has both to work on at once: as long as the code between
+/// is short and the cipher's state stays in a register, which is why this goes inside the cipher's
+/// backend, and why the hash is given whole blocks without a buffer before it.
+struct EncryptAndSign<'a> {
+    token: &'a mut [u8],
+    iv: [u8; BLOCK],
+    signer: &'a mut HmacCore<Sha256>,
+}
+
+impl BlockSizeUser for EncryptAndSign<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for EncryptAndSign<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, cipher: &B) {
+        let Self { token, iv, signer } = self;
+        let mut state = aes::Block::from(iv);
+        let mut signed = 0;
+        for start in (HEAD..token.len()).step_by(TURN) {
+            let end = token.len().min(start + TURN);
+            for block in token[start..end].chunks_exact_mut(BLOCK) {
+                for (byte, plain) in state.iter_mut().zip(&*block) {
+                    *byte ^= plain;
+                }
+                cipher.encrypt_block((&mut state).into());
+                block.copy_from_slice(&state);
+            }
+            // Up to where this turn began: what it encrypted is not there yet.
+            signed += sign_blocks(signer, &token[signed..start]);
+        }
+        sign_blocks(signer, &token[signed..]);
+    }
+}
+
+/// Signs the whole blocks at the front of `bytes`; how many bytes these are.
+#[inline(always)]
+fn sign_blocks(signer: &mut HmacCore<Sha256>, bytes: &[u8]) -> usize {
+    let blocks = bytes.chunks_exact(TURN);
+    let signed = bytes.len() - blocks.remainder().len();
+    for block in blocks {
+        signer.update_blocks(std::slice::from_ref(Block::<HmacCore<Sha256>>::from_slice(block)));
+    }
+    signed
 }
 
 /// Opens `token` with the first of `keys` that it was made with.
@@ -100,24 +151,23 @@ pub(crate) fn open(token: &[u8], keys: &[Key]) -> Result<Opened, DecryptError> {
     let (mut bytes, timestamp) = structure::decode(token)?;
     let end = bytes.len() - TAIL;
     let (signed, signature) = bytes.split_at(end);
-    // Takes the same time wherever the signature differs.
-    let key =
-        keys.iter().find(|key| signer(key).chain_update(signed).verify_slice(signature).is_ok());
+    let key = keys.iter().find(|key| {
+        let signer = Hmac::from_core(key.signer()).chain_update(signed);
+        // Takes the same time wherever the signature differs.
+        signer.verify_slice(signature).is_ok()
+    });
     let key = key.ok_or(DecryptError::NotAuthentic)?;
     let (head, ciphertext) = bytes[..end].split_at_mut(HEAD);
     let iv = &head[HEAD - BLOCK..];
     // Signed with the key, and yet with a padding that nobody makes.
-    let length = cbc::Decryptor::<Aes128>::new(key.encryption().into(), iv.into())
-        .decrypt_padded_mut::<Pkcs7>(ciphertext)
+    let length = cbc::Decryptor::inner_iv_slice_init(Aes128Dec::from(key.cipher()), iv)
+        .expect("an IV is a block")
+        .decrypt_padded::<Pkcs7>(ciphertext)
         .map_err(|_| DecryptError::NotAuthentic)?
         .len();
     bytes.truncate(HEAD + length);
     bytes.drain(..HEAD);
     Ok(Opened { plaintext: bytes, timestamp })
-}
-
-fn signer(key: &Key) -> Hmac<Sha256> {
-    <Hmac<Sha256> as Mac>::new_from_slice(key.signing()).expect("HMAC takes keys of any length")
 }
 
 /// Seconds since 1970; a clock set before then counts as 1970.
