@@ -3,7 +3,7 @@
 
 use aes::Aes128;
 use aes::cipher::block_padding::Pkcs7;
-use aes::cipher::{BlockEncryptMut, InnerIvInit, KeyInit};
+use aes::cipher::{BlockModeEncrypt, InnerIvInit, KeyInit};
 use base64_simd::{AsOut, URL_SAFE};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -44,16 +44,11 @@ impl Bare {
         })
     }
 
-    /// A new IV from the system.
-    pub(crate) fn random(&mut self) -> Result<()> {
-        Ok(getrandom::fill(&mut self.iv).map_err(|e| e.to_string())?)
-    }
-
     /// Encrypts the text.
     pub(crate) fn aes(&mut self, text: &[u8]) -> Result<()> {
         let cipher = cbc::Encryptor::inner_iv_init(self.cipher.clone(), &self.iv.into());
         let out = &mut self.token[HEAD..];
-        let written = cipher.encrypt_padded_b2b_mut::<Pkcs7>(text, out);
+        let written = cipher.encrypt_padded_b2b::<Pkcs7>(text, out);
         self.length = HEAD + written.map_err(|_| "the buffer is too small")?.len() + TAIL;
         Ok(())
     }
@@ -78,7 +73,7 @@ impl Bare {
         URL_SAFE.encode(inner, self.outer.as_mut_slice().as_out()).len()
     }
 
-    /// All of them but the random numbers; the length of what comes out.
+    /// All of them; the length of what comes out.
     pub(crate) fn all(&mut self, text: &[u8]) -> Result<usize> {
         self.aes(text)?;
         self.hmac();

@@ -24,13 +24,7 @@ const IN_PYTHON: usize = 4_000;
 /// The script that drives Python.
 const SCRIPT: &str = include_str!("../../python/encrypt_rate.py");
 
-const PARTS: [&str; 5] = [
-    "AES-128-CBC",
-    "HMAC-SHA-256",
-    "base64 of the token",
-    "base64 of that",
-    "16 random bytes of the system",
-];
+const PARTS: [&str; 4] = ["AES-128-CBC", "HMAC-SHA-256", "base64 of the token", "base64 of that"];
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let texts: Vec<String> = (0..DISTINCT)
@@ -45,7 +39,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     std::fs::write(&file, serde_json::to_vec(&texts)?)?;
 
     let (mut ours, mut limit) = (Vec::new(), Vec::new());
-    let mut parts: [Vec<f64>; 5] = Default::default();
+    let mut parts: [Vec<f64>; 4] = Default::default();
     let mut theirs: [Vec<f64>; 2] = Default::default();
     for _ in 0..rig.rounds {
         ours.push(plain::each(COUNT, |number| {
@@ -69,7 +63,6 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             black_box(black_box(&mut bare).outer());
             Ok(())
         })?);
-        parts[4].push(plain::each(COUNT, |_| black_box(&mut bare).random())?);
         if let Some((python, _)) = &rig.python {
             let mut command = Command::new(python);
             command.args(["-B", "-c", SCRIPT]).arg(&file);

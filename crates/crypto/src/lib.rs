@@ -26,12 +26,13 @@
 //!
 //! # What stays in memory
 //!
-//! Keys are wiped when the last copy is dropped, and the cipher's schedule after each use. Beyond this
+//! Keys, and what was made of them in advance, are wiped when the last copy is dropped. Beyond this
 //! crate's reach are the buffers in which the libraries below it code and decode a key, once, when it is
 //! made or read, and hash it into a signature; and a variable in the process environment, which stays
 //! there. Plaintexts belong to the caller.
 
 mod error;
+mod iv;
 mod key;
 mod load;
 mod manager;

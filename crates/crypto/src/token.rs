@@ -15,7 +15,7 @@ use hmac::{Hmac, HmacCore, Mac};
 use sha2::Sha256;
 
 use crate::structure::{self, BLOCK, HEAD, TAIL, VERSION};
-use crate::{DecryptError, Key};
+use crate::{DecryptError, Key, iv};
 
 /// What the hash takes in at once. As many bytes are encrypted in turn.
 const TURN: usize = 4 * BLOCK;
@@ -64,9 +64,7 @@ pub(crate) struct Opened {
 
 /// A token of `data` that says it was made at `timestamp`, in seconds since 1970.
 pub(crate) fn seal(data: &[u8], key: &Key, timestamp: u64) -> String {
-    let mut iv = [0; BLOCK];
-    getrandom::fill(&mut iv).expect("the operating system gives random bytes");
-    URL_SAFE.encode_to_string(sealed(data, key, timestamp, iv))
+    URL_SAFE.encode_to_string(sealed(data, key, timestamp, iv::new(key)))
 }
 
 /// The bytes of a token.
