@@ -12,7 +12,7 @@ use attestry_core::{AuditEntry, CorruptRecord, EntryId, StorageError, line};
 
 use crate::erasure::{self, Record};
 use crate::folder::Folder;
-use crate::generation::Stamp;
+use crate::generation::{Stamp, Watched};
 use crate::lock::StoreLock;
 use crate::segment::{BadLine, Body, Line, Segment, SegmentName, hash_of, read_line};
 use crate::sys::FileId;
@@ -33,8 +33,8 @@ pub(crate) struct Catalog {
 #[derive(Debug, Default)]
 struct Known {
     stamp: Option<Stamp>,
-    /// The file of the counters, which are read before every use of what is known.
-    counters: Option<File>,
+    /// What the stamp is read from before every use of what is known.
+    watched: Watched,
     /// In the order written.
     segments: Arc<[Segment]>,
 }

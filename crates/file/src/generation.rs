@@ -1,8 +1,8 @@
 //! Counters that change with everything that voids what a process remembers of a folder.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::time::SystemTime;
+use std::os::unix::fs::MetadataExt;
 
 use attestry_core::StorageError;
 
@@ -14,12 +14,22 @@ const TEXT_BYTES: usize = 42;
 
 /// What was remembered of a folder holds as long as this stays the same.
 ///
-/// The numbers are raised under the store's lock. The folder's time of change shows, to the
-/// resolution of the file system's clock, what the Python package does.
+/// The numbers are raised under the store's lock. The time of the folder's last change shows, to the
+/// resolution of the file system's clock, what the Python package does, and that the folder itself was
+/// moved or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) numbers: Numbers,
-    changed: SystemTime,
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+/// What is asked for a stamp again and again, kept open: looking a path up takes longer than all the
+/// rest. To be let go of whenever the stamp has changed: others may stand in their places.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    folder: Option<File>,
+    counters: Option<File>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,20 +42,20 @@ pub(crate) struct Numbers {
 
 impl Stamp {
     pub(crate) fn read(folder: &Folder) -> Result<Self, StorageError> {
-        Self::read_with(folder, &mut None)
+        Self::read_with(folder, &mut Watched::default())
     }
 
-    /// [`read`](Self::read), with the counters' file kept open in `counters` for the next time. Let
-    /// go of it whenever the stamp has changed: somebody may have put another in its place.
-    pub(crate) fn read_with(
-        folder: &Folder,
-        counters: &mut Option<File>,
-    ) -> Result<Self, StorageError> {
+    /// [`read`](Self::read), with what that opens kept in `watched` for the next time.
+    pub(crate) fn read_with(folder: &Folder, watched: &mut Watched) -> Result<Self, StorageError> {
+        let failed = |source| StorageError::io("list", folder.path(), source);
+        let file = match &mut watched.folder {
+            Some(file) => file,
+            none => none.insert(File::open(folder.path()).map_err(failed)?),
+        };
         // The time first: a change in between makes the stamp older than what is read after it.
-        let changed = fs::metadata(folder.path())
-            .and_then(|metadata| metadata.modified())
-            .map_err(|source| StorageError::io("list", folder.path(), source))?;
-        Ok(Self { numbers: numbers(folder, counters)?, changed })
+        let metadata = file.metadata().map_err(failed)?;
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Ok(Self { numbers: numbers(folder, &mut watched.counters)?, changed })
     }
 
     /// What this becomes when lines are erased once and nothing else happens.

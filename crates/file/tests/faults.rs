@@ -13,7 +13,7 @@ use std::process::Command;
 
 use attestry_core::{StorageBackend, StorageError};
 use attestry_file::FileStorage;
-use common::{all, entries, entry, folder, only_segment, open};
+use common::{all, entries, entry, folder, only_segment, open, open_read_only};
 use tempfile::TempDir;
 
 /// A tmpfs of its own, unmounted when dropped.
@@ -169,6 +169,26 @@ async fn a_folder_that_goes_away_fails_the_write_and_is_not_made_anew() {
     fs::rename(&moved, &path).unwrap();
     storage.write(&entry("b", 2)).await.unwrap();
     assert_eq!(all(&storage).await.unwrap(), [entry("a", 1), entry("b", 2)]);
+}
+
+#[tokio::test]
+async fn a_reader_sees_the_folder_that_was_put_in_the_place_of_another() {
+    let (_guard, path) = folder();
+    let (before, after) = (path.with_file_name("before"), path.with_file_name("after"));
+    let (old, new) = (entries(0..3), entries(3..5));
+    for (place, written) in [(&path, &old), (&after, &new)] {
+        let storage = open(place).await;
+        storage.write_batch(written).await.unwrap();
+        storage.close().await.unwrap();
+    }
+    let reader = open_read_only(&path).await;
+    assert_eq!(all(&reader).await.unwrap(), old);
+    // As one who puts a backup back.
+    fs::rename(&path, &before).unwrap();
+    assert!(all(&reader).await.is_err());
+    fs::rename(&after, &path).unwrap();
+    assert_eq!(all(&reader).await.unwrap(), new);
+    assert_eq!(reader.count().await.unwrap(), 2);
 }
 
 #[tokio::test]

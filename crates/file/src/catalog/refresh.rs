@@ -12,7 +12,7 @@ use attestry_core::{StorageError, Timestamp};
 use super::progress::Reading;
 use super::{Bodies, Catalog, Known};
 use crate::folder::Listed;
-use crate::generation::Stamp;
+use crate::generation::{Stamp, Watched};
 use crate::lock::Held;
 use crate::segment::{
     Body, Index, IndexFile, Line, Lines, Segment, SegmentName, load_index_file, write_index_file,
@@ -45,9 +45,11 @@ impl Catalog {
         let waits = |source| StorageError::io("list", self.folder.path(), source);
         let mut known =
             sys::unless_waiting(self.known.try_lock(), || self.known.lock()).map_err(waits)?;
-        let stamp = Stamp::read_with(&self.folder, &mut known.counters)?;
+        let mut stamp = Stamp::read_with(&self.folder, &mut known.watched)?;
         if known.stamp != Some(stamp) {
             sys::may_wait().map_err(waits)?;
+            known.watched = Watched::default();
+            stamp = Stamp::read_with(&self.folder, &mut known.watched)?;
             self.refresh(&mut known, stamp, held)?;
         }
         for segment in known.segments.iter() {
@@ -122,7 +124,8 @@ impl Catalog {
                 continue;
             }
             self.seal(&mut segments, &missing, stamp, held, &mut filter_budget)?;
-            *known = Known { stamp: Some(stamp), counters: None, segments: segments.into() };
+            known.stamp = Some(stamp);
+            known.segments = segments.into();
             return Ok(());
         }
     }
