@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
         about: "docs/dependencies.md has every dependency",
         run: layers::documented,
     },
+    Step { name: "locked", about: "every lock file fits the manifests that it is of", run: locked },
     Step { name: "clippy", about: "no warning anywhere, all features on", run: clippy },
     Step { name: "doc", about: "the documentation builds without a warning", run: doc },
     Step {
@@ -42,6 +43,7 @@ const STEPS: &[Step] = &[
         about: "the README's test command; with all features, too, what has more",
         run: test,
     },
+    Step { name: "benches", about: "each benchmark beside the code runs, once", run: benches },
     Step {
         name: "costs",
         about: "no operation costs more than recorded",
@@ -122,6 +124,20 @@ fn print_times(times: &[(&str, Duration)]) {
 
 fn fmt(workspace: &Workspace) -> Result {
     workspace.cargo().args(["fmt", "--all", "--check"]).run()
+}
+
+/// Those of the workspaces of their own, too, which nothing else here builds.
+fn locked(workspace: &Workspace) -> Result {
+    for manifest in ["Cargo.toml", "bench/Cargo.toml", "fuzz/Cargo.toml"] {
+        let update = workspace.cargo().args(["update", "--workspace", "--locked"]);
+        update.args(["--manifest-path", manifest]).run()?;
+    }
+    Ok(())
+}
+
+/// Without measuring: one that no longer works is to be noticed before somebody needs it.
+fn benches(workspace: &Workspace) -> Result {
+    workspace.cargo().args(["test", "--workspace", "--bench", "*"]).run()
 }
 
 fn clippy(workspace: &Workspace) -> Result {
