@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use attestry::line;
 
-use crate::plain::BATCH;
+use crate::plain::{BATCH, warm_up};
 use crate::workload::Workload;
 use crate::{Result, remove};
 
@@ -42,19 +42,24 @@ pub(crate) fn durable_batches<P: Peer>(
     remove(path)?;
     let mut peer = P::create(path)?;
     let mut records: Vec<Record> = Vec::with_capacity(BATCH);
-    let start = Instant::now();
-    for first in (0..count).step_by(BATCH) {
-        records.clear();
-        for number in first..(first + BATCH).min(count) {
-            let entry = workload.entry(number);
-            records.push((entry.id.to_string(), line::encode(&entry)?));
+    let mut store = |count: usize| -> Result<Duration> {
+        let start = Instant::now();
+        for first in (0..count).step_by(BATCH) {
+            records.clear();
+            for number in first..(first + BATCH).min(count) {
+                let entry = workload.entry(number);
+                records.push((entry.id.to_string(), line::encode(&entry)?));
+            }
+            peer.store(&records)?;
         }
-        peer.store(&records)?;
-    }
-    let took = start.elapsed();
-    let stored = peer.count()?;
-    if stored != count as u64 {
-        return Err(format!("{} holds {stored} records, not {count}", P::NAME).into());
+        Ok(start.elapsed())
+    };
+    let before = warm_up(count);
+    store(before)?;
+    let took = store(count)?;
+    let (stored, expected) = (peer.count()?, before + count);
+    if stored != expected as u64 {
+        return Err(format!("{} holds {stored} records, not {expected}", P::NAME).into());
     }
     drop(peer);
     remove(path)?;

@@ -15,7 +15,7 @@ use crate::child::log_many;
 use crate::report::{Row, grouped};
 use crate::rig::Rig;
 use crate::stats::{Figure, median, micros, rate, to_f64};
-use crate::{Result, remove};
+use crate::{Result, plain, remove};
 
 /// As many entries are verified as the project's claim is about, or as the store has.
 const VERIFIED: u64 = 1_000_000;
@@ -50,7 +50,7 @@ fn log_row(rig: &Rig) -> Result<Row> {
 /// How many entries a second 256 tasks store; the checkpoints that are due on the way included.
 fn log(rig: &Rig, evidence: bool) -> Result<f64> {
     const TASKS: usize = 256;
-    let count = COUNT * 4;
+    let count = COUNT;
     let (path, workload) = (rig.fresh("durable")?, Arc::clone(&rig.workload));
     let folder = path.clone();
     let took = rig.run(async move {
@@ -59,6 +59,7 @@ fn log(rig: &Rig, evidence: bool) -> Result<f64> {
             builder = builder.evidence(Evidence::new(key()?));
         }
         let logger = AuditLogger::builder(builder.open().await?).build();
+        log_many(&logger, &workload, TASKS, plain::warm_up(count / TASKS)).await?;
         let start = Instant::now();
         log_many(&logger, &workload, TASKS, count / TASKS).await?;
         let took = start.elapsed();

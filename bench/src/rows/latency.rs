@@ -11,9 +11,13 @@ use crate::report::{Point, Row, Scale, grouped};
 use crate::rig::Rig;
 use crate::rng::Rng;
 use crate::stats::{Figure, median, quantile};
-use crate::{Result, plain, remove};
+use crate::{Result, child, plain, remove};
 
 const TASKS: usize = 256;
+
+/// Calls of each task before it is measured: the first of all make a segment and touch memory for the
+/// first time, some ten milliseconds that a store has once a day.
+const WARM_UP: usize = 40;
 
 /// Bare syncs in one round.
 const SYNCS: usize = 200;
@@ -87,12 +91,15 @@ fn about_a_second(per_second: f64, rng: &mut Rng) -> Vec<Duration> {
     load::at_random(per_second, per_second as usize, rng)
 }
 
-/// About a second of calls at this rate, in a new store.
+/// About a second of calls at this rate, in a store that was just begun.
 fn log_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome> {
     let path = rig.fresh("latency")?;
     let folder = path.clone();
+    let workload = Arc::clone(&rig.workload);
     let logger = rig.run(async move {
-        Ok(AuditLogger::builder(FileStorage::builder(&folder).open().await?).build())
+        let logger = AuditLogger::builder(FileStorage::builder(&folder).open().await?).build();
+        child::log_many(&logger, &workload, TASKS, WARM_UP).await?;
+        Ok(logger)
     })?;
     let due = about_a_second(per_second, rng);
     let (of_calls, workload) = (logger.clone(), Arc::clone(&rig.workload));
@@ -100,7 +107,7 @@ fn log_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome> {
         let (logger, workload) = (of_calls.clone(), Arc::clone(&workload));
         async move { Ok(logger.log(workload.interaction(number)).await?) }
     })?;
-    let expected = outcome.ids.len() as u64;
+    let expected = (outcome.ids.len() + TASKS * WARM_UP) as u64;
     rig.run(async move {
         let stored = logger.storage().count().await?;
         logger.close().await?;
