@@ -71,7 +71,7 @@ impl FileStorage {
         let mut ledger = Ledger::open(&folder, &evidence)?;
         let (erasures, report) = recovery::recover(&folder, &mut ledger)?;
         catalog.snapshot_locked(&held)?;
-        catalog.save(&held, rotation_bytes);
+        catalog.save(&held, rotation_bytes)?;
         drop(held);
         let recovery = Arc::new(Mutex::new(report));
         let keeps_evidence = ledger.is_kept();

@@ -236,29 +236,35 @@ impl Catalog {
 
     /// Writes an index file of each segment whose index is in memory, so that the next one who opens
     /// the store need not read all of it again. Nothing is read for that: what is not known yet is
-    /// read by whoever wants it. Failing loses nothing but time. A full segment has `rotation_bytes`.
-    pub(crate) fn save(&self, _: &Held<'_>, rotation_bytes: u64) {
+    /// read by whoever wants it. A full segment has `rotation_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// When a segment cannot be synced, which the kernel may not say a second time. Failing to write
+    /// an index file loses nothing but time and is no error.
+    pub(crate) fn save(&self, _: &Held<'_>, rotation_bytes: u64) -> Result<(), StorageError> {
         let known = self.lock();
-        let Some(stamp) = known.stamp else { return };
+        let Some(stamp) = known.stamp else { return Ok(()) };
         let holds = || Stamp::read(&self.folder).is_ok_and(|now| now == stamp);
         if !holds() {
-            return;
+            return Ok(());
         }
         for segment in known.segments.iter() {
             let Ok(Some(mut index)) = segment.body.live_mut() else { continue };
             if index.unsaved() <= WORTH_SAVING.min(rotation_bytes / WORTH_SAVING_OF_FULL) {
                 continue;
             }
-            let path = self.folder.index(segment.body.id);
             // No index may reach the disk before the lines it speaks of.
             let synced = segment.body.file.sync_data();
-            let saved = synced
-                .and_then(|()| fs::create_dir_all(self.folder.indexes()))
+            synced.map_err(|source| self.failed("sync", segment, source))?;
+            let path = self.folder.index(segment.body.id);
+            let saved = fs::create_dir_all(self.folder.indexes())
                 .and_then(|()| write_index_file(&path, segment.body.id, &index, holds));
             if saved.is_ok_and(|written| written) {
                 index.set_saved();
             }
         }
+        Ok(())
     }
 
     /// Writes the index file of a segment, or takes the one that another process has written by

@@ -206,9 +206,9 @@ impl Changes {
 
     /// Puts everything on stable storage, under a last checkpoint where there are any.
     fn close(&mut self, held: &Held<'_>) -> Result<(), StorageError> {
-        let closed = self.active.close();
+        let mut closed = self.active.close();
         if closed.is_ok() && !self.erasures.is_pending() {
-            self.catalog.save(held, self.active.rotation_bytes());
+            closed = self.catalog.save(held, self.active.rotation_bytes());
         }
         if closed.is_ok() && self.ledger.due().is_some() {
             self.sign();
