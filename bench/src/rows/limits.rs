@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use attestry::line;
@@ -15,6 +16,7 @@ use crate::{Result, remove};
 const COUNT: usize = 20_000;
 const SYNCS: usize = 200;
 const BATCHES: usize = 20;
+const VOLLEYS: u64 = 20_000;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let workload = &rig.workload;
@@ -23,7 +25,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let lines: Vec<_> = entries.iter().map(line::encode).collect::<std::result::Result<_, _>>()?;
     let thousand = lines[..plain::BATCH].concat();
     let mut samples: [Vec<f64>; 6] = Default::default();
-    let (mut alone, mut both) = (Vec::new(), Vec::new());
+    let (mut alone, mut both, mut volleys) = (Vec::new(), Vec::new(), Vec::new());
     let hash_and_serialise = || {
         let mut buffer = Vec::with_capacity(1 << 10);
         plain::each(COUNT, |number| {
@@ -62,6 +64,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             (hash_and_serialise(), other.join())
         });
         both.push(f64::midpoint(one?, other.map_err(|_| "a thread panicked")??));
+        volleys.push(volley()?);
     }
     let what = [
         "hash both texts",
@@ -77,6 +80,41 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             .against("on one thread", Figure::of(&alone, "µs"));
     Ok(rows
         .map(|(what, samples)| Row::new("limits", what, Figure::of(samples, "µs")))
-        .chain([both])
+        .chain([both, Row::new("limits", THERE_AND_BACK, Figure::of(&volleys, "µs"))])
         .collect())
+}
+
+const THERE_AND_BACK: &str = "a cache line from one processor to another and back";
+
+/// The microseconds that a number takes to another thread, which sends it back.
+fn volley() -> Result<f64> {
+    let (there, back) = (Padded::default(), Padded::default());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..=VOLLEYS {
+                there.await_number(number);
+                back.0.store(number, Ordering::Release);
+            }
+        });
+        let volleys = usize::try_from(VOLLEYS)?;
+        plain::each(volleys, |number| {
+            let number = number as u64 + 1;
+            there.0.store(number, Ordering::Release);
+            back.await_number(number);
+            Ok(())
+        })
+    })
+}
+
+/// Alone on its cache line.
+#[derive(Default)]
+#[repr(align(128))]
+struct Padded(AtomicU64);
+
+impl Padded {
+    fn await_number(&self, number: u64) {
+        while self.0.load(Ordering::Acquire) != number {
+            std::hint::spin_loop();
+        }
+    }
 }
