@@ -306,16 +306,17 @@ mod tests {
     use crate::recovery;
     use crate::sys;
 
+    fn line_of(id: &str) -> Vec<u8> {
+        let hash = hash_content(id);
+        let (id, time) = (id.parse().unwrap(), Timestamp::UNIX_EPOCH);
+        line::encode(&AuditEntry::new(id, time, hash.clone(), hash)).unwrap()
+    }
+
     #[test]
     fn what_is_erased_behind_a_damaged_index_file_is_erased_for_those_who_read_meanwhile() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("audit"));
         recovery::create(&folder).unwrap();
-        let entry = |id: &str| {
-            let hash = hash_content(id);
-            AuditEntry::new(id.parse().unwrap(), Timestamp::UNIX_EPOCH, hash.clone(), hash)
-        };
-        let line_of = |id: &str| line::encode(&entry(id)).unwrap();
         let path = |name: &str| folder.segment(SegmentName::parse(name).unwrap());
         let sealed = path("audit_20260128_001.jsonl");
         fs::write(&sealed, [line_of("a"), line_of("b")].concat()).unwrap();
@@ -349,11 +350,6 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("audit"));
         recovery::create(&folder).unwrap();
-        let line_of = |id: &str| {
-            let hash = hash_content(id);
-            let (id, time) = (id.parse().unwrap(), Timestamp::UNIX_EPOCH);
-            line::encode(&AuditEntry::new(id, time, hash.clone(), hash)).unwrap()
-        };
         let path = folder.segment(SegmentName::parse("audit_20260128.jsonl").unwrap());
         fs::write(&path, [line_of("kept"), line_of("undone")].concat()).unwrap();
         let catalog = Catalog::new(folder.clone(), None, Listener::default());
