@@ -17,12 +17,14 @@ pub(crate) fn list(
     end: Timestamp,
 ) -> Result<Vec<AuditEntry>, StorageError> {
     let mut entries = Vec::new();
-    run(catalog, &Query::range(start, end), |selected| {
+    let query = Query::range(start, end);
+    run(catalog, &query, |selected| {
         let Selected { found, entry } = selected?;
-        entries.extend(match entry {
+        let entry = match entry {
             Some(entry) => Some(entry),
             None => found.entry(catalog)?,
-        });
+        };
+        entries.extend(entry.filter(|entry| query.matches(entry)));
         Ok(true)
     })?;
     Ok(entries)
