@@ -159,7 +159,7 @@ pub(crate) fn open(token: &[u8], keys: &[Key]) -> Result<Opened, DecryptError> {
     let iv = &head[HEAD - BLOCK..];
     // Signed with the key, and yet with a padding that nobody makes.
     let length = cbc::Decryptor::inner_iv_slice_init(Aes128Dec::from(key.cipher()), iv)
-        .expect("an IV is a block")
+        .expect("the head ends with a whole block")
         .decrypt_padded::<Pkcs7>(ciphertext)
         .map_err(|_| DecryptError::NotAuthentic)?
         .len();
