@@ -34,7 +34,7 @@ pub(crate) struct Watched {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Numbers {
-    /// Segments were created, opened for appending, renamed or unlinked.
+    /// Segments were created, opened for appending, renamed or unlinked, or an append was undone.
     pub(crate) layout: u64,
     /// Lines were erased.
     pub(crate) erasures: u64,
