@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -58,7 +59,13 @@ impl Timestamp {
     /// The present moment by the system's clock, cut to the microsecond.
     #[must_use]
     pub fn now() -> Self {
-        Self(Utc::now().timestamp_micros().clamp(MIN_MICROS, MAX_MICROS))
+        let micros = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(MAX_MICROS),
+            // Cut as after 1970: towards the past.
+            Err(before) => i64::try_from(before.duration().as_nanos().div_ceil(1_000))
+                .map_or(MIN_MICROS, |micros| -micros),
+        };
+        Self(micros.clamp(MIN_MICROS, MAX_MICROS))
     }
 
     /// The moment `micros` microseconds after 1970 began (before, if negative).
@@ -202,11 +209,11 @@ impl TryFrom<DateTime<Utc>> for Timestamp {
     }
 }
 
-impl TryFrom<std::time::SystemTime> for Timestamp {
+impl TryFrom<SystemTime> for Timestamp {
     type Error = ParseTimestampError;
 
     /// Cuts what is finer than a microsecond.
-    fn try_from(moment: std::time::SystemTime) -> Result<Self, ParseTimestampError> {
+    fn try_from(moment: SystemTime) -> Result<Self, ParseTimestampError> {
         Self::try_from(DateTime::<Utc>::from(moment))
     }
 }
