@@ -39,6 +39,11 @@ impl Folder {
         self.private().join("lock")
     }
 
+    /// Locked by whoever waits for the lock.
+    pub(crate) fn waiting(&self) -> PathBuf {
+        self.private().join("waiting")
+    }
+
     pub(crate) fn journal(&self) -> PathBuf {
         self.private().join("erasures.journal")
     }

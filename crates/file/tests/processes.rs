@@ -5,10 +5,10 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use attestry_core::{StorageBackend, StorageError, Timestamp};
-use attestry_file::FileStorage;
+use attestry_file::{Durability, FileStorage};
 use common::{all, entries, entry, folder, open, open_read_only};
 
 #[tokio::test]
@@ -102,6 +102,61 @@ async fn owners_that_write_at_once_lose_nothing() {
     for entry in stored {
         assert_eq!(storage.read(&entry.id).await.unwrap(), Some(entry));
     }
+}
+
+/// Many buffered appends share a turn of the lock, but not with another owner that waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_gets_its_turn_while_another_appends_without_a_pause() {
+    let (_guard, path) = folder();
+    let builder =
+        FileStorage::builder(&path).rotation_size_bytes(60_000).durability(Durability::Buffered);
+    let busy = Arc::new(builder.clone().open().await.unwrap());
+    let stop = Arc::new(AtomicBool::new(false));
+    let appending = {
+        let (busy, stop) = (Arc::clone(&busy), Arc::clone(&stop));
+        tokio::spawn(async move {
+            let mut appended = 0;
+            while !stop.load(Ordering::SeqCst) {
+                let entry = entry(&format!("busy-{appended}"), appended);
+                busy.append(&[entry]).await.unwrap();
+                appended += 1;
+            }
+            appended
+        })
+    };
+    // Each call here waits for a turn; were none given, the first would fail after two minutes.
+    let other = builder.open().await.unwrap();
+    for n in 0..40 {
+        let entry = entry(&format!("other-{n}"), n);
+        other.write(&entry).await.unwrap();
+        assert!(busy.read(&entry.id).await.unwrap().is_some(), "{n}");
+        if n % 4 == 0 {
+            assert!(other.delete(&entry.id).await.unwrap());
+            assert!(busy.read(&entry.id).await.unwrap().is_none(), "{n}");
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    let expected = appending.await.unwrap() + 30;
+    for owner in [&*busy, &other] {
+        assert_eq!(owner.count().await.unwrap() as i64, expected);
+        assert_eq!(all(owner).await.unwrap().len() as i64, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_stops_appending_gives_the_lock_back() {
+    let (_guard, path) = folder();
+    let builder = FileStorage::builder(&path).durability(Durability::Buffered);
+    let busy = builder.clone().open().await.unwrap();
+    for entry in entries(0..200) {
+        busy.append(&[entry]).await.unwrap();
+    }
+    // It stays open. Had it kept the lock, this would fail after two minutes.
+    let other = builder.open().await.unwrap();
+    assert!(other.delete(&entry("e00007", 7).id).await.unwrap());
+    assert_eq!(busy.count().await.unwrap(), 199);
+    busy.append(&[entry("again", 1)]).await.unwrap();
+    assert_eq!(other.count().await.unwrap(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

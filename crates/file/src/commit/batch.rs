@@ -99,13 +99,36 @@ impl Batch {
         &self.bytes[start..self.ends[number].at]
     }
 
-    /// Stores the batch with `append` and answers every waiter.
-    pub(super) fn commit(self, append: impl FnOnce(&Appended<'_>) -> Result<(), AppendError>) {
+    /// Stores the batch with `append`, and returns what its callers are to be told.
+    pub(super) fn commit(
+        self,
+        append: impl FnOnce(&Appended<'_>) -> Result<(), AppendError>,
+    ) -> Answers {
         let Self { bytes, ends, .. } = &self;
         let lines = Appended { bytes, ends };
         let stored = if ends.is_empty() { Ok(()) } else { append(&lines) };
+        Answers { stored, waiters: self.waiters }
+    }
+}
+
+/// What callers are to be told.
+#[derive(Debug)]
+#[must_use = "callers wait for them"]
+pub(super) struct Answers {
+    stored: Result<(), AppendError>,
+    waiters: Vec<Waiter>,
+}
+
+impl Answers {
+    /// For nobody.
+    pub(super) fn none() -> Self {
+        Self { stored: Ok(()), waiters: Vec::new() }
+    }
+
+    /// Tells them. Best when nothing is held any more that their next calls need.
+    pub(super) fn tell(self) {
         for waiter in self.waiters {
-            let outcome = match (&stored, waiter.refused) {
+            let outcome = match (&self.stored, waiter.refused) {
                 (_, Some(refused)) => Err(refused),
                 (Err(failed), None) if waiter.needs > failed.durable_lines => {
                     Err(share(&failed.error))
@@ -193,10 +216,11 @@ mod tests {
         let catalog = Catalog::new(folder, Some(Arc::clone(&lock)), Listener::default());
         let batch = Batch::gather(appends, &catalog, &lock.acquire().unwrap());
         let mut stored = 0;
-        batch.commit(|lines| {
+        let answers = batch.commit(|lines| {
             stored = lines.ends.len();
             Ok(())
         });
+        answers.tell();
         stored
     }
 

@@ -6,6 +6,7 @@
 //! timer, and hundreds share a sync.
 
 mod batch;
+mod burst;
 mod compact;
 mod queue;
 mod sync;
@@ -24,10 +25,11 @@ use crate::builder::Durability;
 use crate::catalog::Catalog;
 use crate::erasure::{Erasures, Note, Plan, Record, WholeSegment};
 use crate::evidence::Ledger;
-use crate::lock::{Held, StoreLock};
+use crate::lock::{Held, Kept, StoreLock};
 use crate::recovery::RecoveryReport;
 use crate::segment::{ActiveSegment, Appended, Cursor, Line, Segment};
-use batch::{Batch, share};
+use batch::{Answers, Batch, share};
+use burst::Burst;
 use queue::{Append, Queue};
 pub(crate) use queue::{Job, Lines};
 use sync::{Mutex, thread};
@@ -53,6 +55,7 @@ struct Changes {
     active: ActiveSegment,
     erasures: Erasures,
     ledger: Ledger,
+    burst: Burst,
 }
 
 impl Committer {
@@ -67,7 +70,8 @@ impl Committer {
     ) -> Result<Arc<Self>, StorageError> {
         let path = catalog.folder().path().to_path_buf();
         let active = ActiveSegment::new(catalog.folder().clone(), rotation_bytes, durability);
-        let changes = Mutex::new(Changes { catalog, active, erasures, ledger });
+        let changes =
+            Mutex::new(Changes { catalog, active, erasures, ledger, burst: Burst::default() });
         let committer = Arc::new(Self { queue: Queue::new(), lock, durability, changes, report });
         let of_thread = Arc::clone(&committer);
         thread::Builder::new()
@@ -94,13 +98,21 @@ impl Committer {
             return None;
         }
         let mut changes = self.changes.try_lock().ok()?;
-        let _held = self.lock.try_acquire()?;
+        let held = self.lock.try_acquire()?;
         if !changes.active.has_room_for(lines.bytes.len()) {
             return None;
         }
-        let Changes { active, erasures, ledger, .. } = &mut *changes;
+        let Changes { active, erasures, ledger, burst, .. } = &mut *changes;
         let Lines { bytes, ends, .. } = lines;
-        let appended = active.append(erasures, ledger, &Appended { bytes, ends });
+        let appended = active.append(held.turn(), erasures, ledger, &Appended { bytes, ends });
+        let now = Instant::now();
+        if burst.goes_on(now) {
+            match held.keep(now) {
+                Kept::Newly => self.queue.rouse(),
+                Kept::Still => {}
+                Kept::Not => burst.end(),
+            }
+        }
         Some(appended.map_err(|failed| failed.error))
     }
 
@@ -125,12 +137,19 @@ impl Committer {
             // Where processors are short, callers who were just answered go first, and what they
             // store next shares the next sync.
             thread::yield_now();
-            let Some(jobs) = self.queue.take(due) else { break };
+            // A lock that was kept for calls which came no more goes back in time.
+            let until = due.into_iter().chain(self.lock.give_back()).min();
+            let Some(jobs) = self.queue.take(until) else { break };
+            if jobs.is_empty() && due.is_none_or(|due| due > Instant::now()) {
+                continue;
+            }
             let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut answers = Answers::none();
             match self.lock.acquire() {
                 Ok(held) => {
-                    changes.work(jobs, &held);
+                    answers = changes.work(jobs, &held);
                     if changes.ledger.due().is_some_and(|due| due <= Instant::now()) {
+                        std::mem::replace(&mut answers, Answers::none()).tell();
                         changes.sign();
                     }
                 }
@@ -144,6 +163,7 @@ impl Committer {
             }
             let signed = changes.ledger.take_signed();
             drop(changes);
+            answers.tell();
             signed.tell();
         }
         // Dropped without `close`: what was acknowledged as buffered still goes to the disk. There
@@ -160,48 +180,44 @@ impl Committer {
 }
 
 impl Changes {
-    fn work(&mut self, mut jobs: VecDeque<Job>, held: &Held<'_>) {
+    /// Does all of `jobs`. The answers of appends that nothing came behind are left to be told.
+    fn work(&mut self, mut jobs: VecDeque<Job>, held: &Held<'_>) -> Answers {
         self.erasures.notice_pending();
         let mut appends = Vec::new();
-        loop {
-            match jobs.pop_front() {
-                Some(Job::Append(append)) => {
-                    appends.push(append);
-                    continue;
+        while let Some(job) = jobs.pop_front() {
+            if !matches!(job, Job::Append(_)) {
+                self.append(std::mem::take(&mut appends), held).tell();
+            }
+            match job {
+                Job::Append(append) => appends.push(append),
+                // A caller that went away does not hear the answer.
+                Job::Delete { id, note, answer } => {
+                    drop(answer.send(self.delete(&id, note, held)));
                 }
-                other => {
-                    self.append(std::mem::take(&mut appends), held);
-                    match other {
-                        // A caller that went away does not hear the answer.
-                        Some(Job::Delete { id, note, answer }) => {
-                            drop(answer.send(self.delete(&id, note, held)))
-                        }
-                        Some(Job::DeleteUntil { cutoff, note, answer }) => {
-                            drop(answer.send(self.delete_until(cutoff, &note, held)));
-                        }
-                        Some(Job::Compact { answer }) => drop(answer.send(self.compact(held))),
-                        Some(Job::Flush { answer }) => drop(answer.send(self.active.sync())),
-                        Some(Job::Close { answer }) => drop(answer.send(self.close(held))),
-                        #[cfg(feature = "evidence")]
-                        Some(Job::Checkpoint { answer }) => drop(answer.send(self.checkpoint())),
-                        #[cfg(feature = "evidence")]
-                        Some(Job::Cosign { text, policy, answer }) => {
-                            drop(answer.send(self.ledger.cosign(&text, &policy)));
-                        }
-                        Some(Job::Append(_)) | None => return,
-                    }
+                Job::DeleteUntil { cutoff, note, answer } => {
+                    drop(answer.send(self.delete_until(cutoff, &note, held)));
+                }
+                Job::Compact { answer } => drop(answer.send(self.compact(held))),
+                Job::Flush { answer } => drop(answer.send(self.active.sync())),
+                Job::Close { answer } => drop(answer.send(self.close(held))),
+                #[cfg(feature = "evidence")]
+                Job::Checkpoint { answer } => drop(answer.send(self.checkpoint())),
+                #[cfg(feature = "evidence")]
+                Job::Cosign { text, policy, answer } => {
+                    drop(answer.send(self.ledger.cosign(&text, &policy)));
                 }
             }
         }
+        self.append(appends, held)
     }
 
-    fn append(&mut self, appends: Vec<Append>, held: &Held<'_>) {
+    fn append(&mut self, appends: Vec<Append>, held: &Held<'_>) -> Answers {
         if appends.is_empty() {
-            return;
+            return Answers::none();
         }
         let batch = Batch::gather(appends, &self.catalog, held);
         let Self { active, erasures, ledger, .. } = self;
-        batch.commit(|lines| active.append(erasures, ledger, lines));
+        batch.commit(|lines| active.append(held.turn(), erasures, ledger, lines))
     }
 
     /// Puts everything on stable storage, under a last checkpoint where there are any.

@@ -87,6 +87,8 @@ struct State {
     closed: bool,
     /// The committer sleeps and has to be woken.
     parked: bool,
+    /// It is to return even if nothing is queued.
+    roused: bool,
 }
 
 impl Queue {
@@ -137,11 +139,11 @@ impl Queue {
         receiver.await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
 
-    /// Takes all that is queued, waiting until there is something, or the moment `until` has come;
-    /// `None` once the queue is closed and empty.
+    /// Takes all that is queued, waiting until there is something, the moment `until` has come, or
+    /// somebody [rouses](Self::rouse) it; `None` once the queue is closed and empty.
     pub(crate) fn take(&self, until: Option<Instant>) -> Option<VecDeque<Job>> {
         let mut state = self.lock();
-        while state.jobs.is_empty() {
+        while state.jobs.is_empty() && !std::mem::take(&mut state.roused) {
             if state.closed {
                 return None;
             }
@@ -160,6 +162,15 @@ impl Queue {
             state.parked = false;
         }
         Some(std::mem::take(&mut state.jobs))
+    }
+
+    /// Lets whoever [takes](Self::take) come back and ask itself anew until when it may wait.
+    pub(crate) fn rouse(&self) {
+        let mut state = self.lock();
+        state.roused = true;
+        if std::mem::take(&mut state.parked) {
+            self.work.notify_one();
+        }
     }
 
     /// Whether nothing waits and the queue is open.

@@ -12,6 +12,7 @@ use crate::erasure::Erasures;
 use crate::evidence::{Leaf, Ledger};
 use crate::folder::Folder;
 use crate::generation;
+use crate::lock::Turn;
 use crate::recovery::{self, TornTail};
 use crate::sys::{self, FileId};
 
@@ -30,6 +31,8 @@ pub(crate) struct ActiveSegment {
     mended: Vec<TornTail>,
     /// The clock; a test's own in tests.
     now: fn() -> Timestamp,
+    /// The last moment of the day that was asked for last, and the segment of that day.
+    today: (Timestamp, SegmentName),
     /// Puts a file's bytes on stable storage; one that fails in tests.
     sync_data: fn(&File) -> io::Result<()>,
 }
@@ -47,6 +50,8 @@ struct OpenSegment {
     distrusted: bool,
     /// The evidence has not seen it since it was opened.
     fresh: bool,
+    /// When its name was last found to lead to it.
+    looked_at: Turn,
 }
 
 /// Lines to append.
@@ -83,15 +88,17 @@ impl ActiveSegment {
             broken: false,
             mended: Vec::new(),
             now: Timestamp::now,
+            today: (Timestamp::MIN, SegmentName::active_on(Timestamp::MIN)),
             sync_data: File::sync_data,
         }
     }
 
     /// Appends `lines`, each ending at the offset that `ends` has for it, and makes them as
     /// durable as this store promises. Rotates before a line whenever the segment has reached its
-    /// size, as the Python package does.
+    /// size, as the Python package does. `turn` is that of the lock, which the caller holds.
     pub(crate) fn append(
         &mut self,
+        turn: Turn,
         erasures: &mut Erasures,
         ledger: &mut Ledger,
         lines: &Appended<'_>,
@@ -101,7 +108,7 @@ impl ActiveSegment {
         while done < ends.len() {
             let start = if done == 0 { 0 } else { ends[done - 1].at };
             let count = self
-                .prepare(erasures, ledger)
+                .prepare(turn, erasures, ledger)
                 .and_then(|room| {
                     // As many lines as begin before the segment reaches its size; at least one.
                     let fits =
@@ -124,8 +131,8 @@ impl ActiveSegment {
     }
 
     /// Whether lines of `bytes` bytes can be appended with nothing to open, rotate, or wait for.
-    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
-        let today = SegmentName::active_on((self.now)());
+    pub(crate) fn has_room_for(&mut self, bytes: usize) -> bool {
+        let today = self.today();
         let ready = |open: &OpenSegment| {
             open.name == today
                 && !open.distrusted
@@ -134,9 +141,20 @@ impl ActiveSegment {
         !self.broken && !self.folder_dirty && self.open.as_ref().is_some_and(ready)
     }
 
+    /// The segment of this moment's day.
+    fn today(&mut self) -> SegmentName {
+        let now = (self.now)();
+        let end = now.end_of_day();
+        if self.today.0 != end {
+            self.today = (end, SegmentName::active_on(now));
+        }
+        self.today.1
+    }
+
     /// Opens today's segment, rotated if it is full; returns how many bytes it takes yet.
     fn prepare(
         &mut self,
+        turn: Turn,
         erasures: &mut Erasures,
         ledger: &mut Ledger,
     ) -> Result<u64, StorageError> {
@@ -145,8 +163,8 @@ impl ActiveSegment {
             let reason = "an earlier write failed and could not be undone; close the store and open it again";
             return Err(StorageError::io("append to", path, io::Error::other(reason)));
         }
-        let name = SegmentName::active_on((self.now)());
-        let mut length = self.length_unless_replaced(name)?;
+        let name = self.today();
+        let mut length = self.length_unless_replaced(name, turn)?;
         if self.open.as_ref().is_some_and(|open| open.distrusted) {
             self.retire(erasures, ledger)?;
         }
@@ -166,8 +184,9 @@ impl ActiveSegment {
             let known = if length == 0 { 0 } else { u64::MAX };
             let id = FileId::of(&metadata);
             let (distrusted, fresh) = (false, true);
+            let (length, looked_at) = (known, turn);
             self.open =
-                Some(OpenSegment { name, path, file, id, length: known, distrusted, fresh });
+                Some(OpenSegment { name, path, file, id, length, distrusted, fresh, looked_at });
         }
         let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
         if length != open.length {
@@ -179,7 +198,7 @@ impl ActiveSegment {
         }
         if open.length >= self.rotation_bytes {
             self.retire(erasures, ledger)?;
-            return self.prepare(erasures, ledger);
+            return self.prepare(turn, erasures, ledger);
         }
         // Nothing new is acknowledged before the tree has all that is there.
         ledger.cover(open.name, &open.file, open.length, open.fresh)?;
@@ -200,14 +219,24 @@ impl ActiveSegment {
     }
 
     /// How long the open file is now. Lets go of one that is not today's, or whose name leads
-    /// elsewhere by now.
-    fn length_unless_replaced(&mut self, today: SegmentName) -> Result<u64, StorageError> {
-        let Some(open) = &self.open else { return Ok(0) };
-        let found = match sys::look_at(&open.path) {
-            Ok((id, length)) => (id == open.id).then_some(length),
+    /// elsewhere by now, which is looked at once in a turn: finding a path takes as long as a write.
+    fn length_unless_replaced(
+        &mut self,
+        today: SegmentName,
+        turn: Turn,
+    ) -> Result<u64, StorageError> {
+        let Some(open) = &mut self.open else { return Ok(0) };
+        let found = if open.looked_at == turn {
+            sys::end_of(&open.file).map(Some)
+        } else {
+            sys::look_at(&open.path).map(|(id, length)| (id == open.id).then_some(length))
+        };
+        let found = match found {
+            Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(StorageError::io("examine", &open.path, error)),
         };
+        open.looked_at = turn;
         if found.is_none() {
             self.open = None;
         } else if open.name != today && !open.distrusted {
@@ -321,6 +350,12 @@ mod tests {
 
     thread_local! {
         static CLOCK: Cell<Timestamp> = const { Cell::new(Timestamp::UNIX_EPOCH) };
+        static TURN: Cell<Turn> = const { Cell::new(Turn(0)) };
+    }
+
+    fn next_turn() -> Turn {
+        TURN.set(Turn(TURN.get().0 + 1));
+        TURN.get()
     }
 
     #[test]
@@ -333,7 +368,8 @@ mod tests {
         active.now = || CLOCK.get();
         let mut append = |moment: &str, line: &str| {
             CLOCK.set(moment.parse().unwrap());
-            one_line(line, |lines| active.append(&mut erasures, &mut ledger, lines)).unwrap();
+            one_line(line, |lines| active.append(next_turn(), &mut erasures, &mut ledger, lines))
+                .unwrap();
         };
         append("2026-01-28T23:59:59.999999", "the last of the day\n");
         append("2026-01-29T00:00:00", "the first of the next\n");
@@ -365,7 +401,8 @@ mod tests {
 
     fn append(active: &mut ActiveSegment, folder: &Folder, line: &str) {
         let (mut erasures, mut ledger) = companions(folder);
-        one_line(line, |lines| active.append(&mut erasures, &mut ledger, lines)).unwrap();
+        one_line(line, |lines| active.append(next_turn(), &mut erasures, &mut ledger, lines))
+            .unwrap();
     }
 
     thread_local! {
@@ -392,8 +429,9 @@ mod tests {
             SYNC_FAILS.set(true);
             let before = layout(&folder);
             let (mut erasures, mut ledger) = companions(&folder);
-            let refused =
-                one_line("refused\n", |lines| active.append(&mut erasures, &mut ledger, lines));
+            let refused = one_line("refused\n", |lines| {
+                active.append(next_turn(), &mut erasures, &mut ledger, lines)
+            });
             let failed = refused.unwrap_err();
             assert_eq!(failed.durable_lines, 0);
             assert!(layout(&folder) > before, "an append that was undone");
