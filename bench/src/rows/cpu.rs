@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use attestry::{
-    AuditEntry, AuditLogger, EntryId, FileStorage, StorageBackend, StorageError, Timestamp, line,
+    AppendFuture, AuditEntry, AuditLogger, EntryId, FileStorage, StorageBackend, StorageError, Timestamp, line,
 };
 
 use crate::child::log_many;
@@ -94,12 +94,13 @@ struct Nowhere;
 
 #[attestry::async_trait]
 impl StorageBackend for Nowhere {
-    async fn append(&self, entries: &[AuditEntry]) -> std::result::Result<(), StorageError> {
-        for entry in entries {
+    fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
+        let lines = entries.iter().try_for_each(|entry| {
             entry.validate()?;
             black_box(line::encode(entry)?);
-        }
-        Ok(())
+            Ok(())
+        });
+        Box::pin(std::future::ready(lines))
     }
 
     async fn write(&self, entry: &AuditEntry) -> std::result::Result<EntryId, StorageError> {

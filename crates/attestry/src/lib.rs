@@ -80,9 +80,9 @@ mod location;
 mod open;
 
 pub use attestry_core::{
-    AuditEntry, CorruptRecord, Cursor, DecodeError, EntryId, EntryStream, IdScheme, InvalidEntry,
-    InvalidId, InvalidQuery, Order, ParseTimestampError, Query, StorageBackend, StorageError,
-    Timestamp, async_trait, create_entry_id, hash_content, line,
+    AppendFuture, AuditEntry, CorruptRecord, Cursor, DecodeError, EntryId, EntryStream, IdScheme,
+    InvalidEntry, InvalidId, InvalidQuery, Order, ParseTimestampError, Query, StorageBackend,
+    StorageError, Timestamp, async_trait, create_entry_id, hash_content, line,
 };
 #[cfg(feature = "encryption")]
 pub use attestry_crypto::{

@@ -61,11 +61,14 @@ pub async fn an_empty_batch_stores_nothing(store: Store) {
     assert_eq!(count(&store).await, 1);
 }
 
-/// `append` stores every entry, like `write_batch`.
+/// `append` stores every entry, like `write_batch`, and none before its future is polled.
 pub async fn append_stores_all(store: Store) {
     let (first, second) = (series("first", 10), vec![full("second", 4)]);
+    // Called, but never polled.
+    drop(store.append(&series("never", 3)));
     ok(store.append(&first).await, "append");
-    ok(store.append(&second).await, "append");
+    let storing = store.append(&second.clone()); // which are gone before it is polled
+    ok(storing.await, "append");
     let all = sorted(&[first, second].concat());
     holds(&store, &all, "after append").await;
     // What was appended is protected like everything else.

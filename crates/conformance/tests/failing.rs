@@ -7,8 +7,8 @@ use std::sync::Mutex;
 
 use attestry_conformance::{Fresh, cases, model};
 use attestry_core::{
-    AuditEntry, EntryId, EntryStream, Order, Query, StorageBackend, StorageError, Timestamp,
-    async_trait,
+    AppendFuture, AuditEntry, EntryId, EntryStream, Order, Query, StorageBackend, StorageError,
+    Timestamp, async_trait,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 
@@ -45,6 +45,7 @@ enum Flaw {
     BatchSkipsLast,
     BatchReplaces,
     AppendDuplicates,
+    AppendsUnasked,
     LimitBeforeFilter,
     IgnoresCursor,
     DeletedCursorSkipsItsMoment,
@@ -256,14 +257,20 @@ impl StorageBackend for Flawed {
         Ok(())
     }
 
-    async fn append(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        if self.is(Flaw::AppendDuplicates) {
-            entries.iter().try_for_each(AuditEntry::validate)?;
-            let mut stored = self.entries.lock().unwrap();
-            entries.iter().for_each(|entry| stored.extend([entry.clone(), entry.clone()]));
-            return Ok(());
+    fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
+        if self.is(Flaw::AppendsUnasked) {
+            self.entries.lock().unwrap().extend_from_slice(entries);
         }
-        self.write_batch(entries).await
+        let entries = entries.to_vec();
+        Box::pin(async move {
+            if self.is(Flaw::AppendDuplicates) {
+                entries.iter().try_for_each(AuditEntry::validate)?;
+                let mut stored = self.entries.lock().unwrap();
+                entries.iter().for_each(|entry| stored.extend([entry.clone(), entry.clone()]));
+                return Ok(());
+            }
+            self.write_batch(&entries).await
+        })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
@@ -408,6 +415,7 @@ caught! {
     BatchSkipsLast => ["writing::a_batch_stores_all"];
     BatchReplaces => ["immutability::a_differing_rewrite_in_a_batch_is_refused", "immutability::two_that_differ_in_one_batch_are_refused"];
     AppendDuplicates => ["writing::append_stores_all"];
+    AppendsUnasked => ["writing::append_stores_all"];
     LimitBeforeFilter => ["scanning::limits_are_kept", "scanning::filters_combine"];
     IgnoresCursor => ["scanning::pages_join_to_the_whole", "scanning::a_cursor_and_a_range_both_hold"];
     DeletedCursorSkipsItsMoment => ["scanning::a_deleted_cursor_repeats_its_moment_and_skips_nothing", "scanning::a_cursor_of_another_moment_is_a_deleted_one"];

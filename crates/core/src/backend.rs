@@ -18,6 +18,9 @@ pub type EntryStream<'a> =
 /// scan.
 pub type LineStream<'a> = Pin<Box<dyn Stream<Item = Result<Vec<u8>, StorageError>> + Send + 'a>>;
 
+/// The end of an append; what [`StorageBackend::append`] returns.
+pub type AppendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send + 'a>>;
+
 /// Where audit entries are kept.
 ///
 /// Five methods are required; the others are built on them, and a backend overrides those it can
@@ -151,12 +154,17 @@ pub trait StorageBackend: Debug + Send + Sync {
     /// stored yet, which spares a backend the look-up. The logger writes this way. With an id
     /// that is stored already, the promise of immutability is the caller's to keep.
     ///
+    /// What is needed of the entries is taken from them before this returns, so that a caller need
+    /// not keep them while it waits; but nothing is stored before the future is polled. The provided
+    /// version copies them.
+    ///
     /// # Errors
     ///
     /// As [`write_batch`](Self::write_batch). Do not repeat the call with the same entries, since
     /// some may have been stored: use `write_batch` for that.
-    async fn append(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        self.write_batch(entries).await
+    fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
+        let entries = entries.to_vec();
+        Box::pin(async move { self.write_batch(&entries).await })
     }
 
     /// The entries that `query` selects, one by one, in its order.

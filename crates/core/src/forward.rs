@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend, StorageError, Timestamp,
+    AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
+    StorageError, Timestamp,
 };
 
 macro_rules! forward {
@@ -36,8 +37,8 @@ macro_rules! forward {
             async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
                 (**self).write_batch(entries).await
             }
-            async fn append(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-                (**self).append(entries).await
+            fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
+                (**self).append(entries)
             }
             fn scan(&self, query: Query) -> EntryStream<'_> {
                 (**self).scan(query)

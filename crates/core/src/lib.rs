@@ -23,7 +23,7 @@ mod time;
 mod validate;
 
 pub use async_trait::async_trait;
-pub use backend::{EntryStream, LineStream, StorageBackend};
+pub use backend::{AppendFuture, EntryStream, LineStream, StorageBackend};
 pub use entry::AuditEntry;
 pub use error::{CorruptRecord, InvalidEntry, InvalidQuery, StorageError};
 pub use hash::hash_content;

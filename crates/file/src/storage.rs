@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use attestry_core::{
-    AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend, StorageError, Timestamp,
-    async_trait, line,
+    AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
+    StorageError, Timestamp, async_trait, line,
 };
 
 use crate::catalog::Catalog;
@@ -120,12 +120,8 @@ impl FileStorage {
         self.committer()?.submit(|answer| Job::Delete { id, note, answer }).await
     }
 
-    async fn append_lines(
-        &self,
-        entries: &[AuditEntry],
-        check_ids: bool,
-    ) -> Result<(), StorageError> {
-        let committer = self.committer()?;
+    /// The lines of `entries`, which are valid.
+    fn serialised(&self, entries: &[AuditEntry]) -> Result<Lines, StorageError> {
         let mut lines = Lines::default();
         lines.ends.reserve(entries.len());
         lines.bytes.reserve(entries.len().saturating_mul(USUAL_LINE_BYTES));
@@ -136,12 +132,14 @@ impl FileStorage {
             let leaf = leaf_of(&lines.bytes[start..], self.keeps_evidence);
             lines.ends.push(LineEnd { at: lines.bytes.len(), leaf });
         }
-        if check_ids {
-            lines.checked_ids = entries.iter().map(|entry| entry.id.clone()).collect();
-        }
-        if entries.is_empty() {
-            return Ok(());
-        }
+        Ok(lines)
+    }
+
+    /// Stores `entries` unless they are stored already.
+    async fn write_all(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
+        let committer = self.committer()?;
+        let mut lines = self.serialised(entries)?;
+        lines.checked_ids = entries.iter().map(|entry| entry.id.clone()).collect();
         committer.append(lines).await
     }
 
@@ -183,7 +181,7 @@ impl Drop for FileStorage {
 #[async_trait]
 impl StorageBackend for FileStorage {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
-        self.append_lines(std::slice::from_ref(entry), true).await?;
+        self.write_all(std::slice::from_ref(entry)).await?;
         Ok(entry.id.clone())
     }
 
@@ -219,11 +217,12 @@ impl StorageBackend for FileStorage {
     }
 
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        self.append_lines(entries, true).await
+        self.write_all(entries).await
     }
 
-    async fn append(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        self.append_lines(entries, false).await
+    fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
+        let lines = self.serialised(entries);
+        Box::pin(async move { self.committer()?.append(lines?).await })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {

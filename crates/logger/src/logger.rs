@@ -64,13 +64,22 @@ impl AuditLogger {
     pub async fn log(&self, interaction: Interaction<'_>) -> Result<EntryId, AuditError> {
         let caller_chose_id = interaction.id.is_some();
         let entry = self.prepare(interaction)?;
-        let stored = if caller_chose_id {
-            self.backend().write(&entry).await.map(drop)
-        } else {
-            self.backend().append(std::slice::from_ref(&entry)).await
-        };
-        self.settle(stored, std::slice::from_ref(&entry))?;
-        Ok(entry.id)
+        let entries = std::slice::from_ref(&entry);
+        if caller_chose_id {
+            let stored = self.backend().write(&entry).await;
+            self.settle(stored.map(drop), entries)?;
+            return Ok(entry.id);
+        }
+        let storing = self.backend().append(entries);
+        if matches!(self.0.policy.on_error, OnError::Serve(_)) {
+            self.settle(storing.await, entries)?;
+            return Ok(entry.id);
+        }
+        // What nobody needs any more is freed while it is in the processor's cache, not when the
+        // entry is stored and hundreds of others have been at work.
+        let id = id_of(entry);
+        storing.await?;
+        Ok(id)
     }
 
     /// Records many interactions at once and returns their ids in the same order. Much cheaper
@@ -288,4 +297,9 @@ impl AuditLogger {
     pub fn retention_days(&self) -> u32 {
         self.0.policy.retention_days
     }
+}
+
+/// Keeps the id and frees the rest.
+fn id_of(entry: AuditEntry) -> EntryId {
+    entry.id
 }

@@ -26,7 +26,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestry_core::{
-    AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp, async_trait,
+    AppendFuture, AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
+    async_trait,
 };
 
 use crate::store::Store;
@@ -117,6 +118,11 @@ impl fmt::Debug for MemoryStorage {
     }
 }
 
+fn copies_of(entries: &[AuditEntry]) -> Result<Vec<Arc<AuditEntry>>, StorageError> {
+    entries.iter().try_for_each(AuditEntry::validate)?;
+    Ok(entries.iter().cloned().map(Arc::new).collect())
+}
+
 #[async_trait]
 impl StorageBackend for MemoryStorage {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
@@ -151,9 +157,12 @@ impl StorageBackend for MemoryStorage {
 
     /// Validates all of `entries` first; an invalid one among them means that none is written.
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        entries.iter().try_for_each(AuditEntry::validate)?;
-        let copies: Vec<_> = entries.iter().cloned().map(Arc::new).collect();
-        self.insert_all(copies)
+        self.insert_all(copies_of(entries)?)
+    }
+
+    fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
+        let copies = copies_of(entries);
+        Box::pin(async move { self.insert_all(copies?) })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use attestry_core::{
-    AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend, StorageError, Timestamp,
-    async_trait,
+    AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
+    StorageError, Timestamp, async_trait,
 };
 use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ use crate::options::ConditionalWrites;
 use crate::recent::Recent;
 use crate::sequence::Sequence;
 use crate::turns::Turns;
-use crate::write::Ids;
+use crate::write::{Ids, prepared};
 use crate::{S3StorageBuilder, record, scan};
 
 /// Audit entries in a bucket of S3, or of a server that speaks its protocol. See the
@@ -122,7 +122,7 @@ impl fmt::Debug for S3Storage {
 #[async_trait]
 impl StorageBackend for S3Storage {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
-        self.inner.write_all(std::slice::from_ref(entry), Ids::Unknown).await?;
+        self.inner.write_all(prepared(std::slice::from_ref(entry))?, Ids::Unknown).await?;
         Ok(entry.id.clone())
     }
 
@@ -149,11 +149,12 @@ impl StorageBackend for S3Storage {
     }
 
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        self.inner.write_all(entries, Ids::Unknown).await
+        self.inner.write_all(prepared(entries)?, Ids::Unknown).await
     }
 
-    async fn append(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        self.inner.write_all(entries, Ids::Fresh).await
+    fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
+        let new = prepared(entries);
+        Box::pin(async move { self.inner.write_all(new?, Ids::Fresh).await })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {

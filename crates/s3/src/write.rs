@@ -24,11 +24,16 @@ pub(crate) enum Ids {
     Unknown,
 }
 
-struct Prepared {
+pub(crate) struct Prepared {
     id: EntryId,
     day: Day,
     moment: Timestamp,
     body: Vec<u8>,
+}
+
+/// What is to be sent for `entries`; nothing, when one of them is invalid.
+pub(crate) fn prepared(entries: &[AuditEntry]) -> Result<Vec<Prepared>, StorageError> {
+    distinct(entries)?.into_iter().map(Prepared::new).collect()
 }
 
 impl Prepared {
@@ -39,15 +44,13 @@ impl Prepared {
 }
 
 impl Inner {
-    /// Stores all of `entries`, in parallel; nothing is written when one of them is invalid.
+    /// Stores all of `new`, in parallel.
     pub(crate) async fn write_all(
         self: &Arc<Self>,
-        entries: &[AuditEntry],
+        new: Vec<Prepared>,
         ids: Ids,
     ) -> Result<(), StorageError> {
         self.must_be_open()?;
-        let new = distinct(entries)?.into_iter().map(Prepared::new);
-        let new = new.collect::<Result<Vec<_>, _>>()?;
         if new.is_empty() {
             return Ok(());
         }

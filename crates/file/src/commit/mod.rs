@@ -83,6 +83,9 @@ impl Committer {
 
     /// Stores `lines` and returns once they are as durable as the store promises.
     pub(crate) async fn append(&self, lines: Lines) -> Result<(), StorageError> {
+        if lines.ends.is_empty() {
+            return Ok(());
+        }
         if self.durability == Durability::Buffered
             && let Some(outcome) = self.append_at_once(&lines)
         {
