@@ -37,6 +37,8 @@ struct Known {
     watched: Watched,
     /// In the order written.
     segments: Arc<[Segment]>,
+    /// Those of them whose index is in memory, and that may have grown.
+    live: Vec<Segment>,
 }
 
 /// A record and where it was found.

@@ -52,7 +52,7 @@ impl Catalog {
             stamp = Stamp::read_with(&self.folder, &mut known.watched)?;
             self.refresh(&mut known, stamp, held)?;
         }
-        for segment in known.segments.iter() {
+        for segment in &known.live {
             self.extend(segment)?;
         }
         Ok(known.segments.clone())
@@ -125,6 +125,8 @@ impl Catalog {
             }
             self.seal(&mut segments, &missing, stamp, held, &mut filter_budget)?;
             known.stamp = Some(stamp);
+            let is_live = |segment: &&Segment| matches!(segment.body.lines, Lines::Live(_));
+            known.live = segments.iter().filter(is_live).cloned().collect();
             known.segments = segments.into();
             return Ok(());
         }
