@@ -14,7 +14,7 @@ use crate::erasure::{self, Record};
 use crate::folder::Folder;
 use crate::generation::{Stamp, Watched};
 use crate::lock::StoreLock;
-use crate::segment::{BadLine, Body, Line, Segment, SegmentName, hash_of, read_line};
+use crate::segment::{BadLine, Body, Line, Segment, SegmentName, Wanted, hash_of, read_line};
 use crate::sys::FileId;
 pub use progress::IndexingProgress;
 pub(crate) use progress::Listener;
@@ -83,9 +83,9 @@ impl Catalog {
         segments: &[Segment],
         id: &EntryId,
     ) -> Result<Option<Found>, StorageError> {
-        let hash = hash_of(id);
+        let wanted = Wanted::new(hash_of(id));
         for segment in segments {
-            if let Some(found) = self.find_in(segment, id, hash)?.into_iter().next() {
+            if let Some(found) = self.find_in(segment, id, &wanted)?.into_iter().next() {
                 return Ok(Some(found));
             }
         }
@@ -99,10 +99,10 @@ impl Catalog {
         segments: &[Segment],
         id: &EntryId,
     ) -> Result<Vec<Found>, StorageError> {
-        let hash = hash_of(id);
+        let wanted = Wanted::new(hash_of(id));
         let mut found = Vec::new();
         for segment in segments {
-            found.extend(self.find_in(segment, id, hash)?);
+            found.extend(self.find_in(segment, id, &wanted)?);
         }
         if found.is_empty() {
             self.refuse_if_unreadable(segments, id)?;
@@ -114,12 +114,12 @@ impl Catalog {
         &self,
         segment: &Segment,
         id: &EntryId,
-        hash: u64,
+        wanted: &Wanted,
     ) -> Result<Vec<Found>, StorageError> {
-        let candidates = match segment.body.candidates(hash) {
+        let candidates = match segment.body.candidates(wanted) {
             Ok(candidates) => candidates,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return self.find_in(&self.replace_damaged(segment)?, id, hash);
+                return self.find_in(&self.replace_damaged(segment)?, id, wanted);
             }
             Err(source) => return Err(self.failed("read the index of", segment, source)),
         };
@@ -332,7 +332,7 @@ mod tests {
         let segments = catalog.snapshot_locked(&held).unwrap();
         let index = folder.index(FileId::of(&fs::metadata(&sealed).unwrap()));
         let mut bytes = fs::read(&index).unwrap();
-        bytes[3 * 4_096] ^= 1; // lines by their id
+        bytes[3 * 1_024] ^= 1; // lines by their id
         fs::write(&index, bytes).unwrap();
 
         let found = catalog.find_all(&segments, &"a".parse().unwrap()).unwrap();

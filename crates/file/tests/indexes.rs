@@ -92,16 +92,16 @@ async fn a_damaged_one_is_found_out_wherever_it_is_damaged() {
     drop(open(&path).await);
     let victim = indexes(&path)[0].clone();
     let whole = fs::read(&victim).unwrap();
-    for block in 0..whole.len() / 4_096 {
+    for block in 0..whole.len() / 1_024 {
         let mut bytes = whole.clone();
-        bytes[block * 4_096 + 17] ^= 4;
+        bytes[block * 1_024 + 17] ^= 4;
         fs::write(&victim, &bytes).unwrap();
         agrees(&open_read_only(&path).await, &written).await;
         let storage = open(&path).await;
         agrees(&storage, &written).await;
         storage.close().await.unwrap();
     }
-    for length in [0, 1, 4_095, 4_096, whole.len() - 1] {
+    for length in [0, 1, 1_023, 1_024, whole.len() - 1] {
         fs::write(&victim, &whole[..length]).unwrap();
         agrees(&open(&path).await, &written).await;
     }
@@ -118,7 +118,7 @@ async fn behind_a_damaged_one_what_expires_is_deleted_all_the_same() {
         let storage = open(&path).await;
         let victim = indexes(&path)[0].clone();
         let mut bytes = fs::read(&victim).unwrap();
-        let Some(byte) = bytes.get_mut(block * 4_096 + 17) else { break };
+        let Some(byte) = bytes.get_mut(block * 1_024 + 17) else { break };
         *byte ^= 4;
         fs::write(&victim, &bytes).unwrap();
         let deleted = storage.delete_until(cutoff).await.unwrap();
@@ -348,7 +348,7 @@ async fn that_of_a_growing_segment_shows_no_entry_that_was_erased() {
         let index = indexes(&path)[0].clone();
         assert!(storage.delete(&entries.remove(at).id).await.unwrap());
         // As after a crash: nobody has made it anew.
-        assert!(fs::read(&index).unwrap()[4_096] > 0, "the file counts it");
+        assert!(fs::read(&index).unwrap()[1_024] > 0, "the file counts it");
         agrees(&open_read_only(&path).await, &entries).await;
         agrees(&other, &entries).await;
         agrees(&open(&path).await, &entries).await;
@@ -367,13 +367,13 @@ async fn a_damaged_or_foreign_one_of_a_growing_segment_is_found_out() {
     let entries = growing(&path).await;
     let victim = indexes(&path)[0].clone();
     let whole = fs::read(&victim).unwrap();
-    for block in (0..whole.len() / 4_096).step_by(3).chain([1]) {
+    for block in (0..whole.len() / 1_024).step_by(11).chain([1]) {
         let mut bytes = whole.clone();
-        bytes[block * 4_096 + 17] ^= 4;
+        bytes[block * 1_024 + 17] ^= 4;
         fs::write(&victim, &bytes).unwrap();
         agrees(&open_read_only(&path).await, &entries).await;
     }
-    for length in [0, 4_096, whole.len() - 1] {
+    for length in [0, 1_024, whole.len() - 1] {
         fs::write(&victim, &whole[..length]).unwrap();
         agrees(&open_read_only(&path).await, &entries).await;
     }

@@ -21,7 +21,7 @@ use crate::sys;
 
 /// Filters of ids are kept in memory up to this many bytes for all segments together, enough for
 /// 25 million entries; those of further segments are read block by block.
-const FILTER_BUDGET: usize = 32 << 20;
+const FILTER_BUDGET: usize = 44 << 20;
 
 /// Reading fewer bytes of a segment again takes no longer than writing an index file of it.
 const WORTH_SAVING: u64 = 1 << 20;

@@ -20,6 +20,7 @@ use crate::sys::{self, FileId};
 
 pub(crate) use active::{ActiveSegment, AppendError, Appended, LineEnd};
 pub(crate) use cursor::Cursor;
+pub(crate) use filter::Wanted;
 pub(crate) use index::{BadLine, Index, Line, hash_of};
 pub(crate) use name::SegmentName;
 pub(crate) use reader::{LONG_LINE_BYTES, RawLine, for_each_line, read_line, tail_start};
@@ -86,14 +87,14 @@ impl Body {
         }
     }
 
-    /// Lines that may have an id of `hash`, in the order written.
-    pub(crate) fn candidates(&self, hash: u64) -> io::Result<Vec<Line>> {
+    /// Lines that may have the id, in the order written.
+    pub(crate) fn candidates(&self, wanted: &Wanted) -> io::Result<Vec<Line>> {
         match &self.lines {
             Lines::Live(index) => {
                 let index = sys::unless_waiting(index.try_read(), || index.read())?;
-                Ok(index.candidates(hash))
+                Ok(index.candidates(wanted.hash))
             }
-            Lines::Sealed(index) => index.candidates(hash),
+            Lines::Sealed(index) => index.candidates(wanted),
         }
     }
 

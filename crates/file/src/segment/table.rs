@@ -5,15 +5,20 @@
 //! | --- | --- |
 //! | 0 | the header |
 //! | 1 | how many of the lines were erased since; the one part that changes |
-//! | then | the filter of ids, 4,032 bytes a block |
-//! | then | lines by the hash of their id, 204 records a block |
-//! | then | lines by their time, 204 records a block |
-//! | then | lines that hold no entry, 204 records a block |
+//! | then | the filter of ids, 960 bytes a block |
+//! | then | lines by the hash of their id, 51 records a block |
+//! | then | lines by their time, 51 records a block |
+//! | then | lines that hold no entry, 51 records a block |
 //!
-//! A block has 4,096 bytes; the last four are the CRC-32 of the others. A record is a key of 64
+//! A block has 1,024 bytes; the last four are the CRC-32 of the others. A record is a key of 64
 //! bits (hash, or microseconds since 1970 with the sign bit flipped), the offset of the line in 64
 //! bits, and its length in 32. All numbers are little-endian. See `docs/format.md`.
+//!
+//! The filter is read when an id is looked for, and stays in memory. It says where the record of an id
+//! is, to a few, so that finding it mostly takes one read of one block; a block is as small as may be,
+//! since all of it is read and summed for one record.
 
+mod blocks;
 mod load;
 mod write;
 
@@ -25,20 +30,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use attestry_core::{MAX_LINE_BYTES, Timestamp};
 
-use super::filter;
+use super::filter::{self, Filter, Wanted};
 use super::index::{BadLine, Line};
 use crate::sys::{self, FileId};
 
+use blocks::{BlockReader, Blocks};
 pub(crate) use load::load;
-use write::Blocks;
 pub(crate) use write::write;
 
-pub(super) const BLOCK: usize = 4_096;
+pub(super) const BLOCK: usize = 1_024;
 pub(super) const PAYLOAD: usize = BLOCK - 4;
 pub(super) const RECORD: usize = 20;
-const RECORDS_PER_BLOCK: u64 = 204;
-const FILTER_BYTES_PER_BLOCK: usize = 63 * filter::BLOCK_BYTES;
-pub(super) const MAGIC: &[u8; 8] = b"attidx01";
+const RECORDS_PER_BLOCK: u64 = 51;
+const FILTER_BYTES_PER_BLOCK: usize = 15 * filter::BLOCK_BYTES;
+const FIRST_FILTER_BLOCK: u64 = 2;
+pub(super) const MAGIC: &[u8; 8] = b"attidx02";
 
 /// An open index file.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ pub(crate) struct IndexFile {
     erased: AtomicU64,
     /// Whether there is room for the filter in memory.
     keeps_filter: bool,
-    filter: OnceLock<Vec<u8>>,
+    filter: OnceLock<Filter>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +139,7 @@ impl Header {
 
     fn by_id(&self) -> Table {
         let filter_blocks = self.filter_bytes.div_ceil(FILTER_BYTES_PER_BLOCK as u64);
-        Table { first_block: 2 + filter_blocks, records: self.lines }
+        Table { first_block: FIRST_FILTER_BLOCK + filter_blocks, records: self.lines }
     }
 
     fn by_time(&self) -> Table {
@@ -151,15 +157,28 @@ impl Table {
     }
 }
 
+impl Record {
+    fn encode(&self) -> [u8; RECORD] {
+        let mut bytes = [0; RECORD];
+        bytes[..8].copy_from_slice(&self.key.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.length.to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8; RECORD]) -> Self {
+        let [.., a, b, c, d] = *bytes;
+        let length = u32::from_le_bytes([a, b, c, d]);
+        Self { key: key_in(bytes), offset: u64_at(bytes, 8), length }
+    }
+}
+
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..at + 8].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn record_at(payload: &[u8], number: usize) -> Record {
-    let at = number * RECORD;
-    let length =
-        payload[at + 16..at + 20].iter().rev().fold(0, |n, byte| n << 8 | u32::from(*byte));
-    Record { key: u64_at(payload, at), offset: u64_at(payload, at + 8), length }
+fn key_in(record: &[u8; RECORD]) -> u64 {
+    u64_at(record, 0)
 }
 
 impl IndexFile {
@@ -201,16 +220,16 @@ impl IndexFile {
         fs::metadata(path).is_ok_and(|metadata| FileId::of(&metadata) == self.id)
     }
 
-    fn read_filter(&self) -> io::Result<Vec<u8>> {
+    fn read_filter(&self) -> io::Result<Filter> {
         let length =
             usize::try_from(self.header.filter_bytes).map_err(|_| damaged("its filter"))?;
         let mut filter = Vec::with_capacity(length);
-        let mut blocks = self.blocks();
-        for block in 2..self.header.by_id().first_block {
+        let mut blocks = self.ahead();
+        for block in FIRST_FILTER_BLOCK..self.header.by_id().first_block {
             filter.extend_from_slice(&blocks.payload(block)?[..FILTER_BYTES_PER_BLOCK]);
         }
         filter.truncate(length);
-        Ok(filter)
+        Ok(Filter::from_bytes(&filter))
     }
 
     /// Reads again how many lines were erased.
@@ -257,17 +276,18 @@ impl IndexFile {
         self.header.time_bounds()
     }
 
-    /// Lines that may have an id of `hash`, in the order written.
-    pub(crate) fn candidates(&self, hash: u64) -> io::Result<Vec<Line>> {
-        if !self.may_contain(hash)? {
+    /// Lines that may have the id, in the order written.
+    pub(crate) fn candidates(&self, wanted: &Wanted) -> io::Result<Vec<Line>> {
+        let (block, guess) = self.filter_block(wanted)?;
+        if !block.may_have(wanted) {
             return Ok(Vec::new());
         }
         let table = self.header.by_id();
         let mut blocks = self.blocks();
         let mut found = Vec::new();
-        for number in blocks.lower_bound_near(table, hash)?..table.records {
+        for number in blocks.lower_bound_near(table, wanted.hash, guess)?..table.records {
             let record = blocks.record(table, number)?;
-            if record.key != hash {
+            if record.key != wanted.hash {
                 break;
             }
             // The time is known once the line is read.
@@ -276,33 +296,32 @@ impl IndexFile {
         Ok(found)
     }
 
-    fn may_contain(&self, hash: u64) -> io::Result<bool> {
-        let blocks = usize::try_from(self.header.filter_bytes).unwrap_or(0) / filter::BLOCK_BYTES;
-        let start = filter::block_of(hash, blocks) * filter::BLOCK_BYTES;
-        match self.filter()? {
-            Some(bytes) => {
-                Ok(filter::may_contain(&bytes[start..start + filter::BLOCK_BYTES], hash))
-            }
+    /// The block of the filter that the id belongs to, and about which record it has by its hash.
+    fn filter_block(&self, wanted: &Wanted) -> io::Result<(filter::Block, u64)> {
+        let blocks = self.header.filter_bytes / filter::BLOCK_BYTES as u64;
+        let (place, share) = filter::place_of(wanted.hash, blocks);
+        let block = match self.filter()?.and_then(|filter| filter.block(wanted)) {
+            Some(block) => *block,
             None => {
-                let mut blocks = self.blocks();
-                let block = blocks.payload(2 + (start / FILTER_BYTES_PER_BLOCK) as u64)?;
-                let at = start % FILTER_BYTES_PER_BLOCK;
-                Ok(filter::may_contain(&block[at..at + filter::BLOCK_BYTES], hash))
+                let per_block = (FILTER_BYTES_PER_BLOCK / filter::BLOCK_BYTES) as u64;
+                let mut reader = self.blocks();
+                let payload = reader.payload(FIRST_FILTER_BLOCK + place / per_block)?;
+                let (parts, _) = payload.as_chunks();
+                filter::Block::from_bytes(&parts[(place % per_block) as usize])
             }
-        }
+        };
+        let within = share.saturating_mul(self.header.lines / blocks) >> 32;
+        Ok((block, block.ids_before().saturating_add(within)))
     }
 
     /// The filter, read when it is first wanted; `None` where there is no room for it.
-    fn filter(&self) -> io::Result<Option<&[u8]>> {
-        if !self.keeps_filter {
-            return Ok(None);
-        }
-        if self.filter.get().is_none() {
+    fn filter(&self) -> io::Result<Option<&Filter>> {
+        if self.filter.get().is_none() && self.keeps_filter {
             sys::may_wait()?;
             let read = self.read_filter()?;
             self.filter.get_or_init(|| read);
         }
-        Ok(self.filter.get().map(Vec::as_slice))
+        Ok(self.filter.get())
     }
 
     /// The first line at or behind `timestamp`, by its number in the order of time.
@@ -325,7 +344,7 @@ impl IndexFile {
     pub(crate) fn lines_from(&self, first: u64, count: u64) -> io::Result<Vec<Line>> {
         let table = self.header.by_time();
         let end = first.saturating_add(count).min(table.records);
-        let mut blocks = self.blocks();
+        let mut blocks = self.ahead();
         (first..end)
             .map(|number| {
                 let record = blocks.record(table, number)?;
@@ -348,7 +367,7 @@ impl IndexFile {
 
     pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
         let table = self.header.bad_lines();
-        let mut blocks = self.blocks();
+        let mut blocks = self.ahead();
         (0..table.records)
             .map(|number| {
                 let record = blocks.record(table, number)?;
@@ -363,67 +382,9 @@ impl IndexFile {
     fn blocks(&self) -> BlockReader<'_> {
         BlockReader::new(&self.file)
     }
-}
 
-/// Reads blocks, each with its checksum checked; keeps the last one, which is often wanted again.
-struct BlockReader<'f> {
-    file: &'f File,
-    /// Which block `bytes` has.
-    number: Option<u64>,
-    bytes: [u8; BLOCK],
-}
-
-impl<'f> BlockReader<'f> {
-    fn new(file: &'f File) -> Self {
-        Self { file, number: None, bytes: [0; BLOCK] }
-    }
-
-    fn payload(&mut self, number: u64) -> io::Result<&[u8]> {
-        if self.number != Some(number) {
-            self.number = None;
-            let offset = number.saturating_mul(BLOCK as u64);
-            sys::read_exact_at(self.file, &mut self.bytes, offset)?;
-            let checksum = crc32fast::hash(&self.bytes[..PAYLOAD]);
-            if self.bytes[PAYLOAD..] != checksum.to_le_bytes() {
-                return Err(damaged(&format!("block {number}")));
-            }
-            self.number = Some(number);
-        }
-        Ok(&self.bytes[..PAYLOAD])
-    }
-
-    fn record(&mut self, table: Table, number: u64) -> io::Result<Record> {
-        let payload = self.payload(table.first_block + number / RECORDS_PER_BLOCK)?;
-        Ok(record_at(payload, (number % RECORDS_PER_BLOCK) as usize))
-    }
-
-    /// The first record of `table` whose key is `key` or greater. Keys are hashes: where one stands
-    /// is nearly what its size says, so that one or two blocks are read.
-    fn lower_bound_near(&mut self, table: Table, key: u64) -> io::Result<u64> {
-        let guess = ((u128::from(key) * u128::from(table.records)) >> 64) as u64;
-        let (mut low, mut high) = (0, table.records);
-        let mut probe = guess / RECORDS_PER_BLOCK;
-        while low < high {
-            let first = probe * RECORDS_PER_BLOCK;
-            let block = self.payload(table.first_block + probe)?;
-            let count = (table.records - first).min(RECORDS_PER_BLOCK);
-            let keys = |n: u64| record_at(block, n as usize).key;
-            if keys(0) >= key && first > low {
-                high = first;
-                probe -= 1;
-            } else if keys(count - 1) < key {
-                low = first + count;
-                probe += 1;
-            } else {
-                let (mut below, mut within) = (0, count);
-                while below < within {
-                    let middle = below + (within - below) / 2;
-                    if keys(middle) < key { below = middle + 1 } else { within = middle }
-                }
-                return Ok(first + below);
-            }
-        }
-        Ok(low)
+    fn ahead(&self) -> BlockReader<'_> {
+        BlockReader::ahead(&self.file)
     }
 }
 

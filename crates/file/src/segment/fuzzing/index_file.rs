@@ -11,7 +11,7 @@ use attestry_core::{MAX_LINE_BYTES, Order, Timestamp};
 use crate::fuzzing::sections;
 use crate::segment::load_index_file;
 use crate::segment::table::{BLOCK, MAGIC, PAYLOAD, RECORD};
-use crate::segment::{Body, Cursor, IndexFile, Line, Lines};
+use crate::segment::{Body, Cursor, IndexFile, Line, Lines, Wanted};
 use crate::sys::FileId;
 
 /// So many ids and times are asked for at most.
@@ -87,7 +87,7 @@ fn answers(index: &IndexFile, length: u64, recipe: &[u8]) {
     let keys = keys
         .map(|record| record.iter().take(8).rev().fold(0, |key, byte| key << 8 | u64::from(*byte)));
     for hash in [0, u64::MAX].into_iter().chain(keys).take(ASKED) {
-        let found = or_damaged(index.candidates(hash)).unwrap_or_default();
+        let found = or_damaged(index.candidates(&Wanted::new(hash))).unwrap_or_default();
         assert!(found.len() as u64 <= index.lines() && found.iter().all(within));
     }
     let lines = or_damaged(index.lines_from(0, u64::MAX)).unwrap_or_default();

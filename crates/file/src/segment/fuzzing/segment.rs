@@ -10,7 +10,7 @@ use attestry_core::{AuditEntry, Order, Timestamp, line};
 
 use crate::segment::reader::split;
 use crate::segment::{
-    BadLine, Body, Cursor, Index, IndexFile, Line, Lines, RawLine, hash_of, tail_start,
+    BadLine, Body, Cursor, Index, IndexFile, Line, Lines, RawLine, Wanted, hash_of, tail_start,
     write_index_file,
 };
 use crate::sys::{self, FileId};
@@ -171,7 +171,7 @@ fn same_answers(live: &Index, sealed: &IndexFile, expected: &Expected) {
     for (hash, lines) in by_hash.iter().step_by(by_hash.len() / ASKED + 1) {
         assert_eq!(live.candidates(*hash), *lines, "the line written first comes first");
         for hash in [*hash, hash.wrapping_add(1), hash.wrapping_sub(1)] {
-            let found = sealed.candidates(hash).expect("a whole index file");
+            let found = sealed.candidates(&Wanted::new(hash)).expect("a whole index file");
             assert_eq!(places(found), places(live.candidates(hash)));
         }
     }

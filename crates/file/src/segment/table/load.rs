@@ -26,7 +26,7 @@ impl IndexFile {
     fn all_lines(&self) -> io::Result<Vec<Indexed>> {
         let mut lines = self.lines_from(0, u64::MAX)?;
         lines.sort_unstable_by_key(|line| line.offset);
-        let (table, mut blocks) = (self.header.by_id(), self.blocks());
+        let (table, mut blocks) = (self.header.by_id(), self.ahead());
         let hashes: io::Result<Vec<Record>> =
             (0..table.records).map(|number| blocks.record(table, number)).collect();
         let mut hashes = hashes?;

@@ -68,6 +68,32 @@ fn behind_the_last_time_is_the_number_of_lines() {
 }
 
 #[test]
+fn one_of_another_version_is_none() {
+    let made = Made::new();
+    made.forge(0, 0, u64::from_le_bytes(*b"attidx01"));
+    assert!(made.open().is_none());
+}
+
+#[test]
+fn a_line_is_found_wherever_it_is_thought_to_be() {
+    let made = Made::new();
+    let index = made.open().unwrap();
+    let table = index.header.by_id();
+    let record = |number| index.blocks().record(table, number).unwrap();
+    for number in 0..LINES {
+        let Record { key, .. } = record(number);
+        for guess in [0, number, LINES / 2, LINES - 1, LINES, u64::MAX] {
+            let place = |key| index.blocks().lower_bound_near(table, key, guess).unwrap();
+            assert_eq!((place(key), place(key + 1)), (number, number + 1));
+        }
+        let wanted = Wanted::new(key);
+        let (_, guess) = index.filter_block(&wanted).unwrap();
+        assert!(guess.abs_diff(number) < RECORDS_PER_BLOCK, "{guess} for {number}");
+        assert_eq!(index.candidates(&wanted).unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn a_line_that_the_segment_cannot_have_is_damage() {
     let made = Made::new();
     let (by_id, by_time) = {
@@ -80,7 +106,7 @@ fn a_line_that_the_segment_cannot_have_is_damage() {
         made.forge(by_time, at, number);
         let index = made.open().unwrap();
         let key = index.blocks().record(index.header.by_id(), 0).unwrap().key;
-        is_damage(index.candidates(key));
+        is_damage(index.candidates(&Wanted::new(key)));
         is_damage(index.lines_from(0, 1));
     }
 }

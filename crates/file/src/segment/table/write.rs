@@ -4,10 +4,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::{
-    BLOCK, FILTER_BYTES_PER_BLOCK, Header, PAYLOAD, RECORD, RECORDS_PER_BLOCK, Record, key_of,
-};
-use crate::segment::filter;
+use super::{Blocks, FILTER_BYTES_PER_BLOCK, Filter, Header, Record, key_of};
 use crate::segment::index::{Index, Line};
 use crate::sys::{self, FileId};
 
@@ -20,8 +17,9 @@ pub(crate) fn write(
     confirm: impl FnOnce() -> bool,
 ) -> io::Result<bool> {
     let mut lines: Vec<_> = index.known().iter().filter(|known| !known.erased).collect();
+    lines.sort_unstable_by_key(|known| (known.hash, known.line.offset));
     let times = || lines.iter().map(|known| known.line.timestamp.unix_micros());
-    let filter = filter::build(lines.iter().map(|known| known.hash));
+    let filter = Filter::of(lines.iter().map(|known| known.hash)).to_bytes();
     let header = Header {
         segment: segment.number(),
         covered: index.covered(),
@@ -41,7 +39,6 @@ pub(crate) fn write(
             out.block(part)?;
         }
         let record = |key, line: Line| Record { key, offset: line.offset, length: line.length };
-        lines.sort_unstable_by_key(|known| (known.hash, known.line.offset));
         out.records(lines.iter().map(|known| record(known.hash, known.line)))?;
         lines.sort_unstable_by_key(|known| (known.line.timestamp, known.line.offset));
         out.records(lines.iter().map(|known| record(key_of(known.line.timestamp), known.line)))?;
@@ -69,31 +66,4 @@ pub(crate) fn write(
         let _ = fs::remove_file(&temporary);
     }
     written
-}
-
-/// Blocks, each behind the other, with their checksums.
-pub(super) struct Blocks<W: Write>(pub(super) W);
-
-impl<W: Write> Blocks<W> {
-    pub(super) fn block(&mut self, payload: &[u8]) -> io::Result<()> {
-        let mut block = [0; BLOCK];
-        block[..payload.len()].copy_from_slice(payload);
-        let checksum = crc32fast::hash(&block[..PAYLOAD]);
-        block[PAYLOAD..].copy_from_slice(&checksum.to_le_bytes());
-        self.0.write_all(&block)
-    }
-
-    fn records(&mut self, records: impl Iterator<Item = Record>) -> io::Result<()> {
-        let mut payload = Vec::with_capacity(PAYLOAD);
-        for record in records {
-            payload.extend_from_slice(&record.key.to_le_bytes());
-            payload.extend_from_slice(&record.offset.to_le_bytes());
-            payload.extend_from_slice(&record.length.to_le_bytes());
-            if payload.len() == RECORDS_PER_BLOCK as usize * RECORD {
-                self.block(&payload)?;
-                payload.clear();
-            }
-        }
-        if payload.is_empty() { Ok(()) } else { self.block(&payload) }
-    }
 }
