@@ -14,7 +14,9 @@ use crate::erasure::{self, Record};
 use crate::folder::Folder;
 use crate::generation::{Stamp, Watched};
 use crate::lock::StoreLock;
-use crate::segment::{BadLine, Body, Line, Segment, SegmentName, Wanted, hash_of, read_line};
+use crate::segment::{
+    BadLine, Body, Line, Segment, SegmentName, Wanted, hash_of, likely, read_line,
+};
 use crate::sys::FileId;
 pub use progress::IndexingProgress;
 pub(crate) use progress::Listener;
@@ -84,7 +86,7 @@ impl Catalog {
         id: &EntryId,
     ) -> Result<Option<Found>, StorageError> {
         let wanted = Wanted::new(hash_of(id));
-        for segment in segments {
+        for segment in likely(segments, &wanted) {
             if let Some(found) = self.find_in(segment, id, &wanted)?.into_iter().next() {
                 return Ok(Some(found));
             }
@@ -101,7 +103,7 @@ impl Catalog {
     ) -> Result<Vec<Found>, StorageError> {
         let wanted = Wanted::new(hash_of(id));
         let mut found = Vec::new();
-        for segment in segments {
+        for segment in likely(segments, &wanted) {
             found.extend(self.find_in(segment, id, &wanted)?);
         }
         if found.is_empty() {

@@ -71,6 +71,26 @@ async fn sealed_segments_get_one_and_it_tells_the_same() {
 }
 
 #[tokio::test]
+async fn ids_are_found_in_whichever_of_many_segments_they_are() {
+    let (_guard, path) = folder();
+    let entries: Vec<_> = (0..2_000).map(|n| entry(&format!("e{n:05}"), n)).collect();
+    let storage = FileStorage::builder(&path).rotation_size_bytes(10_000).open().await.unwrap();
+    for some in entries.chunks(50) {
+        storage.write_batch(some).await.unwrap();
+    }
+    assert!(indexes(&path).len() > 35, "more than are asked at once");
+    for _ in 0..2 {
+        // The first time no filter is in memory yet.
+        for entry in entries.iter().rev() {
+            assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
+        }
+        assert!(storage.read(&"none".parse().unwrap()).await.unwrap().is_none());
+    }
+    assert!(storage.delete(&entries[700].id).await.unwrap());
+    assert!(storage.read(&entries[700].id).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn without_them_a_reader_manages_and_a_writer_makes_them_anew() {
     let (_guard, path) = folder();
     let written = scattered(3_000);

@@ -2,7 +2,8 @@
 //! without a look at their index.
 //!
 //! An id sets one bit in each of seven words of its block, so that asking is seven comparisons without
-//! a branch between them.
+//! a branch between them. A store asks the filters of all its segments for each id; where no branch
+//! waits for the last cache line, the processor fetches those of several filters at once.
 //!
 //! Blocks are in the order of the hashes, and the eighth word counts the ids before the block. So the
 //! same cache line tells where among the records an id is, to a few.

@@ -41,6 +41,24 @@ pub(crate) struct Body {
     pub(crate) lines: Lines,
 }
 
+/// Those of `segments` that may have the id, by the filters that are in memory, in their order. Others
+/// have not.
+pub(crate) fn likely<'s>(
+    segments: &'s [Segment],
+    wanted: &Wanted,
+) -> impl Iterator<Item = &'s Segment> {
+    /// So many are asked before any answer counts: the processor waits for their cache lines at once.
+    const AT_ONCE: usize = 16;
+    segments.chunks(AT_ONCE).flat_map(|some| {
+        let answers = some.iter().map(|segment| u16::from(segment.body.may_have(wanted)));
+        let likely = answers.zip(0..).fold(0, |likely, (answer, place)| likely | answer << place);
+        some.iter()
+            .zip(0..)
+            .filter(move |(_, place)| likely >> place & 1 == 1)
+            .map(|(some, _)| some)
+    })
+}
+
 /// Where the lines of a segment are.
 #[derive(Debug)]
 pub(crate) enum Lines {
@@ -84,6 +102,15 @@ impl Body {
         match &self.lines {
             Lines::Live(index) => index.read().unwrap_or_else(PoisonError::into_inner).covered(),
             Lines::Sealed(index) => index.covered(),
+        }
+    }
+
+    /// Whether lines may have the id, by what is in memory of an index file.
+    #[inline]
+    fn may_have(&self, wanted: &Wanted) -> bool {
+        match &self.lines {
+            Lines::Live(_) => true,
+            Lines::Sealed(index) => index.may_have(wanted),
         }
     }
 

@@ -276,6 +276,13 @@ impl IndexFile {
         self.header.time_bounds()
     }
 
+    /// Whether lines may have the id; always where the filter is not in memory.
+    #[inline]
+    pub(crate) fn may_have(&self, wanted: &Wanted) -> bool {
+        let block = self.filter.get().and_then(|filter| filter.block(wanted));
+        block.is_none_or(|block| block.may_have(wanted))
+    }
+
     /// Lines that may have the id, in the order written.
     pub(crate) fn candidates(&self, wanted: &Wanted) -> io::Result<Vec<Line>> {
         let (block, guess) = self.filter_block(wanted)?;
