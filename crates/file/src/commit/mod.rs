@@ -9,6 +9,7 @@ mod batch;
 mod burst;
 mod compact;
 mod queue;
+mod slice;
 mod sync;
 
 #[cfg(all(test, shuttle))]
@@ -135,6 +136,7 @@ impl Committer {
     fn run(&self) {
         // Should the thread ever panic, callers must get an error rather than wait for ever.
         let _close = CloseOnDrop(&self.queue);
+        slice::ask_for_short_ones();
         let mut due = self.changes.lock().unwrap_or_else(PoisonError::into_inner).ledger.due();
         loop {
             // Where processors are short, callers who were just answered go first, and what they
