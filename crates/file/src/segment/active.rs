@@ -274,7 +274,9 @@ impl ActiveSegment {
 
     /// Seals the open segment: renames it to the next number of its day. An empty one is removed.
     fn retire(&mut self, erasures: &mut Erasures, ledger: &mut Ledger) -> Result<(), StorageError> {
-        // The journal names segments; it must be done with before a name changes.
+        // The journal, perhaps that of a process that died, names segments; it must be done with
+        // before a name changes.
+        erasures.notice_pending();
         erasures.finish_pending(ledger)?;
         if self.open.as_ref().is_some_and(|open| !open.distrusted) {
             self.sync()?;
