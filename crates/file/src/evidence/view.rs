@@ -140,11 +140,16 @@ impl View {
 /// Keeps writers out for as long as it is kept; `None` where there are none, or they leave no gap.
 pub(super) fn keep_writers_out(folder: &Folder) -> Option<File> {
     let lock = File::open(folder.lock()).ok()?;
+    // Who keeps the lock over a burst of calls looks here; the end of this call takes it away.
+    let waiting = File::open(folder.waiting()).ok();
+    let mut announced = false;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if lock.try_lock_shared().is_ok() {
             return Some(lock);
         }
+        announced =
+            announced || waiting.as_ref().is_some_and(|file| file.try_lock_shared().is_ok());
         thread::sleep(Duration::from_micros(50));
     }
     None
