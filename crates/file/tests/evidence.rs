@@ -239,6 +239,54 @@ async fn checkpoints_are_signed_when_due_and_handed_on() {
     assert_eq!((found.checkpoints, found.signed), (3, Some(13)));
 }
 
+/// Buffered lines reach the file on their callers' threads; the thread that signs has to hear of them.
+#[tokio::test]
+async fn buffered_lines_are_signed_when_due_with_nobody_asking() {
+    let (_guard, path) = folder();
+    let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
+    let evidence = Evidence::new(key()).every_entries(10).every(Duration::from_secs(3_600));
+    let evidence = evidence.on_checkpoint(move |signed| {
+        let checkpoint = policy().open(signed.unwrap()).unwrap();
+        told.send(checkpoint.checkpoint().size()).unwrap();
+    });
+    let builder = FileStorage::builder(&path).durability(Durability::Buffered);
+    let storage = builder.evidence(evidence).open().await.unwrap();
+    let mut size = 0;
+    for round in 0..3 {
+        for entry in entries(round * 50..(round + 1) * 50) {
+            storage.append(&[entry]).await.unwrap();
+        }
+        while size < round as u64 * 50 + 41 {
+            size = signed.recv().await.unwrap();
+        }
+    }
+}
+
+/// Whoever is told of a checkpoint may take its time: the lock is not kept for calls meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_owners_get_their_turn_while_somebody_is_told_of_a_checkpoint() {
+    let (_guard, path) = folder();
+    let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let evidence = Evidence::new(key()).every_entries(1_000).on_checkpoint(move |_| {
+        let _ = told.send(());
+        let _ = may_go_on.lock().unwrap().recv();
+    });
+    let buffered = FileStorage::builder(&path).durability(Durability::Buffered);
+    let storage = buffered.clone().evidence(evidence).open().await.unwrap();
+    storage.append(&entries(0..1_000)).await.unwrap();
+    signed.recv().await.unwrap();
+    for entry in entries(1_000..1_400) {
+        storage.append(&[entry]).await.unwrap();
+    }
+    // Were the lock kept, this would fail after two minutes.
+    let other = kept(buffered).open().await.unwrap();
+    other.append(&entries(1_400..1_401)).await.unwrap();
+    drop(go_on);
+    assert_eq!(storage.count().await.unwrap(), 1_401);
+}
+
 /// As after a power cut: of what was written since the last mark, any part may be lost.
 #[tokio::test]
 async fn a_tree_that_lost_what_was_not_synced_is_made_again() {

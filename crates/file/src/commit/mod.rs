@@ -57,6 +57,10 @@ struct Changes {
     erasures: Erasures,
     ledger: Ledger,
     burst: Burst,
+    /// When the committer comes to sign a checkpoint, as it last knew.
+    awaited: Option<Instant>,
+    /// It comes when it is roused. It does not while it runs what a caller wants to be told by.
+    at_hand: bool,
 }
 
 impl Committer {
@@ -71,8 +75,15 @@ impl Committer {
     ) -> Result<Arc<Self>, StorageError> {
         let path = catalog.folder().path().to_path_buf();
         let active = ActiveSegment::new(catalog.folder().clone(), rotation_bytes, durability);
-        let changes =
-            Mutex::new(Changes { catalog, active, erasures, ledger, burst: Burst::default() });
+        let changes = Mutex::new(Changes {
+            catalog,
+            active,
+            erasures,
+            ledger,
+            burst: Burst::default(),
+            awaited: None,
+            at_hand: true,
+        });
         let committer = Arc::new(Self { queue: Queue::new(), lock, durability, changes, report });
         let of_thread = Arc::clone(&committer);
         thread::Builder::new()
@@ -106,11 +117,16 @@ impl Committer {
         if !changes.active.has_room_for(lines.bytes.len()) {
             return None;
         }
-        let Changes { active, erasures, ledger, burst, .. } = &mut *changes;
+        let Changes { active, erasures, ledger, burst, awaited, at_hand, .. } = &mut *changes;
         let Lines { bytes, ends, .. } = lines;
         let appended = active.append(held.turn(), erasures, ledger, &Appended { bytes, ends });
         let now = Instant::now();
-        if burst.goes_on(now) {
+        let due = ledger.due();
+        if due.is_some_and(|due| awaited.is_none_or(|awaited| due < awaited)) {
+            *awaited = due;
+            self.queue.rouse();
+        }
+        if burst.goes_on(now) && *at_hand {
             match held.keep(now) {
                 Kept::Newly => self.queue.rouse(),
                 Kept::Still => {}
@@ -137,7 +153,7 @@ impl Committer {
         // Should the thread ever panic, callers must get an error rather than wait for ever.
         let _close = CloseOnDrop(&self.queue);
         slice::ask_for_short_ones();
-        let mut due = self.changes.lock().unwrap_or_else(PoisonError::into_inner).ledger.due();
+        let mut due = self.changes.lock().unwrap_or_else(PoisonError::into_inner).await_due();
         loop {
             // Where processors are short, callers who were just answered go first, and what they
             // store next shares the next sync.
@@ -145,10 +161,13 @@ impl Committer {
             // A lock that was kept for calls which came no more goes back in time.
             let until = due.into_iter().chain(self.lock.give_back()).min();
             let Some(jobs) = self.queue.take(until) else { break };
-            if jobs.is_empty() && due.is_none_or(|due| due > Instant::now()) {
-                continue;
-            }
             let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            if jobs.is_empty() {
+                due = changes.await_due();
+                if due.is_none_or(|due| due > Instant::now()) {
+                    continue;
+                }
+            }
             let mut answers = Answers::none();
             match self.lock.acquire() {
                 Ok(held) => {
@@ -160,16 +179,20 @@ impl Committer {
                 }
                 Err(error) => jobs.into_iter().for_each(|job| job.refuse(&error)),
             }
-            due = changes.ledger.due();
+            due = changes.await_due();
             let mended = changes.active.take_mended();
             if !mended.is_empty() {
                 let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
                 report.torn_tails.extend(mended);
             }
             let signed = changes.ledger.take_signed();
+            changes.at_hand = signed.is_empty();
             drop(changes);
             answers.tell();
-            signed.tell();
+            if !signed.is_empty() {
+                signed.tell();
+                self.changes.lock().unwrap_or_else(PoisonError::into_inner).at_hand = true;
+            }
         }
         // Dropped without `close`: what was acknowledged as buffered still goes to the disk. There
         // is nobody left to tell of a failure.
@@ -185,6 +208,12 @@ impl Committer {
 }
 
 impl Changes {
+    /// When the next checkpoint is due, for the committer to wait until then.
+    fn await_due(&mut self) -> Option<Instant> {
+        self.awaited = self.ledger.due();
+        self.awaited
+    }
+
     /// Does all of `jobs`. The answers of appends that nothing came behind are left to be told.
     fn work(&mut self, mut jobs: VecDeque<Job>, held: &Held<'_>) -> Answers {
         self.erasures.notice_pending();

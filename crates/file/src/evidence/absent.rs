@@ -128,5 +128,9 @@ impl Ledger {
 pub(crate) struct Signed;
 
 impl Signed {
+    pub(crate) fn is_empty(&self) -> bool {
+        true
+    }
+
     pub(crate) fn tell(self) {}
 }

@@ -318,6 +318,11 @@ pub(crate) struct Signed {
 }
 
 impl Signed {
+    /// Whether there is nothing to hand out, or nobody who wants it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hook.is_none() || self.signed.is_empty()
+    }
+
     /// Hands them out. No lock is held meanwhile.
     pub(crate) fn tell(self) {
         if let Some(hook) = self.hook {
