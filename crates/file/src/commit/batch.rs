@@ -1,90 +1,189 @@
 //! Lines of many callers on their way to the disk together.
 
 use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use attestry_core::{EntryId, StorageError, line};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::queue::{Answer, Append, Lines};
+use super::sync::{Mutex, MutexGuard};
 use crate::catalog::Catalog;
 use crate::lock::Held;
 use crate::segment::{AppendError, Appended, LineEnd};
 use crate::sys;
 
-/// The lines of consecutive appends, and who waits for which of them.
+/// A buffer that many lines have made longer than this is not kept for the next batch.
+const MOST_KEPT_BYTES: usize = 1 << 20;
+
+/// Serialised entries, one line each.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Lines {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ends: Vec<LineEnd>,
+    /// The ids, where it must be made sure that none of them is stored; else empty.
+    pub(crate) checked_ids: Vec<EntryId>,
+}
+
+/// The lines of consecutive calls, which each copied its own to the end, and who waits for which of
+/// them. Dropped without having been told of it, callers hear that the store is closed.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    buffers: Buffers,
+    calls: Vec<Call>,
+    /// Those of all checked calls, in order.
+    checked_ids: Vec<EntryId>,
+    outcome: Arc<Outcome>,
+    /// What the lines take of the room that there is for waiting ones.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// Joined lines. As large as they have become, they serve one batch after another: fresh memory
+/// would cost more than what is copied to it.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
     bytes: Vec<u8>,
     ends: Vec<LineEnd>,
-    waiters: Vec<Waiter>,
 }
 
 #[derive(Debug)]
-struct Waiter {
+struct Call {
     /// It may be answered once this many lines of the batch are durable.
     needs: usize,
     /// What it is told then, where that is settled already.
-    refused: Option<StorageError>,
-    /// What it handed in, to be given back.
-    handed_in: Lines,
-    answer: Answer<Lines>,
-    _room: tokio::sync::OwnedSemaphorePermit,
+    refused: Option<Box<StorageError>>,
+    /// Its ids are to be checked.
+    checked: bool,
 }
 
 impl Batch {
-    /// Joins `appends`. Of those whose ids are to be checked, lines that are stored already are
-    /// left out, and an append that would replace an entry is refused.
-    pub(super) fn gather(appends: Vec<Append>, catalog: &Catalog, held: &Held<'_>) -> Self {
+    /// An empty one, which `buffers` are used for.
+    pub(super) fn in_buffers(mut buffers: Buffers) -> Self {
+        buffers.bytes.clear();
+        buffers.ends.clear();
         let mut batch = Self::default();
+        batch.buffers = buffers;
+        batch
+    }
+
+    /// Adds a call, to be woken by `waker` when it can be told what became of it.
+    pub(super) fn join(
+        &mut self,
+        lines: &Lines,
+        room: OwnedSemaphorePermit,
+        waker: Waker,
+    ) -> Waiting {
+        let Buffers { bytes, ends } = &mut self.buffers;
+        let start = bytes.len();
+        bytes.extend_from_slice(&lines.bytes);
+        let moved = |end: &LineEnd| LineEnd { at: start + end.at, leaf: end.leaf };
+        ends.extend(lines.ends.iter().map(moved));
+        let checked = !lines.checked_ids.is_empty();
+        self.checked_ids.extend_from_slice(&lines.checked_ids);
+        let number = self.calls.len();
+        self.calls.push(Call { needs: ends.len(), refused: None, checked });
+        match &mut self.room {
+            None => self.room = Some(room),
+            Some(all) => all.merge(room),
+        }
+        self.outcome.wakers().push(waker);
+        Waiting { outcome: Arc::clone(&self.outcome), number }
+    }
+
+    /// How many bytes there are.
+    #[cfg(all(test, shuttle))]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffers.bytes
+    }
+
+    /// Of calls whose ids are to be checked, leaves out lines that are stored already, and refuses
+    /// those that would replace an entry.
+    fn sift(&mut self, catalog: &Catalog, held: &Held<'_>) {
+        let all = mem::take(&mut self.buffers);
+        let mut ids = mem::take(&mut self.checked_ids).into_iter();
+        let mut calls = mem::take(&mut self.calls);
         // Ids in this batch, which the catalog cannot know of yet, with the number of their line.
         let mut gathered: HashMap<EntryId, usize> = HashMap::new();
         // Lines up to this one are in `gathered`. Those that came unchecked are read only where it
         // matters.
         let mut named = 0;
-        for Append { lines, answer, _room } in appends {
-            let mut refused = None;
-            let mut needs = 0;
-            let mut start = 0;
-            if !lines.checked_ids.is_empty() {
-                batch.name_lines(named, &mut gathered);
+        let mut first = 0;
+        for call in &mut calls {
+            let theirs = first..mem::take(&mut call.needs);
+            first = theirs.end;
+            if call.checked {
+                self.buffers.name_lines(named, &mut gathered);
             }
-            for (number, end) in lines.ends.iter().enumerate() {
-                let line = &lines.bytes[start..end.at];
-                start = end.at;
-                let known = match lines.checked_ids.get(number) {
+            for number in theirs {
+                let line = all.line(number);
+                let id = if call.checked { ids.next() } else { None };
+                if call.refused.is_some() {
+                    continue; // and so is the rest of it
+                }
+                let known = match &id {
                     None => Ok(None),
                     Some(id) => match gathered.get(id) {
-                        Some(&at) => same_entry(batch.line(at), line, id).map(|()| Some(at + 1)),
+                        Some(&at) => {
+                            same_entry(self.buffers.line(at), line, id).map(|()| Some(at + 1))
+                        }
                         None => {
                             is_stored(catalog, held, id, line).map(|stored| stored.then_some(0))
                         }
                     },
                 };
                 match known {
-                    Ok(Some(line_needed)) => needs = needs.max(line_needed),
+                    Ok(Some(line_needed)) => call.needs = call.needs.max(line_needed),
                     Ok(None) => {
-                        if let Some(id) = lines.checked_ids.get(number) {
-                            gathered.insert(id.clone(), batch.ends.len());
-                        }
-                        batch.bytes.extend_from_slice(line);
-                        batch.ends.push(LineEnd { at: batch.bytes.len(), leaf: end.leaf });
-                        needs = batch.ends.len();
+                        gathered.extend(id.map(|id| (id, self.buffers.ends.len())));
+                        self.buffers.push(line, all.ends[number]);
+                        call.needs = self.buffers.ends.len();
                     }
-                    Err(error) => {
-                        refused = Some(error);
-                        break;
-                    }
+                    Err(error) => call.refused = Some(Box::new(error)),
                 }
             }
-            if !lines.checked_ids.is_empty() {
-                named = batch.ends.len();
+            if call.checked {
+                named = self.buffers.ends.len();
             }
-            let handed_in = lines;
-            batch.waiters.push(Waiter { needs, refused, handed_in, answer, _room });
         }
-        batch
+        self.calls = calls;
     }
 
-    /// Adds the ids of the lines from `first` on to `gathered`: a checked append must find what an
+    /// Stores the batch with `append`, and returns what its callers are to be told.
+    pub(super) fn commit(
+        mut self,
+        catalog: &Catalog,
+        held: &Held<'_>,
+        append: impl FnOnce(&Appended<'_>) -> Result<(), AppendError>,
+    ) -> Answers {
+        if !self.checked_ids.is_empty() {
+            self.sift(catalog, held);
+        }
+        let Buffers { bytes, ends } = &self.buffers;
+        let stored = if ends.is_empty() { Ok(()) } else { append(&Appended { bytes, ends }) };
+        Answers { stored, batch: self }
+    }
+
+    /// Tells the callers that it was not begun.
+    pub(super) fn refuse(self, error: &StorageError) {
+        let stored = Err(AppendError { durable_lines: 0, error: share(error) });
+        Answers { stored, batch: self }.tell();
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.outcome.settle(Told::Closed);
+    }
+}
+
+impl Buffers {
+    /// These, unless they have grown too large to be kept.
+    pub(super) fn if_usual(self) -> Option<Self> {
+        (self.bytes.capacity() <= MOST_KEPT_BYTES).then_some(self)
+    }
+
+    /// Adds the ids of the lines from `first` on to `gathered`: a checked call must find what an
     /// unchecked one, perhaps the same that was given up, has put before it.
     fn name_lines(&self, first: usize, gathered: &mut HashMap<EntryId, usize>) {
         for number in first..self.ends.len() {
@@ -99,15 +198,9 @@ impl Batch {
         &self.bytes[start..self.ends[number].at]
     }
 
-    /// Stores the batch with `append`, and returns what its callers are to be told.
-    pub(super) fn commit(
-        self,
-        append: impl FnOnce(&Appended<'_>) -> Result<(), AppendError>,
-    ) -> Answers {
-        let Self { bytes, ends, .. } = &self;
-        let lines = Appended { bytes, ends };
-        let stored = if ends.is_empty() { Ok(()) } else { append(&lines) };
-        Answers { stored, waiters: self.waiters }
+    fn push(&mut self, line: &[u8], end: LineEnd) {
+        self.bytes.extend_from_slice(line);
+        self.ends.push(LineEnd { at: self.bytes.len(), leaf: end.leaf });
     }
 }
 
@@ -116,27 +209,99 @@ impl Batch {
 #[must_use = "callers wait for them"]
 pub(super) struct Answers {
     stored: Result<(), AppendError>,
-    waiters: Vec<Waiter>,
+    batch: Batch,
 }
 
 impl Answers {
-    /// For nobody.
-    pub(super) fn none() -> Self {
-        Self { stored: Ok(()), waiters: Vec::new() }
+    /// Tells them, and gives back the buffers. Best when nothing is held any more that their next
+    /// calls need.
+    pub(super) fn tell(self) -> Buffers {
+        let Self { stored, mut batch } = self;
+        let told = match &stored {
+            Ok(()) if batch.calls.iter().all(|call| call.refused.is_none()) => Told::Stored,
+            _ => {
+                let calls = mem::take(&mut batch.calls).into_iter();
+                let each = calls.map(|call| Some(outcome_of(call, &stored)));
+                Told::Each(Mutex::new(each.collect()))
+            }
+        };
+        // Room first: who waits for it is to be ready when the others are.
+        batch.room = None;
+        batch.outcome.settle(told);
+        mem::take(&mut batch.buffers)
+    }
+}
+
+fn outcome_of(call: Call, stored: &Result<(), AppendError>) -> Result<(), StorageError> {
+    match (stored, call.refused) {
+        (_, Some(refused)) => Err(*refused),
+        (Err(failed), None) if call.needs > failed.durable_lines => Err(share(&failed.error)),
+        _ => Ok(()),
+    }
+}
+
+/// What became of a batch, which all its callers look at.
+#[derive(Debug, Default)]
+struct Outcome {
+    told: OnceLock<Told>,
+    /// By the number of the call; none any more when it is told.
+    wakers: Mutex<Vec<Waker>>,
+}
+
+#[derive(Debug)]
+enum Told {
+    /// All that every call needs.
+    Stored,
+    /// By the number of the call, each to be taken once.
+    Each(Mutex<Vec<Option<Result<(), StorageError>>>>),
+    /// Nothing: the store was closed.
+    Closed,
+}
+
+impl Outcome {
+    fn wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells them. Best when nothing is held any more that their next calls need.
-    pub(super) fn tell(self) {
-        for waiter in self.waiters {
-            let outcome = match (&self.stored, waiter.refused) {
-                (_, Some(refused)) => Err(refused),
-                (Err(failed), None) if waiter.needs > failed.durable_lines => {
-                    Err(share(&failed.error))
-                }
-                _ => Ok(waiter.handed_in),
-            };
-            // A caller that went away does not hear the answer.
-            drop(waiter.answer.send(outcome));
+    /// Wakes everybody, the first time.
+    fn settle(&self, told: Told) {
+        if self.told.set(told).is_ok() {
+            let wakers = mem::take(&mut *self.wakers());
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// A caller's end of its call.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    outcome: Arc<Outcome>,
+    number: usize,
+}
+
+impl Waiting {
+    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Result<(), StorageError>> {
+        if let Some(told) = self.outcome.told.get() {
+            return Poll::Ready(self.hear(told));
+        }
+        if let Some(waker) = self.outcome.wakers().get_mut(self.number) {
+            waker.clone_from(context.waker());
+        }
+        // Told in between, nobody may be left to wake this.
+        match self.outcome.told.get() {
+            Some(told) => Poll::Ready(self.hear(told)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn hear(&self, told: &Told) -> Result<(), StorageError> {
+        match told {
+            Told::Stored => Ok(()),
+            Told::Each(each) => {
+                let mut each = each.lock().unwrap_or_else(PoisonError::into_inner);
+                each[self.number].take().unwrap_or(Err(StorageError::Closed))
+            }
+            Told::Closed => Err(StorageError::Closed),
         }
     }
 }
@@ -182,7 +347,7 @@ mod tests {
     use std::sync::Arc;
 
     use attestry_core::{AuditEntry, Timestamp};
-    use tokio::sync::{Semaphore, oneshot};
+    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::catalog::Listener;
@@ -191,32 +356,37 @@ mod tests {
     use crate::lock::StoreLock;
     use crate::recovery;
 
-    type Told = oneshot::Receiver<Result<Lines, StorageError>>;
-
-    fn append(input: &str, checked: bool) -> (Append, Told) {
+    fn lines(input: &str, checked: bool) -> Lines {
         let id: EntryId = "an-id".parse().unwrap();
         let entry = AuditEntry::new(id.clone(), Timestamp::UNIX_EPOCH, input.into(), "o".into());
         let bytes = line::encode(&entry).unwrap();
-        let lines = Lines {
+        Lines {
             ends: vec![LineEnd { at: bytes.len(), leaf: leaf_of(&bytes, true) }],
             bytes,
             checked_ids: if checked { vec![id] } else { Vec::new() },
-        };
-        let (answer, told) = oneshot::channel();
-        let _room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        (Append { lines, answer, _room }, told)
+        }
     }
 
-    /// How many lines of `appends` are stored, when nothing was stored before.
-    fn lines_of(appends: Vec<Append>) -> usize {
+    fn join(batch: &mut Batch, lines: &Lines) -> Waiting {
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        // Permits of one semaphore could be merged only.
+        batch.room = None;
+        batch.join(lines, room, Waker::noop().clone())
+    }
+
+    fn told(waiting: &Waiting) -> Poll<Result<(), StorageError>> {
+        waiting.poll(&Context::from_waker(Waker::noop()))
+    }
+
+    /// How many lines of `batch` are stored, when nothing was stored before.
+    fn lines_of(batch: Batch) -> usize {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("audit"));
         recovery::create(&folder).unwrap();
         let lock = Arc::new(StoreLock::open(&folder).unwrap());
         let catalog = Catalog::new(folder, Some(Arc::clone(&lock)), Listener::default());
-        let batch = Batch::gather(appends, &catalog, &lock.acquire().unwrap());
         let mut stored = 0;
-        let answers = batch.commit(|lines| {
+        let answers = batch.commit(&catalog, &lock.acquire().unwrap(), |lines| {
             stored = lines.ends.len();
             Ok(())
         });
@@ -227,11 +397,39 @@ mod tests {
     #[test]
     fn an_id_is_found_among_lines_that_wait_unchecked() {
         // As after an append that was dropped, and a write that makes sure.
-        let ((dropped, _), (again, mut told)) = (append("in", false), append("in", true));
-        assert_eq!(lines_of(vec![dropped, again]), 1);
-        assert!(told.try_recv().unwrap().is_ok());
-        let ((first, _), (other, mut told)) = (append("in", false), append("other", true));
-        assert_eq!(lines_of(vec![first, other]), 1);
-        assert!(matches!(told.try_recv().unwrap(), Err(StorageError::AlreadyExists { .. })));
+        let mut batch = Batch::default();
+        join(&mut batch, &lines("in", false));
+        let again = join(&mut batch, &lines("in", true));
+        assert!(told(&again).is_pending());
+        assert_eq!(lines_of(batch), 1);
+        assert!(matches!(told(&again), Poll::Ready(Ok(()))));
+        let mut batch = Batch::default();
+        let first = join(&mut batch, &lines("in", false));
+        let other = join(&mut batch, &lines("other", true));
+        assert_eq!(lines_of(batch), 1);
+        assert!(matches!(told(&first), Poll::Ready(Ok(()))));
+        let refused = told(&other);
+        assert!(matches!(refused, Poll::Ready(Err(StorageError::AlreadyExists { .. }))));
+    }
+
+    #[test]
+    fn what_was_durable_before_a_failure_is_told_so() {
+        let mut batch = Batch::default();
+        let calls: Vec<_> =
+            (0..3).map(|_| join(&mut batch, &lines("in", false))).collect();
+        let error = StorageError::Closed;
+        let stored = Err(AppendError { durable_lines: 2, error });
+        Answers { stored, batch }.tell();
+        let ok: Vec<_> =
+            calls.iter().map(|call| matches!(told(call), Poll::Ready(Ok(())))).collect();
+        assert_eq!(ok, [true, true, false]);
+    }
+
+    #[test]
+    fn a_batch_that_nobody_commits_leaves_nobody_waiting() {
+        let mut batch = Batch::default();
+        let call = join(&mut batch, &lines("in", false));
+        drop(batch);
+        assert!(matches!(told(&call), Poll::Ready(Err(StorageError::Closed))));
     }
 }

@@ -29,10 +29,11 @@ use crate::evidence::Ledger;
 use crate::lock::{Held, Kept, StoreLock};
 use crate::recovery::RecoveryReport;
 use crate::segment::{ActiveSegment, Appended, Cursor, Line, Segment};
+pub(crate) use batch::Lines;
 use batch::{Answers, Batch, share};
 use burst::Burst;
-use queue::{Append, Queue};
-pub(crate) use queue::{Job, Lines};
+pub(crate) use queue::Job;
+use queue::Queue;
 use sync::{Mutex, thread};
 use tokio::sync::oneshot;
 
@@ -103,7 +104,7 @@ impl Committer {
         {
             return outcome;
         }
-        self.queue.append(lines).await
+        self.queue.append(&lines).await
     }
 
     /// Hands `lines` to the operating system on the caller's thread, which spares a hop to another
@@ -149,6 +150,12 @@ impl Committer {
         self.queue.close();
     }
 
+    fn tell(&self, answers: Option<Answers>) {
+        if let Some(answers) = answers {
+            self.queue.give_back(answers.tell());
+        }
+    }
+
     fn run(&self) {
         // Should the thread ever panic, callers must get an error rather than wait for ever.
         let _close = CloseOnDrop(&self.queue);
@@ -168,12 +175,12 @@ impl Committer {
                     continue;
                 }
             }
-            let mut answers = Answers::none();
+            let mut answers = None;
             match self.lock.acquire() {
                 Ok(held) => {
                     answers = changes.work(jobs, &held);
                     if changes.ledger.due().is_some_and(|due| due <= Instant::now()) {
-                        std::mem::replace(&mut answers, Answers::none()).tell();
+                        self.tell(answers.take());
                         changes.sign();
                     }
                 }
@@ -188,7 +195,7 @@ impl Committer {
             let signed = changes.ledger.take_signed();
             changes.at_hand = signed.is_empty();
             drop(changes);
-            answers.tell();
+            self.tell(answers);
             if !signed.is_empty() {
                 signed.tell();
                 self.changes.lock().unwrap_or_else(PoisonError::into_inner).at_hand = true;
@@ -214,16 +221,17 @@ impl Changes {
         self.awaited
     }
 
-    /// Does all of `jobs`. The answers of appends that nothing came behind are left to be told.
-    fn work(&mut self, mut jobs: VecDeque<Job>, held: &Held<'_>) -> Answers {
+    /// Does all of `jobs`. What callers are told of appends that nothing came behind is left to be
+    /// told.
+    fn work(&mut self, jobs: VecDeque<Job>, held: &Held<'_>) -> Option<Answers> {
         self.erasures.notice_pending();
-        let mut appends = Vec::new();
-        while let Some(job) = jobs.pop_front() {
-            if !matches!(job, Job::Append(_)) {
-                self.append(std::mem::take(&mut appends), held).tell();
+        let mut answers: Option<Answers> = None;
+        for job in jobs {
+            if let Some(answers) = answers.take() {
+                answers.tell();
             }
             match job {
-                Job::Append(append) => appends.push(append),
+                Job::Append(batch) => answers = Some(self.append(batch, held)),
                 // A caller that went away does not hear the answer.
                 Job::Delete { id, note, answer } => {
                     drop(answer.send(self.delete(&id, note, held)));
@@ -242,16 +250,12 @@ impl Changes {
                 }
             }
         }
-        self.append(appends, held)
+        answers
     }
 
-    fn append(&mut self, appends: Vec<Append>, held: &Held<'_>) -> Answers {
-        if appends.is_empty() {
-            return Answers::none();
-        }
-        let batch = Batch::gather(appends, &self.catalog, held);
-        let Self { active, erasures, ledger, .. } = self;
-        batch.commit(|lines| active.append(held.turn(), erasures, ledger, lines))
+    fn append(&mut self, batch: Batch, held: &Held<'_>) -> Answers {
+        let Self { catalog, active, erasures, ledger, .. } = self;
+        batch.commit(catalog, held, |lines| active.append(held.turn(), erasures, ledger, lines))
     }
 
     /// Puts everything on stable storage, under a last checkpoint where there are any.
@@ -419,7 +423,7 @@ impl Job {
     /// Answers that it was not begun.
     fn refuse(self, error: &StorageError) {
         match self {
-            Self::Append(append) => drop(append.answer.send(Err(share(error)))),
+            Self::Append(batch) => batch.refuse(error),
             Self::Delete { answer, .. } => drop(answer.send(Err(share(error)))),
             Self::DeleteUntil { answer, .. } | Self::Compact { answer } => {
                 drop(answer.send(Err(share(error))));

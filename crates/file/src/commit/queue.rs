@@ -1,15 +1,17 @@
 //! What callers hand to the committer, in order, bounded by bytes.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use attestry_core::{EntryId, StorageError, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::batch::{Batch, Buffers, Lines, Waiting};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::erasure::Note;
-use crate::segment::LineEnd;
 
 /// Bytes of lines that may wait; further callers wait for room. A single longer line takes it all.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -20,7 +22,7 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 /// One thing to do.
 #[derive(Debug)]
 pub(crate) enum Job {
-    Append(Append),
+    Append(Batch),
     Delete {
         id: EntryId,
         note: Note,
@@ -52,25 +54,6 @@ pub(crate) enum Job {
     },
 }
 
-/// Lines to append.
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub(crate) lines: Lines,
-    /// Gives the lines back: freeing buffers is cheap only on the threads that allocate such ones.
-    pub(crate) answer: Answer<Lines>,
-    /// Held until the job is done.
-    pub(crate) _room: OwnedSemaphorePermit,
-}
-
-/// Serialised entries, one line each.
-#[derive(Debug, Default)]
-pub(crate) struct Lines {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) ends: Vec<LineEnd>,
-    /// The ids, where it must be made sure that none of them is stored; else empty.
-    pub(crate) checked_ids: Vec<EntryId>,
-}
-
 /// The queue between callers and the committer.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -87,6 +70,8 @@ struct State {
     closed: bool,
     /// The committer sleeps and has to be woken.
     parked: bool,
+    /// What the next batch is gathered in.
+    spare: Option<Buffers>,
     /// It is to return even if nothing is queued.
     roused: bool,
 }
@@ -108,13 +93,55 @@ impl Queue {
 
     /// Appends `lines` and waits until they are stored. Dropped while it waits for room, nothing
     /// was queued; dropped later, the lines are stored all the same.
-    pub(crate) async fn append(&self, lines: Lines) -> Result<(), StorageError> {
+    pub(crate) async fn append(&self, lines: &Lines) -> Result<(), StorageError> {
         // At most the capacity, which fits.
         let bytes = lines.bytes.len().min(self.capacity) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
-        let _room = room.map_err(|_| StorageError::Closed)?;
-        let stored = self.submit(|answer| Job::Append(Append { lines, answer, _room })).await;
-        stored.map(drop)
+        let mut room = Some(room.map_err(|_| StorageError::Closed)?);
+        let mut waiting = None;
+        poll_fn(|context| match (room.take(), &waiting) {
+            (Some(room), _) => match self.join(lines, room, context.waker()) {
+                Ok(call) => {
+                    waiting = Some(call);
+                    Poll::Pending
+                }
+                Err(error) => Poll::Ready(Err(error)),
+            },
+            (None, Some(call)) => call.poll(context),
+            (None, None) => Poll::Ready(Err(StorageError::Closed)), // polled behind its end
+        })
+        .await
+    }
+
+    /// Copies `lines` behind those of the callers before.
+    fn join(
+        &self,
+        lines: &Lines,
+        room: OwnedSemaphorePermit,
+        waker: &Waker,
+    ) -> Result<Waiting, StorageError> {
+        let waker = waker.clone();
+        let mut state = self.lock();
+        if state.closed {
+            return Err(StorageError::Closed);
+        }
+        if !matches!(state.jobs.back(), Some(Job::Append(_))) {
+            let buffers = state.spare.take().unwrap_or_default();
+            state.jobs.push_back(Job::Append(Batch::in_buffers(buffers)));
+        }
+        let Some(Job::Append(batch)) = state.jobs.back_mut() else {
+            return Err(StorageError::Closed); // pushed just now
+        };
+        let waiting = batch.join(lines, room, waker);
+        self.wake(&mut state);
+        Ok(waiting)
+    }
+
+    /// Keeps the buffers of a batch for the next.
+    pub(crate) fn give_back(&self, buffers: Buffers) {
+        if let Some(buffers) = buffers.if_usual() {
+            self.lock().spare = Some(buffers);
+        }
     }
 
     /// Queues a job and waits for its answer.
@@ -131,10 +158,7 @@ impl Queue {
             let job = job(answer);
             state.closed = matches!(job, Job::Close { .. });
             state.jobs.push_back(job);
-            // Waking costs a system call, which a committer at work does not need.
-            if std::mem::take(&mut state.parked) {
-                self.work.notify_one();
-            }
+            self.wake(&mut state);
         }
         receiver.await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
@@ -168,9 +192,7 @@ impl Queue {
     pub(crate) fn rouse(&self) {
         let mut state = self.lock();
         state.roused = true;
-        if std::mem::take(&mut state.parked) {
-            self.work.notify_one();
-        }
+        self.wake(&mut state);
     }
 
     /// Whether nothing waits and the queue is open.
@@ -187,6 +209,13 @@ impl Queue {
         drop(state);
         self.room.close();
         self.work.notify_one();
+    }
+
+    /// Waking costs a system call, which a committer at work does not need.
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.parked) {
+            self.work.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
