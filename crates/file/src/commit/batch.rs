@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use attestry_core::{EntryId, StorageError, line};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::answered::Told;
 use super::sync::{Mutex, MutexGuard};
 use crate::catalog::Catalog;
 use crate::lock::Held;
@@ -91,10 +92,20 @@ impl Batch {
         Waiting { outcome: Arc::clone(&self.outcome), number }
     }
 
-    /// How many bytes there are.
+    /// How many calls there are.
+    pub(super) fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
     #[cfg(all(test, shuttle))]
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.buffers.bytes
+    pub(super) fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
+        (0..self.buffers.ends.len()).map(|number| self.buffers.line(number).to_vec())
+    }
+
+    /// As if it were stored.
+    #[cfg(test)]
+    pub(super) fn stored(self) -> Answers {
+        Answers { stored: Ok(()), batch: self }
     }
 
     /// Of calls whose ids are to be checked, leaves out lines that are stored already, and refuses
@@ -173,7 +184,7 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.outcome.settle(Told::Closed);
+        self.outcome.settle(News::Closed);
     }
 }
 
@@ -215,20 +226,20 @@ pub(super) struct Answers {
 impl Answers {
     /// Tells them, and gives back the buffers. Best when nothing is held any more that their next
     /// calls need.
-    pub(super) fn tell(self) -> Buffers {
+    pub(super) fn tell(self) -> (Buffers, Told) {
         let Self { stored, mut batch } = self;
-        let told = match &stored {
-            Ok(()) if batch.calls.iter().all(|call| call.refused.is_none()) => Told::Stored,
+        let news = match &stored {
+            Ok(()) if batch.calls.iter().all(|call| call.refused.is_none()) => News::Stored,
             _ => {
                 let calls = mem::take(&mut batch.calls).into_iter();
                 let each = calls.map(|call| Some(outcome_of(call, &stored)));
-                Told::Each(Mutex::new(each.collect()))
+                News::Each(Mutex::new(each.collect()))
             }
         };
         // Room first: who waits for it is to be ready when the others are.
         batch.room = None;
-        batch.outcome.settle(told);
-        mem::take(&mut batch.buffers)
+        batch.outcome.settle(news);
+        (mem::take(&mut batch.buffers), Told::of(&batch.outcome))
     }
 }
 
@@ -242,14 +253,14 @@ fn outcome_of(call: Call, stored: &Result<(), AppendError>) -> Result<(), Storag
 
 /// What became of a batch, which all its callers look at.
 #[derive(Debug, Default)]
-struct Outcome {
-    told: OnceLock<Told>,
+pub(super) struct Outcome {
+    news: OnceLock<News>,
     /// By the number of the call; none any more when it is told.
     wakers: Mutex<Vec<Waker>>,
 }
 
 #[derive(Debug)]
-enum Told {
+enum News {
     /// All that every call needs.
     Stored,
     /// By the number of the call, each to be taken once.
@@ -264,8 +275,8 @@ impl Outcome {
     }
 
     /// Wakes everybody, the first time.
-    fn settle(&self, told: Told) {
-        if self.told.set(told).is_ok() {
+    fn settle(&self, news: News) {
+        if self.news.set(news).is_ok() {
             let wakers = mem::take(&mut *self.wakers());
             wakers.into_iter().for_each(Waker::wake);
         }
@@ -281,27 +292,32 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Result<(), StorageError>> {
-        if let Some(told) = self.outcome.told.get() {
-            return Poll::Ready(self.hear(told));
+        if let Some(news) = self.outcome.news.get() {
+            return Poll::Ready(self.hear(news));
         }
         if let Some(waker) = self.outcome.wakers().get_mut(self.number) {
             waker.clone_from(context.waker());
         }
         // Told in between, nobody may be left to wake this.
-        match self.outcome.told.get() {
-            Some(told) => Poll::Ready(self.hear(told)),
+        match self.outcome.news.get() {
+            Some(news) => Poll::Ready(self.hear(news)),
             None => Poll::Pending,
         }
     }
 
-    fn hear(&self, told: &Told) -> Result<(), StorageError> {
-        match told {
-            Told::Stored => Ok(()),
-            Told::Each(each) => {
+    /// Goes, and tells whether all others of the batch went before.
+    pub(super) fn leave(self) -> bool {
+        Arc::into_inner(self.outcome).is_some()
+    }
+
+    fn hear(&self, news: &News) -> Result<(), StorageError> {
+        match news {
+            News::Stored => Ok(()),
+            News::Each(each) => {
                 let mut each = each.lock().unwrap_or_else(PoisonError::into_inner);
                 each[self.number].take().unwrap_or(Err(StorageError::Closed))
             }
-            Told::Closed => Err(StorageError::Closed),
+            News::Closed => Err(StorageError::Closed),
         }
     }
 }
@@ -415,8 +431,7 @@ mod tests {
     #[test]
     fn what_was_durable_before_a_failure_is_told_so() {
         let mut batch = Batch::default();
-        let calls: Vec<_> =
-            (0..3).map(|_| join(&mut batch, &lines("in", false))).collect();
+        let calls: Vec<_> = (0..3).map(|_| join(&mut batch, &lines("in", false))).collect();
         let error = StorageError::Closed;
         let stored = Err(AppendError { durable_lines: 2, error });
         Answers { stored, batch }.tell();

@@ -13,7 +13,8 @@ use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 
-use super::queue::{Append, Job, Lines, Queue};
+use super::batch::Lines;
+use super::queue::{Job, Queue};
 use super::sync::{Condvar, Mutex, thread};
 use crate::evidence::leaf_of;
 use crate::segment::LineEnd;
@@ -178,9 +179,9 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
                         let text = format!("{caller}{number}{}", "x".repeat(length - 2));
                         // A caller that goes away in the midst: its line is there or not.
                         if number == 1 {
-                            let _ = queue.append(lines(text)).now_or_never();
+                            let _ = queue.append(&lines(text)).now_or_never();
                         } else {
-                            block_on(queue.append(lines(text))).unwrap();
+                            block_on(queue.append(&lines(text))).unwrap();
                         }
                     }
                 })
@@ -191,17 +192,15 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
             thread::spawn(move || {
                 let mut stored = Vec::new();
                 while let Some(jobs) = queue.take(None) {
-                    let of_job = |job: &Job| match job {
-                        Job::Append(append) => append.lines.bytes.len(),
-                        _ => unreachable!("nothing else is sent"),
-                    };
-                    let waiting: Vec<_> = jobs.iter().map(of_job).collect();
-                    let room = waiting.iter().map(|bytes| bytes.min(&10)).sum::<usize>();
-                    assert!(room <= 10, "{waiting:?} wait at once");
                     for job in jobs {
-                        let Job::Append(Append { lines, answer, _room }) = job else { continue };
-                        stored.push(String::from_utf8(lines.bytes.clone()).unwrap());
-                        drop(answer.send(Ok(lines)));
+                        let Job::Append(batch) = job else { unreachable!("nothing else is sent") };
+                        let waiting: Vec<_> = batch.lines().map(String::from_utf8).collect();
+                        let waiting: Vec<String> =
+                            waiting.into_iter().map(Result::unwrap).collect();
+                        let room = waiting.iter().map(|line| line.len().min(10)).sum::<usize>();
+                        assert!(room <= 10, "{waiting:?} wait at once");
+                        stored.extend(waiting);
+                        queue.told(batch.stored().tell());
                     }
                 }
                 stored
@@ -217,6 +216,46 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
             let numbers: String = of_caller.collect();
             assert!(numbers == "012" || numbers == "02", "caller {caller} stored {numbers}");
         }
+    });
+}
+
+/// Enough callers that a batch is gathered for, and more of them than come back: whoever gathers
+/// must learn that nobody is left to wait for. Time stands still here.
+#[test]
+fn nobody_gathers_for_callers_who_are_gone() {
+    check(rounds(5_000), || {
+        let queue = Arc::new(Queue::new());
+        let callers: Vec<_> = (0..5)
+            .map(|caller| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || {
+                    let line = lines(format!("{caller}"));
+                    match caller {
+                        0 => (0..2).for_each(|_| block_on(queue.append(&line)).unwrap()),
+                        1 => drop(queue.append(&line).now_or_never()),
+                        _ => block_on(queue.append(&line)).unwrap(),
+                    }
+                })
+            })
+            .collect();
+        let server = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                let mut stored = 0;
+                while let Some(jobs) = queue.take(None) {
+                    for job in jobs {
+                        let Job::Append(batch) = job else { unreachable!("nothing else is sent") };
+                        stored += batch.lines().count();
+                        queue.told(batch.stored().tell());
+                    }
+                }
+                stored
+            })
+        };
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        queue.close();
+        let stored = server.join().unwrap();
+        assert!(stored == 6, "{stored} lines of 6");
     });
 }
 

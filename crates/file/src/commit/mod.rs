@@ -5,6 +5,7 @@
 //! whose lines are durable. While it syncs, the next batch gathers: a lone caller waits for no
 //! timer, and hundreds share a sync.
 
+mod answered;
 mod batch;
 mod burst;
 mod compact;
@@ -152,7 +153,7 @@ impl Committer {
 
     fn tell(&self, answers: Option<Answers>) {
         if let Some(answers) = answers {
-            self.queue.give_back(answers.tell());
+            self.queue.told(answers.tell());
         }
     }
 
@@ -162,9 +163,6 @@ impl Committer {
         slice::ask_for_short_ones();
         let mut due = self.changes.lock().unwrap_or_else(PoisonError::into_inner).await_due();
         loop {
-            // Where processors are short, callers who were just answered go first, and what they
-            // store next shares the next sync.
-            thread::yield_now();
             // A lock that was kept for calls which came no more goes back in time.
             let until = due.into_iter().chain(self.lock.give_back()).min();
             let Some(jobs) = self.queue.take(until) else { break };

@@ -9,12 +9,17 @@ use std::time::{Duration, Instant};
 use attestry_core::{EntryId, StorageError, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::answered::{Answered, Told};
 use super::batch::{Batch, Buffers, Lines, Waiting};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::erasure::Note;
 
 /// Bytes of lines that may wait; further callers wait for room. A single longer line takes it all.
 const MAX_WAITING_BYTES: usize = 16 << 20;
+
+/// Where so many times as many callers have yet to come to their answers as wait for one, the next
+/// batch waits for more: at worst it is a third of them all then, and two thirds go on meanwhile.
+const LATE_TO_WAITING: usize = 2;
 
 /// A caller's end of an answer.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
@@ -70,6 +75,7 @@ struct State {
     closed: bool,
     /// The committer sleeps and has to be woken.
     parked: bool,
+    answered: Answered,
     /// What the next batch is gathered in.
     spare: Option<Buffers>,
     /// It is to return even if nothing is queued.
@@ -98,16 +104,16 @@ impl Queue {
         let bytes = lines.bytes.len().min(self.capacity) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         let mut room = Some(room.map_err(|_| StorageError::Closed)?);
-        let mut waiting = None;
-        poll_fn(|context| match (room.take(), &waiting) {
+        let mut call = Call { queue: self, waiting: None };
+        poll_fn(|context| match (room.take(), &call.waiting) {
             (Some(room), _) => match self.join(lines, room, context.waker()) {
-                Ok(call) => {
-                    waiting = Some(call);
+                Ok(waiting) => {
+                    call.waiting = Some(waiting);
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error)),
             },
-            (None, Some(call)) => call.poll(context),
+            (None, Some(waiting)) => waiting.poll(context),
             (None, None) => Poll::Ready(Err(StorageError::Closed)), // polled behind its end
         })
         .await
@@ -133,15 +139,15 @@ impl Queue {
             return Err(StorageError::Closed); // pushed just now
         };
         let waiting = batch.join(lines, room, waker);
-        self.wake(&mut state);
+        self.wake_for_work(&mut state);
         Ok(waiting)
     }
 
-    /// Keeps the buffers of a batch for the next.
-    pub(crate) fn give_back(&self, buffers: Buffers) {
-        if let Some(buffers) = buffers.if_usual() {
-            self.lock().spare = Some(buffers);
-        }
+    /// Keeps the buffers of a batch for the next, and in mind who was told of it.
+    pub(crate) fn told(&self, (buffers, told): (Buffers, Told)) {
+        let mut state = self.lock();
+        state.answered.note(told, Instant::now());
+        state.spare = buffers.if_usual();
     }
 
     /// Queues a job and waits for its answer.
@@ -158,21 +164,29 @@ impl Queue {
             let job = job(answer);
             state.closed = matches!(job, Job::Close { .. });
             state.jobs.push_back(job);
-            self.wake(&mut state);
+            self.wake_for_work(&mut state);
         }
         receiver.await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
 
-    /// Takes all that is queued, waiting until there is something, the moment `until` has come, or
-    /// somebody [rouses](Self::rouse) it; `None` once the queue is closed and empty.
+    /// Takes all that is queued, waiting until that is [worth it](State::is_worth_it), the moment
+    /// `until` has come, or somebody [rouses](Self::rouse) it; `None` once the queue is closed and
+    /// empty.
     pub(crate) fn take(&self, until: Option<Instant>) -> Option<VecDeque<Job>> {
         let mut state = self.lock();
-        while state.jobs.is_empty() && !std::mem::take(&mut state.roused) {
-            if state.closed {
+        loop {
+            let now = Instant::now();
+            let late = state.answered.forget_late_ones(now);
+            let late = late.filter(|_| state.answered.count() > LATE_TO_WAITING);
+            if state.is_worth_it() || std::mem::take(&mut state.roused) {
+                break;
+            }
+            if state.closed && state.jobs.is_empty() {
                 return None;
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
+            let until = until.into_iter().chain(late).min();
+            let left = until.map(|until| until.saturating_duration_since(now));
+            if state.closed || left == Some(Duration::ZERO) {
                 break;
             }
             state.parked = true;
@@ -205,10 +219,16 @@ impl Queue {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.parked = false;
+        self.wake(&mut state);
         drop(state);
         self.room.close();
-        self.work.notify_one();
+    }
+
+    /// Wakes whoever takes, where that finds something worth it.
+    fn wake_for_work(&self, state: &mut State) {
+        if state.parked && state.is_worth_it() {
+            self.wake(state);
+        }
     }
 
     /// Waking costs a system call, which a committer at work does not need.
@@ -220,5 +240,98 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A sync for few lines is not, as long as more callers who were answered last have not come to
+    /// it yet: processors are short, and those make the lines that may share it.
+    fn is_worth_it(&self) -> bool {
+        match self.jobs.back() {
+            None => false,
+            Some(Job::Append(batch)) if self.jobs.len() == 1 => {
+                LATE_TO_WAITING * batch.calls() >= self.answered.count()
+            }
+            Some(_) => true,
+        }
+    }
+}
+
+/// A call whose lines are queued.
+struct Call<'a> {
+    queue: &'a Queue,
+    waiting: Option<Waiting>,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        // Nobody is left to wait for.
+        if self.waiting.take().is_some_and(Waiting::leave) {
+            self.queue.wake_for_work(&mut self.queue.lock());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::Context;
+
+    use super::*;
+    use crate::evidence::leaf_of;
+    use crate::segment::LineEnd;
+
+    fn line() -> Lines {
+        let bytes = b"{}\n".to_vec();
+        let ends = vec![LineEnd { at: bytes.len(), leaf: leaf_of(&bytes, true) }];
+        Lines { bytes, ends, checked_ids: Vec::new() }
+    }
+
+    fn begun<F: Future>(call: std::pin::Pin<&mut F>) {
+        let polled = call.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+    }
+
+    fn take_batch(queue: &Queue) -> Batch {
+        match queue.take(None).expect("the queue is open").pop_front() {
+            Some(Job::Append(batch)) => batch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_call_that_nobody_polls_to_its_end_is_not_waited_for_for_ever() {
+        let (queue, line) = (Queue::new(), line());
+        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(&line))).collect();
+        calls.iter_mut().for_each(|call| begun(call.as_mut()));
+        let batch = take_batch(&queue);
+        assert_eq!(batch.calls(), 10);
+        queue.told(batch.stored().tell());
+        let mut next = pin!(queue.append(&line));
+        begun(next.as_mut());
+        assert_eq!(take_batch(&queue).calls(), 1);
+        drop(calls);
+    }
+
+    #[test]
+    fn it_waits_for_callers_who_were_just_answered() {
+        let (queue, line) = (Queue::new(), line());
+        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(&line))).collect();
+        calls.iter_mut().for_each(|call| begun(call.as_mut()));
+        queue.told(take_batch(&queue).stored().tell());
+        let mut again: Vec<_> = (0..3).map(|_| Box::pin(queue.append(&line))).collect();
+        for call in &mut again {
+            begun(call.as_mut());
+            assert!(!queue.lock().is_worth_it());
+            drop(calls.pop());
+        }
+        // Six are left, and three wait.
+        drop(calls.pop());
+        assert!(queue.lock().is_worth_it());
+        // Whatever else is asked for does not wait.
+        let mut flush = pin!(queue.submit::<(), StorageError>(|answer| Job::Flush { answer }));
+        begun(flush.as_mut());
+        assert_eq!(queue.take(None).map(|jobs| jobs.len()), Some(2));
     }
 }

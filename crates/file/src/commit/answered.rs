@@ -1,0 +1,50 @@
+//! Callers who were answered and have not come to it yet.
+//!
+//! Each of them is a task that could run and has no processor. While there are many, a sync for
+//! the few lines that wait would take processors from those who make the next ones.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::batch::Outcome;
+
+/// Who has not come to an answer by then may never do so: nobody polls that call any more.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    batches: VecDeque<(Instant, Told)>,
+}
+
+/// A batch whose callers were told of it.
+#[derive(Debug)]
+pub(super) struct Told(Weak<Outcome>);
+
+impl Told {
+    /// `outcome` is held by each caller until it has come to it.
+    pub(super) fn of(outcome: &Arc<Outcome>) -> Self {
+        Self(Arc::downgrade(outcome))
+    }
+}
+
+impl Answered {
+    pub(super) fn note(&mut self, told: Told, now: Instant) {
+        self.batches.push_back((now + PATIENCE, told));
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.batches.iter().map(|(_, Told(outcome))| outcome.strong_count()).sum()
+    }
+
+    /// Waits no longer for those whose time has come; returns when that of others comes.
+    pub(super) fn forget_late_ones(&mut self, now: Instant) -> Option<Instant> {
+        let is_done =
+            |(until, Told(outcome)): &(Instant, Told)| *until <= now || outcome.strong_count() == 0;
+        while self.batches.front().is_some_and(is_done) {
+            self.batches.pop_front();
+        }
+        self.batches.front().map(|(until, _)| *until)
+    }
+}
