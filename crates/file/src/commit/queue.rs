@@ -139,7 +139,7 @@ impl Queue {
             return Err(StorageError::Closed); // pushed just now
         };
         let waiting = batch.join(lines, room, waker);
-        self.wake_for_work(&mut state);
+        self.offer(state);
         Ok(waiting)
     }
 
@@ -164,7 +164,7 @@ impl Queue {
             let job = job(answer);
             state.closed = matches!(job, Job::Close { .. });
             state.jobs.push_back(job);
-            self.wake_for_work(&mut state);
+            self.offer(state);
         }
         receiver.await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
@@ -206,7 +206,7 @@ impl Queue {
     pub(crate) fn rouse(&self) {
         let mut state = self.lock();
         state.roused = true;
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     /// Whether nothing waits and the queue is open.
@@ -219,21 +219,23 @@ impl Queue {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        self.wake(&mut state);
-        drop(state);
+        self.wake(state);
         self.room.close();
     }
 
-    /// Wakes whoever takes, where that finds something worth it.
-    fn wake_for_work(&self, state: &mut State) {
+    /// Lets go of the lock, and wakes whoever takes where that finds something worth it.
+    fn offer(&self, state: MutexGuard<'_, State>) {
         if state.parked && state.is_worth_it() {
             self.wake(state);
         }
     }
 
-    /// Waking costs a system call, which a committer at work does not need.
-    fn wake(&self, state: &mut State) {
-        if std::mem::take(&mut state.parked) {
+    /// Waking costs a system call, which a committer at work does not need. Before the lock is let go
+    /// of, it would wake up to wait for that.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let sleeps = std::mem::take(&mut state.parked);
+        drop(state);
+        if sleeps {
             self.work.notify_one();
         }
     }
@@ -267,7 +269,7 @@ impl Drop for Call<'_> {
     fn drop(&mut self) {
         // Nobody is left to wait for.
         if self.waiting.take().is_some_and(Waiting::leave) {
-            self.queue.wake_for_work(&mut self.queue.lock());
+            self.queue.offer(self.queue.lock());
         }
     }
 }
