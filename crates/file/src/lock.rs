@@ -30,8 +30,9 @@ pub(crate) struct StoreLock {
 #[derive(Debug)]
 struct State {
     file: File,
-    /// Locked, shared, by all who wait for `file`: whoever keeps that asks here whether it may.
-    waiting: File,
+    /// Locked, shared, by all who wait for `file`: whoever keeps that asks here whether it may. None
+    /// where it could not be made: a full disk must not keep a store from being opened, and emptied.
+    waiting: Option<File>,
     /// `file` is locked although there may be no guard. When it was last found that nobody waits.
     kept: Option<Instant>,
     turn: Turn,
@@ -50,7 +51,7 @@ pub(crate) struct Held<'a> {
 
 impl StoreLock {
     pub(crate) fn open(folder: &Folder) -> Result<Self, StorageError> {
-        let (file, waiting) = (open(&folder.lock())?, open(&folder.waiting())?);
+        let (file, waiting) = (open(&folder.lock())?, open(&folder.waiting()).ok());
         let state = State { file, waiting, kept: None, turn: Turn::default() };
         Ok(Self { folder: folder.clone(), state: Mutex::new(state) })
     }
@@ -72,14 +73,14 @@ impl StoreLock {
                 }
                 Err(TryLockError::WouldBlock) => {
                     // Where that fails, somebody is just looking whether anyone waits.
-                    announced = announced || state.waiting.try_lock_shared().is_ok();
+                    announced = announced || state.announce();
                     thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_millis(1));
                 }
             }
         };
-        if announced {
-            let _ = state.waiting.unlock();
+        if let Some(waiting) = state.waiting.as_ref().filter(|_| announced) {
+            let _ = waiting.unlock();
         }
         taken.map(|()| Held { state, keep: false })
     }
@@ -127,11 +128,16 @@ impl State {
         let _ = self.file.unlock();
     }
 
+    fn announce(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.try_lock_shared().is_ok())
+    }
+
     /// Whoever begins to wait in this moment is seen the next time.
     fn nobody_waits(&self) -> bool {
-        let nobody = self.waiting.try_lock().is_ok();
+        let Some(waiting) = &self.waiting else { return false };
+        let nobody = waiting.try_lock().is_ok();
         if nobody {
-            let _ = self.waiting.unlock();
+            let _ = waiting.unlock();
         }
         nobody
     }
@@ -233,6 +239,16 @@ mod tests {
             thread::sleep(until.saturating_duration_since(Instant::now()));
         }
         assert!(other.try_acquire().is_some());
+    }
+
+    #[test]
+    fn where_nobody_can_say_that_they_wait_it_is_not_kept() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        std::fs::create_dir(folder.waiting()).unwrap();
+        let lock = StoreLock::open(&folder).unwrap();
+        assert_eq!(lock.acquire().unwrap().keep(Instant::now()), Kept::Not);
     }
 
     #[test]
