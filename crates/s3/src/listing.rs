@@ -12,7 +12,7 @@ use futures_util::{TryStreamExt, stream};
 use crate::bucket::Bucket;
 use crate::error::RequestError;
 use crate::key::{Day, Place, is_entry, place};
-use crate::pages::ReadPages;
+use crate::pages::{ReadPages, Wanted};
 use crate::storage::abortable;
 
 /// An object as a listing shows it.
@@ -102,7 +102,10 @@ impl Bucket {
             .set_start_after(behind)
             .set_continuation_token(token.clone())
             .customize()
-            .interceptor(ReadPages)
+            .interceptor(ReadPages(match asked {
+                Asked::Endings => Wanted::Keys,
+                Asked::Keys | Asked::Level => Wanted::Sizes,
+            }))
             .send()
             .await
             .map_err(|error| failed(RequestError::of(error)))?;
