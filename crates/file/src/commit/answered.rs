@@ -1,7 +1,9 @@
 //! Callers who were answered and have not come to it yet.
 //!
-//! Each of them is a task that could run and has no processor. While there are many, a sync for
-//! the few lines that wait would take processors from those who make the next ones.
+//! Mostly each is a task that could run and has no processor. While there are many, a sync for the
+//! few lines that wait would take processors from those who make the next ones. But nothing tells
+//! such a task from one that does something else first, or that nobody polls, so they are waited for
+//! only as long as some of them do come.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Outcome;
 
-/// Who has not come to an answer by then may never do so: nobody polls that call any more.
+/// Nobody is waited for any longer.
 const PATIENCE: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Default)]
@@ -33,18 +35,22 @@ impl Answered {
         self.batches.push_back((now + PATIENCE, told));
     }
 
+    /// Waits for none of them any more.
+    pub(super) fn forget(&mut self) {
+        self.batches.clear();
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.batches.iter().map(|(_, Told(outcome))| outcome.strong_count()).sum()
     }
 
-    /// Waits no longer for those whose time has come; returns when that of others comes.
-    pub(super) fn forget_late_ones(&mut self, now: Instant) -> Option<Instant> {
+    /// Waits no longer for those whose time has come.
+    pub(super) fn forget_late_ones(&mut self, now: Instant) {
         let is_done =
             |(until, Told(outcome)): &(Instant, Told)| *until <= now || outcome.strong_count() == 0;
         while self.batches.front().is_some_and(is_done) {
             self.batches.pop_front();
         }
-        self.batches.front().map(|(until, _)| *until)
     }
 }

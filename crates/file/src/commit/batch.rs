@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -16,7 +17,7 @@ use crate::segment::{AppendError, Appended, LineEnd};
 use crate::sys;
 
 /// A buffer that many lines have made longer than this is not kept for the next batch.
-const MOST_KEPT_BYTES: usize = 1 << 20;
+const MOST_KEPT_BYTES: usize = 4 << 20;
 
 /// Serialised entries, one line each.
 #[derive(Debug, Default)]
@@ -278,7 +279,10 @@ impl Outcome {
     fn settle(&self, news: News) {
         if self.news.set(news).is_ok() {
             let wakers = mem::take(&mut *self.wakers());
-            wakers.into_iter().for_each(Waker::wake);
+            for waker in wakers {
+                // One that panics must not keep the others asleep.
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            }
         }
     }
 }
@@ -295,9 +299,12 @@ impl Waiting {
         if let Some(news) = self.outcome.news.get() {
             return Poll::Ready(self.hear(news));
         }
-        if let Some(waker) = self.outcome.wakers().get_mut(self.number) {
-            waker.clone_from(context.waker());
+        // A waker is somebody else's code; none of it runs under the lock.
+        let mut waker = context.waker().clone();
+        if let Some(before) = self.outcome.wakers().get_mut(self.number) {
+            mem::swap(before, &mut waker);
         }
+        drop(waker);
         // Told in between, nobody may be left to wake this.
         match self.outcome.news.get() {
             Some(news) => Poll::Ready(self.hear(news)),
@@ -438,6 +445,30 @@ mod tests {
         let ok: Vec<_> =
             calls.iter().map(|call| matches!(told(call), Poll::Ready(Ok(())))).collect();
         assert_eq!(ok, [true, true, false]);
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_asleep() {
+        struct Panics;
+        impl std::task::Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("meant to");
+            }
+        }
+        struct Counts(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Counts {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let mut batch = Batch::default();
+        let counts = Arc::new(Counts(0.into()));
+        let good = || Waker::from(Arc::clone(&counts));
+        for waker in [good(), Waker::from(Arc::new(Panics)), good()] {
+            join(&mut batch, &lines("in", false)).outcome.wakers().push(waker);
+        }
+        Answers { stored: Ok(()), batch }.tell();
+        assert_eq!(counts.0.load(std::sync::atomic::Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -200,7 +200,7 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
                         let room = waiting.iter().map(|line| line.len().min(10)).sum::<usize>();
                         assert!(room <= 10, "{waiting:?} wait at once");
                         stored.extend(waiting);
-                        queue.told(batch.stored().tell());
+                        queue.note(batch.stored().tell().1);
                     }
                 }
                 stored
@@ -220,7 +220,7 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
 }
 
 /// Enough callers that a batch is gathered for, and more of them than come back: whoever gathers
-/// must learn that nobody is left to wait for. Time stands still here.
+/// must learn that nobody is left to wait for. Waiting has no end by time here.
 #[test]
 fn nobody_gathers_for_callers_who_are_gone() {
     check(rounds(5_000), || {
@@ -246,7 +246,7 @@ fn nobody_gathers_for_callers_who_are_gone() {
                     for job in jobs {
                         let Job::Append(batch) = job else { unreachable!("nothing else is sent") };
                         stored += batch.lines().count();
-                        queue.told(batch.stored().tell());
+                        queue.note(batch.stored().tell().1);
                     }
                 }
                 stored

@@ -1,9 +1,8 @@
 //! The committer: the one thread that changes files.
 //!
-//! It takes everything that callers have queued since it last looked, takes the store's lock, joins the lines of
-//! consecutive appends into one batch, writes and syncs the batch once, and wakes the callers
-//! whose lines are durable. While it syncs, the next batch gathers: a lone caller waits for no
-//! timer, and hundreds share a sync.
+//! It takes everything that callers have queued since it last looked, takes the store's lock, writes
+//! and syncs the lines of consecutive appends once, and wakes their callers. While it syncs, the next
+//! batch gathers: a caller that is alone waits for no timer, and hundreds share a sync.
 
 mod answered;
 mod batch;
@@ -153,7 +152,12 @@ impl Committer {
 
     fn tell(&self, answers: Option<Answers>) {
         if let Some(answers) = answers {
-            self.queue.told(answers.tell());
+            let (buffers, told) = answers.tell();
+            self.queue.keep(buffers);
+            // Where no sync is shared, there is nothing to wait for.
+            if self.durability == Durability::Sync {
+                self.queue.note(told);
+            }
         }
     }
 
@@ -439,6 +443,6 @@ struct CloseOnDrop<'a>(&'a Queue);
 
 impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.abandon();
     }
 }

@@ -21,6 +21,10 @@ const MAX_WAITING_BYTES: usize = 16 << 20;
 /// batch waits for more: at worst it is a third of them all then, and two thirds go on meanwhile.
 const LATE_TO_WAITING: usize = 2;
 
+/// In a time as a sync takes, somebody has to have come to an answer or called, or no more are
+/// waited for.
+const STEP: Duration = Duration::from_micros(200);
+
 /// A caller's end of an answer.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 
@@ -114,7 +118,7 @@ impl Queue {
                 Err(error) => Poll::Ready(Err(error)),
             },
             (None, Some(waiting)) => waiting.poll(context),
-            (None, None) => Poll::Ready(Err(StorageError::Closed)), // polled behind its end
+            (None, None) => Poll::Ready(Err(StorageError::Closed)), // cannot be
         })
         .await
     }
@@ -143,11 +147,16 @@ impl Queue {
         Ok(waiting)
     }
 
-    /// Keeps the buffers of a batch for the next, and in mind who was told of it.
-    pub(crate) fn told(&self, (buffers, told): (Buffers, Told)) {
-        let mut state = self.lock();
-        state.answered.note(told, Instant::now());
-        state.spare = buffers.if_usual();
+    /// Keeps the buffers of a batch for the next.
+    pub(crate) fn keep(&self, buffers: Buffers) {
+        if let Some(buffers) = buffers.if_usual() {
+            self.lock().spare = Some(buffers);
+        }
+    }
+
+    /// Keeps in mind who was told, for the next batch to be shared with them.
+    pub(crate) fn note(&self, told: Told) {
+        self.lock().answered.note(told, Instant::now());
     }
 
     /// Queues a job and waits for its answer.
@@ -174,21 +183,31 @@ impl Queue {
     /// empty.
     pub(crate) fn take(&self, until: Option<Instant>) -> Option<VecDeque<Job>> {
         let mut state = self.lock();
+        let mut step: Option<(Instant, Progress)> = None;
         loop {
             let now = Instant::now();
-            let late = state.answered.forget_late_ones(now);
-            let late = late.filter(|_| state.answered.count() > LATE_TO_WAITING);
+            state.answered.forget_late_ones(now);
+            let progress = state.progress();
+            step = match step {
+                _ if progress.late <= LATE_TO_WAITING => None,
+                Some((end, before)) if end <= now && before == progress => {
+                    state.answered.forget();
+                    None
+                }
+                Some((end, _)) if end > now => step,
+                _ => Some((now + STEP, progress)),
+            };
             if state.is_worth_it() || std::mem::take(&mut state.roused) {
                 break;
             }
             if state.closed && state.jobs.is_empty() {
                 return None;
             }
-            let until = until.into_iter().chain(late).min();
-            let left = until.map(|until| until.saturating_duration_since(now));
-            if state.closed || left == Some(Duration::ZERO) {
+            if state.closed || until.is_some_and(|until| until <= now) {
                 break;
             }
+            let until = until.into_iter().chain(step.map(|(end, _)| end)).min();
+            let left = until.map(|until| until.saturating_duration_since(now));
             state.parked = true;
             state = match left {
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -223,6 +242,13 @@ impl Queue {
         self.room.close();
     }
 
+    /// Takes nothing in any more, and tells all who wait that it is closed.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        let jobs = std::mem::take(&mut self.lock().jobs);
+        drop(jobs); // behind the lock: it wakes those who wait
+    }
+
     /// Lets go of the lock, and wakes whoever takes where that finds something worth it.
     fn offer(&self, state: MutexGuard<'_, State>) {
         if state.parked && state.is_worth_it() {
@@ -245,7 +271,22 @@ impl Queue {
     }
 }
 
+/// Callers who wait, and who have not come to their last answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    waiting: usize,
+    late: usize,
+}
+
 impl State {
+    fn progress(&self) -> Progress {
+        let waiting = match self.jobs.back() {
+            Some(Job::Append(batch)) => batch.calls(),
+            _ => 0,
+        };
+        Progress { waiting, late: self.answered.count() }
+    }
+
     /// A sync for few lines is not, as long as more callers who were answered last have not come to
     /// it yet: processors are short, and those make the lines that may share it.
     fn is_worth_it(&self) -> bool {
@@ -295,6 +336,12 @@ mod tests {
         assert!(polled.is_pending());
     }
 
+    fn tell(queue: &Queue, batch: Batch) {
+        let (buffers, told) = batch.stored().tell();
+        queue.keep(buffers);
+        queue.note(told);
+    }
+
     fn take_batch(queue: &Queue) -> Batch {
         match queue.take(None).expect("the queue is open").pop_front() {
             Some(Job::Append(batch)) => batch,
@@ -309,7 +356,7 @@ mod tests {
         calls.iter_mut().for_each(|call| begun(call.as_mut()));
         let batch = take_batch(&queue);
         assert_eq!(batch.calls(), 10);
-        queue.told(batch.stored().tell());
+        tell(&queue, batch);
         let mut next = pin!(queue.append(&line));
         begun(next.as_mut());
         assert_eq!(take_batch(&queue).calls(), 1);
@@ -317,11 +364,24 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_when_the_committer_is_gone_is_told() {
+        let (queue, line) = (Queue::new(), line());
+        let mut call = pin!(queue.append(&line));
+        begun(call.as_mut());
+        let mut flush = pin!(queue.submit::<(), StorageError>(|answer| Job::Flush { answer }));
+        begun(flush.as_mut());
+        queue.abandon();
+        let mut context = Context::from_waker(Waker::noop());
+        let told = [call.poll(&mut context), flush.poll(&mut context)];
+        assert!(told.iter().all(|told| matches!(told, Poll::Ready(Err(StorageError::Closed)))));
+    }
+
+    #[test]
     fn it_waits_for_callers_who_were_just_answered() {
         let (queue, line) = (Queue::new(), line());
         let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(&line))).collect();
         calls.iter_mut().for_each(|call| begun(call.as_mut()));
-        queue.told(take_batch(&queue).stored().tell());
+        tell(&queue, take_batch(&queue));
         let mut again: Vec<_> = (0..3).map(|_| Box::pin(queue.append(&line))).collect();
         for call in &mut again {
             begun(call.as_mut());
