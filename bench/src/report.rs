@@ -17,7 +17,7 @@ pub(crate) struct Row {
     /// What it is compared with.
     pub(crate) reference: Option<Reference>,
     /// Ours divided by the reference.
-    pub(crate) ratio: Option<f64>,
+    pub(crate) ratio: Option<Figure>,
     /// What the project asks for.
     pub(crate) asked: Option<Asked>,
     /// What is to be known to judge it.
@@ -84,20 +84,20 @@ impl Row {
 
     /// Compares with this.
     pub(crate) fn against(mut self, name: impl Into<String>, figure: Figure) -> Self {
-        self.ratio = Some(self.ours.median / figure.median);
+        self.ratio = Some(self.ours.ratio_to(&figure));
         self.reference = Some(Reference { name: name.into(), figure });
         self
     }
 
     /// Asks for a ratio of at least this.
     pub(crate) fn ratio_at_least(self, least: f64) -> Self {
-        let met = self.ratio.is_some_and(|ratio| ratio >= least);
+        let met = self.ratio.as_ref().is_some_and(|ratio| ratio.median >= least);
         self.asks(format!("≥ {least} ×"), met)
     }
 
     /// Asks for a ratio of at most this.
     pub(crate) fn ratio_at_most(self, most: f64) -> Self {
-        let met = self.ratio.is_some_and(|ratio| ratio <= most);
+        let met = self.ratio.as_ref().is_some_and(|ratio| ratio.median <= most);
         self.asks(format!("≤ {most} ×"), met)
     }
 
@@ -168,7 +168,7 @@ fn cells_of(row: &Row) -> [String; 7] {
         row.reference
             .as_ref()
             .map_or_else(String::new, |r| format!("{}: {}", r.name, figure(&r.figure))),
-        row.ratio.map_or_else(String::new, |ratio| format!("{} ×", short(ratio))),
+        row.ratio.as_ref().map_or_else(String::new, figure),
         asked.map_or_else(String::new, |asked| asked.text.clone()),
         asked.map_or("", |asked| if asked.met { "ok" } else { "SHORT" }).to_owned(),
     ]
@@ -226,7 +226,7 @@ pub(crate) fn to_json(rows: &[Row], machine: &Value, run: &Value) -> Value {
             value
         })
         .collect();
-    json!({"version": 2, "machine": machine, "run": run, "rows": rows})
+    json!({"version": 3, "machine": machine, "run": run, "rows": rows})
 }
 
 #[cfg(test)]

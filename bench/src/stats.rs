@@ -17,6 +17,9 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// How many there are.
     pub(crate) samples: usize,
+    /// All, one of each round.
+    #[serde(skip)]
+    rounds: Vec<f64>,
 }
 
 impl Figure {
@@ -29,6 +32,18 @@ impl Figure {
             max: sorted.last().copied().unwrap_or(f64::NAN),
             unit,
             samples: sorted.len(),
+            rounds: samples.to_vec(),
+        }
+    }
+
+    /// This divided by `other`, round by round where both were measured in the same ones: machines
+    /// change their pace from one second to the next, and in one round it is the same for both.
+    pub(crate) fn ratio_to(&self, other: &Self) -> Self {
+        if self.samples == other.samples {
+            let rounds = self.rounds.iter().zip(&other.rounds);
+            Self::of(&rounds.map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>(), "×")
+        } else {
+            Self::one(self.median / other.median, "×")
         }
     }
 
@@ -90,5 +105,14 @@ mod tests {
         assert_eq!((figure.min, figure.median, figure.max), (1.0, 2.5, 10.0));
         assert_eq!(quantile(&[5.0], 0.99), 5.0);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn ratios_are_those_of_the_same_rounds() {
+        let (ours, theirs) =
+            (Figure::of(&[1.0, 10.0, 3.0], "s"), Figure::of(&[2.0, 20.0, 5.0], "s"));
+        let ratio = ours.ratio_to(&theirs);
+        assert_eq!((ratio.min, ratio.median, ratio.max), (0.5, 0.5, 0.6));
+        assert_eq!(ours.ratio_to(&Figure::one(6.0, "s")).median, 0.5);
     }
 }

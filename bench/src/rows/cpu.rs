@@ -4,7 +4,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use attestry::{
-    AppendFuture, AuditEntry, AuditLogger, EntryId, FileStorage, StorageBackend, StorageError, Timestamp, line,
+    AppendFuture, AuditEntry, AuditLogger, EntryId, FileStorage, StorageBackend, StorageError,
+    Timestamp, line,
 };
 
 use crate::child::log_many;
