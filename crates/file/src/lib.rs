@@ -49,6 +49,7 @@ mod evidence;
 #[path = "evidence/absent.rs"]
 mod evidence;
 mod folder;
+mod foreign;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

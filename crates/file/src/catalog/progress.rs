@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::foreign;
+
 /// Told each time another so many bytes were read, and at the end; less is not worth telling.
 const STEP_BYTES: u64 = 1 << 20;
 
@@ -58,7 +60,8 @@ impl Reading<'_> {
             && (step || end)
         {
             // A segment may have grown since its length was asked for.
-            tell(IndexingProgress { bytes_read, bytes_total: self.bytes_total.max(bytes_read) });
+            let bytes_total = self.bytes_total.max(bytes_read);
+            foreign::call(|| tell(IndexingProgress { bytes_read, bytes_total }));
         }
     }
 }

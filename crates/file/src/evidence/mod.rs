@@ -37,6 +37,7 @@ use attestry_evidence::{Hash, Policy, leaf_hash};
 
 use crate::erasure::Note;
 use crate::folder::Folder;
+use crate::foreign;
 use crate::segment::{LineEnd, SegmentName};
 pub use error::EvidenceError;
 use keeper::Keeper;
@@ -326,7 +327,9 @@ impl Signed {
     /// Hands them out. No lock is held meanwhile.
     pub(crate) fn tell(self) {
         if let Some(hook) = self.hook {
-            self.signed.iter().for_each(|signed| hook(signed.as_deref()));
+            for signed in &self.signed {
+                foreign::call(|| hook(signed.as_deref()));
+            }
         }
     }
 }

@@ -1,0 +1,223 @@
+//! Checkpoints: when they are signed, who is told, and what they must agree with.
+#![allow(clippy::unwrap_used)] // helpers of a test
+
+mod common;
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use attestry_core::StorageBackend;
+use attestry_evidence::SigningKey;
+use attestry_file::{Durability, Evidence, EvidenceError, FileStorage, ProblemKind, Verify};
+use common::evidence::{kept, key, policy, verify};
+use common::{entries, entry, folder, only_segment};
+
+async fn open(path: &Path) -> FileStorage {
+    kept(FileStorage::builder(path)).open().await.unwrap()
+}
+
+#[tokio::test]
+async fn checkpoints_are_signed_when_due_and_handed_on() {
+    let (_guard, path) = folder();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sizes = || -> Vec<u64> {
+        let told = told.lock().unwrap();
+        told.iter().map(|note: &String| policy().open(note).unwrap().checkpoint().size()).collect()
+    };
+    let evidence = |every| {
+        let told = Arc::clone(&told);
+        Evidence::new(key()).every_entries(10).every(every).on_checkpoint(move |signed| {
+            told.lock().unwrap().push(signed.unwrap().to_owned());
+        })
+    };
+    let builder = FileStorage::builder(&path).evidence(evidence(Duration::from_secs(3_600)));
+    let storage = builder.open().await.unwrap();
+    storage.append(&entries(0..9)).await.unwrap();
+    storage.flush().await.unwrap();
+    assert!(sizes().is_empty());
+    storage.append(&entries(9..10)).await.unwrap();
+    storage.flush().await.unwrap();
+    storage.flush().await.unwrap(); // the first may be answered before
+    assert_eq!(sizes(), [10]);
+    storage.append(&entries(10..12)).await.unwrap();
+    storage.close().await.unwrap();
+    drop(storage);
+    while sizes().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(sizes(), [10, 12], "closing signs what has come");
+    // With nobody calling.
+    let builder = FileStorage::builder(&path).evidence(evidence(Duration::from_millis(1)));
+    let storage = builder.open().await.unwrap();
+    storage.append(&entries(12..13)).await.unwrap();
+    while sizes().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(sizes(), [10, 12, 13]);
+    let found = verify(&storage, &[]).await;
+    assert_eq!((found.checkpoints, found.signed), (3, Some(13)));
+}
+
+/// Buffered lines reach the file on their callers' threads; the thread that signs has to hear of them.
+#[tokio::test]
+async fn buffered_lines_are_signed_when_due_with_nobody_asking() {
+    let (_guard, path) = folder();
+    let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
+    let evidence = Evidence::new(key()).every_entries(10).every(Duration::from_secs(3_600));
+    let evidence = evidence.on_checkpoint(move |signed| {
+        let checkpoint = policy().open(signed.unwrap()).unwrap();
+        told.send(checkpoint.checkpoint().size()).unwrap();
+    });
+    let builder = FileStorage::builder(&path).durability(Durability::Buffered);
+    let storage = builder.evidence(evidence).open().await.unwrap();
+    let mut size = 0;
+    for round in 0..3 {
+        for entry in entries(round * 50..(round + 1) * 50) {
+            storage.append(&[entry]).await.unwrap();
+        }
+        while size < round as u64 * 50 + 41 {
+            size = signed.recv().await.unwrap();
+        }
+    }
+}
+
+/// Whoever is told of a checkpoint may take its time: the lock is not kept for calls meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_owners_get_their_turn_while_somebody_is_told_of_a_checkpoint() {
+    let (_guard, path) = folder();
+    let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let evidence = Evidence::new(key()).every_entries(1_000).on_checkpoint(move |_| {
+        let _ = told.send(());
+        let _ = may_go_on.lock().unwrap().recv();
+    });
+    let buffered = FileStorage::builder(&path).durability(Durability::Buffered);
+    let storage = buffered.clone().evidence(evidence).open().await.unwrap();
+    storage.append(&entries(0..1_000)).await.unwrap();
+    signed.recv().await.unwrap();
+    for entry in entries(1_000..1_400) {
+        storage.append(&[entry]).await.unwrap();
+    }
+    // Were the lock kept, this would fail after two minutes.
+    let other = kept(buffered).open().await.unwrap();
+    other.append(&entries(1_400..1_401)).await.unwrap();
+    drop(go_on);
+    assert_eq!(storage.count().await.unwrap(), 1_401);
+}
+
+/// Code of others: what it does to itself is not the store's fault, nor its end.
+#[tokio::test]
+async fn a_hook_that_panics_ends_nothing() {
+    let (_guard, path) = folder();
+    let evidence = Evidence::new(key()).every_entries(1).on_checkpoint(|_| panic!("meant to"));
+    let storage = FileStorage::builder(&path).evidence(evidence).open().await.unwrap();
+    for entry in entries(0..20) {
+        storage.append(&[entry]).await.unwrap();
+    }
+    storage.close().await.unwrap();
+    assert_eq!(verify(&storage, &[]).await.signed, Some(20));
+}
+
+#[tokio::test]
+async fn nothing_is_signed_that_contradicts_a_checkpoint() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.append(&entries(0..10)).await.unwrap();
+    let kept = storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    // The tree is begun anew over other lines, beside the old checkpoints.
+    let segment = only_segment(&path);
+    let text = fs::read_to_string(&segment).unwrap();
+    fs::write(&segment, text.replace("e00003", "e0000X")).unwrap();
+    fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
+    let storage = open(&path).await;
+    assert!(storage.recovery().evidence_broken.is_some(), "{}", storage.recovery());
+    storage.append(&entries(10..12)).await.unwrap();
+    assert!(matches!(storage.checkpoint().await, Err(EvidenceError::Disagrees { size: 10 })));
+    let found = verify(&storage, &[kept]).await;
+    assert!(found.problems.iter().all(|problem| problem.kind == ProblemKind::Checkpoint));
+    assert_eq!(found.problems.len(), 2, "its own, and the one that was kept");
+    // Somebody else's key is not taken for the log's, even under its name.
+    fs::remove_dir_all(path.join(".attestry/checkpoints")).unwrap();
+    drop(storage);
+    let other = SigningKey::from_seed("example.com/audit", &[8; 32]).unwrap();
+    let storage = FileStorage::builder(&path).evidence(Evidence::new(other)).open().await.unwrap();
+    storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    let storage = open(&path).await;
+    let error = storage.checkpoint().await.unwrap_err();
+    assert!(matches!(error, EvidenceError::Checkpoint(_)), "{error:?}");
+    assert!(error.source().is_some());
+}
+
+#[tokio::test]
+async fn witnesses_are_heard() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.append(&entries(0..3)).await.unwrap();
+    let checkpoint = storage.checkpoint().await.unwrap();
+    let (witness, cosigned) = cosign(&checkpoint);
+    let asks = policy().with_witnesses([witness.parse().unwrap()], 1).unwrap();
+    let unheard = storage.verify(Verify::new().policy(asks.clone())).await.unwrap();
+    assert_eq!(unheard.problems.len(), 1, "{:#?}", unheard.problems);
+    let refused = storage.add_cosigned(&checkpoint, asks.clone()).await;
+    assert!(matches!(refused, Err(EvidenceError::Checkpoint(_))));
+    storage.add_cosigned(&cosigned, asks.clone()).await.unwrap();
+    storage.append(&entries(3..5)).await.unwrap();
+    storage.checkpoint().await.unwrap();
+    let found = storage.verify(Verify::new().policy(asks)).await.unwrap();
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.checkpoints, found.signed), (3, Some(5)));
+    let witnessed = found.witnessed.unwrap();
+    assert_eq!((witnessed.leaves, witnessed.by.len()), (3, 1));
+    // A proof ends in what was cosigned, where that covers it.
+    for (id, size) in [("e00001", 3), ("e00004", 5)] {
+        let proven = storage.prove(&entry(id, 0).id).await.unwrap().unwrap();
+        let opened = policy().open(proven.proof.checkpoint()).unwrap();
+        assert_eq!(opened.checkpoint().size(), size);
+    }
+}
+
+/// A witness's key and the note with its cosignature, made from the text of the specification.
+fn cosign(note: &str) -> (String, String) {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use ed25519_dalek::Signer;
+    let secret = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+    let material = [&[4][..], secret.verifying_key().as_bytes()].concat();
+    let name = "witness.example";
+    let id = hash(&[name.as_bytes(), b"\n", &material].concat());
+    let text = &note[..note.find("\n\n").unwrap() + 1];
+    let time: u64 = 1_700_000_000;
+    let signature = secret.sign(format!("cosignature/v1\ntime {time}\n{text}").as_bytes());
+    let blob = [&id[..4], &time.to_be_bytes(), &signature.to_bytes()].concat();
+    let short = u32::from_be_bytes(id[..4].try_into().unwrap());
+    (
+        format!("{name}+{short:08x}+{}", STANDARD.encode(&material)),
+        format!("{note}— {name} {}\n", STANDARD.encode(blob)),
+    )
+}
+
+fn hash(bytes: &[u8]) -> Vec<u8> {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).to_vec()
+}
+
+#[tokio::test]
+async fn buffered_lines_are_synced_before_they_are_signed() {
+    let (_guard, path) = folder();
+    let builder = FileStorage::builder(&path).durability(Durability::Buffered);
+    let storage = kept(builder).open().await.unwrap();
+    for entry in entries(0..50) {
+        storage.append(&[entry]).await.unwrap();
+    }
+    storage.checkpoint().await.unwrap();
+    storage.delete(&entry("e00007", 0).id).await.unwrap();
+    let found = verify(&storage, &[]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.signed), (49, Some(50)));
+}
