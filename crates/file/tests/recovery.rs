@@ -179,6 +179,58 @@ async fn an_erasure_cut_short_anywhere_is_finished_or_never_began() {
     }
 }
 
+/// Whoever reads a line on two pages while it is overwritten may get its beginning from before.
+#[tokio::test]
+async fn a_line_whose_end_is_blank_is_on_its_way_to_being_erased() {
+    let written = entries(0..3);
+    let lines: Vec<_> = written.iter().map(line_of).collect();
+    let (offset, length) = (lines[0].len(), lines[1].len() - 1);
+    for kept in 0..length {
+        let (_guard, path) = folder();
+        fs::create_dir_all(path.join(".attestry")).unwrap();
+        let mut text = lines.concat();
+        text[offset + kept..offset + length].fill(b' ');
+        fs::write(path.join("audit_20260128.jsonl"), &text).unwrap();
+        fs::write(path.join(".attestry/erasures.journal"), journal(&[(offset, length)])).unwrap();
+        let seen = all(&open_read_only(&path).await).await.unwrap();
+        assert_eq!(seen, [written[0].clone(), written[2].clone()], "{kept}");
+    }
+}
+
+/// The other process died over an erasure; what comes behind it is no part of that.
+#[tokio::test]
+async fn what_is_written_again_is_not_erased_by_what_was_begun_before() {
+    let (_guard, path) = folder();
+    let written = entries(0..3);
+    let lines: Vec<_> = written.iter().map(line_of).collect();
+    fs::create_dir_all(path.join(".attestry")).unwrap();
+    fs::write(path.join("audit_20260128.jsonl"), lines.concat()).unwrap();
+    let storage = open(&path).await;
+    let begun = journal(&[(0, lines[0].len() - 1)]);
+    fs::write(path.join(".attestry/erasures.journal"), begun).unwrap();
+    storage.write(&written[0]).await.unwrap();
+    storage.delete(&written[2].id).await.unwrap();
+    storage.close().await.unwrap();
+    assert_eq!(all(&open(&path).await).await.unwrap(), written[..2]);
+}
+
+#[tokio::test]
+async fn an_id_in_a_line_that_cannot_be_read_is_not_said_to_be_absent() {
+    let (_guard, path) = folder();
+    fs::create_dir_all(&path).unwrap();
+    let id = "日本 😀";
+    let line = String::from_utf8(line_of(&entry(id, 0))).unwrap();
+    assert!(line.is_ascii());
+    for broken in [line.replacen("}", "", 1), format!("{{\"id\": \"{id}\"\n")] {
+        fs::write(path.join("audit_20260128.jsonl"), broken).unwrap();
+        let storage = open(&path).await;
+        let refused = storage.read(&id.parse().unwrap()).await;
+        assert!(matches!(refused, Err(StorageError::Corrupt(_))), "{refused:?}");
+        assert!(storage.write(&entry(id, 1)).await.is_err());
+        assert_eq!(storage.read(&"日".parse().unwrap()).await.unwrap(), None);
+    }
+}
+
 #[tokio::test]
 async fn an_erasure_of_a_segment_that_is_gone_is_done() {
     let (_guard, path) = folder();

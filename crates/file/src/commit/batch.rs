@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -11,8 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::answered::Told;
 use super::sync::{Mutex, MutexGuard};
-use crate::catalog::Catalog;
-use crate::lock::Held;
+use crate::foreign;
 use crate::segment::{AppendError, Appended, LineEnd};
 use crate::sys;
 
@@ -110,8 +108,14 @@ impl Batch {
     }
 
     /// Of calls whose ids are to be checked, leaves out lines that are stored already, and refuses
-    /// those that would replace an entry.
-    fn sift(&mut self, catalog: &Catalog, held: &Held<'_>) {
+    /// those that would replace an entry. `is_stored` tells of an id and its line whether it is.
+    pub(super) fn sift(
+        &mut self,
+        mut is_stored: impl FnMut(&EntryId, &[u8]) -> Result<bool, StorageError>,
+    ) {
+        if self.checked_ids.is_empty() {
+            return;
+        }
         let all = mem::take(&mut self.buffers);
         let mut ids = mem::take(&mut self.checked_ids).into_iter();
         let mut calls = mem::take(&mut self.calls);
@@ -139,9 +143,7 @@ impl Batch {
                         Some(&at) => {
                             same_entry(self.buffers.line(at), line, id).map(|()| Some(at + 1))
                         }
-                        None => {
-                            is_stored(catalog, held, id, line).map(|stored| stored.then_some(0))
-                        }
+                        None => is_stored(id, line).map(|stored| stored.then_some(0)),
                     },
                 };
                 match known {
@@ -163,14 +165,9 @@ impl Batch {
 
     /// Stores the batch with `append`, and returns what its callers are to be told.
     pub(super) fn commit(
-        mut self,
-        catalog: &Catalog,
-        held: &Held<'_>,
+        self,
         append: impl FnOnce(&Appended<'_>) -> Result<(), AppendError>,
     ) -> Answers {
-        if !self.checked_ids.is_empty() {
-            self.sift(catalog, held);
-        }
         let Buffers { bytes, ends } = &self.buffers;
         let stored = if ends.is_empty() { Ok(()) } else { append(&Appended { bytes, ends }) };
         Answers { stored, batch: self }
@@ -280,8 +277,7 @@ impl Outcome {
         if self.news.set(news).is_ok() {
             let wakers = mem::take(&mut *self.wakers());
             for waker in wakers {
-                // One that panics must not keep the others asleep.
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                foreign::call(|| waker.wake());
             }
         }
     }
@@ -329,22 +325,6 @@ impl Waiting {
     }
 }
 
-/// Whether an equal entry is stored already.
-fn is_stored(
-    catalog: &Catalog,
-    held: &Held<'_>,
-    id: &EntryId,
-    line: &[u8],
-) -> Result<bool, StorageError> {
-    let Some(found) = catalog.find(&catalog.snapshot_locked(held)?, id)? else { return Ok(false) };
-    let new = line::decode(line).ok();
-    if new.as_ref() == Some(&found.entry) {
-        Ok(true)
-    } else {
-        Err(StorageError::AlreadyExists { id: id.clone() })
-    }
-}
-
 fn same_entry(stored: &[u8], line: &[u8], id: &EntryId) -> Result<(), StorageError> {
     if stored == line || line::decode(stored).ok() == line::decode(line).ok() {
         Ok(())
@@ -373,11 +353,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::catalog::Listener;
     use crate::evidence::leaf_of;
-    use crate::folder::Folder;
-    use crate::lock::StoreLock;
-    use crate::recovery;
 
     fn lines(input: &str, checked: bool) -> Lines {
         let id: EntryId = "an-id".parse().unwrap();
@@ -402,14 +378,10 @@ mod tests {
     }
 
     /// How many lines of `batch` are stored, when nothing was stored before.
-    fn lines_of(batch: Batch) -> usize {
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temporary.path().join("audit"));
-        recovery::create(&folder).unwrap();
-        let lock = Arc::new(StoreLock::open(&folder).unwrap());
-        let catalog = Catalog::new(folder, Some(Arc::clone(&lock)), Listener::default());
+    fn lines_of(mut batch: Batch) -> usize {
         let mut stored = 0;
-        let answers = batch.commit(&catalog, &lock.acquire().unwrap(), |lines| {
+        batch.sift(|_, _| Ok(false));
+        let answers = batch.commit(|lines| {
             stored = lines.ends.len();
             Ok(())
         });

@@ -15,20 +15,21 @@ mod sync;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::ErrorKind;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use attestry_core::{EntryId, Order, StorageError, Timestamp};
+use attestry_core::{EntryId, Order, StorageError, Timestamp, line};
 
 use crate::builder::Durability;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Found};
 use crate::erasure::{Erasures, Note, Plan, Record, WholeSegment};
 use crate::evidence::Ledger;
 use crate::lock::{Held, Kept, StoreLock};
 use crate::recovery::RecoveryReport;
 use crate::segment::{ActiveSegment, Appended, Cursor, Line, Segment};
+use crate::sys::FileId;
 pub(crate) use batch::Lines;
 use batch::{Answers, Batch, share};
 use burst::Burst;
@@ -115,7 +116,7 @@ impl Committer {
         }
         let mut changes = self.changes.try_lock().ok()?;
         let held = self.lock.try_acquire()?;
-        if !changes.active.has_room_for(lines.bytes.len()) {
+        if !changes.active.has_room_for(lines.bytes.len(), held.turn()) {
             return None;
         }
         let Changes { active, erasures, ledger, burst, awaited, at_hand, .. } = &mut *changes;
@@ -255,14 +256,42 @@ impl Changes {
         answers
     }
 
-    fn append(&mut self, batch: Batch, held: &Held<'_>) -> Answers {
-        let Self { catalog, active, erasures, ledger, .. } = self;
-        batch.commit(catalog, held, |lines| active.append(held.turn(), erasures, ledger, lines))
+    fn append(&mut self, mut batch: Batch, held: &Held<'_>) -> Answers {
+        let mut confirmed = HashSet::new();
+        batch.sift(|id, line| self.is_stored(id, line, &mut confirmed, held));
+        let Self { active, erasures, ledger, .. } = self;
+        batch.commit(|lines| active.append(held.turn(), erasures, ledger, lines))
+    }
+
+    /// Whether an entry equal to that of `line` is stored already, as durably as if it had been stored
+    /// now; `confirmed` are the segments that are known to be.
+    fn is_stored(
+        &mut self,
+        id: &EntryId,
+        line: &[u8],
+        confirmed: &mut HashSet<FileId>,
+        held: &Held<'_>,
+    ) -> Result<bool, StorageError> {
+        // An erasure that was begun will be carried out, and must not take what is acknowledged now.
+        self.erasures.finish_pending(&mut self.ledger)?;
+        let segments = self.catalog.snapshot_locked(held)?;
+        let Some(Found { segment, entry, .. }) = self.catalog.find(&segments, id)? else {
+            return Ok(false);
+        };
+        if line::decode(line).ok() != Some(entry) {
+            return Err(StorageError::AlreadyExists { id: id.clone() });
+        }
+        if !confirmed.contains(&segment.body.id) {
+            self.active.confirm(&segment)?;
+            confirmed.insert(segment.body.id);
+        }
+        Ok(true)
     }
 
     /// Puts everything on stable storage, under a last checkpoint where there are any.
     fn close(&mut self, held: &Held<'_>) -> Result<(), StorageError> {
-        let mut closed = self.active.close();
+        let mut closed = self.active.retire_distrusted(&mut self.erasures, &mut self.ledger);
+        closed = closed.and(self.active.close());
         if closed.is_ok() && !self.erasures.is_pending() {
             closed = self.catalog.save(held, self.active.rotation_bytes());
         }
@@ -444,5 +473,79 @@ struct CloseOnDrop<'a>(&'a Queue);
 impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.abandon();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs::{self, File};
+    use std::io;
+
+    use attestry_core::AuditEntry;
+
+    use super::*;
+    use crate::catalog::Listener;
+    use crate::evidence::Settings;
+    use crate::folder::Folder;
+    use crate::recovery;
+    use crate::segment::SegmentName;
+
+    thread_local! {
+        static SYNCS: Cell<usize> = const { Cell::new(0) };
+        static SYNC_FAILS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    fn sync_or_fail(_: &File) -> io::Result<()> {
+        SYNCS.set(SYNCS.get() + 1);
+        if SYNC_FAILS.get() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+    }
+
+    /// As of a process that died between writing a line and syncing it: who stores the entry again
+    /// relies on it.
+    #[test]
+    fn what_is_there_already_is_synced_before_it_is_called_stored() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let id = |number: u8| EntryId::new(number.to_string()).unwrap();
+        let line_of = |number| {
+            let entry =
+                AuditEntry::new(id(number), Timestamp::UNIX_EPOCH, "in".into(), "out".into());
+            line::encode(&entry).unwrap()
+        };
+        let path = folder.segment(SegmentName::parse("audit_20260128.jsonl").unwrap());
+        fs::write(path, [line_of(0), line_of(1)].concat()).unwrap();
+        let lock = Arc::new(StoreLock::open(&folder).unwrap());
+        let held = lock.acquire().unwrap();
+        let mut ledger = Ledger::open(&folder, &Settings::default()).unwrap();
+        let (erasures, _) = recovery::recover(&folder, &mut ledger).unwrap();
+        for durability in [Durability::Sync, Durability::Buffered] {
+            let listener = Listener::default();
+            let active = ActiveSegment::new(folder.clone(), 1 << 20, durability);
+            let mut changes = Changes {
+                catalog: Arc::new(Catalog::new(folder.clone(), Some(lock.clone()), listener)),
+                active: active.syncing_with(sync_or_fail),
+                erasures: Erasures::recover(folder.clone(), &mut ledger).unwrap().0,
+                ledger: Ledger::open(&folder, &Settings::default()).unwrap(),
+                burst: Burst::default(),
+                awaited: None,
+                at_hand: true,
+            };
+            let (syncs, fails) =
+                if durability == Durability::Sync { (1, true) } else { (0, false) };
+            SYNCS.set(0);
+            let mut confirmed = HashSet::new();
+            for number in [0, 1] {
+                let line = line_of(number);
+                assert!(changes.is_stored(&id(number), &line, &mut confirmed, &held).unwrap());
+            }
+            assert_eq!(SYNCS.get(), syncs, "once for all lines of the file");
+            SYNC_FAILS.set(true);
+            let stored = changes.is_stored(&id(0), &line_of(0), &mut HashSet::new(), &held);
+            assert_eq!(stored.is_err(), fails);
+            SYNC_FAILS.set(false);
+        }
+        drop(erasures);
     }
 }

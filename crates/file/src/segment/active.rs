@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use attestry_core::{StorageError, Timestamp};
 
-use super::SegmentName;
+use super::{Segment, SegmentName};
 use crate::builder::Durability;
 use crate::erasure::Erasures;
 use crate::evidence::{Leaf, Ledger};
@@ -107,16 +107,21 @@ impl ActiveSegment {
         let mut done = 0;
         while done < ends.len() {
             let start = if done == 0 { 0 } else { ends[done - 1].at };
-            let count = self
-                .prepare(turn, erasures, ledger)
-                .and_then(|room| {
-                    // As many lines as begin before the segment reaches its size; at least one.
-                    let fits =
-                        ends[done..].iter().take_while(|end| ((end.at - start) as u64) < room);
-                    let count = (fits.count() + 1).min(ends.len() - done);
-                    self.append_chunk(&bytes[start..ends[done + count - 1].at]).map(|()| count)
-                })
-                .map_err(|error| AppendError { durable_lines: done, error })?;
+            let appended = self.prepare(turn, erasures, ledger).and_then(|room| {
+                // As many lines as begin before the segment reaches its size; at least one.
+                let fits = ends[done..].iter().take_while(|end| ((end.at - start) as u64) < room);
+                let count = (fits.count() + 1).min(ends.len() - done);
+                self.append_chunk(&bytes[start..ends[done + count - 1].at]).map(|()| count)
+            });
+            let count = match appended {
+                Ok(count) => count,
+                Err(error) => {
+                    // At once, for other processes know nothing of it. What fails now is tried again
+                    // before the next append.
+                    let _ = self.retire_distrusted(erasures, ledger);
+                    return Err(AppendError { durable_lines: done, error });
+                }
+            };
             if let Some(open) = &self.open {
                 ledger.extend(bytes, start, &ends[done..done + count], open.length);
             }
@@ -125,20 +130,52 @@ impl ActiveSegment {
         Ok(())
     }
 
+    /// The same with another way to sync.
+    #[cfg(test)]
+    pub(crate) fn syncing_with(mut self, sync_data: fn(&File) -> io::Result<()>) -> Self {
+        self.sync_data = sync_data;
+        self
+    }
+
     /// The size from which a segment is rotated.
     pub(crate) fn rotation_bytes(&self) -> u64 {
         self.rotation_bytes
     }
 
-    /// Whether lines of `bytes` bytes can be appended with nothing to open, rotate, or wait for.
-    pub(crate) fn has_room_for(&mut self, bytes: usize) -> bool {
+    /// Whether lines of `bytes` bytes can be appended with nothing to open, mend, rotate, or wait for.
+    /// `turn` is that of the lock, which the caller holds.
+    pub(crate) fn has_room_for(&mut self, bytes: usize, turn: Turn) -> bool {
         let today = self.today();
-        let ready = |open: &OpenSegment| {
-            open.name == today
-                && !open.distrusted
-                && open.length.saturating_add(bytes as u64) < self.rotation_bytes
-        };
-        !self.broken && !self.folder_dirty && self.open.as_ref().is_some_and(ready)
+        let Some(open) = &mut self.open else { return false };
+        let ready = !self.broken
+            && !self.folder_dirty
+            && open.name == today
+            && !open.distrusted
+            && open.length.saturating_add(bytes as u64) < self.rotation_bytes;
+        if ready && open.looked_at != turn {
+            // Others may have appended, rotated or died since.
+            if sys::look_at(&open.path).ok() != Some((open.id, open.length)) {
+                return false;
+            }
+            open.looked_at = turn;
+        }
+        ready
+    }
+
+    /// Makes sure that what stands in `segment`, whoever wrote it, is as durable as this store promises:
+    /// they may have died before they had synced it.
+    pub(crate) fn confirm(&mut self, segment: &Segment) -> Result<(), StorageError> {
+        if self.durability == Durability::Buffered {
+            return Ok(());
+        }
+        if let Err(source) = (self.sync_data)(&segment.body.file) {
+            if let Some(open) = self.open.as_mut().filter(|open| open.id == segment.body.id) {
+                open.distrusted = true;
+            }
+            return Err(StorageError::io("sync", self.folder.segment(segment.name), source));
+        }
+        self.folder_dirty = true;
+        self.sync_folder()
     }
 
     /// The segment of this moment's day.
@@ -165,9 +202,7 @@ impl ActiveSegment {
         }
         let name = self.today();
         let mut length = self.length_unless_replaced(name, turn)?;
-        if self.open.as_ref().is_some_and(|open| open.distrusted) {
-            self.retire(erasures, ledger)?;
-        }
+        self.retire_distrusted(erasures, ledger)?;
         if self.open.is_none() {
             // A rename must be on the disk before its old name is used again.
             self.sync_folder()?;
@@ -301,6 +336,16 @@ impl ActiveSegment {
         self.open = None;
         generation::raise_layout(&self.folder)?;
         Ok(())
+    }
+
+    /// Seals the open segment where nothing on it is acknowledged again.
+    pub(crate) fn retire_distrusted(
+        &mut self,
+        erasures: &mut Erasures,
+        ledger: &mut Ledger,
+    ) -> Result<(), StorageError> {
+        let distrusted = self.open.as_ref().is_some_and(|open| open.distrusted);
+        if distrusted && !self.broken { self.retire(erasures, ledger) } else { Ok(()) }
     }
 
     /// Puts everything appended so far on stable storage.
@@ -478,6 +523,38 @@ mod tests {
             .map(|listed| fs::read_to_string(folder.segment(listed.name)).unwrap())
             .collect();
         assert_eq!(texts, ["acknowledged\n", "next\n"]);
+    }
+
+    #[test]
+    fn after_a_failed_sync_others_keep_off_that_file_too() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let new = || ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
+        let (mut one, mut other) = (new(), new());
+        one.sync_data = sync_or_fail;
+        append(&mut one, &folder, "acknowledged\n");
+        SYNC_FAILS.set(true);
+        let (mut erasures, mut ledger) = companions(&folder);
+        one_line("refused\n", |lines| one.append(next_turn(), &mut erasures, &mut ledger, lines))
+            .unwrap_err();
+        append(&mut other, &folder, "next\n");
+        let listed = folder.list().unwrap();
+        let text = |number: usize| fs::read_to_string(folder.segment(listed[number].name)).unwrap();
+        assert_eq!((text(0).as_str(), text(1).as_str()), ("acknowledged\n", "next\n"));
+    }
+
+    #[test]
+    fn there_is_no_room_at_once_where_others_have_been() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let new = || ActiveSegment::new(folder.clone(), 20, Durability::Buffered);
+        let (mut one, mut other) = (new(), new());
+        append(&mut one, &folder, "x\n");
+        assert!(one.has_room_for(2, next_turn()));
+        append(&mut other, &folder, "which fills the segment\n");
+        assert!(!one.has_room_for(2, next_turn()));
     }
 
     #[test]
