@@ -15,7 +15,7 @@ use crate::folder::Folder;
 use crate::generation::{Stamp, Watched};
 use crate::lock::StoreLock;
 use crate::segment::{
-    BadLine, Body, Line, Segment, SegmentName, Wanted, hash_of, likely, read_line,
+    BadLine, Body, Line, Segment, SegmentName, Wanted, hash_of, likely, may_be_erased, read_line,
 };
 use crate::sys::FileId;
 pub use progress::IndexingProgress;
@@ -140,10 +140,11 @@ impl Catalog {
 
     /// Saying "there is none" of an id that stands in a line we cannot read would be a lie.
     fn refuse_if_unreadable(&self, segments: &[Segment], id: &EntryId) -> Result<(), StorageError> {
-        let needle = serde_json::to_string(id.as_str()).unwrap_or_default();
+        let needles = spellings(id);
         for (segment, bad) in self.bad_lines(segments)? {
             let bytes = self.read_bad(&segment, bad)?;
-            if memchr::memmem::find(&bytes, needle.as_bytes()).is_some() {
+            let names_it = |needle: &String| memchr::memmem::find(&bytes, needle.as_bytes());
+            if needles.iter().any(|needle| names_it(needle).is_some()) {
                 return Err(self.corrupt(segment.name, bad.offset, &reason(bad, &bytes)));
             }
         }
@@ -258,11 +259,18 @@ impl Catalog {
         })
     }
 
-    fn is_being_erased(&self, segment: &Segment, offset: u64) -> bool {
-        erasure::pending(&self.folder).is_ok_and(|plan| {
-            let named = |record: &Record| record.segment == segment.name && record.offset == offset;
-            plan.lines.iter().any(named)
-        })
+    /// Whether the line at `offset`, of which a part looks blank, is on its way to being erased.
+    fn is_being_erased(&self, segment: &Segment, offset: u64, length: usize) -> bool {
+        let named = |record: &Record| record.segment == segment.name && record.offset == offset;
+        let is_planned =
+            erasure::pending(&self.folder).is_ok_and(|plan| plan.lines.iter().any(named));
+        // Where the plan is carried out by now, all of it is blank.
+        let is_blank = || {
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            let bytes = read_line(&segment.body.file, offset, length);
+            bytes.is_ok_and(|bytes| bytes.trim_ascii().is_empty())
+        };
+        is_planned || is_blank()
     }
 
     fn failed(&self, action: &'static str, segment: &Segment, source: io::Error) -> StorageError {
@@ -275,9 +283,20 @@ impl Catalog {
     }
 }
 
-/// Whether a line that was an entry's may have been overwritten, which begins at the front.
-pub(crate) fn may_be_erased(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&b' ')
+/// An id as JSON has it: with everything beyond ASCII escaped, as our lines and Python's, and as it is.
+fn spellings(id: &EntryId) -> [String; 2] {
+    let plain = serde_json::to_string(id.as_str()).unwrap_or_default();
+    let mut escaped = String::with_capacity(plain.len());
+    for character in plain.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    [escaped, plain]
 }
 
 fn reason(bad: BadLine, bytes: &[u8]) -> String {
@@ -363,11 +382,15 @@ mod tests {
         };
         assert!(is_there("undone"));
 
+        let older = catalog.snapshot().unwrap();
         // As by one who writes, whose next append comes before we look again.
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len(line_of("kept").len() as u64).unwrap();
         generation::raise_layout(&folder).unwrap();
         sys::write_all_at(&file, &line_of("stored"), line_of("kept").len() as u64).unwrap();
         assert!(is_there("stored") && is_there("kept") && !is_there("undone"));
+        // Who still looks into what was known before is not told that nothing is there.
+        assert_eq!(older[0].body.records().unwrap(), 2);
+        assert!(catalog.find(&older, &"kept".parse().unwrap()).unwrap().is_some());
     }
 }

@@ -99,6 +99,11 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     sync_folder(parent)
 }
 
+/// Makes `path` for the owner only, where it is missing. Its name need not outlive a power cut.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 /// Makes the names in a folder durable: what was created, renamed or unlinked in it.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

@@ -45,9 +45,12 @@ async fn an_open_store_tells_its_settings() {
 #[tokio::test]
 async fn only_the_owner_may_read() {
     let (_guard, path) = folder();
-    let storage = open(&path.join("made/on/the/way")).await;
-    storage.write(&entry("a", 1)).await.unwrap();
-    storage.delete(&"a".parse().unwrap()).await.unwrap();
+    let made = path.join("made/on/the/way");
+    let storage = FileStorage::builder(&made).rotation_size_bytes(10).open().await.unwrap();
+    storage.write_batch(&entries(0..3)).await.unwrap();
+    storage.delete(&"e00000".parse().unwrap()).await.unwrap();
+    storage.close().await.unwrap();
+    assert!(made.join(".attestry/index").is_dir());
     let mut looked_at = 0;
     let mut pending = vec![path];
     while let Some(path) = pending.pop() {

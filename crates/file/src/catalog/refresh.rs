@@ -71,7 +71,7 @@ impl Catalog {
         let index = segment.body.live_mut();
         let index = index.map_err(|source| self.failed("read", segment, source))?;
         let Some(mut index) = index else { return Ok(()) };
-        let being_erased = |offset| self.is_being_erased(segment, offset);
+        let being_erased = |offset, length| self.is_being_erased(segment, offset, length);
         // The length is asked for under the index's lock: an older, shorter one would look as if
         // the file had been cut.
         let length = self.length_of(segment)?;
@@ -158,7 +158,11 @@ impl Catalog {
                     |source| StorageError::io("read", self.folder.segment(found.name), source);
                 if let Some(mut index) = body.live_mut().map_err(failed)? {
                     // Lines of an append that was undone may be known, and others stand there now.
-                    index.check(&body.file).map_err(failed)?;
+                    // Whoever looks into an older snapshot keeps what it has.
+                    if !index.still_holds(&body.file).map_err(failed)? {
+                        drop(index);
+                        return self.open(found, grows, filter_budget);
+                    }
                     if erased {
                         index.notice_erased(&body.file).map_err(failed)?;
                     }
@@ -222,7 +226,7 @@ impl Catalog {
         if missing.is_empty() || (held.is_none() && acquired.is_none()) {
             return Ok(());
         }
-        if fs::create_dir_all(self.folder.indexes()).is_err() {
+        if sys::make_private(&self.folder.indexes()).is_err() {
             return Ok(()); // an index is a convenience; the next one who writes may have room
         }
         for &number in missing {
@@ -260,7 +264,7 @@ impl Catalog {
             let synced = segment.body.file.sync_data();
             synced.map_err(|source| self.failed("sync", segment, source))?;
             let path = self.folder.index(segment.body.id);
-            let saved = fs::create_dir_all(self.folder.indexes())
+            let saved = sys::make_private(&self.folder.indexes())
                 .and_then(|()| write_index_file(&path, segment.body.id, &index, holds));
             if saved.is_ok_and(|written| written) {
                 index.set_saved();

@@ -7,8 +7,8 @@ use std::io;
 
 use attestry_core::{AuditEntry, Order, StorageError, Timestamp};
 
-use crate::catalog::{Catalog, may_be_erased};
-use crate::segment::{Cursor, Line, Segment, SegmentName};
+use crate::catalog::Catalog;
+use crate::segment::{Cursor, Line, Segment, SegmentName, may_be_erased};
 
 /// Lines of many segments in the order of time, ties in the order written (both reversed when
 /// descending). A segment is opened when its time comes, and let go when it has no more.

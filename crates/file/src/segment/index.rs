@@ -8,7 +8,7 @@ use std::io;
 use attestry_core::{AuditEntry, EntryId, Timestamp, line};
 use sha2::{Digest, Sha256};
 
-use super::reader::{RawLine, for_each_line, read_line};
+use super::reader::{RawLine, for_each_line, may_be_erased, read_line};
 use crate::sys;
 
 /// How often progress is told.
@@ -102,13 +102,13 @@ impl Index {
 
     /// Takes in what `file`, now `length` bytes long, has gained. Where the part that is known has
     /// changed under us, as when the Python package rewrote the file, starts over.
-    /// `being_erased` tells whether the line at an offset is half overwritten on purpose;
+    /// `being_erased` tells whether a line, by its offset and length, is half overwritten on purpose;
     /// `progress` hears of bytes that were read, now and then.
     pub(crate) fn extend(
         &mut self,
         file: &File,
         length: u64,
-        being_erased: impl Fn(u64) -> bool,
+        being_erased: impl Fn(u64, usize) -> bool,
         progress: impl Fn(u64),
     ) -> io::Result<()> {
         if length == self.covered {
@@ -118,34 +118,34 @@ impl Index {
         if length < self.covered {
             *self = Self::default();
         }
-        self.check(file)?;
-        let mut index = std::mem::take(self);
-        let mut told = index.covered;
-        let covered = for_each_line(file, index.covered, length, |offset, raw| {
+        if !self.still_holds(file)? {
+            *self = Self::default();
+        }
+        let mut told = self.covered;
+        let covered = for_each_line(file, self.covered, length, |offset, raw| {
             if offset - told >= PROGRESS_BYTES {
                 progress(offset - told);
                 told = offset;
             }
-            match raw {
-                RawLine::Bytes(bytes) => index.take_in(offset, bytes, &being_erased),
-                RawLine::TooLong(length) => index.bad.push(BadLine { offset, length }),
-            }
+            let length = match raw {
+                RawLine::Bytes(bytes) => {
+                    self.take_in(offset, bytes, &being_erased);
+                    bytes.len() as u64
+                }
+                RawLine::TooLong(length) => {
+                    self.bad.push(BadLine { offset, length });
+                    length
+                }
+            };
+            // Should reading on fail, this line is known all the same, and not taken in twice.
+            self.covered = offset + length + 1;
         })?;
         progress(length.saturating_sub(told));
-        index.covered = covered;
-        *self = index;
+        self.covered = covered;
         Ok(())
     }
 
-    /// Starts over where the part that is known has changed under us.
-    pub(crate) fn check(&mut self, file: &File) -> io::Result<()> {
-        if !self.still_holds(file)? {
-            *self = Self::default();
-        }
-        Ok(())
-    }
-
-    fn take_in(&mut self, offset: u64, bytes: &[u8], being_erased: &impl Fn(u64) -> bool) {
+    fn take_in(&mut self, offset: u64, bytes: &[u8], being_erased: &impl Fn(u64, usize) -> bool) {
         if bytes.trim_ascii().is_empty() {
             return;
         }
@@ -156,7 +156,7 @@ impl Index {
                 let line = Line { timestamp: entry.timestamp, offset, length };
                 self.push(line, hash_of(&entry.id));
             }
-            Err(_) if bytes.starts_with(b" ") && being_erased(offset) => {}
+            Err(_) if may_be_erased(bytes) && being_erased(offset, bytes.len()) => {}
             Err(_) => self.bad.push(BadLine { offset, length: bytes.len() as u64 }),
         }
     }
@@ -172,13 +172,13 @@ impl Index {
 
     /// Whether the last line known is still where it was, and nothing but what is known follows it:
     /// otherwise another program has rewritten the file.
-    fn still_holds(&self, file: &File) -> io::Result<bool> {
+    pub(crate) fn still_holds(&self, file: &File) -> io::Result<bool> {
         let last = self.lines.iter().rfind(|known| !known.erased);
         let mut end = 0;
         if let Some(last) = last {
             let Some(bytes) = whole_line(file, last.line)? else { return Ok(false) };
             // Erased lines may not be noticed yet.
-            if bytes.first() != Some(&b' ') && !last.is_in(&bytes) {
+            if !may_be_erased(&bytes) && !last.is_in(&bytes) {
                 return Ok(false);
             }
             end = last.end();
@@ -208,7 +208,7 @@ impl Index {
             let Some(known) = lines.next_if(|known| known.line.offset == offset) else { return };
             // An entry's line may begin with spaces too; then it can be read.
             let blank = matches!(raw, RawLine::Bytes(bytes)
-                if bytes.first() == Some(&b' ') && line::decode(bytes).is_err());
+                if may_be_erased(bytes) && line::decode(bytes).is_err());
             if blank {
                 known.erased = true;
                 erased += 1;

@@ -23,7 +23,9 @@ pub(crate) use cursor::Cursor;
 pub(crate) use filter::Wanted;
 pub(crate) use index::{BadLine, Index, Line, hash_of};
 pub(crate) use name::SegmentName;
-pub(crate) use reader::{LONG_LINE_BYTES, RawLine, for_each_line, read_line, tail_start};
+pub(crate) use reader::{
+    LONG_LINE_BYTES, RawLine, for_each_line, may_be_erased, read_line, tail_start,
+};
 pub(crate) use table::{IndexFile, load as load_index_file, write as write_index_file};
 
 /// One segment with what is known of its lines.

@@ -104,6 +104,12 @@ pub(crate) fn tail_start(file: &File, length: u64) -> io::Result<u64> {
     Ok(0)
 }
 
+/// Whether a line that was an entry's may have been overwritten. That begins at the front; but of a
+/// line on two pages, who reads meanwhile may get the first as it was and the second as it is.
+pub(crate) fn may_be_erased(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b' ') || bytes.last() == Some(&b' ')
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

@@ -147,7 +147,7 @@ fn index(file: &File, content: &[u8], expected: &Expected) -> Index {
     let made = |steps: &[u64]| {
         let mut index = Index::default();
         for &length in steps {
-            index.extend(file, length, |_| false, |_| ()).expect("a file");
+            index.extend(file, length, |_, _| false, |_| ()).expect("a file");
         }
         assert!(index.lines().eq(expected.entries.iter().map(|(line, _)| *line)));
         assert_eq!(index.bad(), expected.bad);
@@ -240,7 +240,7 @@ fn erases(body: &Body, sealed: &IndexFile, index_path: &Path, expected: &Expecte
     noticed.notice_erased(&body.file).expect("a file");
     let length = sys::length_of(&body.file).expect("a file");
     let mut anew = Index::default();
-    anew.extend(&body.file, length, |_| false, |_| ()).expect("a file");
+    anew.extend(&body.file, length, |_, _| false, |_| ()).expect("a file");
     for index in [&*noticed, &anew] {
         assert_eq!(index.records(), sealed.records());
         let left = expected.entries.iter().map(|(line, _)| *line);

@@ -32,7 +32,7 @@ impl Made {
         let segment = FileId::of(&file.metadata().unwrap());
         let length = lines.len() as u64;
         let mut index = Index::default();
-        index.extend(&file, length, |_| false, |_| ()).unwrap();
+        index.extend(&file, length, |_, _| false, |_| ()).unwrap();
         let path = folder.path().join("segment.idx");
         assert!(write(&path, segment, &index, || true).unwrap());
         Self { path, segment, length, _folder: folder }
