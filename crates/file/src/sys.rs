@@ -7,20 +7,44 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+use std::time::UNIX_EPOCH;
 
-/// What stays the same when a file is renamed, and differs between files that exist at once.
+/// What stays the same when a file is renamed, and differs between files, also those that had the
+/// number before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct FileId(u64, u64);
+pub(crate) struct FileId {
+    device: u64,
+    number: u64,
+    born: u64,
+}
 
 impl FileId {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self(metadata.dev(), metadata.ino())
+        let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let born = born.map_or(0, |since| nanos(since.as_secs(), since.subsec_nanos()));
+        Self { device: metadata.dev(), number: metadata.ino(), born }
     }
 
     /// The number on its file system: stays the same when that is mounted elsewhere.
     pub(crate) fn number(self) -> u64 {
-        self.1
+        self.number
     }
+
+    /// When the file was made, in nanoseconds since 1970; 0 where the file system does not say. Stays
+    /// the same, too, and a copy from a backup that comes by the number of another has its own.
+    pub(crate) fn born(self) -> u64 {
+        self.born
+    }
+
+    /// A file of the same number, made at another time.
+    #[cfg(test)]
+    pub(crate) fn reborn(self) -> Self {
+        Self { born: self.born + 1, ..self }
+    }
+}
+
+fn nanos(seconds: u64, nanos: u32) -> u64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into())
 }
 
 /// Which file `path` leads to, and its length in bytes.
@@ -45,15 +69,19 @@ pub(crate) fn end_of(mut file: &File) -> io::Result<u64> {
     file.seek(SeekFrom::End(0))
 }
 
-/// Asks for no times: a file system that hands out its fine-grained ones writes the inode anew
-/// at the next change, which makes every append behind a `stat` dearer.
+/// Asks for no times of changes: a file system that hands out its fine-grained ones writes the inode
+/// anew at the next change, which makes every append behind a `stat` dearer.
 #[cfg(target_os = "linux")]
 fn statx(folder: impl std::os::fd::AsFd, path: &Path) -> io::Result<(FileId, u64)> {
     use rustix::fs::{AtFlags, StatxFlags, makedev, statx};
     let flags = if path.as_os_str().is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::empty() };
-    let found = statx(folder, path, flags, StatxFlags::INO | StatxFlags::SIZE)?;
+    let wanted = StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME;
+    let found = statx(folder, path, flags, wanted)?;
     let device = makedev(found.stx_dev_major, found.stx_dev_minor);
-    Ok((FileId(device, found.stx_ino), found.stx_size))
+    let has_born = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+    let born = u64::try_from(found.stx_btime.tv_sec).ok().filter(|_| has_born);
+    let born = born.map_or(0, |seconds| nanos(seconds, found.stx_btime.tv_nsec));
+    Ok((FileId { device, number: found.stx_ino, born }, found.stx_size))
 }
 
 /// Opens `path` for appending, made when missing and then readable by its owner only.

@@ -99,6 +99,15 @@ impl Body {
         }
     }
 
+    /// Whether its index file says that every byte is a line's that has not been erased. Where that is
+    /// not known without reading the lines it is not said.
+    pub(crate) fn is_dense(&self) -> bool {
+        match &self.lines {
+            Lines::Live(_) => false,
+            Lines::Sealed(index) => index.is_dense().unwrap_or(false),
+        }
+    }
+
     /// Up to where its lines are known.
     pub(crate) fn covered(&self) -> u64 {
         match &self.lines {

@@ -44,7 +44,7 @@ pub(super) const RECORD: usize = 20;
 const RECORDS_PER_BLOCK: u64 = 51;
 const FILTER_BYTES_PER_BLOCK: usize = 15 * filter::BLOCK_BYTES;
 const FIRST_FILTER_BLOCK: u64 = 2;
-pub(super) const MAGIC: &[u8; 8] = b"attidx02";
+pub(super) const MAGIC: &[u8; 8] = b"attidx03";
 
 /// An open index file.
 #[derive(Debug)]
@@ -67,6 +67,7 @@ struct Header {
     earliest: i64,
     latest: i64,
     filter_bytes: u64,
+    born: u64,
 }
 
 /// A part of the file that holds records in the order of their keys.
@@ -102,6 +103,7 @@ impl Header {
         bytes.extend_from_slice(&self.earliest.to_le_bytes());
         bytes.extend_from_slice(&self.latest.to_le_bytes());
         bytes.extend_from_slice(&self.filter_bytes.to_le_bytes());
+        bytes.extend_from_slice(&self.born.to_le_bytes());
         bytes
     }
 
@@ -116,6 +118,7 @@ impl Header {
             earliest: number(4).cast_signed(),
             latest: number(5).cast_signed(),
             filter_bytes: number(6),
+            born: number(7),
         };
         let sane = header.lines < 1 << 40
             && header.bad < 1 << 40
@@ -202,7 +205,7 @@ impl IndexFile {
         let metadata = file.metadata().ok()?;
         let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
         let blocks = metadata.len() / BLOCK as u64;
-        if header.segment != segment.number()
+        if (header.segment, header.born) != (segment.number(), segment.born())
             || header.bad_lines().end() != blocks
             || !metadata.len().is_multiple_of(BLOCK as u64)
         {
@@ -251,6 +254,17 @@ impl IndexFile {
         Blocks(&mut block).block(&erased.to_le_bytes())?;
         sys::write_all_at(&file, &block, BLOCK as u64)?;
         file.sync_data()
+    }
+
+    /// Whether no byte of the segment is that of a blank line.
+    pub(crate) fn is_dense(&self) -> io::Result<bool> {
+        if self.erased.load(Ordering::Relaxed) > 0 {
+            return Ok(false);
+        }
+        let lines = self.lines_from(0, u64::MAX)?;
+        let bytes: u64 = lines.iter().map(|line| u64::from(line.length) + 1).sum();
+        let bad: u64 = self.bad()?.iter().map(|bad| bad.length.saturating_add(1)).sum();
+        Ok(bytes.checked_add(bad) == Some(self.header.covered))
     }
 
     pub(crate) fn records(&self) -> u64 {

@@ -47,6 +47,7 @@ fn blocks(recipe: &[u8], id: FileId) -> Vec<u8> {
         if number == 0 {
             payload[..MAGIC.len()].copy_from_slice(MAGIC);
             payload[MAGIC.len()..][..8].copy_from_slice(&id.number().to_le_bytes());
+            payload[MAGIC.len() + 7 * 8..][..8].copy_from_slice(&id.born().to_le_bytes());
         }
         blocks.extend_from_slice(&payload);
         blocks.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());

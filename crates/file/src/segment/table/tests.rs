@@ -151,3 +151,20 @@ fn it_is_taken_back_into_memory_unless_anything_is_wrong() {
     fs::write(made.path.with_file_name("segment"), vec![b' '; made.length as usize]).unwrap();
     assert_eq!(lines(&made, made.length), None, "the lines are gone");
 }
+
+/// As after a restore from a backup, which hands out numbers anew.
+#[test]
+fn that_of_another_file_which_had_the_number_is_not_believed() {
+    let mut made = Made::new();
+    assert!(made.open().is_some());
+    made.segment = made.segment.reborn();
+    assert!(made.open().is_none());
+}
+
+#[test]
+fn it_tells_where_there_is_nothing_to_compact() {
+    let made = Made::new();
+    assert!(made.open().unwrap().is_dense().unwrap());
+    IndexFile::add_erased(&made.path, 1).unwrap();
+    assert!(!made.open().unwrap().is_dense().unwrap(), "a line was erased since");
+}

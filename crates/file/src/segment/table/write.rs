@@ -28,6 +28,7 @@ pub(crate) fn write(
         earliest: times().min().unwrap_or(i64::MAX),
         latest: times().max().unwrap_or(i64::MIN),
         filter_bytes: filter.len() as u64,
+        born: segment.born(),
     };
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = (|| {
