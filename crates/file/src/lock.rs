@@ -1,5 +1,5 @@
-//! The store's lock: whoever changes files holds it, for one batch and not for longer. Calls that
-//! follow one another at once may share a turn, unless another process waits for it.
+//! The store's lock: whoever changes files holds it, for one batch, one segment to be compacted, or one
+//! deletion. Calls that follow one another at once may share a turn, unless another process waits for it.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -12,9 +12,12 @@ use attestry_core::StorageError;
 use crate::folder::Folder;
 use crate::sys;
 
-/// A batch takes milliseconds, rebuilding a large store's indexes minutes at the most. Whoever
-/// holds the lock longer is stopped or stuck.
+/// A batch takes milliseconds, rebuilding the indexes of fifty gigabytes some two minutes. Whoever holds
+/// the lock longer is stopped or stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whoever waits looks again after so long at the latest.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A lock that was kept is kept on for so long before others are looked for once more, and given
 /// back when it was not used for as long again. A sync takes about that.
@@ -75,7 +78,7 @@ impl StoreLock {
                     // Where that fails, somebody is just looking whether anyone waits.
                     announced = announced || state.announce();
                     thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(1));
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         };
@@ -83,6 +86,16 @@ impl StoreLock {
             let _ = waiting.unlock();
         }
         taken.map(|()| Held { state, keep: false })
+    }
+
+    /// Lets those who wait for it have it first; the caller has let go of it for a moment only.
+    pub(crate) fn give_way(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let awaited = !state.nobody_waits();
+        drop(state);
+        if awaited {
+            thread::sleep(2 * LONGEST_PAUSE);
+        }
     }
 
     /// The lock, if nobody has it.

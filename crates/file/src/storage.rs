@@ -10,7 +10,7 @@ use attestry_core::{
 };
 
 use crate::catalog::Catalog;
-use crate::commit::{Committer, Job, Lines};
+use crate::commit::{Committer, Compaction, Job, Lines};
 use crate::erasure::Note;
 use crate::evidence::{Ledger, Settings, leaf_of};
 use crate::folder::Folder;
@@ -239,7 +239,7 @@ impl StorageBackend for FileStorage {
     }
 
     async fn compact(&self) -> Result<u64, StorageError> {
-        self.committer()?.submit(|answer| Job::Compact { answer }).await
+        self.committer()?.submit(|answer| Job::Compact(Compaction::new(answer))).await
     }
 
     async fn flush(&self) -> Result<(), StorageError> {

@@ -202,6 +202,36 @@ async fn index_files_of_segments_that_are_gone_go_too() {
     assert!(indexes(&path).is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn compacting_keeps_nobody_waiting_for_all_of_it() {
+    let (_guard, path) = folder();
+    let builder = FileStorage::builder(&path).rotation_size_bytes(2_000);
+    let storage = std::sync::Arc::new(builder.clone().open().await.unwrap());
+    let written = common::entries(0..600);
+    storage.write_batch(&written).await.unwrap();
+    let mut erased = 0;
+    for entry in written.iter().step_by(5) {
+        erased += common::line_of(entry).len() as u64;
+        assert!(storage.delete(&entry.id).await.unwrap());
+    }
+    assert!(segments(&path).len() > 60);
+    let other = builder.open().await.unwrap();
+    let compacting = tokio::spawn({
+        let storage = std::sync::Arc::clone(&storage);
+        async move { storage.compact().await }
+    });
+    for (number, owner) in [&*storage, &other, &storage, &other].into_iter().enumerate() {
+        owner.write(&entry(&format!("n{number}"), 700)).await.unwrap();
+    }
+    assert!(!compacting.is_finished(), "rewriting a segment takes as long as two writes");
+    // Whoever closes waits for all of it.
+    storage.close().await.unwrap();
+    let left = segments(&path).into_iter().map(|path| fs::read_to_string(path).unwrap());
+    let blank = |text: String| text.lines().filter(|line| line.trim().is_empty()).count();
+    assert!(left.map(blank).sum::<usize>() < 10, "but for the segment that grows");
+    assert!(compacting.await.unwrap().unwrap() + 10 * 300 > erased);
+}
+
 #[tokio::test]
 async fn compacting_gives_back_the_space_and_changes_nothing_else() {
     let (_guard, path) = folder();

@@ -26,6 +26,50 @@ pub(crate) struct Lines {
     pub(crate) checked_ids: Vec<EntryId>,
 }
 
+/// Some of them that follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    bytes: &'a [u8],
+    ends: &'a [LineEnd],
+    /// Where the bytes begin in what the ends are told in.
+    start: usize,
+    checked_ids: &'a [EntryId],
+}
+
+impl Lines {
+    /// All of them in parts, in order: a line to each at least, and no more than about `bytes` bytes.
+    pub(crate) fn parts(&self, bytes: usize) -> impl Iterator<Item = Part<'_>> {
+        let mut first = 0;
+        std::iter::from_fn(move || {
+            let start = if first == 0 { 0 } else { self.ends[first - 1].at };
+            let ends = &self.ends[first..];
+            let fit = ends.partition_point(|end| end.at - start <= bytes).max(1).min(ends.len());
+            let ends = &ends[..fit];
+            let end = ends.last()?.at;
+            let checked_ids = if self.checked_ids.is_empty() {
+                &[][..]
+            } else {
+                &self.checked_ids[first..][..fit]
+            };
+            first += fit;
+            Some(Part { bytes: &self.bytes[start..end], ends, start, checked_ids })
+        })
+    }
+
+    /// All of them, of which there is at least one.
+    #[cfg(test)]
+    pub(super) fn whole(&self) -> Part<'_> {
+        self.parts(usize::MAX).next().unwrap()
+    }
+}
+
+impl Part<'_> {
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
 /// The lines of consecutive calls, which each copied its own to the end, and who waits for which of
 /// them. Dropped without having been told of it, callers hear that the store is closed.
 #[derive(Debug, Default)]
@@ -70,17 +114,17 @@ impl Batch {
     /// Adds a call, to be woken by `waker` when it can be told what became of it.
     pub(super) fn join(
         &mut self,
-        lines: &Lines,
+        lines: Part<'_>,
         room: OwnedSemaphorePermit,
         waker: Waker,
     ) -> Waiting {
         let Buffers { bytes, ends } = &mut self.buffers;
         let start = bytes.len();
-        bytes.extend_from_slice(&lines.bytes);
-        let moved = |end: &LineEnd| LineEnd { at: start + end.at, leaf: end.leaf };
+        bytes.extend_from_slice(lines.bytes);
+        let moved = |end: &LineEnd| LineEnd { at: start + end.at - lines.start, leaf: end.leaf };
         ends.extend(lines.ends.iter().map(moved));
         let checked = !lines.checked_ids.is_empty();
-        self.checked_ids.extend_from_slice(&lines.checked_ids);
+        self.checked_ids.extend_from_slice(lines.checked_ids);
         let number = self.calls.len();
         self.calls.push(Call { needs: ends.len(), refused: None, checked });
         match &mut self.room {
@@ -370,7 +414,7 @@ mod tests {
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         // Permits of one semaphore could be merged only.
         batch.room = None;
-        batch.join(lines, room, Waker::noop().clone())
+        batch.join(lines.whole(), room, Waker::noop().clone())
     }
 
     fn told(waiting: &Waiting) -> Poll<Result<(), StorageError>> {
@@ -405,6 +449,29 @@ mod tests {
         assert!(matches!(told(&first), Poll::Ready(Ok(()))));
         let refused = told(&other);
         assert!(matches!(refused, Poll::Ready(Err(StorageError::AlreadyExists { .. }))));
+    }
+
+    #[test]
+    fn parts_are_all_of_it_in_order() {
+        let bytes = b"a\nbb\nccccccccc\nd\n".to_vec();
+        let leaf = leaf_of(b"", true);
+        let ends = [2, 5, 15, 17].map(|at| LineEnd { at, leaf }).to_vec();
+        let checked_ids = ["a", "b", "c", "d"].map(|id| id.parse().unwrap()).to_vec();
+        let lines = Lines { bytes, ends, checked_ids };
+        for (most, expected) in [(0, 4), (2, 4), (5, 3), (6, 3), (12, 2), (15, 2), (17, 1)] {
+            let mut batch = Batch::default();
+            let parts: Vec<_> = lines.parts(most).collect();
+            assert_eq!(parts.len(), expected, "{most}");
+            for part in parts {
+                let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+                batch.room = None;
+                batch.join(part, room, Waker::noop().clone());
+            }
+            assert_eq!(batch.buffers.bytes, lines.bytes);
+            let ends = |ends: &[LineEnd]| ends.iter().map(|end| end.at).collect::<Vec<_>>();
+            assert_eq!(ends(&batch.buffers.ends), ends(&lines.ends));
+            assert_eq!(batch.checked_ids, lines.checked_ids);
+        }
     }
 
     #[test]

@@ -6,25 +6,68 @@ use std::io::{self, BufWriter, Write};
 use attestry_core::{StorageError, Timestamp};
 
 use super::Changes;
+use super::batch::share;
+use super::queue::Answer;
 use crate::generation;
 use crate::lock::Held;
 use crate::segment::{RawLine, Segment, SegmentName, for_each_line};
 use crate::sys;
 
+/// Rewriting sealed segments without their blank lines, one after the other, each in one step: a crash
+/// leaves the old file or the new one. The segment that grows is left alone. It takes as long as there
+/// is to read, so others have their turn between two segments.
+#[derive(Debug)]
+pub(crate) struct Compaction {
+    /// Those up to this one are done.
+    done: Option<SegmentName>,
+    freed: u64,
+    answer: Answer<u64>,
+}
+
+impl Compaction {
+    pub(crate) fn new(answer: Answer<u64>) -> Self {
+        Self { done: None, freed: 0, answer }
+    }
+
+    pub(super) fn refuse(self, error: &StorageError) {
+        drop(self.answer.send(Err(share(error))));
+    }
+}
+
 impl Changes {
-    /// Rewrites sealed segments without their blank lines, one after the other, each in one step:
-    /// a crash leaves the old file or the new one. Returns how many bytes were freed. The segment
-    /// that grows is left alone.
-    pub(super) fn compact(&mut self, held: &Held<'_>) -> Result<u64, StorageError> {
+    /// Compacts the next segment. What is left to do comes back; else the caller is told how many bytes
+    /// were freed, or why no more could be.
+    pub(super) fn compact(
+        &mut self,
+        mut compaction: Compaction,
+        held: &Held<'_>,
+    ) -> Option<Compaction> {
+        let outcome = match self.compact_next(compaction.done, held) {
+            Ok(Some((segment, freed))) => {
+                compaction.done = Some(segment);
+                compaction.freed += freed;
+                return Some(compaction);
+            }
+            Ok(None) => Ok(compaction.freed),
+            Err(error) => Err(error),
+        };
+        drop(compaction.answer.send(outcome));
+        None
+    }
+
+    fn compact_next(
+        &mut self,
+        done: Option<SegmentName>,
+        held: &Held<'_>,
+    ) -> Result<Option<(SegmentName, u64)>, StorageError> {
         self.erasures.finish_pending(&mut self.ledger)?;
         let segments = self.catalog.snapshot_locked(held)?;
         let today = SegmentName::active_on(Timestamp::now());
-        let mut freed = 0;
-        let sealed = segments.len().saturating_sub(1);
-        for segment in segments.iter().take(sealed).filter(|segment| segment.name != today) {
-            freed += self.compact_segment(segment)?;
-        }
-        Ok(freed)
+        let sealed = &segments[..segments.len().saturating_sub(1)];
+        let is_next = |segment: &&Segment| segment.name != today && Some(segment.name) > done;
+        let Some(next) = sealed.iter().find(is_next) else { return Ok(None) };
+        let freed = if next.body.is_dense() { 0 } else { self.compact_segment(next)? };
+        Ok(Some((next.name, freed)))
     }
 
     fn compact_segment(&mut self, segment: &Segment) -> Result<u64, StorageError> {

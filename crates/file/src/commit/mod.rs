@@ -33,6 +33,7 @@ use crate::sys::FileId;
 pub(crate) use batch::Lines;
 use batch::{Answers, Batch, share};
 use burst::Burst;
+pub(crate) use compact::Compaction;
 pub(crate) use queue::Job;
 use queue::Queue;
 use sync::{Mutex, thread};
@@ -40,6 +41,10 @@ use tokio::sync::oneshot;
 
 /// So many lines share a journal; its size stays bounded whatever expires at once.
 const ERASURES_AT_ONCE: usize = 4_096;
+
+/// More lines of one call go to the disk in several batches: each is copied once, and the lines of
+/// others come in between.
+const PART_BYTES: usize = 4 << 20;
 
 /// Takes what callers want changed, and sees to it.
 #[derive(Debug)]
@@ -105,7 +110,10 @@ impl Committer {
         {
             return outcome;
         }
-        self.queue.append(&lines).await
+        for part in lines.parts(PART_BYTES) {
+            self.queue.append(part).await?;
+        }
+        Ok(())
     }
 
     /// Hands `lines` to the operating system on the caller's thread, which spares a hop to another
@@ -179,9 +187,10 @@ impl Committer {
                 }
             }
             let mut answers = None;
+            let mut unfinished = Vec::new();
             match self.lock.acquire() {
                 Ok(held) => {
-                    answers = changes.work(jobs, &held);
+                    answers = changes.work(jobs, &held, &mut unfinished);
                     if changes.ledger.due().is_some_and(|due| due <= Instant::now()) {
                         self.tell(answers.take());
                         changes.sign();
@@ -199,6 +208,10 @@ impl Committer {
             changes.at_hand = signed.is_empty();
             drop(changes);
             self.tell(answers);
+            if !unfinished.is_empty() {
+                self.queue.put_back(unfinished.into_iter().rev().map(Job::Compact));
+                self.lock.give_way();
+            }
             if !signed.is_empty() {
                 signed.tell();
                 self.changes.lock().unwrap_or_else(PoisonError::into_inner).at_hand = true;
@@ -224,9 +237,14 @@ impl Changes {
         self.awaited
     }
 
-    /// Does all of `jobs`. What callers are told of appends that nothing came behind is left to be
-    /// told.
-    fn work(&mut self, jobs: VecDeque<Job>, held: &Held<'_>) -> Option<Answers> {
+    /// Does all of `jobs`, or a part of those that take long, which are `unfinished` then. What callers
+    /// are told of appends that nothing came behind is left to be told.
+    fn work(
+        &mut self,
+        jobs: VecDeque<Job>,
+        held: &Held<'_>,
+        unfinished: &mut Vec<Compaction>,
+    ) -> Option<Answers> {
         self.erasures.notice_pending();
         let mut answers: Option<Answers> = None;
         for job in jobs {
@@ -242,9 +260,16 @@ impl Changes {
                 Job::DeleteUntil { cutoff, note, answer } => {
                     drop(answer.send(self.delete_until(cutoff, &note, held)));
                 }
-                Job::Compact { answer } => drop(answer.send(self.compact(held))),
+                Job::Compact(compaction) => unfinished.extend(self.compact(compaction, held)),
                 Job::Flush { answer } => drop(answer.send(self.active.sync())),
-                Job::Close { answer } => drop(answer.send(self.close(held))),
+                Job::Close { answer } => {
+                    for mut left in unfinished.drain(..).map(Some) {
+                        while let Some(compaction) = left.take() {
+                            left = self.compact(compaction, held);
+                        }
+                    }
+                    drop(answer.send(self.close(held)));
+                }
                 #[cfg(feature = "evidence")]
                 Job::Checkpoint { answer } => drop(answer.send(self.checkpoint())),
                 #[cfg(feature = "evidence")]
@@ -456,9 +481,8 @@ impl Job {
         match self {
             Self::Append(batch) => batch.refuse(error),
             Self::Delete { answer, .. } => drop(answer.send(Err(share(error)))),
-            Self::DeleteUntil { answer, .. } | Self::Compact { answer } => {
-                drop(answer.send(Err(share(error))));
-            }
+            Self::DeleteUntil { answer, .. } => drop(answer.send(Err(share(error)))),
+            Self::Compact(compaction) => compaction.refuse(error),
             Self::Flush { answer } | Self::Close { answer } => drop(answer.send(Err(share(error)))),
             #[cfg(feature = "evidence")]
             Self::Checkpoint { answer } => drop(answer.send(Err(share(error).into()))),

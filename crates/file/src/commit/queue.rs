@@ -10,7 +10,8 @@ use attestry_core::{EntryId, StorageError, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::answered::{Answered, Told};
-use super::batch::{Batch, Buffers, Lines, Waiting};
+use super::batch::{Batch, Buffers, Part, Waiting};
+use super::compact::Compaction;
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::erasure::Note;
 
@@ -42,9 +43,7 @@ pub(crate) enum Job {
         note: Note,
         answer: Answer<u64>,
     },
-    Compact {
-        answer: Answer<u64>,
-    },
+    Compact(Compaction),
     Flush {
         answer: Answer<()>,
     },
@@ -103,9 +102,9 @@ impl Queue {
 
     /// Appends `lines` and waits until they are stored. Dropped while it waits for room, nothing
     /// was queued; dropped later, the lines are stored all the same.
-    pub(crate) async fn append(&self, lines: &Lines) -> Result<(), StorageError> {
+    pub(crate) async fn append(&self, lines: Part<'_>) -> Result<(), StorageError> {
         // At most the capacity, which fits.
-        let bytes = lines.bytes.len().min(self.capacity) as u32;
+        let bytes = lines.len().min(self.capacity) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         let mut room = Some(room.map_err(|_| StorageError::Closed)?);
         let mut call = Call { queue: self, waiting: None };
@@ -126,7 +125,7 @@ impl Queue {
     /// Copies `lines` behind those of the callers before.
     fn join(
         &self,
-        lines: &Lines,
+        lines: Part<'_>,
         room: OwnedSemaphorePermit,
         waker: &Waker,
     ) -> Result<Waiting, StorageError> {
@@ -219,6 +218,12 @@ impl Queue {
             state.parked = false;
         }
         Some(std::mem::take(&mut state.jobs))
+    }
+
+    /// Puts what was taken and is not done yet before all that is queued.
+    pub(crate) fn put_back(&self, jobs: impl Iterator<Item = Job>) {
+        let mut state = self.lock();
+        jobs.for_each(|job| state.jobs.push_front(job));
     }
 
     /// Lets whoever [takes](Self::take) come back and ask itself anew until when it may wait.
@@ -322,6 +327,7 @@ mod tests {
     use std::task::Context;
 
     use super::*;
+    use crate::commit::Lines;
     use crate::evidence::leaf_of;
     use crate::segment::LineEnd;
 
@@ -352,12 +358,12 @@ mod tests {
     #[test]
     fn a_call_that_nobody_polls_to_its_end_is_not_waited_for_for_ever() {
         let (queue, line) = (Queue::new(), line());
-        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(&line))).collect();
+        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(line.whole()))).collect();
         calls.iter_mut().for_each(|call| begun(call.as_mut()));
         let batch = take_batch(&queue);
         assert_eq!(batch.calls(), 10);
         tell(&queue, batch);
-        let mut next = pin!(queue.append(&line));
+        let mut next = pin!(queue.append(line.whole()));
         begun(next.as_mut());
         assert_eq!(take_batch(&queue).calls(), 1);
         drop(calls);
@@ -366,7 +372,7 @@ mod tests {
     #[test]
     fn whoever_waits_when_the_committer_is_gone_is_told() {
         let (queue, line) = (Queue::new(), line());
-        let mut call = pin!(queue.append(&line));
+        let mut call = pin!(queue.append(line.whole()));
         begun(call.as_mut());
         let mut flush = pin!(queue.submit::<(), StorageError>(|answer| Job::Flush { answer }));
         begun(flush.as_mut());
@@ -379,10 +385,10 @@ mod tests {
     #[test]
     fn it_waits_for_callers_who_were_just_answered() {
         let (queue, line) = (Queue::new(), line());
-        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(&line))).collect();
+        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(line.whole()))).collect();
         calls.iter_mut().for_each(|call| begun(call.as_mut()));
         tell(&queue, take_batch(&queue));
-        let mut again: Vec<_> = (0..3).map(|_| Box::pin(queue.append(&line))).collect();
+        let mut again: Vec<_> = (0..3).map(|_| Box::pin(queue.append(line.whole()))).collect();
         for call in &mut again {
             begun(call.as_mut());
             assert!(!queue.lock().is_worth_it());
