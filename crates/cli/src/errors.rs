@@ -168,7 +168,7 @@ impl From<InvalidQuery> for Failure {
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let hint = match &error {
-            StorageError::Io { source, .. } => hint_for_io(source.kind()),
+            StorageError::Io { source, .. } => hint_for_io(source),
             StorageError::Locked { .. } => {
                 Some("list, get, count, stats and check only read, and work meanwhile")
             }
@@ -184,12 +184,15 @@ impl From<StorageError> for Failure {
     }
 }
 
-fn hint_for_io(kind: io::ErrorKind) -> Option<&'static str> {
+fn hint_for_io(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind::{
         AlreadyExists, NotADirectory, NotFound, PermissionDenied, QuotaExceeded,
         ReadOnlyFilesystem, StorageFull,
     };
-    match kind {
+    if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) {
+        return Some("a store has two files open for each segment; allow more with `ulimit -n`");
+    }
+    match error.kind() {
         NotFound => Some(
             "`attestry log` and `attestry import` create a store in a folder that exists; \
              name another with --store PATH or ATTESTRY_STORE",

@@ -10,6 +10,7 @@ mod commands;
 mod errors;
 mod histogram;
 mod interrupt;
+mod limits;
 mod output;
 mod pipeline;
 mod problems;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    limits::raise();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -107,6 +107,28 @@ fn programs_take_turns_to_write() {
     finish(writer).expect(0, "imported 6 interactions");
 }
 
+/// As after years: the usual limit of open files is no limit to that.
+#[test]
+fn a_store_of_many_segments_can_be_opened() {
+    let (folder, _) = Folder::with_sample();
+    let audit = folder.path("audit");
+    let segment = std::fs::read_dir(&audit).unwrap().map(|item| item.unwrap().path());
+    let segment = segment.into_iter().find(|path| path.extension().is_some()).unwrap();
+    for year in 2000..2010 {
+        for day in 1..=20 {
+            std::fs::copy(&segment, audit.join(format!("audit_{year}01{day:02}.jsonl"))).unwrap();
+        }
+    }
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -S -n 64; exec \"$0\" count", env!("CARGO_BIN_EXE_attestry")]);
+    shell.env("ATTESTRY_STORE", &audit).stdout(Stdio::piped()).stderr(Stdio::piped());
+    run(&mut shell).expect(0, "");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 64; exec \"$0\" count", env!("CARGO_BIN_EXE_attestry")]);
+    shell.env("ATTESTRY_STORE", &audit).stdout(Stdio::piped()).stderr(Stdio::piped());
+    run(&mut shell).expect(2, "allow more with `ulimit -n`");
+}
+
 #[test]
 fn what_a_crash_left_is_set_aside_and_told() {
     let (folder, _) = Folder::with_sample();
