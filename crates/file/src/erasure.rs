@@ -5,7 +5,8 @@
 //! lines, no other line moves, and the cost does not depend on the size of the store. The steps:
 //!
 //! 1. the journal names the lines and segments; it is synced;
-//! 2. the lines are overwritten, their files synced; the segments are unlinked, their folder synced;
+//! 2. the lines are overwritten, their files synced, and their index files count them; the segments are
+//!    unlinked, their folder synced;
 //! 3. where evidence is kept, it is put on record that they were erased;
 //! 4. the journal is emptied; it is synced.
 //!
@@ -74,7 +75,13 @@ impl Erasures {
             // Nothing was overwritten. A journal that may be whole must not outlive this, or it
             // would be carried out when its names mean something else.
             self.pending = self.clear_journal().is_err();
-            return Err(error);
+            // Cleaning up is what makes room on a full disk. Whole segments can go without a journal
+            // where there is nothing to be put on record: after a crash those that are left still
+            // expire.
+            let only_unlinks = plan.lines.is_empty() && plan.note.is_none();
+            if self.pending || !only_unlinks || !is_full(&error) {
+                return Err(error);
+            }
         }
         self.finish(plan, true, ledger).map(drop)
     }
@@ -232,7 +239,7 @@ impl Erasures {
                 Ok(file) => {
                     let index = FileId::of(&file.metadata().map_err(failed)?);
                     fs::remove_file(&path).map_err(failed)?;
-                    // Left behind, it would only take space until the next open.
+                    // Left behind, it takes space until the next open, and is no other segment's.
                     let _ = fs::remove_file(self.folder.index(index));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !first_time => {}
@@ -287,6 +294,12 @@ pub(crate) struct Finished {
     /// Lines that another program has moved since, and segments that it has changed; where they
     /// stood, something else stands.
     pub(crate) moved: usize,
+}
+
+fn is_full(error: &StorageError) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let StorageError::Io { source, .. } = error else { return false };
+    matches!(source.kind(), StorageFull | QuotaExceeded)
 }
 
 /// What was begun to be erased and, as far as the journal tells, not finished.

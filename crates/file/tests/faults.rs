@@ -110,6 +110,23 @@ async fn an_erasure_without_room_for_its_journal_changes_nothing() {
     assert_eq!(all(&storage).await.unwrap().len(), 19);
 }
 
+/// Cleaning up is what makes room.
+#[tokio::test]
+async fn expired_segments_go_even_where_the_disk_is_full() {
+    let Some(mount) = Mount::new("size=256k") else { return };
+    let builder = FileStorage::builder(mount.path()).rotation_size_bytes(2_000);
+    let storage = builder.open().await.unwrap();
+    let written = entries(0..60);
+    storage.write_batch(&written).await.unwrap();
+    fill(mount.0.path());
+    let error = storage.delete(&written[59].id).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::StorageFull, "{error}");
+    // Of the segment on the border lines are erased, for which the others have made room.
+    assert_eq!(storage.delete_until(written[40].timestamp).await.unwrap(), 41);
+    assert!(all(&storage).await.unwrap() == written[41..]);
+    storage.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn an_erasure_that_fails_midway_hides_what_is_gone_and_nothing_else() {
     let (_guard, path) = folder();

@@ -365,17 +365,24 @@ impl Changes {
     ) -> Result<u64, StorageError> {
         let segments = self.before_deleting(held)?;
         let mut deleted = 0;
-        let mut expired = Vec::new();
+        let (mut expired, mut in_part) = (Vec::new(), Vec::new());
         for segment in segments.iter() {
             let Some((earliest, latest)) = segment.body.time_bounds() else { continue };
             if latest <= cutoff && self.holds_entries_only(segment)? {
                 deleted += self.catalog.count(std::slice::from_ref(segment))?;
                 expired.push(segment);
             } else if earliest <= cutoff {
-                deleted += self.erase_until(segment, cutoff, note)?;
+                in_part.push(segment.name);
             }
         }
+        // First what makes room, once nobody has it open: erasing lines takes some for the journal.
         self.unlink(&expired, note)?;
+        drop(expired);
+        drop(segments);
+        let segments = self.catalog.snapshot_locked(held)?;
+        for segment in segments.iter().filter(|segment| in_part.contains(&segment.name)) {
+            deleted += self.erase_until(segment, cutoff, note)?;
+        }
         Ok(deleted)
     }
 
