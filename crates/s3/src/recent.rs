@@ -1,7 +1,6 @@
 //! Which day an id was last seen on, for the ids seen most recently.
 
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use attestry_core::EntryId;
 use lru::LruCache;
@@ -9,29 +8,36 @@ use lru::LruCache;
 use crate::key::Day;
 
 /// A hint and nothing more: others may delete what is in it.
-pub(crate) struct Recent(Option<Mutex<LruCache<EntryId, Day>>>);
+pub(crate) struct Recent {
+    capacity: usize,
+    /// Takes memory as it fills, whatever its capacity.
+    days: Mutex<LruCache<EntryId, Day>>,
+}
 
 impl Recent {
-    /// Remembers at most `capacity` ids; none with 0.
+    /// Remembers at most `capacity` ids.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self(NonZeroUsize::new(capacity).map(|capacity| Mutex::new(LruCache::new(capacity))))
+        Self { capacity, days: Mutex::new(LruCache::unbounded()) }
     }
 
     pub(crate) fn get(&self, id: &EntryId) -> Option<Day> {
-        self.with(|cache| cache.get(id).copied()).flatten()
+        self.lock().get(id).copied()
     }
 
     pub(crate) fn put(&self, id: &EntryId, day: Day) {
-        self.with(|cache| cache.put(id.clone(), day));
+        let mut days = self.lock();
+        days.put(id.clone(), day);
+        if days.len() > self.capacity {
+            days.pop_lru();
+        }
     }
 
     pub(crate) fn remove(&self, id: &EntryId) {
-        self.with(|cache| cache.pop(id));
+        self.lock().pop(id);
     }
 
-    fn with<T>(&self, use_it: impl FnOnce(&mut LruCache<EntryId, Day>) -> T) -> Option<T> {
-        let mut cache = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(use_it(&mut cache))
+    fn lock(&self) -> MutexGuard<'_, LruCache<EntryId, Day>> {
+        self.days.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,5 +63,14 @@ mod tests {
         let none = Recent::new(0);
         none.put(&id("a"), day);
         assert_eq!(none.get(&id("a")), None);
+    }
+
+    #[test]
+    fn any_number_may_be_allowed() {
+        let day = Day::of(Timestamp::UNIX_EPOCH);
+        let id: EntryId = "a".parse().unwrap();
+        let all = Recent::new(usize::MAX);
+        all.put(&id, day);
+        assert_eq!(all.get(&id), Some(day));
     }
 }
