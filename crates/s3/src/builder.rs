@@ -163,9 +163,9 @@ impl S3StorageBuilder {
         self
     }
 
-    /// About how many bytes of bodies one scan holds at most. Days that take more than an eighth of
-    /// it are read twice: once for the order, once to hand them out. Beside it a scan holds about
-    /// 100 bytes for each entry of the days it is at.
+    /// About how many bytes of bodies one scan holds at most. Days whose bodies are more than an
+    /// eighth of it are read twice: once for the order, once to hand them out. Beside it a scan
+    /// holds about 200 bytes for each entry of the days it is at, of which there are at most four.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;
         self

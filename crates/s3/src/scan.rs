@@ -7,7 +7,7 @@ use futures_core::Stream;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt, pin_mut};
 
-use crate::bucket::too_large;
+use crate::bucket::{Bucket, too_large};
 use crate::key::Day;
 use crate::record;
 use crate::storage::{Inner, abortable};
@@ -19,8 +19,16 @@ const DAYS_AHEAD_WITH_LIMIT: usize = 2;
 const CHUNK: usize = 512;
 const CHUNKS_AHEAD: usize = 2;
 
-/// What of a record the consumer wants: of its body, and of its entry.
+/// What is kept of a record until it is handed out: of its body, and of its entry.
 pub(crate) type Pick<T> = fn(Vec<u8>, AuditEntry) -> T;
+
+/// A body, which takes no more memory than it has bytes. An entry made of it would take several
+/// times that.
+type Body = Box<[u8]>;
+const BODY: Pick<Body> = |body, _| body.into_boxed_slice();
+
+/// What the consumer wants, made of a record's body when it is handed out.
+pub(crate) type Make<T> = fn(&Bucket, Day, &str, Vec<u8>) -> Result<T, StorageError>;
 
 /// How many bytes of bodies one day may keep.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +41,9 @@ pub(crate) struct Row<T> {
     moment: Timestamp,
     order: u64,
     pub(crate) id: Box<str>,
+    /// Of the body.
     size: u64,
+    selected: bool,
     /// `None` where the day as a whole was too large to be kept.
     item: Option<T>,
 }
@@ -46,7 +56,7 @@ pub(crate) struct Loaded<T> {
 }
 
 enum Fetched<T> {
-    Row { row: Row<T>, selected: bool },
+    Row(Row<T>),
     Corrupt(StorageError),
     Gone,
 }
@@ -55,7 +65,7 @@ enum Fetched<T> {
 pub(crate) fn stream<T: Send + 'static>(
     inner: Arc<Inner>,
     query: Query,
-    pick: Pick<T>,
+    make: Make<T>,
 ) -> BoxStream<'static, Result<T, StorageError>> {
     if let Err(error) = query.validate() {
         return stream::once(std::future::ready(Err(error.into()))).boxed();
@@ -79,7 +89,7 @@ pub(crate) fn stream<T: Send + 'static>(
         if query.order == Order::Descending {
             days.reverse();
         }
-        of_days(inner, days, Arc::new(query), pick)
+        of_days(inner, days, Arc::new(query), make)
     });
     let all = foreign.try_flatten().chain(entries.flatten());
     bounded(all, limit.unwrap_or(usize::MAX)).boxed()
@@ -91,17 +101,17 @@ fn of_days<T: Send + 'static>(
     inner: Arc<Inner>,
     days: Vec<Day>,
     query: Arc<Query>,
-    pick: Pick<T>,
+    make: Make<T>,
 ) -> impl Stream<Item = Result<T, StorageError>> + Send {
     let ahead = if query.limit.is_some() { DAYS_AHEAD_WITH_LIMIT } else { DAYS_AHEAD };
     let share = Share { bytes: inner.day_bytes };
     let loading = Arc::clone(&inner);
     stream::iter(days)
         .map(move |day| {
-            abortable(load_day(Arc::clone(&loading), day, Arc::clone(&query), pick, share))
+            abortable(load_day(Arc::clone(&loading), day, Arc::clone(&query), BODY, share))
         })
         .buffered(ahead)
-        .map_ok(move |loaded| emit(Arc::clone(&inner), loaded, pick))
+        .map_ok(move |loaded| emit(Arc::clone(&inner), loaded, make))
         .try_flatten()
 }
 
@@ -124,18 +134,18 @@ pub(crate) async fn load_day<T: Send + 'static>(
         .map_ok(|(id, size)| fetch(&inner, day, id, size, &query, pick))
         .try_buffer_unordered(inner.bucket.concurrency());
     pin_mut!(fetches);
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row<T>> = Vec::new();
     // Bytes that may still be kept; `None` once they were too many.
     let mut room = Some(share.bytes);
     while let Some(fetched) = fetches.try_next().await? {
         match fetched {
             Fetched::Gone => {}
             Fetched::Corrupt(error) => corrupt.push(error),
-            Fetched::Row { mut row, selected } => {
+            Fetched::Row(mut row) => {
                 let size = if row.item.is_some() { row.size } else { 0 };
                 room = match room.map(|room| room.checked_sub(size)) {
                     Some(None) => {
-                        rows.iter_mut().for_each(|(row, _): &mut (Row<T>, bool)| row.item = None);
+                        rows.iter_mut().for_each(|row| row.item = None);
                         None
                     }
                     left => left.flatten(),
@@ -143,27 +153,26 @@ pub(crate) async fn load_day<T: Send + 'static>(
                 if room.is_none() {
                     row.item = None;
                 }
-                rows.push((row, selected));
+                rows.push(row);
             }
         }
     }
     let foreign = std::mem::take(&mut *foreign.lock().unwrap_or_else(PoisonError::into_inner));
     corrupt.extend(foreign.iter().map(|key| inner.bucket.corrupt(key, FOREIGN)));
     corrupt.sort_by_key(ToString::to_string);
-    rows.sort_by(|(a, _), (b, _)| (a.moment, a.order, &a.id).cmp(&(b.moment, b.order, &b.id)));
+    rows.sort_unstable_by(|a, b| (a.moment, a.order, &a.id).cmp(&(b.moment, b.order, &b.id)));
     if query.order == Order::Descending {
         rows.reverse();
     }
-    let start = query.after.as_ref().map_or(0, |cursor| behind(cursor, &rows));
-    let rows = rows.into_iter().skip(start).filter(|(_, selected)| *selected);
-    Ok(Loaded { day, corrupt, rows: rows.map(|(row, _)| row).collect() })
+    rows.drain(..query.after.as_ref().map_or(0, |cursor| behind(cursor, &rows)));
+    rows.retain(|row| row.selected);
+    rows.shrink_to_fit();
+    Ok(Loaded { day, corrupt, rows })
 }
 
 /// The place right behind the last record that `cursor` names; the first where there is none.
-fn behind<T>(cursor: &Cursor, rows: &[(Row<T>, bool)]) -> usize {
-    let is_it = |(row, _): &(Row<T>, bool)| {
-        row.moment == cursor.timestamp && *row.id == *cursor.id.as_str()
-    };
+fn behind<T>(cursor: &Cursor, rows: &[Row<T>]) -> usize {
+    let is_it = |row: &Row<T>| row.moment == cursor.timestamp && *row.id == *cursor.id.as_str();
     rows.iter().rposition(is_it).map_or(0, |place| place + 1)
 }
 
@@ -191,8 +200,7 @@ async fn fetch<T>(
             let (moment, order) = (entry.timestamp, object.order);
             let selected = query.matches(&entry) && lies_behind(query, moment);
             let item = selected.then(|| pick(object.body, entry));
-            let row = Row { moment, order, id: id.into_boxed_str(), size, item };
-            Ok(Fetched::Row { row, selected })
+            Ok(Fetched::Row(Row { moment, order, id: id.into_boxed_str(), size, selected, item }))
         }
         Err(error @ StorageError::Corrupt(_)) => Ok(Fetched::Corrupt(error)),
         Err(error) => Err(error),
@@ -207,16 +215,18 @@ fn lies_behind(query: &Query, moment: Timestamp) -> bool {
 /// A day's records, one by one; bodies that were not kept are fetched again.
 fn emit<T: Send + 'static>(
     inner: Arc<Inner>,
-    loaded: Loaded<T>,
-    pick: Pick<T>,
+    loaded: Loaded<Body>,
+    make: Make<T>,
 ) -> impl Stream<Item = Result<T, StorageError>> + Send {
     let Loaded { day, corrupt, rows } = loaded;
     let chunks = chunks(rows, inner.day_bytes);
+    let bucket = Arc::clone(&inner.bucket);
     let items = stream::iter(chunks)
-        .map(move |chunk| abortable(refill(Arc::clone(&inner), day, chunk, pick)))
+        .map(move |chunk| abortable(refill(Arc::clone(&inner), day, chunk)))
         .buffered(CHUNKS_AHEAD)
         .map_ok(stream::iter)
-        .try_flatten();
+        .try_flatten()
+        .map(move |whole| whole.and_then(|(id, body)| make(&bucket, day, &id, body.into_vec())));
     stream::iter(corrupt.into_iter().map(Err)).chain(items)
 }
 
@@ -236,23 +246,24 @@ fn chunks<T>(rows: Vec<Row<T>>, most_bytes: u64) -> impl Iterator<Item = Vec<Row
     })
 }
 
-/// The items of `chunk`, but for those deleted since.
-async fn refill<T: Send + 'static>(
+type Whole = Result<(Box<str>, Body), StorageError>;
+
+/// The ids and bodies of `chunk`, but for those deleted since.
+async fn refill(
     inner: Arc<Inner>,
     day: Day,
-    chunk: Vec<Row<T>>,
-    pick: Pick<T>,
-) -> Result<Vec<Result<T, StorageError>>, StorageError> {
+    chunk: Vec<Row<Body>>,
+) -> Result<Vec<Whole>, StorageError> {
     let concurrency = inner.bucket.concurrency();
     let everything = Query::new();
     let whole = chunk.into_iter().map(|row| {
         let (inner, everything) = (&inner, &everything);
         async move {
-            if let Some(item) = row.item {
-                return Some(Ok(item));
+            if let Some(body) = row.item {
+                return Some(Ok((row.id, body)));
             }
-            match fetch(inner, day, row.id.into_string(), row.size, everything, pick).await {
-                Ok(Fetched::Row { row, .. }) => row.item.map(Ok),
+            match fetch(inner, day, row.id.into_string(), row.size, everything, BODY).await {
+                Ok(Fetched::Row(row)) => row.item.map(|body| Ok((row.id, body))),
                 Ok(Fetched::Corrupt(error)) | Err(error) => Some(Err(error)),
                 Ok(Fetched::Gone) => None,
             }

@@ -158,11 +158,13 @@ impl StorageBackend for S3Storage {
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
-        scan::stream(Arc::clone(&self.inner), query, |_, entry| entry)
+        let make =
+            |bucket: &Bucket, day, id: &str, body: Vec<u8>| record::decode(bucket, day, id, &body);
+        scan::stream(Arc::clone(&self.inner), query, make)
     }
 
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
-        scan::stream(Arc::clone(&self.inner), query, |body, _| record::one_line(body))
+        scan::stream(Arc::clone(&self.inner), query, |_, _, _, body| Ok(record::one_line(body)))
     }
 
     async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
