@@ -24,7 +24,7 @@ impl Inner {
         }
         let within = Day::within(id);
         let mut tried = Vec::new();
-        for day in [self.recent.get(id), hint, within].into_iter().flatten() {
+        for day in [hint, self.recent.get(id), within].into_iter().flatten() {
             if !tried.contains(&day) {
                 tried.push(day);
                 if let Some(entry) = self.read_in(day, id).await? {

@@ -127,7 +127,8 @@ impl StorageBackend for S3Storage {
     }
 
     /// Where a bucket written by another program holds an id on several days, the entry of the
-    /// latest day.
+    /// latest day; but first that of the day on which this store saw the id last, and of the day
+    /// that an id of version 7 holds.
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
         self.inner.find(id, None).await
     }

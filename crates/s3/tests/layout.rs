@@ -61,6 +61,29 @@ async fn each_option_reaches_its_object() {
 }
 
 #[tokio::test]
+async fn encryption_with_keys_of_s3_is_asked_for() {
+    let server = Server::start().await;
+    let storage = server.builder().server_side_encryption(ServerSideEncryption::S3);
+    storage.connect().await.unwrap().write(&entry("a", "2026-01-28")).await.unwrap();
+    let object = server.object("audit/2026-01-28/a.json");
+    assert_eq!((object.encryption.as_deref(), object.kms_key), (Some("AES256"), None));
+}
+
+/// As only another program writes it: the latest day is read, and all are deleted.
+#[tokio::test]
+async fn an_id_on_two_days_is_read_from_the_later_and_deleted_from_both() {
+    let server = Server::start().await;
+    let [earlier, later] = ["2026-01-27", "2026-01-29"].map(|day| entry("twice", day));
+    [&earlier, &later].into_iter().for_each(|entry| server.put_entry(entry));
+    server.put_entry(&entry("other", "2026-01-28"));
+    let storage = server.connect().await;
+    assert_eq!(storage.read(&later.id).await.unwrap().as_ref(), Some(&later));
+    assert_eq!(storage.read_near(&later.id, at("2026-01-27")).await.unwrap(), Some(earlier));
+    assert!(storage.delete(&later.id).await.unwrap());
+    assert_eq!(server.keys(), ["audit/2026-01-28/other.json"]);
+}
+
+#[tokio::test]
 async fn what_python_wrote_is_read_byte_for_byte() {
     let server = Server::start().await;
     server.put(PYTHON_KEY, PYTHON);
