@@ -274,3 +274,31 @@ async fn probe(bucket: &Bucket) -> Result<(), StorageError> {
     }
     deleted.map_err(|error| bucket.failed("delete", &key, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_s3::config::Credentials;
+    use aws_sdk_s3::presigning::PresigningConfig;
+
+    #[tokio::test]
+    async fn the_bucket_is_named_in_the_host_or_in_the_path() {
+        let expected = |path_style| match path_style {
+            true => "https://s3.example.com/my-bucket/key?",
+            false => "https://my-bucket.s3.example.com/key?",
+        };
+        for path_style in [true, false] {
+            let settings = S3Storage::builder("my-bucket")
+                .endpoint("https://s3.example.com")
+                .region("us-east-1")
+                .credentials(Credentials::new("access", "secret", None, None, "test"))
+                .path_style(path_style);
+            let client = client(&settings).await.unwrap();
+            // Made and signed as any request is, and not sent.
+            let minute = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+            let request = client.get_object().bucket("my-bucket").key("key");
+            let request = request.presigned(minute).await.unwrap();
+            assert!(request.uri().starts_with(expected(path_style)), "{}", request.uri());
+        }
+    }
+}

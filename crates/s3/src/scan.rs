@@ -269,7 +269,7 @@ async fn refill(
             }
         }
     });
-    Ok(stream::iter(whole).buffered(concurrency).filter_map(async |item| item).collect().await)
+    Ok(stream::iter(whole).buffered(concurrency).filter_map(std::future::ready).collect().await)
 }
 
 /// At most `left` records of `all`, and nothing behind an error that is not of one record.

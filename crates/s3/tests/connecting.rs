@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use attestry_s3::aws_sdk_s3::config::{Credentials, ProvideCredentials};
 use attestry_s3::{ConnectError, S3Storage};
-use support::{Server, chain};
+use support::{Fault, Server, chain};
 
 async fn refused(builder: attestry_s3::S3StorageBuilder) -> ConnectError {
     builder.connect().await.unwrap_err()
@@ -29,6 +29,49 @@ async fn each_trouble_has_its_error() {
     let ConnectError::WrongRegion { region, .. } = &error else { panic!("{error:?}") };
     assert_eq!(region.as_deref(), Some("eu-west-1"));
     assert!(error.to_string().ends_with("another region: eu-west-1"), "{error}");
+}
+
+#[tokio::test]
+async fn expired_credentials_and_clocks_that_differ_are_told_when_connecting() {
+    let server = Server::start().await;
+    server.fail("list", 1, Fault::Refuse("ExpiredToken", 400));
+    let error = refused(server.builder()).await;
+    assert!(matches!(error, ConnectError::BadCredentials { .. }), "{error:?}");
+    assert!(error.to_string().contains("renew them"), "{error}");
+
+    server.fail("list", 1, Fault::Refuse("RequestTimeTooSkewed", 403));
+    server.requests();
+    let error = refused(server.builder()).await;
+    assert!(matches!(error, ConnectError::ClockSkew { .. }), "{error:?}");
+    assert_eq!(server.requests(), ["list"], "it was tried again");
+}
+
+/// Run by the next test, in a process whose environment names no region.
+#[tokio::test]
+#[ignore = "needs an environment without a region"]
+async fn without_a_region() {
+    let error = refused(S3Storage::builder("bucket")).await;
+    assert!(matches!(error, ConnectError::NoRegion { .. }), "{error:?}");
+    assert!(error.to_string().contains("set AWS_REGION"), "{error}");
+}
+
+#[test]
+fn a_missing_region_is_told() {
+    let program = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(program)
+        .args(["--exact", "without_a_region", "--include-ignored"])
+        .env_remove("AWS_REGION")
+        .env_remove("AWS_DEFAULT_REGION")
+        .env_remove("AWS_ENDPOINT_URL")
+        .env_remove("AWS_ENDPOINT_URL_S3")
+        .env_remove("AWS_PROFILE")
+        .env("AWS_CONFIG_FILE", "missing")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "missing")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
 }
 
 #[tokio::test]

@@ -65,6 +65,16 @@ async fn an_unknown_id_is_looked_for_once_in_each_day() {
 }
 
 #[tokio::test]
+async fn the_newest_days_are_searched_first() {
+    let server = Server::start().await;
+    days(20).iter().for_each(|entry| server.put_entry(entry));
+    let storage = server.builder().concurrency(1).connect().await.unwrap();
+    server.requests();
+    assert!(storage.read(&"e18".parse().unwrap()).await.unwrap().is_some());
+    assert_eq!(server.requests(), ["list", "get", "get", "get"]);
+}
+
+#[tokio::test]
 async fn a_range_touches_its_days_only() {
     let server = Server::start().await;
     let entries = days(28);
@@ -98,8 +108,10 @@ async fn whole_days_are_deleted_without_reading_them() {
     let requests = server.requests();
     assert!(!requests.iter().any(|name| name == "get"), "{requests:?}");
     assert_eq!(requests.iter().filter(|name| *name == "delete many").count(), 1, "{requests:?}");
-    // Within a day the times decide.
+    // Within a day the times decide, so each entry of that day is read.
     assert_eq!(storage.delete_until(at("2026-01-21T12:00:00")).await.unwrap(), 1);
+    let requests = server.requests();
+    assert_eq!(requests.iter().filter(|name| *name == "get").count(), 1, "{requests:?}");
     assert_eq!(storage.delete_until(at("2026-01-22T11:59:59")).await.unwrap(), 0);
     assert_eq!(storage.count().await.unwrap(), 7);
 }

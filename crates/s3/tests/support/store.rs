@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     BrokenBody,
     /// The answer comes so much later.
     Late(Duration),
+    /// A listing says that it goes on, and not where.
+    NoToken,
     /// Of a request to delete many, every object is refused.
     EachRefused,
 }
@@ -238,13 +240,17 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let (_under_way, _) = self.0.begin("list", &request.input.bucket).await?;
+        let (_under_way, fault) = self.0.begin("list", &request.input.bucket).await?;
         let most = match self.0.page_size.load(Ordering::SeqCst) {
             0 => 1_000,
             size => size,
         };
         let objects = self.0.objects.lock().unwrap();
-        Ok(S3Response::new(listing::page(&objects, &request.input, most)))
+        let mut page = listing::page(&objects, &request.input, most);
+        if matches!(fault, Some(Fault::NoToken)) {
+            (page.is_truncated, page.next_continuation_token) = (Some(true), None);
+        }
+        Ok(S3Response::new(page))
     }
 
     async fn delete_object(
