@@ -90,7 +90,7 @@ async def run(operation: str, bucket: str, prefix: str) -> float:
 
         return await timed(read_recent, storage)
     operations = {
-        "write": write,
+        "append": write,
         "list": list_all,
         "count": count,
         "read_unknown": read_unknown,

@@ -66,7 +66,7 @@ async fn timed(operation: &str, storage: &Arc<S3Storage>) -> Duration {
     }
     let start = Instant::now();
     match operation {
-        "write" => {
+        "append" => {
             let writes: Vec<_> = (0..WRITES)
                 .map(|_| {
                     let storage = Arc::clone(storage);

@@ -36,8 +36,8 @@ enum On {
 
 const ROWS: &[Row] = &[
     Row {
-        operation: "write",
-        what: "2,000 writes at once",
+        operation: "append",
+        what: "2,000 calls of `append` at once; Python has `write`",
         filled: (0, 0),
         runs: 1,
         on: On::SeaweedFs,
