@@ -18,7 +18,7 @@ use crate::storage::S3Storage;
 /// | [`region`](Self::region) | that of the environment or the profile |
 /// | [`endpoint`](Self::endpoint) | that of the environment or the profile, else AWS |
 /// | [`path_style`](Self::path_style) | `false` |
-/// | [`credentials`](Self::credentials) | the default chain of AWS: environment, profile, container, instance |
+/// | [`credentials`](Self::credentials) | the default chain of AWS, without SSO: environment, profile, web identity, container, instance |
 /// | [`client`](Self::client) | one made from the settings above |
 /// | [`server_side_encryption`](Self::server_side_encryption) | what the bucket is set to |
 /// | [`object_lock`](Self::object_lock) | what the bucket is set to |

@@ -39,13 +39,13 @@
 //! | call | requests |
 //! | --- | --- |
 //! | `append`, and so `AuditLogger::log` | one for each entry |
-//! | `write`, `write_batch` | besides, a look at each other day for the ids |
+//! | `write`, `write_batch` | besides, the days' list, and a look at each other day for the ids |
 //! | `read` of an id lately written or read, or of version 7; [`read_near`](S3Storage::read_near) | one |
 //! | `read` of any other id | the days' list, and one for each day, latest first, many at once |
-//! | `scan`, `list_entries` | the days' list, one for 1,000 keys of a day in the range, one for each entry |
+//! | `scan`, `list_entries` | the days' list, one for 1,000 keys of a day in the range, one for each entry; two where its day is [too large to be kept](S3StorageBuilder::memory_limit) |
 //! | `count` | one for 1,000 keys |
 //! | `delete` | the days' list, and one for each day |
-//! | `delete_until` | two for 1,000 entries; one more for each where the bucket has Object Lock enabled |
+//! | `delete_until` | two for 1,000 entries, and one for each entry of the day that the cutoff lies within; one more for each where the bucket has Object Lock enabled, or may not be asked (`s3:GetBucketObjectLockConfiguration`) |
 //!
 //! # What to know of S3
 //!
