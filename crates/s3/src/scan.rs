@@ -22,8 +22,8 @@ const CHUNKS_AHEAD: usize = 2;
 /// What is kept of a record until it is handed out: of its body, and of its entry.
 pub(crate) type Pick<T> = fn(Vec<u8>, AuditEntry) -> T;
 
-/// A body, which takes no more memory than it has bytes. An entry made of it would take several
-/// times that.
+/// A body takes as much memory as it has bytes. How much an entry made of it takes is not known
+/// that easily, and it is more.
 type Body = Box<[u8]>;
 const BODY: Pick<Body> = |body, _| body.into_boxed_slice();
 
@@ -36,7 +36,7 @@ pub(crate) struct Share {
     pub(crate) bytes: u64,
 }
 
-/// A record of a day that the query selects, with what orders it.
+/// A record of a day, with what orders it, and whether the query selects it.
 pub(crate) struct Row<T> {
     moment: Timestamp,
     order: u64,
