@@ -32,6 +32,8 @@ pub enum RequestErrorKind {
     NoSuchBucket,
     /// The bucket lies in another region.
     WrongRegion,
+    /// The object lies in an archive (`GLACIER`, `DEEP_ARCHIVE`) and must be restored to be read.
+    Archived,
     /// The server does not know this kind of request.
     NotImplemented,
     /// Anything else.
@@ -68,6 +70,7 @@ impl RequestErrorKind {
             | "TemporaryRedirect"
             | "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException" => Self::WrongRegion,
+            "InvalidObjectState" => Self::Archived,
             "NotImplemented" => Self::NotImplemented,
             // The answer to a HEAD has no body, so there the status is all there is.
             _ => match status {
@@ -92,6 +95,7 @@ impl RequestErrorKind {
             Self::ClockSkew => "set this machine's clock",
             Self::NoSuchBucket => "check the name of the bucket, or create it",
             Self::WrongRegion => "name the region of the bucket",
+            Self::Archived => "restore the object, or keep entries in a class that can be read",
             Self::NotImplemented | Self::Other => return None,
         })
     }
@@ -160,6 +164,10 @@ impl RequestError {
             (metadata.code().map(str::to_owned), metadata.message().map(str::to_owned))
         });
         let kind = match &error {
+            // A success as far as its status goes, and then no whole answer.
+            SdkError::ResponseError(_) if status.is_some_and(|status| status < 300) => {
+                RequestErrorKind::Unreachable
+            }
             SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
                 RequestErrorKind::of(code.as_deref().unwrap_or_default(), status)
             }
@@ -287,6 +295,13 @@ pub struct DeleteFailure {
     pub message: String,
 }
 
+impl DeleteFailure {
+    /// Whether the object may be deleted later, by the code.
+    pub(crate) fn is_retryable(&self) -> bool {
+        RequestErrorKind::of(&self.code, None).is_retryable()
+    }
+}
+
 impl DeleteFailures {
     /// How many failures are listed one by one.
     pub const MAX_LISTED: usize = 1_000;
@@ -344,9 +359,27 @@ mod tests {
             ("", 403, RequestErrorKind::AccessDenied),
             ("PermanentRedirect", 301, RequestErrorKind::WrongRegion),
             ("NotImplemented", 501, RequestErrorKind::NotImplemented),
+            ("InvalidObjectState", 403, RequestErrorKind::Archived),
             ("Strange", 400, RequestErrorKind::Other),
         ] {
             assert_eq!(RequestErrorKind::of(code, Some(status)), expected, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_may_come_whole_the_next_time() {
+        use aws_sdk_s3::config::http::HttpResponse;
+        use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
+        use aws_sdk_s3::primitives::SdkBody;
+        let answer = |status: u16| HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        let error = |status| SdkError::response_error("half a document", answer(status));
+        for (status, expected) in [
+            (200, RequestErrorKind::Unreachable),
+            (503, RequestErrorKind::Throttled),
+            (403, RequestErrorKind::AccessDenied),
+        ] {
+            let told = RequestError::of::<ListObjectsV2Error>(error(status));
+            assert_eq!(told.kind(), expected, "{status}");
         }
     }
 
