@@ -24,6 +24,8 @@ const UNIT: u64 = 1 << 10;
 const REPEATS: u32 = 6;
 /// Before the first repetition; doubled for each.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// How often a write is tried with its condition where the server says that it does not know that.
+const CONDITIONAL_TRIES: u32 = 2;
 
 pub(crate) struct Bucket {
     client: Client,
@@ -129,7 +131,7 @@ impl Bucket {
             let request = self.client.get_object().bucket(&self.name).key(key);
             let answer = match request.send().await {
                 Ok(answer) => answer,
-                Err(error) if is_missing(&error) || refuses_key(&error) => return Ok(None),
+                Err(error) if is_missing(&error) || refuses_key(key, &error) => return Ok(None),
                 Err(error) => return Err(self.failed("read", key, RequestError::of(error))),
             };
             let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
@@ -186,8 +188,8 @@ impl Bucket {
         let body = aws_sdk_s3::primitives::SdkBody::from(body);
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
+        let mut conditional = self.conditional_writes() == ConditionalWrites::Atomic;
         loop {
-            let conditional = self.conditional_writes() == ConditionalWrites::Atomic;
             if !conditional && self.head(key).await?.is_some() {
                 return Ok(Put::Exists);
             }
@@ -205,13 +207,23 @@ impl Bucket {
             let permit = self.permit().await?;
             let answer = self.options.apply(request, moment).send().await;
             drop(permit);
-            let Err(error) = answer else { return Ok(Put::Stored) };
+            let Err(error) = answer else {
+                if !conditional {
+                    self.without_conditions();
+                }
+                return Ok(Put::Stored);
+            };
             let error = RequestError::of(error);
             match (error.status(), error.kind()) {
                 (Some(412), _) => return Ok(Put::Exists),
                 // Another writer of this key is under way; S3 asks for the request again.
                 (Some(409), _) if attempt < REPEATS => tokio::time::sleep(pause).await,
-                (_, RequestErrorKind::NotImplemented) if conditional => self.without_conditions(),
+                // It may be something else that the server does not know, or what stands before it
+                // that failed. Only where it says so twice, and then does the same without the
+                // condition, no condition is sent any more.
+                (_, RequestErrorKind::NotImplemented) if conditional => {
+                    conditional = attempt < CONDITIONAL_TRIES;
+                }
                 _ => return Err(self.failed("write", key, error)),
             }
             pause *= 2;
@@ -239,11 +251,30 @@ impl Bucket {
         }
     }
 
-    /// Deletes at most 1,000 objects with one request, and returns those that stay.
+    /// Deletes at most 1,000 objects, and returns those that stay. Those of which the server says that
+    /// it may do so later are asked for again.
     pub(crate) async fn delete_many(
         &self,
         keys: &[String],
     ) -> Result<Vec<DeleteFailure>, StorageError> {
+        let mut stay = self.delete_once(keys).await?;
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..REPEATS {
+            let (again, others): (Vec<_>, Vec<_>) =
+                stay.into_iter().partition(DeleteFailure::is_retryable);
+            stay = others;
+            if again.is_empty() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            let keys: Vec<_> = again.into_iter().map(|failure| failure.key).collect();
+            stay.extend(self.delete_once(&keys).await?);
+        }
+        Ok(stay)
+    }
+
+    async fn delete_once(&self, keys: &[String]) -> Result<Vec<DeleteFailure>, StorageError> {
         let failed = |error| self.failed("delete entries of", self.layout.prefix(), error);
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
         let delete = objects
@@ -311,10 +342,17 @@ fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> boo
 }
 
 /// Whether the server can hold no object of such a key: one with control characters, or longer
-/// than the names of its files may be.
-fn refuses_key<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
-    let code = error.as_service_error().and_then(|answer| answer.code());
-    matches!(code, Some("InvalidRequest" | "InvalidURI" | "KeyTooLongError"))
+/// than the names of its files may be. What is invalid about a request with another key is something
+/// else, such as that the object is encrypted with a key of somebody's own.
+fn refuses_key<E: ProvideErrorMetadata>(key: &str, error: &SdkError<E, HttpResponse>) -> bool {
+    const LONGEST_NAME: usize = 255;
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let is_odd = name.len() > LONGEST_NAME || key.chars().any(char::is_control);
+    match error.as_service_error().and_then(|answer| answer.code()) {
+        Some("InvalidURI" | "KeyTooLongError") => true,
+        Some("InvalidRequest") => is_odd,
+        _ => false,
+    }
 }
 
 pub(crate) fn nanos(moment: Option<&DateTime>) -> u64 {

@@ -157,7 +157,9 @@ impl S3StorageBuilder {
         self
     }
 
-    /// How long a request may take altogether, with its repetitions.
+    /// How long a request may take altogether, with its repetitions, until its answer begins. Where the
+    /// answer then breaks off, S3 asks for the request again because another writer is at work, or some
+    /// of many objects cannot be deleted yet, it is begun anew, six times altogether.
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.retry_for = time;
         self

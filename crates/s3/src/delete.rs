@@ -25,6 +25,7 @@ impl Inner {
             return Ok(false);
         }
         let turn = Arc::new(self.turns.take(vec![id.clone()]).await);
+        self.must_be_open()?;
         let days = self.bucket.days().await?;
         let looks = days.into_iter().map(async |day| {
             let key = self.bucket.layout.key(day, id.as_str());
@@ -123,6 +124,7 @@ impl Inner {
         ids.sort_unstable();
         ids.dedup();
         let turn = self.turns.take(ids.clone()).await;
+        self.must_be_open()?;
         let keys: Vec<_> = batch.iter().map(|(day, id)| self.bucket.layout.key(*day, id)).collect();
         let (free, mut failures) = if self.bucket.may_lock().await? {
             self.without_locked(keys).await?

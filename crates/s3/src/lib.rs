@@ -31,8 +31,9 @@
 //! * **Foreign and corrupt objects** below the prefix are errors that name them. A scan yields those
 //!   that lie in no day first, those of a day before its entries, and hides no other. Empty objects
 //!   whose key ends with a slash, as consoles make them, hold nothing and are passed over.
-//! * **Cancel safety.** A dropped call sends no further request. What it has sent is waited for in
-//!   the background, and a later change of the same id takes its turn behind it.
+//! * **Cancel safety.** A dropped call reads no further, and begins no further change. Changes that it
+//!   has begun, of at most as many entries as requests may be under way, or of one batch to delete, are
+//!   carried out in the background, and a later change of the same id takes its turn behind them.
 //!
 //! # What it costs
 //!

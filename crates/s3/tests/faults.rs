@@ -215,7 +215,7 @@ async fn objects_that_stay_are_named_and_not_counted() {
         server.put_entry(&entry(&format!("goes-{n}"), "2026-01-28T10:00:00"));
     }
     server.put_entry(&entry("refused", "2026-01-28T10:00:00"));
-    server.fail("delete many", 1, Fault::EachRefused);
+    server.fail("delete many", 1, Fault::EachRefused("AccessDenied"));
     let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
     assert_eq!(error.to_string(), "1 of 6 objects of s3://bucket/audit/ stay undeleted");
     let told = failures(&error);
@@ -260,6 +260,52 @@ async fn servers_without_conditional_writes_are_served() {
     assert!(matches!(storage.append(&[other]).await, Err(StorageError::AlreadyExists { .. })));
     storage.append(std::slice::from_ref(&first)).await.unwrap();
     assert_eq!(all(&storage).await.unwrap(), [first]);
+}
+
+/// What stands before a server may refuse a request that it does not know, once.
+#[tokio::test]
+async fn conditions_are_not_given_up_for_another_refusal() {
+    let server = Server::start().await;
+    let storage = server.builder().retries(0).connect().await.unwrap();
+    server.fail("put", 1, Fault::Refuse("NotImplemented", 501));
+    storage.append(&series(1)).await.unwrap();
+    assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
+    // It is the tags, say, that are not known: then it fails without the condition, too.
+    server.fail("put", 3, Fault::Refuse("NotImplemented", 501));
+    let error = storage.append(&[entry("next", "2026-01-29")]).await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::NotImplemented);
+    assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
+}
+
+/// An object that is encrypted with a key of somebody's own is there all the same.
+#[tokio::test]
+async fn an_object_that_is_refused_is_not_said_to_be_absent() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    storage.append(&series(2)).await.unwrap();
+    let id = &series(2)[0].id;
+    server.fail("get", 1, Fault::Refuse("InvalidRequest", 400));
+    let error = storage.read(id).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("{id}.json")), "{error}");
+    server.fail("get", 1, Fault::Refuse("InvalidRequest", 400));
+    assert!(all(&storage).await.is_err());
+    server.fail("head", 1, Fault::Refuse("InvalidRequest", 400));
+    server.fail("get", 1, Fault::Refuse("InvalidRequest", 400));
+    assert!(storage.delete(id).await.is_err());
+    assert_eq!(all(&storage).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn objects_that_can_be_deleted_later_are() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    let days = ["2026-01-28"; 3];
+    let ids = ["a", "refused-b", "refused-c"];
+    let entries: Vec<_> = ids.into_iter().zip(days).map(|(id, day)| entry(id, day)).collect();
+    storage.append(&entries).await.unwrap();
+    server.fail("delete many", 2, Fault::EachRefused("SlowDown"));
+    assert_eq!(storage.delete_until(at("2026-02-01")).await.unwrap(), 3);
+    assert!(server.keys().is_empty());
 }
 
 /// Such a server would replace objects, and only trying it out shows that.

@@ -43,8 +43,8 @@ pub(crate) enum Fault {
     Late(Duration),
     /// A listing says that it goes on, and not where.
     NoToken,
-    /// Of a request to delete many, every object is refused.
-    EachRefused,
+    /// Of a request to delete many, every object with "refused" in its key is, with this code.
+    EachRefused(&'static str),
 }
 
 /// What the server does with `If-None-Match: *`.
@@ -274,15 +274,16 @@ impl S3 for Service {
         let mut errors = Vec::new();
         let mut objects = self.0.objects.lock().unwrap();
         for key in keys {
-            if matches!(fault, Some(Fault::EachRefused)) && key.contains("refused") {
-                errors.push(s3s::dto::Error {
-                    code: Some("AccessDenied".to_owned()),
-                    key: Some(key),
-                    message: Some("Access Denied".to_owned()),
-                    version_id: None,
-                });
-            } else {
-                objects.remove(&key);
+            match fault {
+                Some(Fault::EachRefused(code)) if key.contains("refused") => {
+                    errors.push(s3s::dto::Error {
+                        code: Some(code.to_owned()),
+                        key: Some(key),
+                        message: Some("no".to_owned()),
+                        version_id: None,
+                    });
+                }
+                _ => drop(objects.remove(&key)),
             }
         }
         let errors = (!errors.is_empty()).then_some(errors);
