@@ -296,7 +296,8 @@ pub(crate) struct Finished {
     pub(crate) moved: usize,
 }
 
-fn is_full(error: &StorageError) -> bool {
+/// Whether there is no room left on the disk.
+pub(crate) fn is_full(error: &StorageError) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull};
     let StorageError::Io { source, .. } = error else { return false };
     matches!(source.kind(), StorageFull | QuotaExceeded)

@@ -24,11 +24,11 @@ use attestry_core::{EntryId, Order, StorageError, Timestamp, line};
 
 use crate::builder::Durability;
 use crate::catalog::{Catalog, Found};
-use crate::erasure::{Erasures, Note, Plan, Record, WholeSegment};
+use crate::erasure::{Erasures, Note, Plan, Record, WholeSegment, is_full};
 use crate::evidence::Ledger;
 use crate::lock::{Held, Kept, StoreLock};
 use crate::recovery::RecoveryReport;
-use crate::segment::{ActiveSegment, Appended, Cursor, Line, Segment};
+use crate::segment::{ActiveSegment, Appended, Cursor, Line, Segment, SegmentName};
 use crate::sys::FileId;
 pub(crate) use batch::Lines;
 use batch::{Answers, Batch, share};
@@ -375,15 +375,34 @@ impl Changes {
                 in_part.push(segment.name);
             }
         }
-        // First what makes room, once nobody has it open: erasing lines takes some for the journal.
+        // First what makes room: erasing lines takes some for the journal.
         self.unlink(&expired, note)?;
-        drop(expired);
-        drop(segments);
-        let segments = self.catalog.snapshot_locked(held)?;
-        for segment in segments.iter().filter(|segment| in_part.contains(&segment.name)) {
-            deleted += self.erase_until(segment, cutoff, note)?;
+        let unlinked = !expired.is_empty();
+        match self.erase_in(&segments, &in_part, cutoff, note, &mut deleted) {
+            Err(error) if unlinked && is_full(&error) => {
+                // The files that were unlinked take their room until nobody has them open.
+                drop(expired);
+                drop(segments);
+                let segments = self.catalog.snapshot_locked(held)?;
+                self.erase_in(&segments, &in_part, cutoff, note, &mut deleted)?;
+            }
+            done => done?,
         }
         Ok(deleted)
+    }
+
+    fn erase_in(
+        &mut self,
+        segments: &[Segment],
+        names: &[SegmentName],
+        cutoff: Timestamp,
+        note: &Note,
+        deleted: &mut u64,
+    ) -> Result<(), StorageError> {
+        for segment in segments.iter().filter(|segment| names.contains(&segment.name)) {
+            *deleted += self.erase_until(segment, cutoff, note)?;
+        }
+        Ok(())
     }
 
     /// Whether every byte of a segment is accounted for by lines that can be read.
@@ -520,7 +539,6 @@ mod tests {
     use crate::evidence::Settings;
     use crate::folder::Folder;
     use crate::recovery;
-    use crate::segment::SegmentName;
 
     thread_local! {
         static SYNCS: Cell<usize> = const { Cell::new(0) };
