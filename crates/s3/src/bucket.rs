@@ -189,6 +189,7 @@ impl Bucket {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         let mut conditional = self.conditional_writes() == ConditionalWrites::Atomic;
+        let mut unknown = 0;
         loop {
             if !conditional && self.head(key).await?.is_some() {
                 return Ok(Put::Exists);
@@ -222,7 +223,9 @@ impl Bucket {
                 // that failed. Only where it says so twice, and then does the same without the
                 // condition, no condition is sent any more.
                 (_, RequestErrorKind::NotImplemented) if conditional => {
-                    conditional = attempt < CONDITIONAL_TRIES;
+                    unknown += 1;
+                    conditional = unknown < CONDITIONAL_TRIES;
+                    tokio::time::sleep(pause).await;
                 }
                 _ => return Err(self.failed("write", key, error)),
             }
@@ -260,16 +263,25 @@ impl Bucket {
         let mut stay = self.delete_once(keys).await?;
         let mut pause = FIRST_PAUSE;
         for _ in 1..REPEATS {
-            let (again, others): (Vec<_>, Vec<_>) =
-                stay.into_iter().partition(DeleteFailure::is_retryable);
+            // A key that the server gives back otherwise than it was given may be another object's.
+            let passes =
+                |failure: &DeleteFailure| failure.is_retryable() && keys.contains(&failure.key);
+            let (again, others): (Vec<_>, Vec<_>) = stay.into_iter().partition(passes);
             stay = others;
             if again.is_empty() {
                 break;
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
-            let keys: Vec<_> = again.into_iter().map(|failure| failure.key).collect();
-            stay.extend(self.delete_once(&keys).await?);
+            let asked: Vec<_> = again.iter().map(|failure| failure.key.clone()).collect();
+            match self.delete_once(&asked).await {
+                Ok(failures) => stay.extend(failures),
+                // What is known of these is that they stay.
+                Err(_) => {
+                    stay.extend(again);
+                    break;
+                }
+            }
         }
         Ok(stay)
     }

@@ -151,7 +151,8 @@ impl S3StorageBuilder {
     }
 
     /// How often a request is repeated that failed for a reason that may pass (S3 asks to slow
-    /// down, an error of the server, a broken connection), with growing pauses in between.
+    /// down, an error of the server, a broken connection), with growing pauses in between. Beside that,
+    /// what is said at [`retry_for`](Self::retry_for) is begun anew.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self

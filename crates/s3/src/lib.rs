@@ -32,8 +32,8 @@
 //!   that lie in no day first, those of a day before its entries, and hides no other. Empty objects
 //!   whose key ends with a slash, as consoles make them, hold nothing and are passed over.
 //! * **Cancel safety.** A dropped call reads no further, and begins no further change. Changes that it
-//!   has begun, of at most as many entries as requests may be under way, or of one batch to delete, are
-//!   carried out in the background, and a later change of the same id takes its turn behind them.
+//!   has begun, of at most as many entries as requests may be under way, or of four batches to delete,
+//!   are carried out in the background, and a later change of the same id takes its turn behind them.
 //!
 //! # What it costs
 //!
@@ -53,7 +53,8 @@
 //! * In a bucket with versioning a deletion hides the object behind a marker; a rule of the bucket's
 //!   lifecycle must remove old versions.
 //! * An object under Object Lock is not deleted but reported, see [`DeleteFailures`]. Where the
-//!   credentials may not see locks (`s3:GetObjectRetention`), S3 hides it as above.
+//!   credentials may not see locks (`s3:GetObjectRetention`), or the lock comes between the look at it
+//!   and the deletion, S3 hides it as above. Whether a bucket has locks is asked once.
 //! * In a day that is over by the cutoff, `delete_until` goes by keys, so an object there that
 //!   cannot be read goes too.
 //! * Credentials need `s3:ListBucket`; without it S3 answers a look at what is not there with

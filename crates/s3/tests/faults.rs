@@ -51,6 +51,68 @@ async fn what_passes_is_tried_again() {
     }
 }
 
+/// Faults of all kinds in any order, more of them than the retries allow for: some calls fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_there_whatever_happened_besides() {
+    let server = Server::start().await;
+    let builder = server.builder().retries(2).timeout(Duration::from_millis(500));
+    let storage = std::sync::Arc::new(builder.connect().await.unwrap());
+    let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
+    let mut random: u64 = 42;
+    let mut below = |end: u64| {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % end
+    };
+    for round in 0..12 {
+        for _ in 0..30 {
+            let operation = ["put", "put", "get", "head", "list"][below(5) as usize];
+            let fault = match below(6) {
+                0 => Fault::Refuse("SlowDown", 503),
+                1 => Fault::Refuse("InternalError", 500),
+                2 => Fault::Refuse("ConditionalRequestConflict", 409),
+                3 => Fault::BrokenBody,
+                4 => Fault::Late(Duration::from_millis(20)),
+                _ => Fault::DoneButFailed,
+            };
+            server.fail(operation, 1 + below(3) as usize, fault);
+        }
+        let calls: Vec<_> = (0..20)
+            .map(|number| {
+                let (id, day) = (format!("e{round:02}-{number:02}"), 1 + (round + number) % 28);
+                let entry = entry(&id, &format!("2026-01-{day:02}"));
+                let storage = std::sync::Arc::clone(&storage);
+                tokio::spawn(async move {
+                    let written = if number % 4 == 0 {
+                        storage.write(&entry).await.map(drop)
+                    } else {
+                        storage.append(std::slice::from_ref(&entry)).await
+                    };
+                    (entry, written)
+                })
+            })
+            .collect();
+        for call in calls {
+            let (entry, written) = call.await.unwrap();
+            if written.is_ok() { &mut acknowledged } else { &mut refused }.push(entry);
+        }
+    }
+    server.heal();
+    assert!(!acknowledged.is_empty() && !refused.is_empty(), "{} refused", refused.len());
+    for entry in &acknowledged {
+        assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
+    }
+    let mut missing = acknowledged;
+    for entry in all(&storage).await.unwrap() {
+        missing.retain(|acknowledged| *acknowledged != entry);
+        refused.retain(|refused| *refused != entry);
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+    // What failed is there or not, and can be repeated either way.
+    storage.write_batch(&refused).await.unwrap();
+    assert_eq!(storage.count().await.unwrap(), 240);
+}
+
 /// The quota that clients of AWS share would end the retries of many requests early.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_that_are_slowed_down_all_succeed() {
@@ -269,6 +331,11 @@ async fn conditions_are_not_given_up_for_another_refusal() {
     let storage = server.builder().retries(0).connect().await.unwrap();
     server.fail("put", 1, Fault::Refuse("NotImplemented", 501));
     storage.append(&series(1)).await.unwrap();
+    assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
+    // Other reasons to try again do not count.
+    server.fail("put", 1, Fault::Refuse("ConditionalRequestConflict", 409));
+    server.fail("put", 1, Fault::Refuse("NotImplemented", 501));
+    storage.append(&[entry("another", "2026-01-29")]).await.unwrap();
     assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
     // It is the tags, say, that are not known: then it fails without the condition, too.
     server.fail("put", 3, Fault::Refuse("NotImplemented", 501));
