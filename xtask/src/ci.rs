@@ -190,7 +190,8 @@ fn on_by_default(package: &Package) -> usize {
 }
 
 /// Each crate as someone gets it who uses nothing else of the workspace: what it needs must be
-/// in its own manifest, not in that of a neighbour built along with it.
+/// in its own manifest, not in that of a neighbour built along with it. Not its tests, which nobody
+/// gets: what they use would be checked once for each crate, which takes minutes.
 fn features(workspace: &Workspace) -> Result {
     for package in workspace.packages.iter().filter(|package| package.published) {
         let alone = |arguments: &[&str]| {
@@ -201,7 +202,7 @@ fn features(workspace: &Workspace) -> Result {
                 .args(["--", "-D", "warnings"])
                 .run()
         };
-        alone(&["--all-targets"])?;
+        alone(&[])?;
         for features in combinations(package, &package.named_features()?) {
             match features.as_slice() {
                 [] => alone(&["--no-default-features"])?,
