@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::batch::Outcome;
+use super::outcome::Outcome;
 
 /// Nobody is waited for any longer.
 const PATIENCE: Duration = Duration::from_millis(2);

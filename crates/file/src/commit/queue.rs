@@ -10,8 +10,9 @@ use attestry_core::{EntryId, StorageError, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::answered::{Answered, Told};
-use super::batch::{Batch, Buffers, Part, Waiting};
+use super::batch::{Batch, Buffers, Part};
 use super::compact::Compaction;
+use super::outcome::Waiting;
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::erasure::Note;
 
