@@ -53,7 +53,7 @@ async fn serve(days: i64, a_day: i64) {
     for day in 0..days {
         entries_of(day, a_day).iter().for_each(|entry| server.put_entry(entry));
     }
-    println!("{}", server.endpoint.rsplit(':').next().unwrap());
+    println!("{}", server.behind_the_proxy().rsplit(':').next().unwrap());
     let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     end.await.unwrap().unwrap();
 }

@@ -7,25 +7,27 @@ use attestry_core::{CorruptRecord, MAX_LINE_BYTES, StorageError, Timestamp};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::delete_objects::DeleteObjects;
+use aws_sdk_s3::operation::get_object_lock_configuration::GetObjectLockConfiguration;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, ObjectIdentifier, ObjectLockEnabled};
+use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
+use crate::answers::ReadWhole;
 use crate::error::{DeleteFailure, RequestError, RequestErrorKind};
 use crate::key::Layout;
 use crate::options::{ConditionalWrites, ObjectOptions};
+use crate::retry::Retries;
 use crate::sequence;
 
 /// Bodies under way are counted in units of so many bytes.
 const UNIT: u64 = 1 << 10;
-/// How often a request is made that S3 answered well and then broke off, or refused for a conflict.
-const REPEATS: u32 = 6;
-/// Before the first repetition; doubled for each.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How often a write is tried with its condition where the server says that it does not know that.
 const CONDITIONAL_TRIES: u32 = 2;
+/// Between two of these.
+const UNKNOWN_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Bucket {
     client: Client,
@@ -38,6 +40,7 @@ pub(crate) struct Bucket {
     memory_units: u32,
     concurrency: usize,
     body_timeout: Duration,
+    retries: Retries,
     /// Set once the server is known not to do conditional writes.
     unconditional: AtomicBool,
     locking: OnceCell<bool>,
@@ -48,6 +51,23 @@ pub(crate) struct Object {
     pub(crate) body: Vec<u8>,
     /// Its place among entries of one moment.
     pub(crate) order: u64,
+}
+
+/// What came of a look for an object.
+enum Fetched {
+    Whole(Object),
+    Nothing,
+    /// It has so many bytes.
+    TooLarge(u64),
+}
+
+/// An object to be written.
+pub(crate) struct New {
+    pub(crate) body: Bytes,
+    /// Its place among entries of one moment.
+    pub(crate) order: u64,
+    /// What its retention counts from.
+    pub(crate) moment: Timestamp,
 }
 
 /// What came of a write.
@@ -78,6 +98,7 @@ impl Bucket {
             memory_units,
             concurrency: limits.concurrency,
             body_timeout: limits.body_timeout,
+            retries: limits.retries,
             unconditional: AtomicBool::new(false),
             locking: OnceCell::new(),
         }
@@ -85,6 +106,10 @@ impl Bucket {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub(crate) fn retries(&self) -> Retries {
+        self.retries
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -125,36 +150,31 @@ impl Bucket {
         let units =
             u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.memory_units);
         let _memory = self.memory.acquire_many(units).await.map_err(|_| StorageError::Closed)?;
-        let mut pause = FIRST_PAUSE;
-        let mut attempt = 1;
-        loop {
-            let request = self.client.get_object().bucket(&self.name).key(key);
-            let answer = match request.send().await {
-                Ok(answer) => answer,
-                Err(error) if is_missing(&error) || refuses_key(key, &error) => return Ok(None),
-                Err(error) => return Err(self.failed("read", key, RequestError::of(error))),
-            };
-            let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
-            if let Some(length) = length.filter(|&length| length > MAX_LINE_BYTES as u64 + 1) {
-                return Err(self.corrupt(key, too_large(length)));
-            }
-            // The client retries what fails before the body begins; the rest is ours.
-            match self.body(answer).await {
-                Ok(object) => return Ok(Some(object)),
-                Err(error) if attempt == REPEATS => return Err(self.failed("read", key, error)),
-                Err(_) => tokio::time::sleep(pause).await,
-            }
-            pause *= 2;
-            attempt += 1;
+        match self.retries.begin().run(|| self.get_once(key)).await {
+            Ok(Fetched::Whole(object)) => Ok(Some(object)),
+            Ok(Fetched::Nothing) => Ok(None),
+            Ok(Fetched::TooLarge(length)) => Err(self.corrupt(key, too_large(length))),
+            Err(error) => Err(self.failed("read", key, error)),
         }
     }
 
-    async fn body(&self, answer: GetObjectOutput) -> Result<Object, RequestError> {
+    async fn get_once(&self, key: &str) -> Result<Fetched, RequestError> {
+        let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
+            Ok(answer) => answer,
+            Err(error) if is_missing(&error) || refuses_key(key, &error) => {
+                return Ok(Fetched::Nothing);
+            }
+            Err(error) => return Err(RequestError::of(error)),
+        };
+        let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
+        if let Some(length) = length.filter(|&length| length > MAX_LINE_BYTES as u64 + 1) {
+            return Ok(Fetched::TooLarge(length));
+        }
         let metadata = answer.metadata().and_then(|metadata| metadata.get(sequence::METADATA_KEY));
         let written = metadata.and_then(|text| sequence::from_text(text));
         let order = written.unwrap_or_else(|| nanos(answer.last_modified()));
         match tokio::time::timeout(self.body_timeout, answer.body.collect()).await {
-            Ok(Ok(body)) => Ok(Object { body: body.to_vec(), order }),
+            Ok(Ok(body)) => Ok(Fetched::Whole(Object { body: body.to_vec(), order })),
             Ok(Err(error)) => Err(RequestError::broken_off(error)),
             Err(_) => Err(RequestError::timed_out()),
         }
@@ -163,12 +183,11 @@ impl Bucket {
     /// What is known of the object of `key` without its body, if there is one.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>, StorageError> {
         let permit = self.permit().await?;
-        let answer = self.client.head_object().bucket(&self.name).key(key).send().await;
+        let answer = self.retries.begin().run(|| self.head_once(key)).await;
         drop(permit);
         let error = match answer {
-            Ok(answer) => return Ok(Some(answer)),
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => RequestError::of(error),
+            Ok(found) => return Ok(found),
+            Err(error) => error,
         };
         // Only the answer to a GET has a body that says what was bad about the request.
         if error.status() == Some(400) && self.get(key, 0).await?.is_none() {
@@ -177,60 +196,61 @@ impl Bucket {
         Err(self.failed("look for", key, error))
     }
 
-    /// Writes the object of `key` unless there is one. `moment` is what its retention counts from.
-    pub(crate) async fn put(
-        &self,
-        key: &str,
-        body: Vec<u8>,
-        order: u64,
-        moment: Timestamp,
-    ) -> Result<Put, StorageError> {
-        let body = aws_sdk_s3::primitives::SdkBody::from(body);
-        let mut pause = FIRST_PAUSE;
-        let mut attempt = 1;
+    async fn head_once(&self, key: &str) -> Result<Option<HeadObjectOutput>, RequestError> {
+        match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(RequestError::of(error)),
+        }
+    }
+
+    /// Writes the object of `key` unless there is one.
+    pub(crate) async fn put(&self, key: &str, new: &New) -> Result<Put, StorageError> {
+        let mut tries = self.retries.begin();
         let mut conditional = self.conditional_writes() == ConditionalWrites::Atomic;
         let mut unknown = 0;
         loop {
             if !conditional && self.head(key).await?.is_some() {
                 return Ok(Put::Exists);
             }
-            let body = body.try_clone().map(ByteStream::new).unwrap_or_default();
-            let request = self
-                .client
-                .put_object()
-                .bucket(&self.name)
-                .key(key)
-                .content_type("application/json")
-                .metadata(sequence::METADATA_KEY, sequence::to_text(order))
-                .checksum_algorithm(ChecksumAlgorithm::Sha256)
-                .set_if_none_match(conditional.then(|| "*".to_owned()))
-                .body(body);
             let permit = self.permit().await?;
-            let answer = self.options.apply(request, moment).send().await;
+            let answer = tries.run(|| self.put_once(key, new, conditional)).await;
             drop(permit);
-            let Err(error) = answer else {
-                if !conditional {
-                    self.without_conditions();
+            match answer {
+                Ok(()) => {
+                    if !conditional {
+                        self.without_conditions();
+                    }
+                    return Ok(Put::Stored);
                 }
-                return Ok(Put::Stored);
-            };
-            let error = RequestError::of(error);
-            match (error.status(), error.kind()) {
-                (Some(412), _) => return Ok(Put::Exists),
-                // Another writer of this key is under way; S3 asks for the request again.
-                (Some(409), _) if attempt < REPEATS => tokio::time::sleep(pause).await,
+                Err(error) if error.status() == Some(412) => return Ok(Put::Exists),
                 // It may be something else that the server does not know, or what stands before it
                 // that failed. Only where it says so twice, and then does the same without the
                 // condition, no condition is sent any more.
-                (_, RequestErrorKind::NotImplemented) if conditional => {
+                Err(error) if conditional && error.kind() == RequestErrorKind::NotImplemented => {
                     unknown += 1;
                     conditional = unknown < CONDITIONAL_TRIES;
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(UNKNOWN_PAUSE).await;
                 }
-                _ => return Err(self.failed("write", key, error)),
+                Err(error) => return Err(self.failed("write", key, error)),
             }
-            pause *= 2;
-            attempt += 1;
+        }
+    }
+
+    async fn put_once(&self, key: &str, new: &New, conditional: bool) -> Result<(), RequestError> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .content_type("application/json")
+            .metadata(sequence::METADATA_KEY, sequence::to_text(new.order))
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .set_if_none_match(conditional.then(|| "*".to_owned()))
+            .body(ByteStream::from(new.body.clone()));
+        match self.options.apply(request, new.moment).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(RequestError::of(error)),
         }
     }
 
@@ -245,8 +265,13 @@ impl Bucket {
         self.unconditional.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) async fn delete(&self, key: &str) -> Result<(), RequestError> {
-        let _permit = self.requests.acquire().await;
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        let _permit = self.permit().await?;
+        let deleted = self.retries.begin().run(|| self.delete_once(key)).await;
+        deleted.map_err(|error| self.failed("delete", key, error))
+    }
+
+    async fn delete_once(&self, key: &str) -> Result<(), RequestError> {
         match self.client.delete_object().bucket(&self.name).key(key).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
@@ -258,49 +283,52 @@ impl Bucket {
     /// it may do so later are asked for again.
     pub(crate) async fn delete_many(
         &self,
-        keys: &[String],
+        mut keys: Vec<String>,
     ) -> Result<Vec<DeleteFailure>, StorageError> {
-        let mut stay = self.delete_once(keys).await?;
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..REPEATS {
-            // A key that the server gives back otherwise than it was given may be another object's.
-            let passes =
-                |failure: &DeleteFailure| failure.is_retryable() && keys.contains(&failure.key);
-            let (again, others): (Vec<_>, Vec<_>) = stay.into_iter().partition(passes);
-            stay = others;
-            if again.is_empty() {
-                break;
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-            let asked: Vec<_> = again.iter().map(|failure| failure.key.clone()).collect();
-            match self.delete_once(&asked).await {
-                Ok(failures) => stay.extend(failures),
+        let _permit = self.permit().await?;
+        let mut tries = self.retries.begin();
+        let (mut stay, mut later) = (Vec::new(), Vec::new());
+        loop {
+            match tries.run(|| self.delete_many_once(&keys)).await {
+                Ok(failures) => {
+                    // A key that the server gives back otherwise than it was given may be another's.
+                    let passes =
+                        |told: &DeleteFailure| told.is_retryable() && keys.contains(&told.key);
+                    let (passing, lasting): (Vec<_>, Vec<_>) =
+                        failures.into_iter().partition(passes);
+                    stay.extend(lasting);
+                    later = passing;
+                }
                 // What is known of these is that they stay.
-                Err(_) => {
-                    stay.extend(again);
-                    break;
+                Err(_) if !later.is_empty() => break,
+                Err(error) => {
+                    return Err(self.failed("delete entries of", self.layout.prefix(), error));
                 }
             }
+            let Some(told) = later.first() else { break };
+            if tries.again(RequestError::told(&told.code, &told.message)).await.is_err() {
+                break;
+            }
+            keys = later.iter().map(|told| told.key.clone()).collect();
         }
+        stay.append(&mut later);
         Ok(stay)
     }
 
-    async fn delete_once(&self, keys: &[String]) -> Result<Vec<DeleteFailure>, StorageError> {
-        let failed = |error| self.failed("delete entries of", self.layout.prefix(), error);
+    async fn delete_many_once(&self, keys: &[String]) -> Result<Vec<DeleteFailure>, RequestError> {
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
         let delete = objects
             .collect::<Result<Vec<_>, _>>()
             .and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build())
-            .map_err(|error| failed(RequestError::other(error.to_string())))?;
-        let _permit = self.permit().await?;
+            .map_err(|error| RequestError::other(error.to_string()))?;
         let request = self
             .client
             .delete_objects()
             .bucket(&self.name)
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .delete(delete);
-        let answer = request.send().await.map_err(|error| failed(RequestError::of(error)))?;
+        let request = request.customize().interceptor(ReadWhole::new(DeleteObjects::new()));
+        let answer = request.send().await.map_err(RequestError::of)?;
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let failures = answer.errors().iter().map(|error| DeleteFailure {
             key: text(error.key()),
@@ -315,14 +343,9 @@ impl Bucket {
         self.locking
             .get_or_try_init(|| async {
                 let _permit = self.permit().await?;
-                let request = self.client.get_object_lock_configuration().bucket(&self.name);
-                let error = match request.send().await {
-                    Ok(answer) => {
-                        let configuration = answer.object_lock_configuration();
-                        let enabled = configuration.and_then(|found| found.object_lock_enabled());
-                        return Ok(enabled == Some(&ObjectLockEnabled::Enabled));
-                    }
-                    Err(error) => RequestError::of(error),
+                let error = match self.retries.begin().run(|| self.ask_for_locking()).await {
+                    Ok(locking) => return Ok(locking),
+                    Err(error) => error,
                 };
                 match (error.kind(), error.status()) {
                     (RequestErrorKind::AccessDenied, _) => Ok(true),
@@ -333,6 +356,16 @@ impl Bucket {
             .await
             .copied()
     }
+
+    async fn ask_for_locking(&self) -> Result<bool, RequestError> {
+        let request = self.client.get_object_lock_configuration().bucket(&self.name);
+        let whole = ReadWhole::new(GetObjectLockConfiguration::new());
+        let request = request.customize().interceptor(whole);
+        let answer = request.send().await.map_err(RequestError::of)?;
+        let configuration = answer.object_lock_configuration();
+        let enabled = configuration.and_then(|found| found.object_lock_enabled());
+        Ok(enabled == Some(&ObjectLockEnabled::Enabled))
+    }
 }
 
 /// How much may be under way at once.
@@ -341,6 +374,7 @@ pub(crate) struct Limits {
     pub(crate) concurrency: usize,
     pub(crate) fetch_bytes: u64,
     pub(crate) body_timeout: Duration,
+    pub(crate) retries: Retries,
 }
 
 pub(crate) fn too_large(bytes: u64) -> String {

@@ -105,8 +105,9 @@ impl S3StorageBuilder {
         self
     }
 
-    /// A client of your own. Its region, endpoint, credentials, timeouts and retries hold, and the
-    /// settings of this builder for them have no effect.
+    /// A client of your own. Its region, endpoint, credentials and time-outs hold, and the settings of
+    /// this builder for them have no effect. Its requests are repeated as those of any other are, by
+    /// [`retries`](Self::retries) and [`retry_for`](Self::retry_for), not as its own retries say.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
@@ -150,17 +151,17 @@ impl S3StorageBuilder {
         self
     }
 
-    /// How often a request is repeated that failed for a reason that may pass (S3 asks to slow
-    /// down, an error of the server, a broken connection), with growing pauses in between. Beside that,
-    /// what is said at [`retry_for`](Self::retry_for) is begun anew.
+    /// How often a request is repeated that failed for a reason that may pass: S3 asks to slow down, has
+    /// an error of its own, or is busy with another writer of the same key; the connection breaks, be it in
+    /// the midst of an answer; of many objects some cannot be deleted yet. The pauses in between grow up to
+    /// five seconds, and are drawn by lot.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
     }
 
-    /// How long a request may take altogether, with its repetitions, until its answer begins. Where the
-    /// answer then breaks off, S3 asks for the request again because another writer is at work, or some
-    /// of many objects cannot be deleted yet, it is begun anew, six times altogether.
+    /// How long a request may take altogether, with its repetitions and its answer. The error at its end
+    /// is that of the last try which S3 answered.
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.retry_for = time;
         self

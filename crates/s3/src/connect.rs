@@ -9,22 +9,20 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_s3::config::{Builder, Region};
-use aws_sdk_s3::error::SdkError;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use bytes::Bytes;
 use thiserror::Error;
 
 use crate::S3StorageBuilder;
-use crate::bucket::{Bucket, Limits, Put};
+use crate::bucket::{Bucket, Limits, New, Put};
 use crate::error::{RequestError, RequestErrorKind};
 use crate::key::Layout;
+use crate::retry::Retries;
 use crate::storage::S3Storage;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// What servers other than AWS say, where nobody told them another.
 const USUAL_REGION: &str = "us-east-1";
 
@@ -167,10 +165,14 @@ pub(crate) async fn connect(mut settings: S3StorageBuilder) -> Result<S3Storage,
         Some(client) => client,
         None => client(&settings).await?,
     };
+    // Repeating is ours, see `retry`.
+    let once = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
+    let client = Client::from_conf(once);
     let limits = Limits {
         concurrency: settings.concurrency,
         fetch_bytes: settings.memory_limit / 4,
         body_timeout: settings.timeout,
+        retries: Retries { most: settings.retries, within: settings.retry_for },
     };
     let bucket = Bucket::new(client, settings.bucket.clone(), layout, settings.options, limits);
     if settings.check {
@@ -196,16 +198,9 @@ async fn client(settings: &S3StorageBuilder) -> Result<Client, ConnectError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
         .operation_attempt_timeout(settings.timeout)
-        .operation_timeout(settings.retry_for)
         .build();
-    let retries = RetryConfig::standard()
-        .with_max_attempts(settings.retries.saturating_add(1))
-        .with_initial_backoff(FIRST_BACKOFF)
-        .with_max_backoff(LONGEST_BACKOFF);
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(timeouts)
-        .retry_config(retries);
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -235,44 +230,35 @@ async fn client(settings: &S3StorageBuilder) -> Result<Client, ConnectError> {
             })?;
         }
     }
-    let config = Builder::from(&environment)
-        .region(region)
-        .force_path_style(settings.path_style)
-        // Requests are bounded in number and each in its retries; a quota that they share would
-        // make the 64th fail because the others were told to slow down.
-        .retry_partition(
-            RetryPartition::custom("attestry").token_bucket(TokenBucket::unlimited()).build(),
-        )
-        .build();
+    let config =
+        Builder::from(&environment).region(region).force_path_style(settings.path_style).build();
     Ok(Client::from_conf(config))
 }
 
 /// Lists one key: what every use of the store needs, and an answer that says what is wrong.
 async fn check(bucket: &Bucket) -> Result<(), ConnectError> {
-    let request = bucket.client().list_objects_v2();
-    let prefix = bucket.layout.prefix();
-    match request.bucket(bucket.name()).prefix(prefix).max_keys(1).send().await {
-        Ok(_) => Ok(()),
-        Err(SdkError::ConstructionFailure(failure)) => {
-            let source = SdkError::<std::convert::Infallible>::ConstructionFailure(failure);
-            let source = source.into_source().unwrap_or_else(|error| error.to_string().into());
-            Err(ConnectError::Other { bucket: bucket.name().to_owned(), source })
-        }
-        Err(error) => Err(ConnectError::refused(bucket.name().to_owned(), RequestError::of(error))),
-    }
+    let request = || async {
+        let request = bucket.client().list_objects_v2();
+        let request = request.bucket(bucket.name()).prefix(bucket.layout.prefix()).max_keys(1);
+        request.send().await.map_err(RequestError::of)
+    };
+    let answer = bucket.retries().begin().run(request).await;
+    answer.map(|_| ()).map_err(|error| ConnectError::refused(bucket.name().to_owned(), error))
 }
 
 /// Writes an object twice, to see whether the second write is refused.
 async fn probe(bucket: &Bucket) -> Result<(), StorageError> {
     let key = bucket.layout.reserved(&format!("probe-{}", uuid::Uuid::new_v4()));
-    let moment = attestry_core::Timestamp::UNIX_EPOCH; // too old to be locked
-    let first = bucket.put(&key, b"{}".to_vec(), 0, moment).await;
-    let second = bucket.put(&key, b"{}".to_vec(), 0, moment).await;
+    // Too old to be locked.
+    let moment = attestry_core::Timestamp::UNIX_EPOCH;
+    let new = New { body: Bytes::from_static(b"{}"), order: 0, moment };
+    let first = bucket.put(&key, &new).await;
+    let second = bucket.put(&key, &new).await;
     let deleted = bucket.delete(&key).await;
     if first? == Put::Stored && second? == Put::Stored {
         bucket.without_conditions();
     }
-    deleted.map_err(|error| bucket.failed("delete", &key, error))
+    deleted
 }
 
 #[cfg(test)]

@@ -50,10 +50,8 @@ impl Inner {
                     outcome.add(0, vec![locked_failure(key, message)]);
                     continue;
                 }
-                match inner.bucket.delete(&key).await {
-                    Ok(()) => outcome.add(1, Vec::new()),
-                    Err(error) => return Err(inner.bucket.failed("delete", &key, error)),
-                }
+                inner.bucket.delete(&key).await?;
+                outcome.add(1, Vec::new());
             }
             inner.recent.remove(&id);
             outcome.into_result(&location).map(|deleted| deleted > 0)
@@ -136,9 +134,10 @@ impl Inner {
         }
         detached(async move {
             let _turn = turn;
-            let refused = self.bucket.delete_many(&free).await?;
+            let asked = free.len();
+            let refused = self.bucket.delete_many(free).await?;
             ids.iter().for_each(|id| self.recent.remove(id));
-            let deleted = free.len().saturating_sub(refused.len()) as u64;
+            let deleted = asked.saturating_sub(refused.len()) as u64;
             failures.extend(refused);
             Ok((deleted, failures))
         })

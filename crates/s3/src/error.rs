@@ -28,6 +28,8 @@ pub enum RequestErrorKind {
     Credentials,
     /// The clocks of the machine and of the service differ too much.
     ClockSkew,
+    /// Another writer of the same key was at work, and still was after all retries.
+    Conflict,
     /// There is no such bucket.
     NoSuchBucket,
     /// The bucket lies in another region.
@@ -44,7 +46,10 @@ impl RequestErrorKind {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Throttled | Self::TimedOut | Self::Unreachable | Self::Server)
+        matches!(
+            self,
+            Self::Throttled | Self::TimedOut | Self::Unreachable | Self::Server | Self::Conflict
+        )
     }
 
     fn of(code: &str, status: Option<u16>) -> Self {
@@ -65,6 +70,7 @@ impl RequestErrorKind {
             | "TokenRefreshRequired"
             | "NotSignedUp" => Self::Credentials,
             "RequestTimeTooSkewed" => Self::ClockSkew,
+            "ConditionalRequestConflict" | "OperationAborted" => Self::Conflict,
             "NoSuchBucket" => Self::NoSuchBucket,
             "PermanentRedirect"
             | "TemporaryRedirect"
@@ -76,6 +82,7 @@ impl RequestErrorKind {
             _ => match status {
                 Some(429 | 503) => Self::Throttled,
                 Some(501) => Self::NotImplemented,
+                Some(409) => Self::Conflict,
                 Some(500..) => Self::Server,
                 Some(401) => Self::Credentials,
                 Some(403) => Self::AccessDenied,
@@ -88,7 +95,7 @@ impl RequestErrorKind {
     fn advice(self) -> Option<&'static str> {
         Some(match self {
             Self::Throttled => "lower the concurrency, or try again later",
-            Self::TimedOut | Self::Server => "try again later",
+            Self::TimedOut | Self::Server | Self::Conflict => "try again later",
             Self::Unreachable => "check the endpoint and the network, or try again later",
             Self::AccessDenied => "check the policies of the credentials and of the bucket",
             Self::Credentials => "check the credentials, or renew them",
@@ -176,6 +183,8 @@ impl RequestError {
             SdkError::DispatchFailure(failure) if failure.is_timeout() => {
                 RequestErrorKind::TimedOut
             }
+            // Such as an endpoint that is no address.
+            SdkError::DispatchFailure(failure) if failure.is_user() => RequestErrorKind::Other,
             SdkError::DispatchFailure(_) => RequestErrorKind::Unreachable,
             _ => RequestErrorKind::Other,
         };
@@ -194,6 +203,12 @@ impl RequestError {
 
     pub(crate) fn timed_out() -> Self {
         Self::without_answer(RequestErrorKind::TimedOut, None)
+    }
+
+    /// What the server said of one of many things that it was asked for.
+    pub(crate) fn told(code: &str, message: &str) -> Self {
+        let nothing = Self::without_answer(RequestErrorKind::of(code, None), None);
+        Self { code: Some(code.to_owned()), message: Some(message.to_owned()), ..nothing }
     }
 
     pub(crate) fn other(message: impl Into<String>) -> Self {
@@ -360,6 +375,8 @@ mod tests {
             ("PermanentRedirect", 301, RequestErrorKind::WrongRegion),
             ("NotImplemented", 501, RequestErrorKind::NotImplemented),
             ("InvalidObjectState", 403, RequestErrorKind::Archived),
+            ("ConditionalRequestConflict", 409, RequestErrorKind::Conflict),
+            ("", 409, RequestErrorKind::Conflict),
             ("Strange", 400, RequestErrorKind::Other),
         ] {
             assert_eq!(RequestErrorKind::of(code, Some(status)), expected, "{code} {status}");

@@ -61,6 +61,7 @@
 //!   "access denied".
 //! * Buckets of the type "directory" (S3 Express) list keys out of order and are not supported.
 
+mod answers;
 mod bucket;
 mod builder;
 mod connect;
@@ -73,6 +74,7 @@ mod pages;
 mod read;
 mod recent;
 mod record;
+mod retry;
 mod scan;
 mod sequence;
 mod storage;

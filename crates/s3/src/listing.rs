@@ -12,7 +12,7 @@ use futures_util::{TryStreamExt, stream};
 use crate::bucket::Bucket;
 use crate::error::RequestError;
 use crate::key::{Day, Place, is_entry, place};
-use crate::pages::{ReadPages, Wanted};
+use crate::pages::{Wanted, read_pages};
 use crate::storage::abortable;
 
 /// An object as a listing shows it.
@@ -91,33 +91,44 @@ impl Bucket {
     ) -> Result<(Page, Next), StorageError> {
         let _permit = self.permit().await?;
         let failed = |error| self.failed("list", prefix, error);
-        let answer = self
-            .client()
-            .list_objects_v2()
-            .bucket(self.name())
-            .prefix(prefix)
-            // Keys may hold what XML cannot.
-            .set_encoding_type((asked != Asked::Endings).then_some(EncodingType::Url))
-            .set_delimiter((asked == Asked::Level).then(|| "/".to_owned()))
-            .set_start_after(behind)
-            .set_continuation_token(token.clone())
-            .customize()
-            .interceptor(ReadPages(match asked {
-                Asked::Endings => Wanted::Keys,
-                Asked::Keys | Asked::Level => Wanted::Sizes,
-            }))
-            .send()
-            .await
-            .map_err(|error| failed(RequestError::of(error)))?;
+        let (behind, token) = (behind.as_deref(), token.as_deref());
+        let request = || self.page_once(prefix, asked, behind, token);
+        let answer = self.retries().begin().run(request).await.map_err(failed)?;
         let next = match answer.next_continuation_token() {
             _ if answer.is_truncated() != Some(true) => Next::Done,
-            Some(new) if token.as_deref() != Some(new) => Next::Token(new.to_owned()),
+            Some(new) if token != Some(new) => Next::Token(new.to_owned()),
             _ => {
                 let reason = "the listing is cut short and says not where it goes on";
                 return Err(failed(RequestError::other(reason)));
             }
         };
         Ok((page(answer), next))
+    }
+
+    async fn page_once(
+        &self,
+        prefix: &str,
+        asked: Asked,
+        behind: Option<&str>,
+        token: Option<&str>,
+    ) -> Result<ListObjectsV2Output, RequestError> {
+        self.client()
+            .list_objects_v2()
+            .bucket(self.name())
+            .prefix(prefix)
+            // Keys may hold what XML cannot.
+            .set_encoding_type((asked != Asked::Endings).then_some(EncodingType::Url))
+            .set_delimiter((asked == Asked::Level).then(|| "/".to_owned()))
+            .set_start_after(behind.map(str::to_owned))
+            .set_continuation_token(token.map(str::to_owned))
+            .customize()
+            .interceptor(read_pages(match asked {
+                Asked::Endings => Wanted::Keys,
+                Asked::Keys | Asked::Level => Wanted::Sizes,
+            }))
+            .send()
+            .await
+            .map_err(RequestError::of)
     }
 
     /// What lies right below the prefix, page by page: days in ascending order, and what is no day.

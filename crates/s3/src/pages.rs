@@ -1,19 +1,15 @@
 //! Reading listings, and of them only what is wanted. The SDK's parser builds every field of every
 //! object and takes four milliseconds for a page, which was two thirds of our share of a count.
 
-use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, FrozenLayer, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::operation::list_objects_v2::{ListObjectsV2, ListObjectsV2Output};
 use aws_sdk_s3::types::{CommonPrefix, EncodingType, Object};
-use aws_smithy_runtime_api::client::interceptors::context::{Error, Output};
-use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
-use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
-use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
+use aws_smithy_runtime_api::client::interceptors::context::Output;
 use memchr::memmem;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesRef, Event};
+
+use crate::answers::{ReadAnswer, ReadWhole};
 
 /// About how long the text of an object is, with a key as ours are.
 const BYTES_OF_AN_OBJECT: usize = 256;
@@ -27,58 +23,15 @@ pub(crate) enum Wanted {
     Sizes,
 }
 
-/// Has a listing read by [`parse`], and by the SDK as ever where that does not know what to make of
+/// A listing is read by [`parse`], and by the SDK as ever where that does not know what to make of
 /// it, as of S3's errors. Objects get what is wanted of them, and nothing else.
-#[derive(Debug)]
-pub(crate) struct ReadPages(pub(crate) Wanted);
-
-impl Intercept for ReadPages {
-    fn name(&self) -> &'static str {
-        "ReadPages"
-    }
-
-    fn read_before_serialization(
-        &self,
-        _: &BeforeSerializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        settings: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(usual) = ListObjectsV2::new().config() {
-            let ours = SharedResponseDeserializer::new(PageReader { wanted: self.0, usual });
-            settings.interceptor_state().store_put(ours);
-        }
-        Ok(())
-    }
+pub(crate) fn read_pages(wanted: Wanted) -> ReadWhole<ListObjectsV2, Wanted> {
+    ReadWhole::by(wanted, ListObjectsV2::new())
 }
 
-#[derive(Debug)]
-struct PageReader {
-    wanted: Wanted,
-    /// What the SDK is told of the operation: among it, how to read its answer.
-    usual: FrozenLayer,
-}
-
-impl DeserializeResponse for PageReader {
-    fn deserialize_streaming_with_config(
-        &self,
-        _: &mut HttpResponse,
-        _: &ConfigBag,
-    ) -> Option<Result<Output, OrchestratorError<Error>>> {
-        None
-    }
-
-    fn deserialize_nonstreaming_with_config(
-        &self,
-        answer: &HttpResponse,
-        settings: &ConfigBag,
-    ) -> Result<Output, OrchestratorError<Error>> {
-        let body = answer.body().bytes().filter(|_| answer.status().as_u16() == 200);
-        if let Some(page) = body.and_then(|body| parse(body, self.wanted)) {
-            return Ok(Output::erase(page));
-        }
-        let usual = self.usual.load::<SharedResponseDeserializer>();
-        let usual = usual.ok_or_else(|| OrchestratorError::other("nothing reads listings"))?;
-        usual.deserialize_nonstreaming_with_config(answer, settings)
+impl ReadAnswer for Wanted {
+    fn read(&self, body: &[u8]) -> Option<Output> {
+        parse(body, *self).map(Output::erase)
     }
 }
 
@@ -244,8 +197,13 @@ fn character(reference: &BytesRef<'_>) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_s3::config::ConfigBag;
     use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
     use aws_sdk_s3::primitives::SdkBody;
+    use aws_smithy_runtime_api::client::interceptors::context::Error;
+    use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+    use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
+    use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
 
     const PAGE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix>a/</Prefix>
@@ -278,10 +236,7 @@ mod tests {
     }
 
     fn read(status: u16, body: &str) -> Result<Output, OrchestratorError<Error>> {
-        let usual = ListObjectsV2::new().config().unwrap();
-        let answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
-        let reader = PageReader { wanted: Wanted::Sizes, usual };
-        reader.deserialize_nonstreaming_with_config(&answer, &ConfigBag::base())
+        crate::answers::read(&read_pages(Wanted::Sizes), status, body)
     }
 
     fn read_by_the_sdk(body: &str) -> ListObjectsV2Output {
@@ -321,6 +276,15 @@ mod tests {
             let error = error.downcast_ref::<ListObjectsV2Error>().unwrap();
             assert_eq!(error.meta().code(), Some("AccessDenied"), "{status}");
         }
+    }
+
+    /// The SDK would take it for an empty listing, which nothing comes behind.
+    #[test]
+    fn half_a_page_is_an_error() {
+        for length in 0..PAGE.trim_end().len() {
+            assert!(read(200, &PAGE[..length]).unwrap_err().is_response_error(), "{length}");
+        }
+        assert!(read_by_the_sdk(&PAGE[..PAGE.len() / 2]).contents().len() < 2);
     }
 
     #[test]

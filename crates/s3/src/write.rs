@@ -5,9 +5,10 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use attestry_core::{AuditEntry, EntryId, StorageError, Timestamp};
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::bucket::Put;
+use crate::bucket::{New, Put};
 use crate::key::Day;
 use crate::record;
 use crate::storage::{Inner, detached};
@@ -28,7 +29,7 @@ pub(crate) struct Prepared {
     id: EntryId,
     day: Day,
     moment: Timestamp,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 /// What is to be sent for `entries`; nothing, when one of them is invalid.
@@ -39,7 +40,7 @@ pub(crate) fn prepared(entries: &[AuditEntry]) -> Result<Vec<Prepared>, StorageE
 impl Prepared {
     fn new(entry: &AuditEntry) -> Result<Self, StorageError> {
         let (id, moment) = (entry.id.clone(), entry.timestamp);
-        Ok(Self { id, day: Day::of(moment), moment, body: record::encode(entry)? })
+        Ok(Self { id, day: Day::of(moment), moment, body: record::encode(entry)?.into() })
     }
 }
 
@@ -80,9 +81,9 @@ impl Inner {
 
     async fn write_one(&self, new: Prepared, order: u64) -> Result<(), StorageError> {
         let key = self.bucket.layout.key(new.day, new.id.as_str());
+        let object = New { body: new.body.clone(), order, moment: new.moment };
         for _ in 0..VANISHING {
-            let put = self.bucket.put(&key, new.body.clone(), order, new.moment).await?;
-            if put == Put::Stored {
+            if self.bucket.put(&key, &object).await? == Put::Stored {
                 self.recent.put(&new.id, new.day);
                 return Ok(());
             }

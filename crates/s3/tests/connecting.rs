@@ -165,7 +165,7 @@ async fn a_client_may_be_brought_along() {
     let config = config::Builder::new()
         .behavior_version(config::BehaviorVersion::latest())
         .http_client(http)
-        .endpoint_url(&server.endpoint)
+        .endpoint_url(server.endpoint())
         .region(config::Region::new("us-east-1"))
         .credentials_provider(Credentials::new("access", "secret", None, None, "test"))
         .force_path_style(true)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use attestry_core::{AuditEntry, StorageBackend, StorageError};
 use attestry_s3::{ConditionalWrites, DeleteFailures, RequestError, RequestErrorKind};
-use support::{Conditions, Fault, Server, all, at, chain, entry, ids};
+use support::{Conditions, Fault, Server, all, at, chain, checks, entry, ids};
 
 const OPERATIONS: [&str; 6] = ["put", "get", "head", "list", "delete", "delete many"];
 
@@ -51,69 +51,21 @@ async fn what_passes_is_tried_again() {
     }
 }
 
-/// Faults of all kinds in any order, more of them than the retries allow for: some calls fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_whatever_happened_besides() {
     let server = Server::start().await;
     let builder = server.builder().retries(2).timeout(Duration::from_millis(500));
-    let storage = std::sync::Arc::new(builder.connect().await.unwrap());
-    let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
-    let mut random: u64 = 42;
-    let mut below = |end: u64| {
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % end
-    };
-    for round in 0..12 {
-        for _ in 0..30 {
-            let operation = ["put", "put", "get", "head", "list"][below(5) as usize];
-            let fault = match below(6) {
-                0 => Fault::Refuse("SlowDown", 503),
-                1 => Fault::Refuse("InternalError", 500),
-                2 => Fault::Refuse("ConditionalRequestConflict", 409),
-                3 => Fault::BrokenBody,
-                4 => Fault::Late(Duration::from_millis(20)),
-                _ => Fault::DoneButFailed,
-            };
-            server.fail(operation, 1 + below(3) as usize, fault);
-        }
-        let calls: Vec<_> = (0..20)
-            .map(|number| {
-                let (id, day) = (format!("e{round:02}-{number:02}"), 1 + (round + number) % 28);
-                let entry = entry(&id, &format!("2026-01-{day:02}"));
-                let storage = std::sync::Arc::clone(&storage);
-                tokio::spawn(async move {
-                    let written = if number % 4 == 0 {
-                        storage.write(&entry).await.map(drop)
-                    } else {
-                        storage.append(std::slice::from_ref(&entry)).await
-                    };
-                    (entry, written)
-                })
-            })
-            .collect();
-        for call in calls {
-            let (entry, written) = call.await.unwrap();
-            if written.is_ok() { &mut acknowledged } else { &mut refused }.push(entry);
-        }
-    }
-    server.heal();
-    assert!(!acknowledged.is_empty() && !refused.is_empty(), "{} refused", refused.len());
-    for entry in &acknowledged {
-        assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
-    }
-    let mut missing = acknowledged;
-    for entry in all(&storage).await.unwrap() {
-        missing.retain(|acknowledged| *acknowledged != entry);
-        refused.retain(|refused| *refused != entry);
-    }
-    assert!(missing.is_empty(), "{missing:?}");
-    // What failed is there or not, and can be repeated either way.
-    storage.write_batch(&refused).await.unwrap();
-    assert_eq!(storage.count().await.unwrap(), 240);
+    checks::acknowledged_is_there(builder.connect().await.unwrap(), server.proxy()).await;
 }
 
-/// The quota that clients of AWS share would end the retries of many requests early.
+/// On its way there or back, each kind of request is lost or damaged in each way.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_off_is_tried_again() {
+    let server = Server::start().await;
+    checks::broken_connections_are_survived(&server.connect().await, server.proxy()).await;
+}
+
+/// No quota that they share ends the retries of some early.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_that_are_slowed_down_all_succeed() {
     let server = Server::start().await;
@@ -131,6 +83,7 @@ async fn when_retries_are_used_up_the_error_says_what_it_was() {
     for (code, status, expected) in [
         ("SlowDown", 503, RequestErrorKind::Throttled),
         ("InternalError", 500, RequestErrorKind::Server),
+        ("ConditionalRequestConflict", 409, RequestErrorKind::Conflict),
     ] {
         server.fail("put", 3, Fault::Refuse(code, status));
         let error = storage.append(&series(1)).await.unwrap_err();
@@ -143,6 +96,35 @@ async fn when_retries_are_used_up_the_error_says_what_it_was() {
         assert!(text.contains(code) && text.contains(&format!("HTTP {status}")), "{text}");
     }
     storage.append(&series(1)).await.unwrap();
+}
+
+/// The time counts for all of a request, also where it is an answer that breaks off, and not only
+/// until that begins; and a server that is busy to the end is not said to be too slow.
+#[tokio::test]
+async fn when_the_time_is_used_up_the_error_says_what_it_was() {
+    let server = Server::start().await;
+    let connect = async || {
+        let builder = server.builder().retries(u32::MAX).retry_for(Duration::from_millis(400));
+        builder.connect().await.unwrap()
+    };
+    let storage = connect().await;
+    let one = series(1);
+    storage.append(&one).await.unwrap();
+    let new = entry("new", "2026-01-28");
+    server.fail("put", usize::MAX, Fault::Refuse("SlowDown", 503));
+    let error = storage.append(std::slice::from_ref(&new)).await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::Throttled);
+    server.fail("get", usize::MAX, Fault::ResetAnswer);
+    let error = storage.read(&one[0].id).await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::Unreachable);
+    server.fail("list", usize::MAX, Fault::HalfAnswer);
+    let error = storage.count().await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::Unreachable);
+    server.heal();
+    server.fail("put", usize::MAX, Fault::Late(Duration::from_secs(60)));
+    let error = storage.append(&[new]).await.unwrap_err();
+    assert_eq!(kind(&error), RequestErrorKind::TimedOut);
+    assert_eq!(all(&storage).await.unwrap(), one);
 }
 
 #[tokio::test]
@@ -197,17 +179,17 @@ async fn a_lost_answer_to_a_write_is_a_success() {
 #[tokio::test]
 async fn a_body_that_breaks_off_is_fetched_again() {
     let server = Server::start().await;
-    let storage = server.connect().await;
+    let storage = server.builder().retries(6).connect().await.unwrap();
     let mut entries = series(8);
     for entry in &mut entries {
         entry.input_content = Some("content ".repeat(50_000));
     }
     storage.append(&entries).await.unwrap();
-    server.fail("get", 6, Fault::BrokenBody);
+    server.fail("get", 6, Fault::ResetAnswer);
     assert_eq!(all(&storage).await.unwrap(), entries);
-    server.fail("get", 1, Fault::BrokenBody);
+    server.fail("get", 1, Fault::ResetAnswer);
     assert_eq!(storage.read(&entries[0].id).await.unwrap().as_ref(), Some(&entries[0]));
-    server.fail("get", 1_000, Fault::BrokenBody);
+    server.fail("get", 1_000, Fault::ResetAnswer);
     let error = storage.read(&entries[0].id).await.unwrap_err();
     assert_eq!(kind(&error), RequestErrorKind::Unreachable);
 }
@@ -277,7 +259,7 @@ async fn objects_that_stay_are_named_and_not_counted() {
         server.put_entry(&entry(&format!("goes-{n}"), "2026-01-28T10:00:00"));
     }
     server.put_entry(&entry("refused", "2026-01-28T10:00:00"));
-    server.fail("delete many", 1, Fault::EachRefused("AccessDenied"));
+    server.refuse_each(1, "AccessDenied");
     let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
     assert_eq!(error.to_string(), "1 of 6 objects of s3://bucket/audit/ stay undeleted");
     let told = failures(&error);
@@ -328,7 +310,7 @@ async fn servers_without_conditional_writes_are_served() {
 #[tokio::test]
 async fn conditions_are_not_given_up_for_another_refusal() {
     let server = Server::start().await;
-    let storage = server.builder().retries(0).connect().await.unwrap();
+    let storage = server.builder().retries(1).connect().await.unwrap();
     server.fail("put", 1, Fault::Refuse("NotImplemented", 501));
     storage.append(&series(1)).await.unwrap();
     assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
@@ -370,9 +352,19 @@ async fn objects_that_can_be_deleted_later_are() {
     let ids = ["a", "refused-b", "refused-c"];
     let entries: Vec<_> = ids.into_iter().zip(days).map(|(id, day)| entry(id, day)).collect();
     storage.append(&entries).await.unwrap();
-    server.fail("delete many", 2, Fault::EachRefused("SlowDown"));
+    server.refuse_each(2, "SlowDown");
     assert_eq!(storage.delete_until(at("2026-02-01")).await.unwrap(), 3);
     assert!(server.keys().is_empty());
+
+    // They never can, and what the last request said of them is told.
+    let storage = server.builder().retries(2).connect().await.unwrap();
+    storage.append(&entries).await.unwrap();
+    server.refuse_each(9, "SlowDown");
+    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    let told = failures(&error);
+    assert_eq!((told.deleted, told.failed), (1, 2));
+    assert_eq!(told.failures[0].code, "SlowDown");
+    assert_eq!(server.keys().len(), 2);
 }
 
 /// Such a server would replace objects, and only trying it out shows that.

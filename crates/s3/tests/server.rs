@@ -2,7 +2,9 @@
 //! and with which credentials, as it does to every tool of AWS. `cargo test` alone passes it over.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
-use std::panic::AssertUnwindSafe;
+mod support;
+
+use std::time::{Duration, SystemTime};
 
 use attestry_conformance::Fresh;
 use attestry_core::{
@@ -13,9 +15,10 @@ use attestry_s3::{
     ConditionalWrites, ConnectError, DeleteFailures, LockMode, RequestError, RequestErrorKind,
     S3Storage, S3StorageBuilder,
 };
+use aws_smithy_async::time::{StaticTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use futures_util::future::join_all;
-use futures_util::{FutureExt, StreamExt, stream};
+use support::{Proxy, checks};
 
 /// The buckets that `cargo xtask s3` makes.
 const PLAIN: &str = "attestry-plain";
@@ -31,27 +34,9 @@ async fn empty(bucket: &str) -> S3Storage {
     at(bucket, &create_entry_id()).connect().await.unwrap()
 }
 
-/// Cases that write ids of 255 bytes. To SeaweedFS a key is a path, and `ID.json` must be shorter
-/// than the longest name of a file.
-const LONGEST_IDS: [&str; 2] =
-    ["content::ids_of_every_form", "writing::the_limits_of_validity_are_accepted"];
-
 #[tokio::test(flavor = "multi_thread")]
 async fn it_does_what_every_backend_does() {
-    let cases = attestry_conformance::cases();
-    let known = cases.iter().filter(|case| LONGEST_IDS.contains(&case.name())).count();
-    assert_eq!(known, LONGEST_IDS.len(), "a case was renamed");
-    let runs = cases.into_iter().filter(|case| !LONGEST_IDS.contains(&case.name())).map(|case| {
-        tokio::spawn(async move {
-            let store = Fresh::new(empty(PLAIN).await);
-            let name = case.name();
-            let run = AssertUnwindSafe(case.run(store.store())).catch_unwind().await;
-            run.is_err().then_some(name)
-        })
-    });
-    let failed: Vec<_> =
-        stream::iter(runs).buffer_unordered(4).filter_map(async |run| run.unwrap()).collect().await;
-    assert!(failed.is_empty(), "failed: {failed:?}");
+    checks::all_cases_but(&checks::LONGEST_IDS, async || Fresh::new(empty(PLAIN).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,22 +89,26 @@ async fn the_condition_is_found_to_hold_when_tried_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_one_page_is_counted_listed_and_deleted() {
-    let storage = empty(PLAIN).await;
-    let day = moment("2026-01-31T00:00:00").unix_micros();
-    let entries: Vec<_> = (0..2_345)
-        .map(|n| {
-            let moment = Timestamp::from_unix_micros(day + n * 1_000_000).unwrap();
-            entry(create_entry_id(), moment, &n.to_string())
-        })
-        .collect();
-    storage.append(&entries).await.unwrap();
-    assert_eq!(storage.count().await.unwrap(), 2_345);
-    assert!(all(&storage).await == entries);
-    let rest = storage.delete_until(entries[99].timestamp).await.unwrap();
-    assert_eq!(rest, 100);
-    assert!(all(&storage).await == entries[100..]);
-    assert_eq!(storage.delete_until(moment("2026-02-01T00:00:00")).await.unwrap(), 2_245);
-    assert_eq!(storage.count().await.unwrap(), 0);
+    checks::more_than_one_page_is_counted_listed_and_deleted(&empty(PLAIN).await).await;
+}
+
+/// A store on this server behind a proxy that can be told to fail.
+async fn behind_a_proxy() -> (S3StorageBuilder, Proxy) {
+    let proxy = Proxy::start(&std::env::var("AWS_ENDPOINT_URL").unwrap()).await;
+    (at(PLAIN, &create_entry_id()).endpoint(proxy.endpoint()), proxy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_off_on_the_way_is_tried_again() {
+    let (builder, proxy) = behind_a_proxy().await;
+    checks::broken_connections_are_survived(&builder.connect().await.unwrap(), &proxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_there_whatever_happened_on_the_way() {
+    let (builder, proxy) = behind_a_proxy().await;
+    let builder = builder.retries(2).timeout(Duration::from_secs(5));
+    checks::acknowledged_is_there(builder.connect().await.unwrap(), &proxy).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,6 +206,14 @@ async fn what_is_wrong_is_said_when_connecting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off_is_told() {
+    let hour_ago = StaticTimeSource::new(SystemTime::now() - Duration::from_secs(3_600));
+    let off = at(PLAIN, &create_entry_id()).client(client_at(hour_ago).await).connect().await;
+    let off = off.unwrap_err();
+    assert!(matches!(off, ConnectError::ClockSkew { .. }), "{off:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_may_only_read_reads() {
     let prefix = create_entry_id();
     let owner = at(PLAIN, &prefix).connect().await.unwrap();
@@ -241,12 +238,16 @@ async fn who_may_only_read_reads() {
 
 /// A client of our own, to look past the backend.
 async fn client() -> Client {
+    client_at(SystemTimeSource::new()).await
+}
+
+async fn client_at(clock: impl TimeSource + 'static) -> Client {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
     let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(http);
     let config = aws_sdk_s3::config::Builder::from(&config.load().await).force_path_style(true);
-    Client::from_conf(config.build())
+    Client::from_conf(config.time_source(clock).build())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,8 +24,14 @@ struct Attestry<'a> {
 
 impl Attestry<'_> {
     fn done(&self, arguments: &[&str]) -> Result<String> {
-        let store = format!("s3://{}/{PREFIX}?region=us-east-1", BUCKETS[0]);
+        // All in the URL. The host is a name: to an address, buckets are always named in the path.
+        let (bucket, endpoint) =
+            (BUCKETS[0], self.server.endpoint().replace("127.0.0.1", "localhost"));
+        let options = format!("region=us-east-1&endpoint={endpoint}&path_style=true");
+        let store = format!("s3://{bucket}/{PREFIX}?{options}");
         let command = self.server.reach(self.program.clone());
+        let command = command.without_env("AWS_ENDPOINT_URL").without_env("AWS_REGION");
+        let command = command.without_env("AWS_DEFAULT_REGION");
         command.args(["--store", &store]).args(arguments).read()
     }
 

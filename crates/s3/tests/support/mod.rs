@@ -1,8 +1,11 @@
 //! An S3 server in the tests' own process: `s3s` brings the protocol, signatures included, and the
-//! map in `store` the behaviour of S3, with faults on demand.
+//! map in `store` the behaviour of S3. Before it stands a proxy, with faults on demand.
 #![allow(dead_code, clippy::unwrap_used)] // helpers of tests, of which none uses all
 
+pub(crate) mod checks;
+mod listener;
 mod listing;
+mod proxy;
 mod store;
 
 use std::sync::Arc;
@@ -12,47 +15,46 @@ use std::time::Duration;
 use attestry_core::{AuditEntry, StorageBackend, StorageError, Timestamp, hash_content};
 use attestry_s3::aws_sdk_s3::config::Credentials;
 use attestry_s3::{S3Storage, S3StorageBuilder};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
+use s3s::S3;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
-pub(crate) use store::{Conditions, Fault, State, Stored};
+use listener::Listener;
+pub(crate) use proxy::{Fault, Proxy};
+pub(crate) use store::{Conditions, State, Stored};
 
 pub(crate) const BUCKET: &str = "bucket";
 
-/// A running server; it ends when this is dropped.
+/// A server without a proxy before it.
+pub(crate) async fn serve(operations: impl S3) -> Listener {
+    let mut service = S3ServiceBuilder::new(operations);
+    service.set_auth(SimpleAuth::from_single("access", "secret"));
+    Listener::start(service.build()).await
+}
+
+/// A running server with its proxy; both end when this is dropped.
 pub(crate) struct Server {
-    pub(crate) endpoint: String,
     state: Arc<State>,
-    _task: JoinSet<()>,
+    listener: Listener,
+    proxy: Proxy,
 }
 
 impl Server {
     pub(crate) async fn start() -> Self {
         let state = Arc::new(State::default());
-        let mut service = S3ServiceBuilder::new(store::Service(Arc::clone(&state)));
-        service.set_auth(SimpleAuth::from_single("access", "secret"));
-        let service = service.build();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((socket, _)) = listener.accept().await {
-                socket.set_nodelay(true).unwrap();
-                let service = service.clone();
-                connections.spawn(async move {
-                    // A connection that a fault has broken ends with an error.
-                    let _ = Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(socket), service)
-                        .await;
-                });
-            }
-        });
-        Self { endpoint, state, _task: task }
+        let listener = serve(store::Service(Arc::clone(&state))).await;
+        let proxy = Proxy::start(&listener.endpoint()).await;
+        Self { state, listener, proxy }
+    }
+
+    /// That of the proxy.
+    pub(crate) fn endpoint(&self) -> String {
+        self.proxy.endpoint()
+    }
+
+    /// That of the server itself.
+    pub(crate) fn behind_the_proxy(&self) -> String {
+        self.listener.endpoint()
     }
 
     /// A builder for the bucket of this server, with its credentials and short pauses.
@@ -61,12 +63,7 @@ impl Server {
     }
 
     pub(crate) fn builder_for(&self, bucket: &str, key: &str, secret: &str) -> S3StorageBuilder {
-        S3Storage::builder(bucket)
-            .endpoint(&self.endpoint)
-            .region("us-east-1")
-            .path_style(true)
-            .credentials(Credentials::new(key, secret, None, None, "test"))
-            .timeout(Duration::from_secs(20))
+        builder(&self.endpoint(), bucket, key, secret)
     }
 
     pub(crate) async fn connect(&self) -> S3Storage {
@@ -113,25 +110,44 @@ impl Server {
         *self.state.conditions.lock().unwrap() = conditions;
     }
 
+    pub(crate) fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// The next `times` requests to delete many refuse, with this code, what has "refused" in its key.
+    pub(crate) fn refuse_each(&self, times: usize, code: &'static str) {
+        *self.state.refusals.lock().unwrap() = (times, code);
+    }
+
     /// The next `times` requests of this kind fail so.
     pub(crate) fn fail(&self, operation: &'static str, times: usize, fault: Fault) {
-        self.state.faults.lock().unwrap().push((operation, times, fault));
+        self.proxy.fail(operation, times, fault);
     }
 
     /// Nothing fails any more.
     pub(crate) fn heal(&self) {
-        self.state.faults.lock().unwrap().clear();
+        self.proxy.heal();
     }
 
     /// The requests since the last call, by their operation.
     pub(crate) fn requests(&self) -> Vec<String> {
-        std::mem::take(&mut *self.state.requests.lock().unwrap())
+        self.proxy.requests()
     }
 
     /// The most requests that were under way at once.
     pub(crate) fn most_at_once(&self) -> usize {
-        self.state.most_at_once.load(Ordering::SeqCst)
+        self.proxy.most_at_once()
     }
+}
+
+/// A builder for a server with these credentials.
+pub(crate) fn builder(endpoint: &str, bucket: &str, key: &str, secret: &str) -> S3StorageBuilder {
+    S3Storage::builder(bucket)
+        .endpoint(endpoint)
+        .region("us-east-1")
+        .path_style(true)
+        .credentials(Credentials::new(key, secret, None, None, "test"))
+        .timeout(Duration::from_secs(20))
 }
 
 pub(crate) fn key_of(entry: &AuditEntry) -> String {

@@ -30,23 +30,6 @@ pub(crate) struct Stored {
     pub(crate) locked: bool,
 }
 
-/// What goes wrong.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Fault {
-    /// Refused with this code and status, nothing done.
-    Refuse(&'static str, u16),
-    /// Done, and then an error of the server all the same: the answer was lost.
-    DoneButFailed,
-    /// The body breaks off in the midst.
-    BrokenBody,
-    /// The answer comes so much later.
-    Late(Duration),
-    /// A listing says that it goes on, and not where.
-    NoToken,
-    /// Of a request to delete many, every object with "refused" in its key is, with this code.
-    EachRefused(&'static str),
-}
-
 /// What the server does with `If-None-Match: *`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Conditions {
@@ -59,60 +42,33 @@ pub(crate) enum Conditions {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) objects: Mutex<BTreeMap<String, Stored>>,
-    pub(crate) requests: Mutex<Vec<String>>,
-    pub(crate) faults: Mutex<Vec<(&'static str, usize, Fault)>>,
     pub(crate) conditions: Mutex<Conditions>,
     pub(crate) object_lock: AtomicBool,
     /// 0 for 1,000.
     pub(crate) page_size: AtomicUsize,
-    pub(crate) most_at_once: AtomicUsize,
-    at_once: AtomicUsize,
-}
-
-struct UnderWay<'a>(&'a State);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.at_once.fetch_sub(1, Ordering::SeqCst);
-    }
+    /// So many requests to delete many get this code for each object with "refused" in its key.
+    pub(crate) refusals: Mutex<(usize, &'static str)>,
 }
 
 impl State {
-    /// Notes the request, and lets it fail if it is to.
-    async fn begin(
-        &self,
-        operation: &'static str,
-        bucket: &str,
-    ) -> S3Result<(UnderWay<'_>, Option<Fault>)> {
-        let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-        let under_way = UnderWay(self);
-        self.most_at_once.fetch_max(now, Ordering::SeqCst);
-        self.requests.lock().unwrap().push(operation.to_owned());
+    fn must_have(&self, bucket: &str) -> S3Result<()> {
         match bucket {
-            BUCKET => {}
-            "forbidden" => return Err(s3_error!(AccessDenied, "Access Denied")),
+            BUCKET => Ok(()),
+            "forbidden" => Err(s3_error!(AccessDenied, "Access Denied")),
             "elsewhere" => {
                 let mut error = refusal("PermanentRedirect", 301);
                 let told = [("x-amz-bucket-region".parse().unwrap(), "eu-west-1".parse().unwrap())];
                 error.set_headers(told.into_iter().collect());
-                return Err(error);
+                Err(error)
             }
-            _ => return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")),
+            _ => Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")),
         }
-        let fault = self.next_fault(operation);
-        match fault {
-            Some(Fault::Refuse(code, status)) => return Err(refusal(code, status)),
-            Some(Fault::Late(time)) => tokio::time::sleep(time).await,
-            _ => {}
-        }
-        Ok((under_way, fault))
     }
 
-    fn next_fault(&self, operation: &str) -> Option<Fault> {
-        let mut faults = self.faults.lock().unwrap();
-        let next = faults.iter_mut().find(|(name, left, _)| *name == operation && *left > 0)?;
-        next.1 -= 1;
-        Some(next.2)
+    fn next_refusal(&self) -> Option<&'static str> {
+        let mut refusals = self.refusals.lock().unwrap();
+        refusals.0 = refusals.0.checked_sub(1)?;
+        Some(refusals.1)
     }
 
     fn get(&self, key: &str) -> S3Result<Stored> {
@@ -126,13 +82,6 @@ fn refusal(code: &'static str, status: u16) -> S3Error {
     let mut error = S3Error::with_message(code, "as the test wants it");
     error.set_status_code(status.try_into().unwrap());
     error
-}
-
-fn lost(fault: Option<Fault>) -> S3Result<()> {
-    match fault {
-        Some(Fault::DoneButFailed) => Err(refusal("InternalError", 500)),
-        _ => Ok(()),
-    }
 }
 
 fn moment(seconds: u64) -> Timestamp {
@@ -152,7 +101,7 @@ impl S3 for Service {
         request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
-        let (_under_way, fault) = self.0.begin("put", &input.bucket).await?;
+        self.0.must_have(&input.bucket)?;
         let conditions = *self.0.conditions.lock().unwrap();
         if input.if_none_match.is_some() && conditions == Conditions::NotImplemented {
             return Err(s3_error!(NotImplemented, "A header you provided is not implemented"));
@@ -186,7 +135,6 @@ impl S3 for Service {
             }
             objects.insert(input.key, stored);
         }
-        lost(fault)?;
         Ok(S3Response::new(PutObjectOutput::default()))
     }
 
@@ -195,20 +143,10 @@ impl S3 for Service {
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        let (_under_way, fault) = self.0.begin("get", &input.bucket).await?;
+        self.0.must_have(&input.bucket)?;
         let stored = self.0.get(&input.key)?;
         let length = stored.body.len();
-        let body = match fault {
-            Some(Fault::BrokenBody) => {
-                let half = stored.body[..length / 2].to_vec();
-                let broken = std::io::Error::other("broken by the test");
-                StreamingBlob::wrap(stream::iter([Ok(half.into()), Err(broken)]))
-            }
-            _ => {
-                let whole = [Ok::<_, std::io::Error>(stored.body.into())];
-                StreamingBlob::wrap(stream::iter(whole))
-            }
-        };
+        let body = StreamingBlob::wrap(stream::iter([Ok::<_, std::io::Error>(stored.body.into())]));
         Ok(S3Response::new(GetObjectOutput {
             body: Some(body),
             content_length: Some(i64::try_from(length).unwrap()),
@@ -223,7 +161,7 @@ impl S3 for Service {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
-        let (_under_way, _) = self.0.begin("head", &input.bucket).await?;
+        self.0.must_have(&input.bucket)?;
         let stored = self.0.get(&input.key)?;
         let until = stored.locked.then(|| moment(now() + 365 * 86_400));
         Ok(S3Response::new(HeadObjectOutput {
@@ -240,26 +178,21 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let (_under_way, fault) = self.0.begin("list", &request.input.bucket).await?;
+        self.0.must_have(&request.input.bucket)?;
         let most = match self.0.page_size.load(Ordering::SeqCst) {
             0 => 1_000,
             size => size,
         };
         let objects = self.0.objects.lock().unwrap();
-        let mut page = listing::page(&objects, &request.input, most);
-        if matches!(fault, Some(Fault::NoToken)) {
-            (page.is_truncated, page.next_continuation_token) = (Some(true), None);
-        }
-        Ok(S3Response::new(page))
+        Ok(S3Response::new(listing::page(&objects, &request.input, most)))
     }
 
     async fn delete_object(
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        let (_under_way, fault) = self.0.begin("delete", &request.input.bucket).await?;
+        self.0.must_have(&request.input.bucket)?;
         self.0.objects.lock().unwrap().remove(&request.input.key);
-        lost(fault)?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
@@ -267,15 +200,16 @@ impl S3 for Service {
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        let (_under_way, fault) = self.0.begin("delete many", &request.input.bucket).await?;
+        self.0.must_have(&request.input.bucket)?;
         let keys = request.input.delete.objects.into_iter().map(|object| object.key);
         let keys: Vec<_> = keys.collect();
         assert!(keys.len() <= 1_000, "S3 takes no more");
+        let refusal = self.0.next_refusal();
         let mut errors = Vec::new();
         let mut objects = self.0.objects.lock().unwrap();
         for key in keys {
-            match fault {
-                Some(Fault::EachRefused(code)) if key.contains("refused") => {
+            match refusal {
+                Some(code) if key.contains("refused") => {
                     errors.push(s3s::dto::Error {
                         code: Some(code.to_owned()),
                         key: Some(key),
@@ -294,7 +228,7 @@ impl S3 for Service {
         &self,
         request: S3Request<GetObjectLockConfigurationInput>,
     ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
-        let (_under_way, _) = self.0.begin("lock configuration", &request.input.bucket).await?;
+        self.0.must_have(&request.input.bucket)?;
         if !self.0.object_lock.load(Ordering::SeqCst) {
             return Err(refusal("ObjectLockConfigurationNotFoundError", 404));
         }
