@@ -50,8 +50,6 @@ fn interleavings(workspace: &Workspace, times: &str) -> Result {
     workspace
         .cargo()
         .args(["test", "--quiet", "--package", "attestry-file", "--lib", "interleavings"])
-        // What it takes to optimise all that the tests use is more than what that saves.
-        .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
         .env("RUSTFLAGS", "--cfg shuttle")
         .env("ATTESTRY_INTERLEAVINGS", times)
         .env("CARGO_TARGET_DIR", workspace.target.join("interleavings"))
