@@ -1,49 +1,19 @@
 //! Real faults: a file system that is full, one that is read-only, a folder that goes away.
 //!
-//! The first two mount a small tmpfs, which takes root; elsewhere they say so and pass.
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of a test; a skip is told
+//! Some mount a small tmpfs, which takes root; elsewhere they say so and pass.
+#![allow(clippy::unwrap_used)] // helpers of a test
 
 mod common;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use attestry_core::{StorageBackend, StorageError};
 use attestry_file::FileStorage;
+use common::mount::Mount;
 use common::{all, entries, entry, folder, only_segment, open, open_read_only};
-use tempfile::TempDir;
-
-/// A tmpfs of its own, unmounted when dropped.
-struct Mount(TempDir);
-
-impl Mount {
-    fn new(options: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder.path());
-        match mount.output() {
-            Ok(output) if output.status.success() => Some(Self(folder)),
-            _ => {
-                eprintln!("skipped: this user may not mount a tmpfs");
-                None
-            }
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("audit")
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()));
-    }
-}
 
 fn kind(error: &StorageError) -> ErrorKind {
     match error {
@@ -56,8 +26,7 @@ fn kind(error: &StorageError) -> ErrorKind {
 async fn a_full_disk_fails_the_write_and_nothing_else() {
     let Some(mount) = Mount::new("size=128k") else { return };
     let storage = open(&mount.path()).await;
-    let filler = mount.0.path().join("filler");
-    fs::write(&filler, vec![0; 40_000]).unwrap();
+    fs::write(mount.filler(), vec![0; 40_000]).unwrap();
 
     let mut acknowledged = Vec::new();
     let mut failures = 0;
@@ -82,7 +51,7 @@ async fn a_full_disk_fails_the_write_and_nothing_else() {
     // A batch that does not fit fails as a whole for its caller, and what was there stays.
     assert!(storage.write_batch(&entries(2_000..2_500)).await.is_err());
     // Room again: the same store goes on, with the same entry if need be.
-    fs::remove_file(filler).unwrap();
+    mount.free();
     let next = entry("next", 5_000);
     storage.write(&next).await.unwrap();
     let found = all(&storage).await.unwrap();
@@ -101,11 +70,11 @@ async fn an_erasure_without_room_for_its_journal_changes_nothing() {
     let storage = open(&mount.path()).await;
     let written = entries(0..20);
     storage.write_batch(&written).await.unwrap();
-    fill(mount.0.path());
+    mount.fill();
     let error = storage.delete(&written[3].id).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::StorageFull, "{error}");
     assert!(all(&storage).await.unwrap() == written);
-    fs::remove_file(mount.0.path().join("filler")).unwrap();
+    mount.free();
     assert!(storage.delete(&written[3].id).await.unwrap());
     assert_eq!(all(&storage).await.unwrap().len(), 19);
 }
@@ -118,7 +87,7 @@ async fn expired_segments_go_even_where_the_disk_is_full() {
     let storage = builder.open().await.unwrap();
     let written = entries(0..60);
     storage.write_batch(&written).await.unwrap();
-    fill(mount.0.path());
+    mount.fill();
     let error = storage.delete(&written[59].id).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::StorageFull, "{error}");
     // Of the segment on the border lines are erased, for which the others have made room.
@@ -151,41 +120,19 @@ async fn an_erasure_that_fails_midway_hides_what_is_gone_and_nothing_else() {
     storage.close().await.unwrap();
 }
 
-fn fill(folder: &Path) {
-    use std::io::Write;
-    let mut filler = fs::File::create(folder.join("filler")).unwrap();
-    while filler.write(&[0; 4_096]).is_ok_and(|count| count > 0) {}
-}
-
 #[tokio::test]
 async fn a_read_only_file_system_can_be_read_and_says_so_otherwise() {
     let Some(mount) = Mount::new("size=256k") else { return };
     let storage = open(&mount.path()).await;
     storage.write(&entry("a", 1)).await.unwrap();
     storage.close().await.unwrap();
-    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(mount.0.path()).status();
+    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(mount.root()).status();
     assert!(remounted.unwrap().success());
 
     let error = FileStorage::builder(mount.path()).open().await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::ReadOnlyFilesystem, "{error}");
     let storage = common::open_read_only(&mount.path()).await;
     assert_eq!(all(&storage).await.unwrap(), [entry("a", 1)]);
-}
-
-#[tokio::test]
-async fn a_folder_that_goes_away_fails_the_write_and_is_not_made_anew() {
-    let (_guard, path) = folder();
-    let storage = open(&path).await;
-    storage.write(&entry("a", 1)).await.unwrap();
-    let moved = path.with_file_name("moved");
-    fs::rename(&path, &moved).unwrap();
-    let error = storage.write(&entry("b", 2)).await.unwrap_err();
-    assert_eq!(kind(&error), ErrorKind::NotFound, "{error}");
-    assert!(!path.exists());
-    // Back in its place, the store goes on.
-    fs::rename(&moved, &path).unwrap();
-    storage.write(&entry("b", 2)).await.unwrap();
-    assert_eq!(all(&storage).await.unwrap(), [entry("a", 1), entry("b", 2)]);
 }
 
 #[tokio::test]

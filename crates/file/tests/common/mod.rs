@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 #[cfg(feature = "evidence")]
 pub(crate) mod evidence;
+pub(crate) mod mount;
 
 /// An entry of `moment` microseconds after 1970 began.
 pub(crate) fn entry(id: &str, moment: i64) -> AuditEntry {
