@@ -231,6 +231,35 @@ async fn a_dropped_write_does_not_overtake_a_later_delete() {
     assert_eq!(server.keys().len(), 1);
 }
 
+/// What waits behind the requests that are under way is not sent.
+#[tokio::test]
+async fn a_dropped_batch_begins_no_further_write() {
+    let server = Server::start().await;
+    let storage = server.builder().concurrency(2).connect().await.unwrap();
+    server.fail("put", usize::MAX, Fault::Late(Duration::from_millis(200)));
+    let entries = series(10);
+    let batch = storage.append(&entries);
+    assert!(tokio::time::timeout(Duration::from_millis(100), batch).await.is_err());
+    storage.close().await.unwrap();
+    let stored = all(&storage).await.unwrap();
+    assert_eq!(stored, entries[..2]);
+}
+
+#[tokio::test]
+async fn a_change_that_waits_for_its_turn_is_refused_once_the_store_is_closed() {
+    let server = Server::start().await;
+    let storage = server.connect().await;
+    let one = series(1);
+    server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
+    let write = storage.append(&one);
+    assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
+    // It waits for the write to end, and so does closing.
+    let (deleted, closed) = tokio::join!(storage.delete(&one[0].id), storage.close());
+    closed.unwrap();
+    assert!(matches!(deleted, Err(StorageError::Closed)), "{deleted:?}");
+    assert_eq!(all(&storage).await.unwrap(), one);
+}
+
 #[tokio::test]
 async fn after_closing_nothing_is_changed() {
     let server = Server::start().await;

@@ -56,7 +56,7 @@ async fn a_scan_holds_bodies_within_the_limit_and_little_beside_them() {
     entries.iter().for_each(|entry| server.put_entry(entry));
     drop(entries);
     let connect = async |limit: usize| {
-        let storage = server.builder().concurrency(4).memory_limit(limit as u64);
+        let storage = server.direct().concurrency(4).memory_limit(limit as u64);
         let storage = storage.recent_ids(0).connect().await.unwrap();
         held(&storage).await; // makes the connections
         storage
