@@ -31,6 +31,7 @@ pub async fn debug_shows_no_content(store: Store) {
     secret.output_content = Some("I noted 4111-1111-1111-1111".into());
     write(&store, &secret).await;
     for shown in [format!("{store:?}"), format!("{store:#?}")] {
-        assert!(!shown.contains("4111"), "Debug of the backend shows what an entry holds");
+        // All of the number: a part of it may stand in an inode's.
+        assert!(!shown.contains("4111-1111"), "Debug of the backend shows what an entry holds");
     }
 }
