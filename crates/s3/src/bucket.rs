@@ -206,7 +206,6 @@ impl Bucket {
 
     /// Writes the object of `key` unless there is one.
     pub(crate) async fn put(&self, key: &str, new: &New) -> Result<Put, StorageError> {
-        let mut tries = self.retries.begin();
         let mut conditional = self.conditional_writes() == ConditionalWrites::Atomic;
         let mut unknown = 0;
         loop {
@@ -214,7 +213,8 @@ impl Bucket {
                 return Ok(Put::Exists);
             }
             let permit = self.permit().await?;
-            let answer = tries.run(|| self.put_once(key, new, conditional)).await;
+            // Its time begins when it is made, not when it gets in line.
+            let answer = self.retries.begin().run(|| self.put_once(key, new, conditional)).await;
             drop(permit);
             match answer {
                 Ok(()) => {

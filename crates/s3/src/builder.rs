@@ -160,8 +160,8 @@ impl S3StorageBuilder {
         self
     }
 
-    /// How long a request may take altogether, with its repetitions and its answer. The error at its end
-    /// is that of the last try which S3 answered.
+    /// How long a request may take altogether, with its repetitions and its answer. Where the time is over
+    /// in the midst of a try, the error is that of the try before.
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.retry_for = time;
         self

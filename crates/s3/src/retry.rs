@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::{RequestError, RequestErrorKind};
+use crate::error::RequestError;
 
 /// At most so long before the first repetition; doubled for each.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -68,10 +68,7 @@ impl Tries {
         if is_over || !error.kind().is_retryable() {
             return Err(error);
         }
-        // Of a try that was not waited for nothing is learnt.
-        if error.kind() != RequestErrorKind::TimedOut || self.last.is_none() {
-            self.last = Some(error);
-        }
+        self.last = Some(error);
         self.left -= 1;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         tokio::time::sleep(pause).await;
@@ -91,6 +88,7 @@ fn random() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::RequestErrorKind;
     use std::cell::Cell;
     use std::future::{pending, ready};
 

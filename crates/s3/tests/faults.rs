@@ -127,6 +127,20 @@ async fn when_the_time_is_used_up_the_error_says_what_it_was() {
     assert_eq!(all(&storage).await.unwrap(), one);
 }
 
+/// The time of a request begins when it is made, not when it gets in line.
+#[tokio::test]
+async fn waiting_behind_others_is_no_part_of_the_time() {
+    let server = Server::start().await;
+    let builder = server.builder().concurrency(1).retry_for(Duration::from_secs(3));
+    let storage = builder.connect().await.unwrap();
+    // The last of them waits for longer than that.
+    server.fail("put", 10, Fault::Late(Duration::from_millis(500)));
+    let entries = series(10);
+    let writes = entries.iter().map(|entry| storage.append(std::slice::from_ref(entry)));
+    let written = futures_util::future::join_all(writes).await;
+    assert!(written.iter().all(Result::is_ok), "{written:?}");
+}
+
 #[tokio::test]
 async fn what_does_not_pass_is_not_tried_again() {
     for (code, status, expected) in [
