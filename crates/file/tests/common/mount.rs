@@ -40,8 +40,9 @@ impl Mount {
         while filler.write(&[0; 4_096]).is_ok_and(|count| count > 0) {}
     }
 
-    /// Makes room again.
+    /// Makes room again, at once: a process that another test is just starting may have the file open.
     pub(crate) fn free(&self) {
+        fs::File::create(self.filler()).unwrap();
         fs::remove_file(self.filler()).unwrap();
     }
 
