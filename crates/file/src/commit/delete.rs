@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use attestry_core::{EntryId, Order, StorageError, Timestamp};
 
@@ -12,6 +13,10 @@ use crate::segment::{Cursor, Line, Segment, SegmentName};
 
 /// So many lines share a journal; its size stays bounded whatever expires at once.
 const ERASURES_AT_ONCE: usize = 4_096;
+/// How often it is tried on a full disk whether files that were unlinked have made room.
+const LOOKS_FOR_ROOM: u32 = 20;
+/// Between two of these.
+const ROOM_PAUSE: Duration = Duration::from_millis(10);
 
 impl Changes {
     /// What there is to delete from, with nothing left over that could be in the way.
@@ -44,7 +49,7 @@ impl Changes {
         note: &Note,
         held: &Held<'_>,
     ) -> Result<u64, StorageError> {
-        let segments = self.before_deleting(held)?;
+        let mut segments = self.before_deleting(held)?;
         let mut deleted = 0;
         let (mut expired, mut in_part) = (Vec::new(), Vec::new());
         for segment in segments.iter() {
@@ -58,16 +63,22 @@ impl Changes {
         }
         // First what makes room: erasing lines takes some for the journal.
         self.unlink(&expired, note)?;
-        let unlinked = !expired.is_empty();
-        match self.erase_in(&segments, &in_part, cutoff, note, &mut deleted) {
-            Err(error) if unlinked && is_full(&error) => {
-                // The files that were unlinked take their room until nobody has them open.
-                drop(expired);
-                drop(segments);
-                let segments = self.catalog.snapshot_locked(held)?;
-                self.erase_in(&segments, &in_part, cutoff, note, &mut deleted)?;
+        let mut looks = if expired.is_empty() { 0 } else { LOOKS_FOR_ROOM };
+        drop(expired);
+        loop {
+            match self.erase_in(&segments, &in_part, cutoff, note, &mut deleted) {
+                // Files that were unlinked take their room until nobody has them open: we by what we
+                // knew of the folder, a reader by the same, and for a moment each process that this
+                // one starts, until it is another program.
+                Err(error) if looks > 0 && is_full(&error) => {
+                    segments = self.catalog.snapshot_locked(held)?;
+                    if looks < LOOKS_FOR_ROOM {
+                        std::thread::sleep(ROOM_PAUSE);
+                    }
+                    looks -= 1;
+                }
+                done => break done?,
             }
-            done => done?,
         }
         Ok(deleted)
     }
