@@ -41,6 +41,8 @@ struct Known {
     segments: Arc<[Segment]>,
     /// Those of them whose index is in memory, and that may have grown.
     live: Vec<Segment>,
+    /// Of segments that were unlinked the last files are in here, maybe.
+    gone: Vec<Arc<[Segment]>>,
 }
 
 /// A record and where it was found.

@@ -1,5 +1,5 @@
-//! The store's lock: whoever changes files holds it, for one batch, one segment to be compacted, or one
-//! deletion. Calls that follow one another at once may share a turn, unless another process waits for it.
+//! The store's lock: whoever changes files holds it, for one batch, one deletion, or a part of what takes
+//! long. Calls that follow one another at once may share a turn, unless another process waits for it.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;

@@ -10,7 +10,7 @@ use attestry_core::{
 };
 
 use crate::catalog::Catalog;
-use crate::commit::{Committer, Compaction, Job, Lines};
+use crate::commit::{Chore, Committer, Compaction, Expiry, Job, Lines};
 use crate::erasure::Note;
 use crate::evidence::{Ledger, Settings, leaf_of};
 use crate::folder::Folder;
@@ -235,11 +235,13 @@ impl StorageBackend for FileStorage {
 
     async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let note = self.evidence.note(format!("expired: {cutoff} and before"))?;
-        self.committer()?.submit(|answer| Job::DeleteUntil { cutoff, note, answer }).await
+        let expiry = |answer| Job::Chore(Chore::Expire(Expiry::new(cutoff, note, answer)));
+        self.committer()?.submit(expiry).await
     }
 
     async fn compact(&self) -> Result<u64, StorageError> {
-        self.committer()?.submit(|answer| Job::Compact(Compaction::new(answer))).await
+        let compaction = |answer| Job::Chore(Chore::Compact(Compaction::new(answer)));
+        self.committer()?.submit(compaction).await
     }
 
     async fn flush(&self) -> Result<(), StorageError> {

@@ -128,6 +128,7 @@ impl Catalog {
             let is_live = |segment: &&Segment| matches!(segment.body.lines, Lines::Live(_));
             known.live = segments.iter().filter(is_live).cloned().collect();
             known.segments = segments.into();
+            known.gone.clear();
             return Ok(());
         }
     }
@@ -337,6 +338,16 @@ impl Catalog {
         self.extend(&replaced)?;
         self.look_anew(); // and make a new one
         Ok(replaced)
+    }
+
+    /// Keeps what was seen of the folder until the next snapshot looks at everything, which is then. The
+    /// last to close a file that was unlinked waits until it is freed.
+    pub(crate) fn close_later(&self, seen: Vec<Arc<[Segment]>>) {
+        if !seen.is_empty() {
+            let mut known = self.lock();
+            known.gone.extend(seen);
+            known.stamp = None;
+        }
     }
 
     /// Has the next snapshot look at everything.

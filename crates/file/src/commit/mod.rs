@@ -7,8 +7,10 @@
 mod answered;
 mod batch;
 mod burst;
+mod chore;
 mod compact;
 mod delete;
+mod expire;
 mod outcome;
 mod queue;
 mod slice;
@@ -34,7 +36,9 @@ use crate::sys::FileId;
 pub(crate) use batch::Lines;
 use batch::{Answers, Batch, share};
 use burst::Burst;
+pub(crate) use chore::Chore;
 pub(crate) use compact::Compaction;
+pub(crate) use expire::Expiry;
 pub(crate) use queue::Job;
 use queue::Queue;
 use sync::{Mutex, thread};
@@ -207,7 +211,7 @@ impl Committer {
             drop(changes);
             self.tell(answers);
             if !unfinished.is_empty() {
-                self.queue.put_back(unfinished.into_iter().rev().map(Job::Compact));
+                self.queue.put_back(unfinished.into_iter().rev().map(Job::Chore));
                 self.lock.give_way();
             }
             if !signed.is_empty() {
@@ -241,7 +245,7 @@ impl Changes {
         &mut self,
         jobs: VecDeque<Job>,
         held: &Held<'_>,
-        unfinished: &mut Vec<Compaction>,
+        unfinished: &mut Vec<Chore>,
     ) -> Option<Answers> {
         self.erasures.notice_pending();
         let mut answers: Option<Answers> = None;
@@ -255,17 +259,10 @@ impl Changes {
                 Job::Delete { id, note, answer } => {
                     drop(answer.send(self.delete(&id, note, held)));
                 }
-                Job::DeleteUntil { cutoff, note, answer } => {
-                    drop(answer.send(self.delete_until(cutoff, &note, held)));
-                }
-                Job::Compact(compaction) => unfinished.extend(self.compact(compaction, held)),
+                Job::Chore(chore) => unfinished.extend(self.go_on(chore, held)),
                 Job::Flush { answer } => drop(answer.send(self.active.sync())),
                 Job::Close { answer } => {
-                    for mut left in unfinished.drain(..).map(Some) {
-                        while let Some(compaction) = left.take() {
-                            left = self.compact(compaction, held);
-                        }
-                    }
+                    self.finish(unfinished.drain(..), held);
                     drop(answer.send(self.close(held)));
                 }
                 #[cfg(feature = "evidence")]
@@ -343,8 +340,7 @@ impl Job {
         match self {
             Self::Append(batch) => batch.refuse(error),
             Self::Delete { answer, .. } => drop(answer.send(Err(share(error)))),
-            Self::DeleteUntil { answer, .. } => drop(answer.send(Err(share(error)))),
-            Self::Compact(compaction) => compaction.refuse(error),
+            Self::Chore(chore) => chore.refuse(error),
             Self::Flush { answer } | Self::Close { answer } => drop(answer.send(Err(share(error)))),
             #[cfg(feature = "evidence")]
             Self::Checkpoint { answer } => drop(answer.send(Err(share(error).into()))),
@@ -387,6 +383,25 @@ mod tests {
         if SYNC_FAILS.get() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
     }
 
+    /// Of a store in `folder`, which is made, as its committer has them.
+    pub(super) fn changes_in(folder: &Folder) -> (Changes, Arc<StoreLock>) {
+        recovery::create(folder).unwrap();
+        let lock = Arc::new(StoreLock::open(folder).unwrap());
+        let mut ledger = Ledger::open(folder, &Settings::default()).unwrap();
+        let erasures = Erasures::recover(folder.clone(), &mut ledger).unwrap().0;
+        let listener = Listener::default();
+        let changes = Changes {
+            catalog: Arc::new(Catalog::new(folder.clone(), Some(lock.clone()), listener)),
+            active: ActiveSegment::new(folder.clone(), 1 << 20, Durability::Sync),
+            erasures,
+            ledger,
+            burst: Burst::default(),
+            awaited: None,
+            at_hand: true,
+        };
+        (changes, lock)
+    }
+
     /// As of a process that died between writing a line and syncing it: who stores the entry again
     /// relies on it.
     #[test]
@@ -402,21 +417,11 @@ mod tests {
         };
         let path = folder.segment(SegmentName::parse("audit_20260128.jsonl").unwrap());
         fs::write(path, [line_of(0), line_of(1)].concat()).unwrap();
-        let lock = Arc::new(StoreLock::open(&folder).unwrap());
-        let held = lock.acquire().unwrap();
-        let mut ledger = Ledger::open(&folder, &Settings::default()).unwrap();
         for durability in [Durability::Sync, Durability::Buffered] {
-            let listener = Listener::default();
-            let active = ActiveSegment::new(folder.clone(), 1 << 20, durability);
-            let mut changes = Changes {
-                catalog: Arc::new(Catalog::new(folder.clone(), Some(lock.clone()), listener)),
-                active: active.syncing_with(sync_or_fail),
-                erasures: Erasures::recover(folder.clone(), &mut ledger).unwrap().0,
-                ledger: Ledger::open(&folder, &Settings::default()).unwrap(),
-                burst: Burst::default(),
-                awaited: None,
-                at_hand: true,
-            };
+            let (mut changes, lock) = changes_in(&folder);
+            changes.active =
+                ActiveSegment::new(folder.clone(), 1 << 20, durability).syncing_with(sync_or_fail);
+            let held = lock.acquire().unwrap();
             let (syncs, fails) =
                 if durability == Durability::Sync { (1, true) } else { (0, false) };
             SYNCS.set(0);

@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use attestry_core::{EntryId, StorageError, Timestamp};
+use attestry_core::{EntryId, StorageError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::answered::{Answered, Told};
 use super::batch::{Batch, Buffers, Part};
-use super::compact::Compaction;
+use super::chore::Chore;
 use super::outcome::Waiting;
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::erasure::Note;
@@ -39,12 +39,7 @@ pub(crate) enum Job {
         note: Note,
         answer: Answer<bool>,
     },
-    DeleteUntil {
-        cutoff: Timestamp,
-        note: Note,
-        answer: Answer<u64>,
-    },
-    Compact(Compaction),
+    Chore(Chore),
     Flush {
         answer: Answer<()>,
     },
