@@ -43,6 +43,7 @@ struct Known {
     live: Vec<Segment>,
     /// Of segments that were unlinked the last files are in here, maybe.
     gone: Vec<Arc<[Segment]>>,
+    indexes_made: usize,
 }
 
 /// A record and where it was found.
@@ -60,6 +61,11 @@ impl Catalog {
 
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// How many index files this has made.
+    pub(crate) fn indexes_made(&self) -> usize {
+        self.lock().indexes_made
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -1,5 +1,6 @@
 //! Bringing to an end what a crash interrupted, and telling what that was.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,7 +15,7 @@ use crate::generation;
 use crate::segment::{SegmentName, tail_start};
 use crate::sys;
 
-/// What opening a store found to mend; nothing, as a rule.
+/// What opening a store found to mend, nothing as a rule, and what else it did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
@@ -32,6 +33,13 @@ pub struct RecoveryReport {
     /// Why no checkpoint of the store's tree can be signed any more, where evidence is kept and
     /// something was changed that had been signed: `verify` tells what.
     pub evidence_broken: Option<String>,
+    /// Segments that were read from their beginning to their end, and given an index file: they had
+    /// none, or one that was stale or damaged. A segment that became full just before the store was
+    /// closed has none, so this is no sign of trouble.
+    pub indexes_made: usize,
+    /// Files that went: what a crash had left unfinished, and index files of segments that are gone,
+    /// such as those that the Python package removed.
+    pub files_removed: usize,
 }
 
 /// The last line of a segment, found without its line break: a write that a crash cut short, or
@@ -51,14 +59,16 @@ pub struct TornTail {
 }
 
 impl RecoveryReport {
-    /// Whether there was nothing to mend.
+    /// Whether there was nothing to mend. What every owner does now and then, making indexes and
+    /// removing files that nobody needs, is none of that.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        *self == Self::default()
+        let Self { indexes_made, files_removed, .. } = *self;
+        *self == Self { indexes_made, files_removed, ..Self::default() }
     }
 }
 
-/// One sentence a line, for a log or a terminal; empty when there was nothing to mend.
+/// One sentence a line, for a log or a terminal; empty when nothing was done.
 impl fmt::Display for RecoveryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -97,6 +107,14 @@ impl fmt::Display for RecoveryReport {
         }
         if let Some(reason) = &self.evidence_broken {
             write!(f, "{separator}no checkpoint can be signed any more: {reason}")?;
+            separator = "\n";
+        }
+        if self.indexes_made > 0 {
+            write!(f, "{separator}an index was made of {} segments", self.indexes_made)?;
+            separator = "\n";
+        }
+        if self.files_removed > 0 {
+            write!(f, "{separator}{} files that nobody needs were removed", self.files_removed)?;
         }
         Ok(())
     }
@@ -135,23 +153,20 @@ pub(crate) fn recover(
     for segment in &listed {
         report.torn_tails.extend(mend_tail(folder, segment.name, segment.length)?);
     }
-    remove_orphans(folder, &listed);
+    report.files_removed = remove_orphans(folder, &listed);
     ledger.catch_up()?;
     report.evidence_broken = ledger.broken();
     Ok((erasures, report))
 }
 
-/// Removes index files of segments that are gone, and files that were never finished. They cost
-/// nothing but space, so a failure does not matter.
-fn remove_orphans(folder: &Folder, listed: &[Listed]) {
-    let _ = fs::remove_file(folder.compacted());
-    let Ok(items) = fs::read_dir(folder.indexes()) else { return };
-    let wanted: Vec<PathBuf> = listed.iter().map(|segment| folder.index(segment.id)).collect();
-    for item in items.flatten() {
-        if !wanted.contains(&item.path()) {
-            let _ = fs::remove_file(item.path());
-        }
-    }
+/// Removes index files of segments that are gone, and files that were never finished, and tells how
+/// many. They cost nothing but space, so a failure does not matter.
+fn remove_orphans(folder: &Folder, listed: &[Listed]) -> usize {
+    let wanted: HashSet<PathBuf> = listed.iter().map(|segment| folder.index(segment.id)).collect();
+    let items = fs::read_dir(folder.indexes()).into_iter().flatten().flatten();
+    let orphans = items.map(|item| item.path()).filter(|path| !wanted.contains(path));
+    let unfinished = std::iter::once(folder.compacted());
+    unfinished.chain(orphans).filter(|path| fs::remove_file(path).is_ok()).count()
 }
 
 /// Sets the last line of a segment of `segment_length` bytes aside, or ends it, when it has no line

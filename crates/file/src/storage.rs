@@ -69,8 +69,9 @@ impl FileStorage {
         let held = lock.acquire()?;
         let evidence = builder.evidence.clone().of(builder.durability);
         let mut ledger = Ledger::open(&folder, &evidence)?;
-        let (erasures, report) = recovery::recover(&folder, &mut ledger)?;
+        let (erasures, mut report) = recovery::recover(&folder, &mut ledger)?;
         catalog.snapshot_locked(&held)?;
+        report.indexes_made = catalog.indexes_made();
         catalog.save(&held, rotation_bytes)?;
         drop(held);
         let recovery = Arc::new(Mutex::new(report));

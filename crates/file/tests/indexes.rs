@@ -100,8 +100,33 @@ async fn without_them_a_reader_manages_and_a_writer_makes_them_anew() {
     fs::remove_dir_all(path.join(".attestry")).unwrap();
     agrees(&open_read_only(&path).await, &written).await;
     assert!(indexes(&path).is_empty());
-    agrees(&open(&path).await, &written).await;
+    let storage = open(&path).await;
+    agrees(&storage, &written).await;
     assert_eq!(indexes(&path).len(), made);
+    assert_eq!(storage.recovery().indexes_made, segments(&path).len() - 1, "but of the last");
+    drop(storage);
+    assert_eq!(open(&path).await.recovery().indexes_made, 0);
+}
+
+#[tokio::test]
+async fn files_that_nobody_needs_are_removed_and_told() {
+    let (_guard, path) = folder();
+    let written = scattered(3_000);
+    store(&path, &written).await;
+    drop(open(&path).await);
+    let made = indexes(&path);
+    let gone = made[0].with_file_name("7.idx");
+    fs::write(&gone, "of a segment that is gone").unwrap();
+    let unfinished = path.join(".attestry/compacted.tmp");
+    fs::write(&unfinished, "half").unwrap();
+    let storage = open(&path).await;
+    let report = storage.recovery();
+    assert_eq!((report.files_removed, report.indexes_made), (2, 0), "{report}");
+    assert!(report.is_clean());
+    assert_eq!(report.to_string(), "2 files that nobody needs were removed");
+    assert!(!gone.exists() && !unfinished.exists());
+    assert_eq!(indexes(&path), made);
+    agrees(&storage, &written).await;
 }
 
 #[tokio::test]

@@ -123,7 +123,8 @@ impl Catalog {
             if segments.len() < listed.len() || !same(&listed, &self.folder.list()?) {
                 continue;
             }
-            self.seal(&mut segments, &missing, stamp, held, &mut filter_budget)?;
+            known.indexes_made +=
+                self.seal(&mut segments, &missing, stamp, held, &mut filter_budget)?;
             known.stamp = Some(stamp);
             let is_live = |segment: &&Segment| matches!(segment.body.lines, Lines::Live(_));
             known.live = segments.iter().filter(is_live).cloned().collect();
@@ -212,7 +213,7 @@ impl Catalog {
     }
 
     /// Reads the segments of `missing` and, where this process may write and nobody else does,
-    /// gives them index files.
+    /// gives them index files; returns how many.
     fn seal(
         &self,
         segments: &mut [Segment],
@@ -220,25 +221,27 @@ impl Catalog {
         stamp: Stamp,
         held: Option<&Held<'_>>,
         filter_budget: &mut usize,
-    ) -> Result<(), StorageError> {
+    ) -> Result<usize, StorageError> {
         self.extend_all(segments, missing)?;
-        let Some(lock) = &self.lock else { return Ok(()) };
+        let Some(lock) = &self.lock else { return Ok(0) };
         let acquired = if held.is_some() { None } else { lock.try_acquire() };
         if missing.is_empty() || (held.is_none() && acquired.is_none()) {
-            return Ok(());
+            return Ok(0);
         }
         if sys::make_private(&self.folder.indexes()).is_err() {
-            return Ok(()); // an index is a convenience; the next one who writes may have room
+            return Ok(0); // an index is a convenience; the next one who writes may have room
         }
+        let mut made = 0;
         for &number in missing {
             if let Some(index) = self.make_index_file(&segments[number], stamp, *filter_budget)? {
                 *filter_budget = filter_budget.saturating_sub(index.filter_bytes());
                 let Body { id, file, .. } = &*segments[number].body;
                 let body = Body { id: *id, file: file.clone(), lines: Lines::Sealed(index) };
                 segments[number].body = Arc::new(body);
+                made += 1;
             }
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Writes an index file of each segment whose index is in memory, so that the next one who opens
