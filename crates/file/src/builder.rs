@@ -6,6 +6,7 @@ use attestry_core::StorageError;
 
 use crate::IndexingProgress;
 use crate::catalog::Listener;
+use crate::clock::Clock;
 use crate::evidence::Settings;
 use crate::storage::FileStorage;
 
@@ -39,6 +40,7 @@ pub struct FileStorageBuilder {
     pub(crate) read_only: bool,
     pub(crate) listener: Listener,
     pub(crate) evidence: Settings,
+    pub(crate) clock: Clock,
 }
 
 impl FileStorageBuilder {
@@ -50,6 +52,7 @@ impl FileStorageBuilder {
             read_only: false,
             listener: Listener::default(),
             evidence: Settings::default(),
+            clock: Clock::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestry_core::{AuditEntry, CorruptRecord, EntryId, StorageError, line};
 
+use crate::clock::Clock;
 use crate::erasure::{self, Record};
 use crate::folder::Folder;
 use crate::generation::{Stamp, Watched};
@@ -30,6 +31,7 @@ pub(crate) struct Catalog {
     lock: Option<Arc<StoreLock>>,
     known: Mutex<Known>,
     listener: Listener,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +58,16 @@ pub(crate) struct Found {
 
 impl Catalog {
     pub(crate) fn new(folder: Folder, lock: Option<Arc<StoreLock>>, listener: Listener) -> Self {
-        Self { folder, lock, known: Mutex::default(), listener }
+        Self { folder, lock, known: Mutex::default(), listener, clock: Clock::default() }
+    }
+
+    /// The same by another clock.
+    pub(crate) fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     pub(crate) fn folder(&self) -> &Folder {

@@ -9,8 +9,12 @@ use attestry_core::StorageError;
 use crate::folder::Folder;
 use crate::sys;
 
-/// Two numbers of twenty digits each, a space and a line break.
-const TEXT_BYTES: usize = 42;
+/// Of each number.
+const DIGITS: usize = 20;
+/// Two numbers, a space and a line break.
+const TEXT_BYTES: usize = 2 * DIGITS + 2;
+
+pub(crate) type LayoutDigits = [u8; DIGITS];
 
 /// What was remembered of a folder holds as long as this stays the same.
 ///
@@ -34,7 +38,8 @@ pub(crate) struct Watched {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Numbers {
-    /// Segments were created, opened for appending, renamed or unlinked, or an append was undone.
+    /// Segments were created, opened for appending, renamed or unlinked, an append was undone, or one
+    /// was made to a segment that is not the last.
     pub(crate) layout: u64,
     /// Lines were erased.
     pub(crate) erasures: u64,
@@ -85,13 +90,30 @@ fn numbers(folder: &Folder, counters: &mut Option<File>) -> Result<Numbers, Stor
     }
 }
 
+/// The first counter as it is written, for whoever only wants to know whether it is the same: that is
+/// asked for each batch. The file is kept open in `counters`.
+pub(crate) fn layout(
+    folder: &Folder,
+    counters: &mut Option<File>,
+) -> Result<LayoutDigits, StorageError> {
+    let failed = |source| StorageError::io("read", folder.generation(), source);
+    let file = match counters {
+        Some(file) => file,
+        none => none.insert(File::open(folder.generation()).map_err(failed)?),
+    };
+    let mut digits = [0; DIGITS];
+    sys::read_at(file, &mut digits, 0).map_err(failed)?;
+    Ok(digits)
+}
+
 /// Makes the counters where there are none, so that readers need not look for them again and again.
 /// The caller holds the lock.
 pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
     if folder.generation().exists() { Ok(()) } else { write(folder, Numbers::default()) }
 }
 
-/// Tells all processes that segments were created, renamed or unlinked. The caller holds the lock.
+/// Tells all processes to look at the segments anew: some were created, renamed or unlinked, or hold
+/// what nobody would look for. The caller holds the lock.
 pub(crate) fn raise_layout(folder: &Folder) -> Result<(), StorageError> {
     let numbers = numbers(folder, &mut None)?;
     write(folder, Numbers { layout: numbers.layout.wrapping_add(1), ..numbers })

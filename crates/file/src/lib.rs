@@ -41,6 +41,7 @@ compile_error!(
 
 mod builder;
 mod catalog;
+mod clock;
 mod commit;
 mod erasure;
 #[cfg(feature = "evidence")]

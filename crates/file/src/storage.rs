@@ -48,9 +48,13 @@ impl FileStorage {
     pub(crate) fn open_blocking(builder: &FileStorageBuilder) -> Result<Self, StorageError> {
         let rotation_bytes = builder.rotation_bytes;
         let folder = Folder::new(builder.path.clone());
+        let catalog = |lock| {
+            let catalog = Catalog::new(folder.clone(), lock, builder.listener.clone());
+            Arc::new(catalog.with_clock(builder.clock))
+        };
         if builder.read_only {
             folder.list()?; // a folder that is missing or no folder is found out now
-            let catalog = Arc::new(Catalog::new(folder, None, builder.listener.clone()));
+            let catalog = catalog(None);
             let (recovery, evidence) = (Arc::default(), builder.evidence.clone());
             let (committer, keeps_evidence) = (None, false);
             return Ok(Self {
@@ -64,8 +68,7 @@ impl FileStorage {
         }
         recovery::create(&folder)?;
         let lock = Arc::new(StoreLock::open(&folder)?);
-        let listener = builder.listener.clone();
-        let catalog = Arc::new(Catalog::new(folder.clone(), Some(lock.clone()), listener));
+        let catalog = catalog(Some(lock.clone()));
         let held = lock.acquire()?;
         let evidence = builder.evidence.clone().of(builder.durability);
         let mut ledger = Ledger::open(&folder, &evidence)?;

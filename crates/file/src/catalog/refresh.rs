@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::thread;
 
-use attestry_core::{StorageError, Timestamp};
+use attestry_core::StorageError;
 
 use super::progress::Reading;
 use super::{Bodies, Catalog, Known};
@@ -96,7 +96,7 @@ impl Catalog {
         let erased = known.stamp.is_none_or(|old| old.numbers.erasures != stamp.numbers.erasures);
         let old: Bodies =
             known.segments.iter().map(|segment| (segment.body.id, segment.body.clone())).collect();
-        let today = SegmentName::active_on(Timestamp::now());
+        let today = SegmentName::active_on(self.clock.now());
         loop {
             let listed = self.folder.list()?;
             let mut filter_budget = FILTER_BUDGET;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 
-use attestry_core::{StorageError, Timestamp};
+use attestry_core::StorageError;
 
 use super::Changes;
 use super::batch::share;
@@ -62,7 +62,7 @@ impl Changes {
     ) -> Result<Option<(SegmentName, u64)>, StorageError> {
         self.erasures.finish_pending(&mut self.ledger)?;
         let segments = self.catalog.snapshot_locked(held)?;
-        let today = SegmentName::active_on(Timestamp::now());
+        let today = SegmentName::active_on(self.catalog.clock().now());
         let sealed = &segments[..segments.len().saturating_sub(1)];
         let is_next = |segment: &&Segment| segment.name != today && Some(segment.name) > done;
         let Some(next) = sealed.iter().find(is_next) else { return Ok(None) };

@@ -83,7 +83,8 @@ impl Committer {
         durability: Durability,
     ) -> Result<Arc<Self>, StorageError> {
         let path = catalog.folder().path().to_path_buf();
-        let active = ActiveSegment::new(catalog.folder().clone(), rotation_bytes, durability);
+        let active = ActiveSegment::new(catalog.folder().clone(), rotation_bytes, durability)
+            .with_clock(catalog.clock());
         let changes = Mutex::new(Changes {
             catalog,
             active,

@@ -8,10 +8,11 @@ use attestry_core::{StorageError, Timestamp};
 
 use super::{Segment, SegmentName};
 use crate::builder::Durability;
+use crate::clock::Clock;
 use crate::erasure::Erasures;
 use crate::evidence::{Leaf, Ledger};
 use crate::folder::Folder;
-use crate::generation;
+use crate::generation::{self, LayoutDigits};
 use crate::lock::Turn;
 use crate::recovery::{self, TornTail};
 use crate::sys::{self, FileId};
@@ -29,8 +30,7 @@ pub(crate) struct ActiveSegment {
     broken: bool,
     /// Torn lines of others that were found in the way.
     mended: Vec<TornTail>,
-    /// The clock; a test's own in tests.
-    now: fn() -> Timestamp,
+    clock: Clock,
     /// The last moment of the day that was asked for last, and the segment of that day.
     today: (Timestamp, SegmentName),
     /// Puts a file's bytes on stable storage; one that fails in tests.
@@ -52,6 +52,43 @@ struct OpenSegment {
     fresh: bool,
     /// When its name was last found to lead to it.
     looked_at: Turn,
+    place: Place,
+}
+
+/// Where a segment stands among the others. The last is where everybody looks for new lines; one behind
+/// which there are later days, since the clock jumped back or that of another process is ahead, is
+/// taken by others for done with.
+#[derive(Debug, Default)]
+struct Place {
+    is_last: bool,
+    /// This holds as long as the counter of changed names stays the same.
+    layout: Option<LayoutDigits>,
+    counters: Option<File>,
+}
+
+impl Place {
+    /// Looks again, if names have changed.
+    fn look(&mut self, folder: &Folder, name: SegmentName) -> Result<(), StorageError> {
+        let layout = generation::layout(folder, &mut self.counters)?;
+        if self.layout != Some(layout) {
+            self.is_last = folder.list()?.last().is_none_or(|last| last.name <= name);
+            self.layout = Some(layout);
+        }
+        Ok(())
+    }
+}
+
+impl OpenSegment {
+    /// Leaves no half line of an append that failed, and no line that its caller was told had failed;
+    /// whether that worked. Not everything can be cut on a file system that became read-only, but there
+    /// nothing was written either.
+    fn cut_back(&self, folder: &Folder) -> bool {
+        if sys::length_of(&self.file).is_ok_and(|length| length == self.length) {
+            return true;
+        }
+        // A reader may have seen the lines, and is told to look again.
+        self.file.set_len(self.length).is_ok() && generation::raise_layout(folder).is_ok()
+    }
 }
 
 /// Lines to append.
@@ -87,10 +124,16 @@ impl ActiveSegment {
             folder_dirty: false,
             broken: false,
             mended: Vec::new(),
-            now: Timestamp::now,
+            clock: Clock::default(),
             today: (Timestamp::MIN, SegmentName::active_on(Timestamp::MIN)),
             sync_data: File::sync_data,
         }
+    }
+
+    /// The same by another clock.
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Appends `lines`, each ending at the offset that `ends` has for it, and makes them as
@@ -151,10 +194,14 @@ impl ActiveSegment {
             && !self.folder_dirty
             && open.name == today
             && !open.distrusted
+            && open.place.is_last
             && open.length.saturating_add(bytes as u64) < self.rotation_bytes;
         if ready && open.looked_at != turn {
             // Others may have appended, rotated or died since.
-            if sys::look_at(&open.path).ok() != Some((open.id, open.length)) {
+            if sys::look_at(&open.path).ok() != Some((open.id, open.length))
+                || open.place.look(&self.folder, open.name).is_err()
+                || !open.place.is_last
+            {
                 return false;
             }
             open.looked_at = turn;
@@ -180,7 +227,7 @@ impl ActiveSegment {
 
     /// The segment of this moment's day.
     fn today(&mut self) -> SegmentName {
-        let now = (self.now)();
+        let now = self.clock.now();
         let end = now.end_of_day();
         if self.today.0 != end {
             self.today = (end, SegmentName::active_on(now));
@@ -220,8 +267,19 @@ impl ActiveSegment {
             let id = FileId::of(&metadata);
             let (distrusted, fresh) = (false, true);
             let (length, looked_at) = (known, turn);
-            self.open =
-                Some(OpenSegment { name, path, file, id, length, distrusted, fresh, looked_at });
+            let mut place = Place::default();
+            place.look(&self.folder, name)?;
+            self.open = Some(OpenSegment {
+                name,
+                path,
+                file,
+                id,
+                length,
+                distrusted,
+                fresh,
+                looked_at,
+                place,
+            });
         }
         let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
         if length != open.length {
@@ -261,7 +319,8 @@ impl ActiveSegment {
         turn: Turn,
     ) -> Result<u64, StorageError> {
         let Some(open) = &mut self.open else { return Ok(0) };
-        let found = if open.looked_at == turn {
+        let is_new_turn = open.looked_at != turn;
+        let found = if !is_new_turn {
             sys::end_of(&open.file).map(Some)
         } else {
             sys::look_at(&open.path).map(|(id, length)| (id == open.id).then_some(length))
@@ -271,12 +330,14 @@ impl ActiveSegment {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(StorageError::io("examine", &open.path, error)),
         };
-        open.looked_at = turn;
         if found.is_none() {
             self.open = None;
         } else if open.name != today && !open.distrusted {
             self.sync()?;
             self.open = None;
+        } else if is_new_turn {
+            open.place.look(&self.folder, open.name)?;
+            open.looked_at = turn;
         }
         Ok(found.unwrap_or(0))
     }
@@ -284,25 +345,28 @@ impl ActiveSegment {
     fn append_chunk(&mut self, lines: &[u8]) -> Result<(), StorageError> {
         let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
         let before = open.length;
-        let written = open.file.write_all(lines).map_err(|source| ("append to", source));
+        // Also before, should this process die behind the write: the next one to change something
+        // must know of the lines.
+        let is_last = open.place.is_last;
+        let tell = || if is_last { Ok(()) } else { generation::raise_layout(&self.folder) };
+        tell()?;
+        let failed = |action, source| StorageError::io(action, &open.path, source);
+        let written = open.file.write_all(lines).map_err(|source| failed("append to", source));
         let durable = written.and_then(|()| match self.durability {
             Durability::Buffered => Ok(()),
             Durability::Sync => (self.sync_data)(&open.file).map_err(|source| {
                 open.distrusted = true;
-                ("sync", source)
+                failed("sync", source)
             }),
         });
-        match durable {
+        match durable.and_then(|()| tell()) {
             Ok(()) => {
                 open.length = before + lines.len() as u64;
                 Ok(())
             }
-            Err((action, source)) => {
-                // No half line stays, and no line that its caller was told had failed. A reader may
-                // have seen it, and is told to look again.
-                let undone = open.file.set_len(before).is_ok();
-                self.broken = !undone || generation::raise_layout(&self.folder).is_err();
-                Err(StorageError::io(action, &open.path, source))
+            Err(error) => {
+                self.broken = !open.cut_back(&self.folder);
+                Err(error)
             }
         }
     }
@@ -392,11 +456,11 @@ mod tests {
     use std::cell::{Cell, RefCell};
 
     use super::*;
+    use crate::clock::by_hand::ByHand;
     use crate::evidence::{Settings, leaf_of};
     use crate::recovery;
 
     thread_local! {
-        static CLOCK: Cell<Timestamp> = const { Cell::new(Timestamp::UNIX_EPOCH) };
         static TURN: Cell<Turn> = const { Cell::new(Turn(0)) };
     }
 
@@ -411,10 +475,11 @@ mod tests {
         let folder = Folder::new(temporary.path().join("audit"));
         recovery::create(&folder).unwrap();
         let (mut erasures, mut ledger) = companions(&folder);
-        let mut active = ActiveSegment::new(folder.clone(), 40, Durability::Sync);
-        active.now = || CLOCK.get();
+        let clock = ByHand::<0>;
+        let active = ActiveSegment::new(folder.clone(), 40, Durability::Sync);
+        let mut active = active.with_clock(clock.clock());
         let mut append = |moment: &str, line: &str| {
-            CLOCK.set(moment.parse().unwrap());
+            clock.set(moment);
             one_line(line, |lines| active.append(next_turn(), &mut erasures, &mut ledger, lines))
                 .unwrap();
         };
@@ -500,6 +565,27 @@ mod tests {
                 .collect();
             assert_eq!(texts, ["acknowledged\n", "next\n"]);
         }
+    }
+
+    /// As on a file system that is read-only for a while: neither writing nor cutting the file succeeds.
+    #[test]
+    fn where_nothing_was_written_nothing_has_to_be_undone() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let mut active = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
+        append(&mut active, &folder, "before\n");
+        let open = active.open.as_mut().unwrap();
+        let path = open.path.clone();
+        let writable = std::mem::replace(&mut open.file, File::open(&path).unwrap());
+        let (mut erasures, mut ledger) = companions(&folder);
+        one_line("refused\n", |lines| {
+            active.append(next_turn(), &mut erasures, &mut ledger, lines)
+        })
+        .unwrap_err();
+        active.open.as_mut().unwrap().file = writable;
+        append(&mut active, &folder, "after\n");
+        assert_eq!(fs::read_to_string(path).unwrap(), "before\nafter\n");
     }
 
     #[test]
