@@ -8,7 +8,6 @@ mod common;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 
 use attestry_core::{StorageBackend, StorageError};
 use attestry_file::FileStorage;
@@ -126,8 +125,7 @@ async fn a_read_only_file_system_can_be_read_and_says_so_otherwise() {
     let storage = open(&mount.path()).await;
     storage.write(&entry("a", 1)).await.unwrap();
     storage.close().await.unwrap();
-    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(mount.root()).status();
-    assert!(remounted.unwrap().success());
+    assert!(mount.remount("ro"));
 
     let error = FileStorage::builder(mount.path()).open().await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::ReadOnlyFilesystem, "{error}");

@@ -1,5 +1,5 @@
-//! What each operation does where the folder is gone, the disk is full, or the store is opened only to be
-//! read: it fails with an error that says so, changes nothing, and succeeds once the trouble is over.
+//! What each operation does where the folder is gone, the disk is full, the file system becomes read-only,
+//! or the store is opened only to be read: it fails with an error that says so, changes nothing, and succeeds once the trouble is over.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 mod common;
@@ -10,8 +10,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use attestry_core::{AuditEntry, Query, StorageBackend, StorageError};
-use attestry_file::FileStorage;
-use common::mount::Mount;
+use attestry_file::{FileStorage, FileStorageBuilder};
+use common::mount::{Disk, Mount};
 use common::{all, entries, entry, folder, open_read_only};
 use futures_util::TryStreamExt;
 
@@ -56,7 +56,19 @@ impl Change {
 
 /// A store of several segments, the first with a line that was erased; and what is in it.
 async fn filled(path: &Path) -> (FileStorage, Vec<AuditEntry>) {
-    let builder = FileStorage::builder(path).rotation_size_bytes(20_000);
+    filled_by(builder(path)).await
+}
+
+fn builder(path: &Path) -> FileStorageBuilder {
+    FileStorage::builder(path).rotation_size_bytes(20_000)
+}
+
+#[cfg(feature = "evidence")]
+fn keeping_evidence(path: &Path) -> FileStorageBuilder {
+    common::evidence::kept(builder(path))
+}
+
+async fn filled_by(builder: FileStorageBuilder) -> (FileStorage, Vec<AuditEntry>) {
     let storage = builder.open().await.unwrap();
     let mut stored = entries(0..200);
     for part in stored.chunks(50) {
@@ -139,6 +151,79 @@ async fn where_the_disk_is_full() {
         assert_holds(&storage, &stored, change).await;
         assert!(change.of(&storage, &stored).await.is_err(), "{change:?}");
         mount.free();
+        change.of(&storage, &stored).await.unwrap();
+        storage.close().await.unwrap();
+    }
+}
+
+/// The change fails, by files that are open and by those that are not, and nothing but that.
+async fn assert_refused(
+    change: Change,
+    storage: &FileStorage,
+    stored: &[AuditEntry],
+    builder: FileStorageBuilder,
+) {
+    let path = storage.path();
+    let before = content(path);
+    let error = change.of(storage, stored).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::ReadOnlyFilesystem, "{change:?}: {error}");
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{change:?}: {error}");
+    assert!(!error.is_retryable(), "{change:?}");
+    assert_holds(storage, stored, change).await;
+    assert!(change.of(storage, stored).await.is_err(), "{change:?}");
+    assert_holds(storage, stored, change).await;
+    assert_holds(&open_read_only(path).await, stored, change).await;
+    let error = builder.open().await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::ReadOnlyFilesystem, "{change:?}: {error}");
+    assert!(content(path) == before, "{change:?}");
+}
+
+/// By somebody, which the system allows while no file is open to be written. The store goes on once it
+/// can be written again.
+#[tokio::test]
+async fn where_the_file_system_becomes_read_only() {
+    for change in CHANGES {
+        let Some(mount) = Mount::new("size=2m") else { return };
+        let (storage, stored) = filled(&mount.path()).await;
+        assert!(!mount.remount("ro"), "the segment that grows is open");
+        storage.close().await.unwrap();
+        let storage = builder(&mount.path()).open().await.unwrap();
+        assert_holds(&storage, &stored, change).await;
+        assert!(mount.remount("ro"));
+        assert_refused(change, &storage, &stored, builder(&mount.path())).await;
+        storage.flush().await.unwrap();
+
+        assert!(mount.remount("rw"));
+        assert_holds(&storage, &stored, change).await;
+        change.of(&storage, &stored).await.unwrap();
+        storage.close().await.unwrap();
+    }
+}
+
+/// By an error of its own, whatever is open. It has to be unmounted and mended, for which the store has
+/// to be closed.
+#[tokio::test]
+async fn where_an_error_makes_the_file_system_read_only() {
+    let builders = [
+        builder,
+        #[cfg(feature = "evidence")]
+        keeping_evidence,
+    ];
+    for (change, builder) in
+        CHANGES.iter().flat_map(|&change| builders.map(|builder| (change, builder)))
+    {
+        let Some(mut disk) = Disk::new() else { return };
+        let (storage, stored) = filled_by(builder(&disk.path())).await;
+        disk.fail();
+        assert_refused(change, &storage, &stored, builder(&disk.path())).await;
+        let error = storage.close().await.unwrap_err();
+        assert_eq!(kind(&error), ErrorKind::ReadOnlyFilesystem, "{change:?}: {error}");
+        drop(storage);
+
+        disk.mend();
+        let storage = builder(&disk.path()).open().await.unwrap();
+        assert!(storage.recovery().is_clean(), "{change:?}");
+        assert_holds(&storage, &stored, change).await;
         change.of(&storage, &stored).await.unwrap();
         storage.close().await.unwrap();
     }
