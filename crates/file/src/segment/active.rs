@@ -567,6 +567,36 @@ mod tests {
         }
     }
 
+    thread_local! {
+        static WATCHED: RefCell<Option<Folder>> = const { RefCell::new(None) };
+        static LAYOUT_AT_SYNC: Cell<u64> = const { Cell::new(0) };
+    }
+
+    fn note_layout(_: &File) -> io::Result<()> {
+        LAYOUT_AT_SYNC.set(WATCHED.with_borrow(|folder| layout(folder.as_ref().unwrap())));
+        Ok(())
+    }
+
+    /// A process that dies in between has told of the line, which the next one to write must know.
+    #[test]
+    fn what_is_appended_behind_a_later_day_is_told_before_and_after() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        WATCHED.set(Some(folder.clone()));
+        let new = || ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
+        let (behind, ahead) = (ByHand::<8>, ByHand::<9>);
+        behind.set("2026-01-28T23:59:59");
+        ahead.set("2026-01-29T00:00:00");
+        let mut late = new().with_clock(behind.clock()).syncing_with(note_layout);
+        append(&mut late, &folder, "the first\n");
+        append(&mut new().with_clock(ahead.clock()), &folder, "of the next day\n");
+        let before = layout(&folder);
+        append(&mut late, &folder, "and another\n");
+        let while_syncing = LAYOUT_AT_SYNC.get();
+        assert!(before < while_syncing && while_syncing < layout(&folder));
+    }
+
     /// As on a file system that is read-only for a while: neither writing nor cutting the file succeeds.
     #[test]
     fn where_nothing_was_written_nothing_has_to_be_undone() {
