@@ -12,8 +12,8 @@ use attestry_core::StorageError;
 use crate::folder::Folder;
 use crate::sys;
 
-/// A batch takes milliseconds, rebuilding the indexes of fifty gigabytes some two minutes. Whoever holds
-/// the lock longer is stopped or stuck.
+/// A batch takes milliseconds, beginning the evidence of fifty gigabytes more than a minute. Whoever
+/// holds the lock longer is stopped or stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whoever waits looks again after so long at the latest.

@@ -73,10 +73,10 @@ impl FileStorage {
         let evidence = builder.evidence.clone().of(builder.durability);
         let mut ledger = Ledger::open(&folder, &evidence)?;
         let (erasures, mut report) = recovery::recover(&folder, &mut ledger)?;
-        catalog.snapshot_locked(&held)?;
-        report.indexes_made = catalog.indexes_made();
-        catalog.save(&held, rotation_bytes)?;
         drop(held);
+        catalog.make_indexes()?;
+        report.indexes_made = catalog.indexes_made();
+        catalog.save(&lock.acquire()?, rotation_bytes)?;
         let recovery = Arc::new(Mutex::new(report));
         let keeps_evidence = ledger.is_kept();
         let committer = Committer::start(

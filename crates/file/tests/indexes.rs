@@ -5,12 +5,14 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use attestry_core::{AuditEntry, Order, Query, StorageBackend, Timestamp};
 use attestry_file::FileStorage;
 use common::{all, entry, folder, open, open_read_only, segments};
 use futures_util::TryStreamExt;
+use tokio::runtime::Handle;
 
 fn indexes(path: &Path) -> Vec<PathBuf> {
     let Ok(items) = fs::read_dir(path.join(".attestry/index")) else { return Vec::new() };
@@ -331,6 +333,46 @@ async fn reading_segments_without_one_tells_how_far_it_is() {
     let (count, told) = told_while_opening(&path, false).await;
     assert_eq!(count, 12_000);
     assert!(told.iter().all(|(_, total)| *total == active), "indexed once more: {told:?}");
+}
+
+/// Others write and erase while it reads, which its indexes must not miss.
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_keeps_nobody_waiting_while_it_reads() {
+    let (_guard, path) = folder();
+    let builder = FileStorage::builder(&path).rotation_size_bytes(1_500_000);
+    let written = scattered(12_000);
+    let owner = builder.clone().open().await.unwrap();
+    owner.append(&written).await.unwrap();
+    owner.close().await.unwrap();
+    let owner = Arc::new(builder.clone().open().await.unwrap());
+    fs::remove_dir_all(path.join(".attestry/index")).unwrap();
+    let changes = Arc::new(AtomicUsize::new(0));
+    let change = {
+        let (owner, changes, written) = (Arc::clone(&owner), Arc::clone(&changes), written.clone());
+        async move || {
+            let number = changes.fetch_add(1, Ordering::Relaxed);
+            owner.append(&[entry(&format!("new{number}"), 1)]).await.unwrap();
+            let [first, last] = [number, written.len() - 1 - number].map(|at| &written[at].id);
+            assert!(owner.delete(first).await.unwrap() && owner.delete(last).await.unwrap());
+        }
+    };
+    let runtime = Handle::current();
+    let opening = builder.clone().on_indexing(move |_| runtime.block_on(change()));
+    let opened = opening.open().await.unwrap();
+    let changes = changes.load(Ordering::Relaxed);
+    assert!(changes > 3);
+    assert!(opened.recovery().indexes_made > 0);
+    owner.append(&[entry("last", 2)]).await.unwrap();
+    let again = builder.open().await.unwrap();
+    let left = &written[changes..written.len() - changes];
+    for storage in [&opened, &*owner, &again] {
+        assert_eq!(storage.count().await.unwrap(), (left.len() + changes + 1) as u64);
+        for entry in left.iter().step_by(500) {
+            assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
+        }
+        assert_eq!(storage.read(&written[0].id).await.unwrap(), None);
+        assert_eq!(all(storage).await.unwrap().len(), left.len() + changes + 1);
+    }
 }
 
 /// A store of one segment, which grows and has an index file, and what is in it.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::thread;
 
@@ -29,19 +28,36 @@ const WORTH_SAVING: u64 = 1 << 20;
 /// Or fewer than this part of a full one, which is the same where that has the usual size.
 const WORTH_SAVING_OF_FULL: u64 = 100;
 
+/// How index files that are missing come to be made under the store's lock.
+#[derive(Debug, Clone, Copy)]
+enum Locking {
+    /// The caller holds it.
+    Done,
+    /// It is waited for.
+    Wait,
+    /// They are made where nobody has it.
+    IfFree,
+}
+
 impl Catalog {
     /// All segments in the order written, and where their lines are.
     pub(crate) fn snapshot(&self) -> Result<Arc<[Segment]>, StorageError> {
-        self.snapshot_holding(None)
+        self.snapshot_with(Locking::IfFree)
     }
 
     /// [`snapshot`](Self::snapshot) for a caller that holds the store's lock. Index files that are
     /// missing are made.
-    pub(crate) fn snapshot_locked(&self, held: &Held<'_>) -> Result<Arc<[Segment]>, StorageError> {
-        self.snapshot_holding(Some(held))
+    pub(crate) fn snapshot_locked(&self, _: &Held<'_>) -> Result<Arc<[Segment]>, StorageError> {
+        self.snapshot_with(Locking::Done)
     }
 
-    fn snapshot_holding(&self, held: Option<&Held<'_>>) -> Result<Arc<[Segment]>, StorageError> {
+    /// Makes index files that are missing, before anybody else has this catalog: it waits for the store's
+    /// lock. What takes longest, reading the segments, goes without.
+    pub(crate) fn make_indexes(&self) -> Result<(), StorageError> {
+        self.snapshot_with(Locking::Wait).map(drop)
+    }
+
+    fn snapshot_with(&self, locking: Locking) -> Result<Arc<[Segment]>, StorageError> {
         let waits = |source| StorageError::io("list", self.folder.path(), source);
         let mut known =
             sys::unless_waiting(self.known.try_lock(), || self.known.lock()).map_err(waits)?;
@@ -50,7 +66,7 @@ impl Catalog {
             sys::may_wait().map_err(waits)?;
             known.watched = Watched::default();
             stamp = Stamp::read_with(&self.folder, &mut known.watched)?;
-            self.refresh(&mut known, stamp, held)?;
+            self.refresh(&mut known, stamp, locking)?;
         }
         for segment in &known.live {
             self.extend(segment)?;
@@ -91,7 +107,7 @@ impl Catalog {
         &self,
         known: &mut Known,
         stamp: Stamp,
-        held: Option<&Held<'_>>,
+        locking: Locking,
     ) -> Result<(), StorageError> {
         let erased = known.stamp.is_none_or(|old| old.numbers.erasures != stamp.numbers.erasures);
         let old: Bodies =
@@ -124,7 +140,7 @@ impl Catalog {
                 continue;
             }
             known.indexes_made +=
-                self.seal(&mut segments, &missing, stamp, held, &mut filter_budget)?;
+                self.seal(&mut segments, &missing, stamp, locking, &mut filter_budget)?;
             known.stamp = Some(stamp);
             let is_live = |segment: &&Segment| matches!(segment.body.lines, Lines::Live(_));
             known.live = segments.iter().filter(is_live).cloned().collect();
@@ -156,22 +172,32 @@ impl Catalog {
                 self.open(found, grows, filter_budget)
             }
             Lines::Live(_) => {
-                let failed =
-                    |source| StorageError::io("read", self.folder.segment(found.name), source);
-                if let Some(mut index) = body.live_mut().map_err(failed)? {
-                    // Lines of an append that was undone may be known, and others stand there now.
-                    // Whoever looks into an older snapshot keeps what it has.
-                    if !index.still_holds(&body.file).map_err(failed)? {
-                        drop(index);
-                        return self.open(found, grows, filter_budget);
-                    }
-                    if erased {
-                        index.notice_erased(&body.file).map_err(failed)?;
-                    }
+                // Whoever looks into an older snapshot keeps what it has.
+                if !self.bring_up_to_date(found.name, body, erased)? {
+                    return self.open(found, grows, filter_budget);
                 }
                 Ok(Some(body.clone()))
             }
         }
+    }
+
+    /// Whether what is known in memory of a segment still holds; lines of an append that was undone may
+    /// be known, and others stand there now. Where something was `erased`, looks for it.
+    fn bring_up_to_date(
+        &self,
+        name: SegmentName,
+        body: &Body,
+        erased: bool,
+    ) -> Result<bool, StorageError> {
+        let failed = |source| StorageError::io("read", self.folder.segment(name), source);
+        let Some(mut index) = body.live_mut().map_err(failed)? else { return Ok(true) };
+        if !index.still_holds(&body.file).map_err(failed)? {
+            return Ok(false);
+        }
+        if erased {
+            index.notice_erased(&body.file).map_err(failed)?;
+        }
+        Ok(true)
     }
 
     /// Opens a segment: by its index file, or with an index in memory that is yet to be filled, at
@@ -212,36 +238,70 @@ impl Catalog {
         Ok(Some(Arc::new(Body { id: found.id, file: Arc::new(file), lines })))
     }
 
-    /// Reads the segments of `missing` and, where this process may write and nobody else does,
-    /// gives them index files; returns how many.
+    /// Reads the segments of `missing` and, where this process may write, gives them index files;
+    /// returns how many. No more indexes than there are processors are in memory at once.
     fn seal(
         &self,
         segments: &mut [Segment],
         missing: &[usize],
         stamp: Stamp,
-        held: Option<&Held<'_>>,
+        locking: Locking,
         filter_budget: &mut usize,
     ) -> Result<usize, StorageError> {
-        self.extend_all(segments, missing)?;
-        let Some(lock) = &self.lock else { return Ok(0) };
-        let acquired = if held.is_some() { None } else { lock.try_acquire() };
-        if missing.is_empty() || (held.is_none() && acquired.is_none()) {
+        if missing.is_empty() {
             return Ok(0);
         }
-        if sys::make_private(&self.folder.indexes()).is_err() {
-            return Ok(0); // an index is a convenience; the next one who writes may have room
-        }
-        let mut made = 0;
+        let mut bytes = 0;
         for &number in missing {
-            if let Some(index) = self.make_index_file(&segments[number], stamp, *filter_budget)? {
-                *filter_budget = filter_budget.saturating_sub(index.filter_bytes());
-                let Body { id, file, .. } = &*segments[number].body;
-                let body = Body { id: *id, file: file.clone(), lines: Lines::Sealed(index) };
-                segments[number].body = Arc::new(body);
-                made += 1;
+            let segment = &segments[number];
+            bytes += self.length_of(segment)?.saturating_sub(segment.body.covered());
+        }
+        let reading = self.listener.begin(bytes);
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let mut made = 0;
+        for some in missing.chunks(threads) {
+            self.extend_all(segments, some, &reading)?;
+            let Some(lock) = &self.lock else { continue };
+            let _acquired = match locking {
+                Locking::Done => None,
+                Locking::Wait => Some(lock.acquire()?),
+                Locking::IfFree => match lock.try_acquire() {
+                    None => continue,
+                    acquired => acquired,
+                },
+            };
+            if sys::make_private(&self.folder.indexes()).is_err() {
+                continue; // an index is a convenience; the next one who writes may have room
+            }
+            // Others may have had the lock while they were read.
+            let now = Stamp::read(&self.folder)?;
+            for &number in some {
+                if now != stamp && !self.is_still_there(&segments[number], stamp, now)? {
+                    continue;
+                }
+                if let Some(index) = self.make_index_file(&segments[number], now, *filter_budget)? {
+                    *filter_budget = filter_budget.saturating_sub(index.filter_bytes());
+                    let Body { id, file, .. } = &*segments[number].body;
+                    let body = Body { id: *id, file: file.clone(), lines: Lines::Sealed(index) };
+                    segments[number].body = Arc::new(body);
+                    made += 1;
+                }
             }
         }
         Ok(made)
+    }
+
+    /// Whether a segment that was known at `then` is the same `now`, but for lines that were erased.
+    fn is_still_there(
+        &self,
+        segment: &Segment,
+        then: Stamp,
+        now: Stamp,
+    ) -> Result<bool, StorageError> {
+        let found = sys::look_at(&self.folder.segment(segment.name));
+        let erased = now.numbers.erasures != then.numbers.erasures;
+        Ok(found.is_ok_and(|(id, _)| id == segment.body.id)
+            && self.bring_up_to_date(segment.name, &segment.body, erased)?)
     }
 
     /// Writes an index file of each segment whose index is in memory, so that the next one who opens
@@ -301,25 +361,19 @@ impl Catalog {
         }
     }
 
-    /// Reads segments on all cores.
-    fn extend_all(&self, segments: &[Segment], numbers: &[usize]) -> Result<(), StorageError> {
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(numbers.len());
-        let next = AtomicUsize::new(0);
-        let mut bytes = 0;
-        for &number in numbers {
-            let segment = &segments[number];
-            bytes += self.length_of(segment)?.saturating_sub(segment.body.covered());
-        }
-        let reading = self.listener.begin(bytes);
-        let work = || {
-            while let Some(&number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.extend_as_part_of(Some(&reading), &segments[number])?;
-            }
-            Ok(())
-        };
+    /// Reads segments, each on a thread of its own.
+    fn extend_all(
+        &self,
+        segments: &[Segment],
+        numbers: &[usize],
+        reading: &Reading<'_>,
+    ) -> Result<(), StorageError> {
+        let extend = |number: usize| self.extend_as_part_of(Some(reading), &segments[number]);
+        let Some((&first, others)) = numbers.split_first() else { return Ok(()) };
         thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut outcome = work();
+            let others: Vec<_> =
+                others.iter().map(|&number| scope.spawn(move || extend(number))).collect();
+            let mut outcome = extend(first);
             for other in others {
                 let joined = other.join().unwrap_or(Err(StorageError::Closed));
                 outcome = outcome.and(joined);
