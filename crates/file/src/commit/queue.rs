@@ -291,13 +291,9 @@ impl State {
     /// A sync for few lines is not, as long as more callers who were answered last have not come to
     /// it yet: processors are short, and those make the lines that may share it.
     fn is_worth_it(&self) -> bool {
-        match self.jobs.back() {
-            None => false,
-            Some(Job::Append(batch)) if self.jobs.len() == 1 => {
-                LATE_TO_WAITING * batch.calls() >= self.answered.count()
-            }
-            Some(_) => true,
-        }
+        let Progress { waiting, late } = self.progress();
+        let appends_alone = self.jobs.len() == 1 && waiting > 0;
+        !self.jobs.is_empty() && (!appends_alone || LATE_TO_WAITING * waiting >= late)
     }
 }
 
