@@ -130,7 +130,8 @@ impl Disk<'_> {
             (self.next..self.next + count).map(|number| sample::id(1, number)).collect();
         self.next += count;
         let entries: Vec<_> = ids.iter().map(|id| sample::entry(id)).collect::<Result<_>>()?;
-        self.ledger.take(Note::Write(ids.clone()))?;
+        let call = format!("write-{}", ids[0]);
+        self.ledger.take(Note::Write(call.clone(), ids))?;
         let outcome = match entries.as_slice() {
             [entry] => storage.write(entry).await.map(drop),
             _ if self.rng.percent(50) => storage.write_batch(&entries).await,
@@ -138,7 +139,7 @@ impl Disk<'_> {
         };
         match outcome {
             Ok(()) => {
-                self.ledger.take(Note::Wrote(ids))?;
+                self.ledger.take(Note::Done(call))?;
                 self.summary.writes += 1;
                 Ok(true)
             }
@@ -154,10 +155,11 @@ impl Disk<'_> {
         for _ in 0..count {
             let there: Vec<&str> = self.ledger.with_fate(Fate::There).collect();
             let Some(id) = self.rng.pick(&there).map(|id| (*id).to_owned()) else { return Ok(()) };
-            self.ledger.take(Note::Erase(id.clone()))?;
+            let call = format!("erase-{id}");
+            self.ledger.take(Note::Erase(call.clone(), id.clone()))?;
             match storage.delete(&EntryId::from_stored(&id)).await {
                 Ok(true) => {
-                    self.ledger.take(Note::Erased(id))?;
+                    self.ledger.take(Note::Done(call))?;
                     self.summary.erased_while_full += 1;
                 }
                 Ok(false) => return failed(format!("delete says that {id} is not there")),

@@ -15,7 +15,7 @@ use attestry_file::FileStorage;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::ledger::{Fate, Ledger};
-use crate::notes::{Note, Notes};
+use crate::notes::{self, Note, Notes};
 use crate::outcome::{Result, Stop, failed};
 use crate::rng::Rng;
 use crate::runs::{Options, Runs, with_folder};
@@ -145,7 +145,8 @@ impl Disk {
                 (next..next + count).map(|number| sample::id(1, number)).collect();
             next += count;
             let entries: Vec<_> = ids.iter().map(|id| sample::entry(id)).collect::<Result<_>>()?;
-            let note = Note::Write(ids.clone());
+            let call = notes::call(1, next);
+            let note = Note::Write(call.clone(), ids);
             notes.put(&note)?;
             ledger.take(note)?;
             if attempts_left == Some(ATTEMPTS_AFTER / 2) {
@@ -156,7 +157,7 @@ impl Disk {
             attempts_left = attempts_left.map(|left: usize| left - 1);
             match outcome {
                 Ok(()) => {
-                    let note = Note::Wrote(ids);
+                    let note = Note::Done(call);
                     notes.put(&note)?;
                     ledger.take(note)?;
                     summary.acknowledged_after += attempts_left.map_or(0, |_| entries.len());

@@ -205,11 +205,11 @@ impl Scene {
         // Ids that nobody printed are random; whatever is there was written by the import.
         for id in self.ids.iter().cloned().chain(ids_in(store)?) {
             if task == "import" || self.ids.contains(&id) {
-                ledger.expect(id, Timestamp::UNIX_EPOCH);
+                ledger.expect(&id, Timestamp::UNIX_EPOCH);
             }
         }
         for id in &wanted {
-            ledger.expect(id.clone(), Timestamp::UNIX_EPOCH);
+            ledger.expect(id, Timestamp::UNIX_EPOCH);
             ledger.acknowledge(id);
         }
         let in_doubt: Vec<&String> = match task {
@@ -219,10 +219,10 @@ impl Scene {
             _ => self.ids.iter().collect(),
         };
         for id in in_doubt {
-            ledger.take(crate::notes::Note::Erase(id.clone()))?;
+            ledger.take(crate::notes::Note::Erase(format!("erase-{id}"), id.clone()))?;
         }
         for id in self.ids.iter().filter(|id| !wanted.contains(*id)) {
-            ledger.take(crate::notes::Note::Erased(id.clone()))?;
+            ledger.strike(id);
         }
         Ok(ledger)
     }
@@ -313,7 +313,7 @@ impl Scene {
             let outcome = self.ended_well(&output, INTERACTIONS).and_then(|_| {
                 let mut ledger = Ledger::default();
                 for id in ids_in(&store)?.into_iter().chain(printed(&output)) {
-                    ledger.expect(id, Timestamp::UNIX_EPOCH);
+                    ledger.expect(&id, Timestamp::UNIX_EPOCH);
                 }
                 printed(&output).iter().for_each(|id| ledger.acknowledge(id));
                 usable(&store, &ledger)

@@ -20,6 +20,8 @@ struct Summary {
     kills: usize,
     acknowledged: usize,
     erased: usize,
+    rewritten: usize,
+    differed: usize,
     in_doubt: usize,
     reads: usize,
     torn_tails: usize,
@@ -28,7 +30,8 @@ struct Summary {
 }
 
 /// Kills writers, readers and cleaners with SIGKILL; after each round everything that was
-/// acknowledged must be there once, nothing that was erased, and every line whole.
+/// acknowledged must be there once, nothing that was erased, and every line whole. Whoever is started
+/// after a kill writes again what was under way.
 pub(crate) fn run(options: &Options) -> Result<String> {
     let mut runs = Runs::new(options, 200);
     let mut rng = Rng::derive(options.seed, 1);
@@ -44,6 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
     Ok(format!(
         "{} rounds on {folders} folders, {} processes killed\n\
          {} entries acknowledged and there once, {} erased and gone, {} in doubt when killed\n\
+         {} times an entry was written again, {} others under an id that was taken were refused\n\
          {} reads of the whole store beside the writers, none saw half an entry or an erased one\n\
          {} torn tails set aside, {} erasures finished at the next open\n\
          {} checkpoints handed out, and every tree grew out of all of its own",
@@ -52,6 +56,8 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         summary.acknowledged,
         summary.erased,
         summary.in_doubt,
+        summary.rewritten,
+        summary.differed,
         summary.reads,
         summary.torn_tails,
         summary.erasures_finished,
@@ -68,6 +74,7 @@ fn one_folder(
     summary: &mut Summary,
 ) -> Result {
     let (folder, notes) = (path.join("audit"), path.join("notes"));
+    let deaths = Notes::append_to(&notes)?;
     let mut round = first;
     let mut number = 0;
     let mut reader: Option<Running> = None;
@@ -94,7 +101,7 @@ fn one_folder(
             thread::sleep(Duration::from_micros(rng.between(5_000, 150_000) as u64));
             let victim = workers.swap_remove(rng.below(workers.len()));
             let role = victim.role;
-            victim.kill()?;
+            victim.kill(&deaths)?;
             summary.kills += 1;
             workers.push(start(role)?);
         }
@@ -106,7 +113,7 @@ fn one_folder(
         }
         summary.kills += workers.len();
         while !workers.is_empty() {
-            workers.swap_remove(rng.below(workers.len())).kill()?;
+            workers.swap_remove(rng.below(workers.len())).kill(&deaths)?;
         }
         let ledger = Ledger::load(&notes)?;
         summary.in_doubt += ledger.count(Fate::Either);
@@ -122,6 +129,8 @@ fn one_folder(
     };
     summary.acknowledged += ledger.count(Fate::There);
     summary.erased += ledger.count(Fate::Gone);
+    summary.rewritten += ledger.rewritten;
+    summary.differed += ledger.differed;
     summary.reads += ledger.reads;
     summary.checkpoints += ledger.signed.len();
     Ok(())

@@ -1,4 +1,6 @@
-//! Power cuts: file systems on loop devices, cut off from their disk while workers write.
+//! Power cuts: file systems on loop devices, cut off from their disk while workers write. In some
+//! rounds workers are killed first, and others have written again what was under way when the cut
+//! comes: what they acknowledge may be what the dead have written and not synced.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +29,7 @@ const FILE_SYSTEMS: &[FileSystem] = &[
 ];
 
 /// Cuts the power (`FS_IOC_SHUTDOWN` without a log flush) under load, mounts again, and holds the
-/// folder against what was acknowledged; the same folder lives on.
+/// folder against what was acknowledged, by whichever worker; the same folder lives on.
 pub(crate) fn run(options: &Options) -> Result<String> {
     system::need_mounts()?;
     let mut lines = Vec::new();
@@ -60,7 +62,8 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
     let mut rng = Rng::derive(options.seed, 2);
     let mut runs = Runs::new(options, 30);
     let (mut torn_tails, mut erasures_finished, mut folders) = (0, 0, 0);
-    let (mut acknowledged, mut erased) = (0, 0);
+    let mut workers = 0;
+    let (mut acknowledged, mut erased, mut rewritten, mut kills) = (0, 0, 0, 0);
     let mut ledger = Ledger::default();
     while let Some(round) = runs.next() {
         if round > 0 && round % 20 == 0 {
@@ -68,6 +71,7 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
             folders += 1;
             acknowledged += ledger.count(Fate::There);
             erased += ledger.count(Fate::Gone);
+            rewritten += ledger.rewritten;
             mount.unmount()?;
             drop(device);
             fs::remove_file(&notes)?;
@@ -76,19 +80,35 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
             mount = Mount::device(&device, &mounted)?;
         }
         let folder = mounted.join("audit");
-        let mut args =
-            WorkerArgs::new(Role::Both, &folder, &notes, round + 1, options.seed + round as u64);
-        args.may_fail = true;
-        args.rotation_bytes = [2_000, 20_000, 200_000][round % 3];
-        args.evidence = options.with_evidence(round / 20);
-        let worker = args.spawn()?;
+        let deaths = Notes::append_to(&notes)?;
+        let mut start = |role, buffered| {
+            workers += 1;
+            let seed = options.seed + round as u64;
+            let mut args = WorkerArgs::new(role, &folder, &notes, workers, seed);
+            args.may_fail = true;
+            args.buffered = buffered;
+            args.rotation_bytes = [2_000, 20_000, 200_000][round % 3];
+            args.evidence = options.with_evidence(round / 20);
+            args.spawn()
+        };
+        let generations = rng.between(1, 4);
+        for _ in 1..generations {
+            let worker = start(Role::Both, rng.percent(60))?;
+            thread::sleep(Duration::from_micros(rng.between(20_000, 150_000) as u64));
+            worker.kill(&deaths)?;
+            kills += 1;
+        }
+        // Half of those that come after others only write again what was under way, so that no sync
+        // for anything else puts that on the disk.
+        let last = if generations > 1 && rng.percent(50) { Role::Retrier } else { Role::Both };
+        let worker = start(last, false)?;
         thread::sleep(Duration::from_micros(rng.between(20_000, 400_000) as u64));
         let noted = fs::metadata(&notes)?.len();
         shutdown::file_system(&mounted)?;
         // Behind a real cut nothing answers any more. Here calls that are under way come back, most
         // with an error; but a sync that races with the shutdown may be told that all is well.
         thread::sleep(Duration::from_millis(rng.below(10) as u64));
-        worker.kill()?;
+        worker.kill(&deaths)?;
         mount.unmount()?;
         mount = Mount::device(&device, &mounted)?;
         forget_answers_from(&notes, noted)?;
@@ -106,12 +126,14 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
     mount.unmount()?;
     acknowledged += ledger.count(Fate::There);
     erased += ledger.count(Fate::Gone);
+    rewritten += ledger.rewritten;
     if acknowledged == 0 && runs.done() > 2 {
         return failed("nothing was acknowledged in any round");
     }
     Ok(format!(
         "{} cuts on {} disks; {acknowledged} entries acknowledged and there once, {erased} erased and \
-         gone; {torn_tails} torn tails set aside, {erasures_finished} erasures finished",
+         gone; {kills} processes killed before a cut, {rewritten} times an entry was written again; \
+         {torn_tails} torn tails set aside, {erasures_finished} erasures finished",
         runs.done(),
         folders + 1
     ))
@@ -122,11 +144,10 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
 fn forget_answers_from(notes: &Path, length: u64) -> Result {
     let text = fs::read_to_string(notes)?;
     let (before, after) = text.split_at(usize::try_from(length)?.min(text.len()));
-    let is_answer = |line: &&str| {
-        ["wrote ", "erased ", "expired ", "signed "].iter().any(|answer| line.starts_with(answer))
-    };
-    let kept: Vec<&str> = after.split('\n').filter(|line| !is_answer(line)).collect();
-    fs::write(notes, format!("{before}{}", kept.join("\n")))?;
+    let mut notes_after = Note::all(after)?;
+    notes_after.retain(|note| !note.is_answer());
+    let kept: String = notes_after.iter().map(Note::line).collect();
+    fs::write(notes, format!("{before}\n{kept}"))?;
     Ok(())
 }
 

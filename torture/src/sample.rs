@@ -8,6 +8,10 @@ use crate::rng::Rng;
 
 /// 2026-01-01, in microseconds since 1970.
 const EPOCH: i64 = 1_767_225_600_000_000;
+/// Ten years and some days later.
+const LATE: i64 = EPOCH + 3_660 * 24 * 3_600 * 1_000_000;
+/// So many entries that follow each other last.
+const LASTING: u64 = 12;
 
 /// The id of the `number`th entry that worker `worker` writes.
 pub(crate) fn id(worker: usize, number: usize) -> String {
@@ -38,9 +42,27 @@ pub(crate) fn entry(id: &str) -> Result<AuditEntry> {
     Ok(entry)
 }
 
-/// When it occurred: later for later entries, but not in strict order.
+/// Another entry under this id, which differs in one thing only.
+pub(crate) fn other(id: &str) -> Result<AuditEntry> {
+    let entry = entry(id)?;
+    let latency_ms = entry.latency_ms + 1.0;
+    Ok(AuditEntry { latency_ms, ..entry })
+}
+
+/// Whether workers let it be: once acknowledged it stays, unless all is erased. Some that follow each
+/// other do, so that there are segments without them.
+pub(crate) fn lasts(id: &str) -> Result<bool> {
+    Ok(parts(id)?.1 / LASTING % 8 == 1)
+}
+
+/// When it occurred: later for later entries, but not in strict order, and for those that last behind
+/// all others.
 pub(crate) fn timestamp(id: &str) -> Result<Timestamp> {
     let (worker, number) = parts(id)?;
+    if lasts(id)? {
+        let micros = LATE + worker as i64 * 20_000_000 + number as i64 * 100_000;
+        return Ok(Timestamp::from_unix_micros(micros)?);
+    }
     let disorder = Rng::derive(number, worker).below(5_000_000) as i64;
     let micros = EPOCH + worker as i64 * 20_000_000 + number as i64 * 100_000 - disorder;
     Ok(Timestamp::from_unix_micros(micros)?)
@@ -63,5 +85,19 @@ mod tests {
         assert_eq!(entry("w3-000017").unwrap(), entry("w3-000017").unwrap());
         assert_ne!(entry("w3-000017").unwrap(), entry("w3-000018").unwrap());
         assert!(entry("w3").is_err());
+    }
+
+    #[test]
+    fn another_under_the_id_differs() {
+        assert_eq!(other("w3-000017").unwrap().id, entry("w3-000017").unwrap().id);
+        assert_ne!(other("w3-000017").unwrap(), entry("w3-000017").unwrap());
+    }
+
+    #[test]
+    fn those_that_last_come_behind_all_others() {
+        let (first, others): (Vec<_>, Vec<_>) =
+            (0..200).map(|number| id(9, number)).partition(|id| lasts(id).unwrap());
+        let earliest = first.iter().map(|id| timestamp(id).unwrap()).min().unwrap();
+        assert!(others.iter().all(|id| timestamp(id).unwrap() < earliest));
     }
 }

@@ -1,5 +1,7 @@
 //! What a process does that may be killed at any moment: this program started again with a role.
 
+mod again;
+mod calls;
 mod reader;
 mod script;
 mod writer;
@@ -7,10 +9,11 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use attestry_core::StorageError;
-use attestry_file::FileStorage;
+use attestry_file::{Durability, FileStorage};
 use clap::{Args, ValueEnum};
 
 use crate::evidence;
@@ -20,15 +23,18 @@ use crate::outcome::{Result, Stop, chain};
 /// What a process does until it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
-    /// Writes from several tasks: single entries, batches, appended batches.
+    /// Writes from several tasks: single entries, batches, appended batches; first what was under way
+    /// when others were killed, and now and then what was written before.
     Writer,
     /// Deletes entries, and expires old ones.
     Cleaner,
     /// Both.
     Both,
+    /// Writes what was under way when others were killed, and then does nothing.
+    Retrier,
     /// Reads the whole store again and again and holds it against the notes.
     Reader,
-    /// Does a fixed list of things once and ends; its notes go to the standard output.
+    /// Does a fixed list of things once and ends; its notes go to the standard output too.
     Script,
 }
 
@@ -53,6 +59,9 @@ pub(crate) struct WorkerArgs {
     /// An error ends the worker and is no problem: the disk is about to go away
     #[arg(long)]
     pub(crate) may_fail: bool,
+    /// Entries are not synced, and none is acknowledged: as if each had been killed before its sync
+    #[arg(long)]
+    pub(crate) buffered: bool,
     /// The store keeps evidence
     #[arg(long)]
     pub(crate) evidence: bool,
@@ -69,6 +78,7 @@ impl WorkerArgs {
             seed,
             rotation_bytes: 20_000,
             may_fail: false,
+            buffered: false,
             evidence: false,
         }
     }
@@ -85,6 +95,7 @@ impl WorkerArgs {
             .arg("--notes")
             .arg(&self.notes)
             .args(self.may_fail.then_some("--may-fail"))
+            .args(self.buffered.then_some("--buffered"))
             .args(self.evidence.then_some("--evidence"));
         Ok(command)
     }
@@ -93,7 +104,7 @@ impl WorkerArgs {
     pub(crate) fn spawn(&self) -> Result<Running> {
         let mut command = self.command()?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-        Ok(Running { child, role: self.role })
+        Ok(Running { child, role: self.role, number: self.number })
     }
 }
 
@@ -102,13 +113,15 @@ impl WorkerArgs {
 pub(crate) struct Running {
     child: Child,
     pub(crate) role: Role,
+    number: usize,
 }
 
 impl Running {
-    /// Sends SIGKILL and waits for the end.
-    pub(crate) fn kill(mut self) -> Result {
+    /// Sends SIGKILL, waits for the end, and notes it.
+    pub(crate) fn kill(mut self, notes: &Notes) -> Result {
         self.child.kill()?;
         self.child.wait()?;
+        notes.put(&Note::Died(self.number))?;
         Ok(())
     }
 }
@@ -122,16 +135,14 @@ impl Drop for Running {
 
 /// The life of a worker.
 pub(crate) fn main(args: WorkerArgs) -> Result {
-    let notes = match args.role {
-        Role::Script => Notes::Stdout,
-        _ => Notes::append_to(&args.notes)?,
-    };
-    let worker = Arc::new(Worker { args, notes: Arc::new(notes) });
+    let notes = Notes::append_to(&args.notes)?;
+    let notes = if args.role == Role::Script { notes.echoed() } else { notes };
+    let worker = Arc::new(Worker { args, notes: Arc::new(notes), calls: AtomicUsize::new(0) });
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     let outcome = runtime.block_on(async {
         match worker.args.role {
-            Role::Writer | Role::Cleaner | Role::Both => writer::run(&worker).await,
+            Role::Writer | Role::Cleaner | Role::Both | Role::Retrier => writer::run(&worker).await,
             Role::Reader => reader::run(&worker).await,
             Role::Script => script::run(&worker).await,
         }
@@ -149,6 +160,8 @@ pub(crate) fn main(args: WorkerArgs) -> Result {
 struct Worker {
     args: WorkerArgs,
     notes: Arc<Notes>,
+    /// How many were made.
+    calls: AtomicUsize,
 }
 
 impl Worker {
@@ -157,6 +170,9 @@ impl Worker {
         loop {
             let mut builder = FileStorage::builder(&self.args.folder)
                 .rotation_size_bytes(self.args.rotation_bytes);
+            if self.args.buffered {
+                builder = builder.durability(Durability::Buffered);
+            }
             if self.args.evidence {
                 let notes = Arc::clone(&self.notes);
                 builder = evidence::kept(builder, move |note| {

@@ -49,13 +49,13 @@ fn check(entries: &[AuditEntry], before: &Ledger, after: &Ledger) -> Result {
         if !seen.insert(id) {
             return failed(format!("{id} is there twice"));
         }
-        if before.fate(id) == Some(Fate::Gone) {
+        if after.stayed_away(id, before) {
             return failed(format!("{id} was erased before and is seen"));
         }
     }
     let missing = before
         .with_fate(Fate::There)
-        .filter(|id| after.fate(id) == Some(Fate::There))
+        .filter(|id| after.stayed(id, before))
         .find(|id| !seen.contains(id));
     match missing {
         Some(id) => failed(format!("{id} was acknowledged before and is not seen")),

@@ -3,33 +3,42 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use attestry_core::{AuditEntry, EntryId, StorageBackend};
+use attestry_core::StorageBackend;
 use attestry_file::FileStorage;
 
-use super::{Role, Worker, patiently, pause};
+use super::calls::Way;
+use super::{Role, Worker, again, patiently, pause};
 use crate::ledger::{Fate, Ledger};
-use crate::notes::Note;
 use crate::outcome::{Result, failed};
 use crate::rng::Rng;
 use crate::sample;
 
-const TASKS: usize = 8;
+const TASKS: u64 = 8;
 
 pub(super) async fn run(worker: &Arc<Worker>) -> Result {
     let storage = Arc::new(worker.open().await?);
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = tokio::task::JoinSet::new();
+    let rng = |task| Rng::derive(worker.args.seed, worker.args.number as u64 * 100 + task);
     if worker.args.role != Role::Cleaner {
+        again::what_was_left(worker, &storage, &mut rng(97)).await?;
+        if worker.args.role == Role::Retrier {
+            std::future::pending::<()>().await;
+        }
         for task in 0..TASKS {
             let (worker, storage, next) =
                 (Arc::clone(worker), Arc::clone(&storage), Arc::clone(&next));
-            tasks.spawn(async move { write(&worker, &storage, &next, task as u64).await });
+            let rng = rng(task);
+            tasks.spawn(async move { write(&worker, &storage, &next, rng).await });
         }
+        let (worker, storage, rng) = (Arc::clone(worker), Arc::clone(&storage), rng(96));
+        tasks.spawn(async move { rewrite(&worker, &storage, rng).await });
     }
     if worker.args.role != Role::Writer {
-        let (worker, storage) = (Arc::clone(worker), Arc::clone(&storage));
-        tasks.spawn(async move { clean(&worker, &storage).await });
+        let (worker, storage, rng) = (Arc::clone(worker), Arc::clone(&storage), rng(99));
+        tasks.spawn(async move { clean(&worker, &storage, rng).await });
     }
     match tasks.join_next().await {
         Some(ended) => ended?,
@@ -37,44 +46,55 @@ pub(super) async fn run(worker: &Arc<Worker>) -> Result {
     }
 }
 
-async fn write(worker: &Worker, storage: &FileStorage, next: &AtomicUsize, task: u64) -> Result {
-    let mut rng = Rng::derive(worker.args.seed, worker.args.number as u64 * 100 + task);
+async fn write(worker: &Worker, storage: &FileStorage, next: &AtomicUsize, mut rng: Rng) -> Result {
     loop {
         let count = if rng.percent(50) { 1 } else { rng.between(2, 21) };
         let first = next.fetch_add(count, Ordering::Relaxed);
         let ids: Vec<String> =
             (first..first + count).map(|number| sample::id(worker.args.number, number)).collect();
-        let entries: Vec<AuditEntry> =
-            ids.iter().map(|id| sample::entry(id)).collect::<Result<_>>()?;
-        worker.notes.put(&Note::Write(ids.clone()))?;
-        if count == 1 {
-            patiently(|| storage.write(&entries[0])).await?;
-        } else if rng.percent(50) {
-            patiently(|| storage.write_batch(&entries)).await?;
+        let way = if count > 1 && rng.percent(50) { Way::Appended } else { Way::Checked };
+        if rng.percent(5) {
+            // Out of patience: the call is dropped in its midst and the entries are written again.
+            let patience = Duration::from_micros(rng.below(3_000) as u64);
+            let answer = tokio::time::timeout(patience, worker.write(storage, &ids, way)).await;
+            if let Ok(answered) = answer {
+                answered?;
+            }
+            worker.write(storage, &ids, Way::Checked).await?;
         } else {
-            // Refused because of a lock, none was written, and it may be called again.
-            patiently(|| storage.append(&entries)).await?;
+            worker.write(storage, &ids, way).await?;
         }
-        worker.notes.put(&Note::Wrote(ids))?;
-        if rng.percent(20) {
+        if worker.args.buffered {
+            pause(rng.between(1, 10) as u64).await; // nothing else holds it up
+        } else if rng.percent(20) {
             pause(rng.below(10) as u64).await;
         }
-        if rng.percent(5) && storage.read(&entries[0].id).await?.as_ref() != Some(&entries[0]) {
-            let ledger = Ledger::load(&worker.args.notes)?;
-            if ledger.fate(entries[0].id.as_str()) == Some(Fate::There) {
-                return failed(format!("{} was written and is not read", entries[0].id));
+        if rng.percent(5) {
+            let before = Ledger::load(&worker.args.notes)?;
+            let entry = sample::entry(&ids[0])?;
+            if storage.read(&entry.id).await? != Some(entry) {
+                let after = Ledger::load(&worker.args.notes)?;
+                if after.stayed(&ids[0], &before) {
+                    return failed(format!("{} was written and is not read", ids[0]));
+                }
             }
         }
     }
 }
 
-async fn clean(worker: &Worker, storage: &FileStorage) -> Result {
-    let mut rng = Rng::derive(worker.args.seed, worker.args.number as u64 * 100 + 99);
-    let mut expiries = 0;
+async fn rewrite(worker: &Worker, storage: &FileStorage, mut rng: Rng) -> Result {
+    loop {
+        pause(rng.below(20) as u64).await;
+        again::some(worker, storage, &mut rng).await?;
+    }
+}
+
+async fn clean(worker: &Worker, storage: &FileStorage, mut rng: Rng) -> Result {
     loop {
         pause(rng.below(20) as u64).await;
         let ledger = Ledger::load(&worker.args.notes)?;
-        let there = ledger.by_time(Fate::There);
+        let mut there = ledger.by_time(Fate::There);
+        there.retain(|id| !sample::lasts(id).unwrap_or(false));
         if rng.percent(5) {
             // Moves what is left of segments; nothing comes or goes by it.
             patiently(|| storage.compact()).await?;
@@ -82,22 +102,13 @@ async fn clean(worker: &Worker, storage: &FileStorage) -> Result {
         }
         if rng.percent(10) {
             let Some(id) = rng.pick(&there[..there.len() / 4]) else { continue };
-            let until = sample::timestamp(id)?;
-            let name = format!("{}-{expiries}", worker.args.number);
-            expiries += 1;
-            worker.notes.put(&Note::Expire(name.clone(), until))?;
-            patiently(|| storage.delete_until(until)).await?;
-            worker.notes.put(&Note::Expired(name))?;
+            worker.expire(storage, sample::timestamp(id)?).await?;
             continue;
         }
         let chosen: BTreeSet<&str> =
             (0..rng.between(1, 10)).filter_map(|_| rng.pick(&there).copied()).collect();
         for id in chosen {
-            worker.notes.put(&Note::Erase(id.to_owned()))?;
-            let wanted = EntryId::from_stored(id);
-            let was_there = patiently(|| storage.delete(&wanted)).await?;
-            worker.notes.put(&Note::Erased(id.to_owned()))?;
-            if !was_there {
+            if !worker.erase(storage, id).await? {
                 return failed(format!("delete says that {id} is not there"));
             }
         }
