@@ -337,3 +337,27 @@ async fn the_tree_lies_in_tiles_that_others_read() {
     let key: LogKey = key().public();
     assert!(storage.checkpoint().await.unwrap().starts_with(key.name()));
 }
+
+/// Both times it is the same line, so that the tree has two leaves of one hash, and one line for them.
+#[tokio::test]
+async fn what_was_erased_may_be_written_again_and_erased_again() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    let again = entry("again", 1);
+    for (round, beside) in [0..0, 0..3, 3..4, 4..40].into_iter().enumerate() {
+        for others_first in [true, false] {
+            storage
+                .append(&if others_first { entries(beside.clone()) } else { Vec::new() })
+                .await
+                .unwrap();
+            storage.write(&again).await.unwrap();
+            let found = verify(&storage, &[]).await;
+            assert!(found.is_clean(), "written, {round} {others_first}: {:#?}", found.problems);
+            storage.checkpoint().await.unwrap();
+            assert!(storage.prove(&again.id).await.unwrap().is_some());
+            assert!(storage.delete(&again.id).await.unwrap());
+            let found = verify(&storage, &[]).await;
+            assert!(found.is_clean(), "erased, {round} {others_first}: {:#?}", found.problems);
+        }
+    }
+}

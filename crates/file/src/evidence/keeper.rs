@@ -35,6 +35,8 @@ pub(super) struct Keeper {
     pub(super) tiles: Tiles,
     places_file: File,
     erasures_file: File,
+    /// What was erased, when the file was so long.
+    erased: Option<(u64, Erased)>,
     checkpoints: Checkpoints,
     pub(super) tree: Tree,
     pub(super) places: Places,
@@ -75,6 +77,7 @@ impl Keeper {
             tiles: Tiles::new(path.clone(), true),
             places_file: open("places")?,
             erasures_file: open("erasures")?,
+            erased: None,
             checkpoints: Checkpoints::new(checkpoints_folder(folder)),
             tree: Tree::new(),
             places: Places::default(),
@@ -115,6 +118,7 @@ impl Keeper {
 
     /// Reads the tree as `head` says it is.
     fn read(&mut self, head: Head) -> Result<()> {
+        self.erased = None;
         let places = self.path.join("places");
         let text = read_text(&self.places_file, head.places)
             .map_err(|source| EvidenceError::io("read", &places, source))?;
@@ -309,8 +313,14 @@ impl Keeper {
         hash: Hash,
         share: f64,
     ) -> Result<Option<u64>> {
+        if self.erased.as_ref().is_none_or(|(length, _)| *length != self.head.erasures) {
+            self.erased = Some((self.head.erasures, self.erased()?));
+        }
+        let erased = self.erased.as_ref().map(|(_, erased)| erased);
+        // An entry that was erased and written again has a leaf of this hash that is on record.
+        let there = |leaf| erased.is_none_or(|erased| !erased.covers(leaf));
         let ranges = self.places.leaves(name, self.head.size);
-        search::find(&mut self.tiles, &ranges, hash, share)
+        search::find(&mut self.tiles, &ranges, hash, share, there)
             .map_err(|source| self.unreadable(source))
     }
 

@@ -71,11 +71,24 @@ fn of_gone(found: &[Found], leaf: usize) -> bool {
     found[leaf] == Found::Gone
 }
 
-/// For each line the leaf that has its hash, each leaf once; equal ones in order.
+/// For each line the leaf that has its hash, each leaf once; equal ones in order. Where there are
+/// more equal leaves than lines, those on record as erased go without first: an entry that was erased
+/// and written again has two leaves and one line.
 fn match_by_hash(leaves: &[Leaf], lines: &[HashedLine]) -> Vec<Option<usize>> {
     let mut by_hash: HashMap<Hash, VecDeque<usize>> = HashMap::with_capacity(leaves.len());
     for (number, leaf) in leaves.iter().enumerate() {
         by_hash.entry(leaf.hash).or_default().push_back(number);
+    }
+    let mut lines_of: HashMap<Hash, usize> = HashMap::with_capacity(by_hash.len());
+    lines.iter().for_each(|line| *lines_of.entry(line.hash).or_default() += 1);
+    for (hash, equal) in &mut by_hash {
+        let lines = lines_of.get(hash).copied().unwrap_or(0);
+        let mut spare = equal.len().saturating_sub(lines);
+        equal.retain(|&leaf| {
+            let dropped = spare > 0 && leaves[leaf].erased;
+            spare -= usize::from(dropped);
+            !dropped
+        });
     }
     lines.iter().map(|line| by_hash.get_mut(&line.hash)?.pop_front()).collect()
 }
@@ -111,11 +124,12 @@ mod tests {
 
     use super::*;
 
+    /// A capital letter is erased, too: it has the hash of the small one.
     fn leaves(text: &str, erased: &str) -> Vec<Leaf> {
         let leaf = |(leaf, line): (usize, char)| Leaf {
             leaf: leaf as u64,
-            hash: leaf_hash(line.to_string().as_bytes()),
-            erased: erased.contains(line),
+            hash: leaf_hash(line.to_string().to_lowercase().as_bytes()),
+            erased: erased.contains(line) || line.is_uppercase(),
         };
         text.chars().enumerate().map(leaf).collect()
     }
@@ -161,6 +175,10 @@ mod tests {
             ("abcd", "", "xd", "~--.", "0~0"),
             ("abcd", "bc", "axd", ".--.", "+1"),
             ("aab", "", "ab", ".-.", ""),
+            ("Aba", "", "ba", "-..", ""),
+            ("AbAca", "", "bca", "-.-..", ""),
+            ("Aba", "", "aba", "...", ""),
+            ("Aba", "", "ab", "-..", "0>2"),
             ("", "", "x", "", "+0"),
         ] {
             let told = told(logged, erased, there);

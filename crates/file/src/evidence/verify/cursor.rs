@@ -28,8 +28,8 @@ pub(super) enum Found {
 }
 
 /// Goes through a segment's leaves and lines side by side. As long as each line is that of the next
-/// leaf, or the leaf is on record as erased, nothing is kept; at the first one that is not, what is
-/// left of the segment is [aligned](align) as a whole.
+/// leaf, or the leaf is on record as erased, nothing is kept; at the first one that is neither or
+/// both, what is left of the segment is [aligned](align) as a whole.
 pub(super) struct SegmentCursor<'a> {
     name: SegmentName,
     /// `None` when the segment is not there.
@@ -79,14 +79,17 @@ impl<'a> SegmentCursor<'a> {
             return Ok(aligned.pop_front().unwrap_or(Found::Gone));
         }
         match self.peek(problems)? {
-            Some(line) if line.hash == hash => {
-                self.ahead = None;
-                return Ok(Found::Line);
-            }
             // Recorded or not, with no line left there is nothing to align.
             None => return Ok(Found::Gone),
-            Some(_) if erased.covers(leaf) => return Ok(Found::Gone),
-            Some(_) => {}
+            Some(line) => match (line.hash == hash, erased.covers(leaf)) {
+                (true, false) => {
+                    self.ahead = None;
+                    return Ok(Found::Line);
+                }
+                (false, true) => return Ok(Found::Gone),
+                // An erased line that is there, or that of a later leaf: the entry written again.
+                (true, true) | (false, false) => {}
+            },
         }
         let mut leaves = Vec::new();
         for (_, range) in rest() {
