@@ -38,6 +38,9 @@ pub(crate) struct Erasures {
     folder: Folder,
     /// The journal stands and may not have been carried out.
     pending: bool,
+    /// This process has put the journal's name on stable storage. Where the journal is there, it may
+    /// be that of a process which died before it had.
+    named: bool,
 }
 
 impl Erasures {
@@ -46,7 +49,7 @@ impl Erasures {
         folder: Folder,
         ledger: &mut Ledger,
     ) -> Result<(Self, Finished), StorageError> {
-        let mut erasures = Self { folder, pending: true };
+        let mut erasures = Self { folder, pending: true, named: false };
         let finished = erasures.finish_pending(ledger)?;
         Ok((erasures, finished))
     }
@@ -115,15 +118,15 @@ impl Erasures {
         self.pending
     }
 
-    fn write_journal(&self, plan: &Plan) -> Result<(), StorageError> {
+    fn write_journal(&mut self, plan: &Plan) -> Result<(), StorageError> {
         let path = self.folder.journal();
         let failed = |source| StorageError::io("write", &path, source);
-        let created = !path.exists();
         journal::write(&sys::open_read_write(&path).map_err(failed)?, plan).map_err(failed)?;
-        if created {
+        if !self.named {
             let private = self.folder.private();
             sys::sync_folder(&private)
                 .map_err(|source| StorageError::io("sync", &private, source))?;
+            self.named = true;
         }
         Ok(())
     }
@@ -371,7 +374,7 @@ mod tests {
             sums: Vec::new(),
             leaf: None,
         }];
-        let erasures = Erasures { folder: folder.clone(), pending: false };
+        let mut erasures = Erasures { folder: folder.clone(), pending: false, named: false };
         let mut ledger = Ledger::open(&folder, &Settings::default()).unwrap();
         erasures.note_lines(&mut records, &mut ledger).unwrap();
         erasures.write_journal(&Plan { lines: records, ..Plan::default() }).unwrap();
@@ -396,7 +399,7 @@ mod tests {
                 segments: vec![WholeSegment::new(segment, &file).unwrap()],
                 ..Plan::default()
             };
-            let erasures = Erasures { folder: folder.clone(), pending: false };
+            let mut erasures = Erasures { folder: folder.clone(), pending: false, named: false };
             erasures.write_journal(&plan).unwrap();
             if changed {
                 fs::write(folder.segment(segment), "another\n").unwrap();

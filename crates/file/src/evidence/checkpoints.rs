@@ -39,11 +39,14 @@ pub(super) struct Checkpoints {
     /// The newest file, how much of it was read, and up to where that is whole notes.
     read: Option<(PathBuf, u64, u64)>,
     latest: Option<String>,
+    /// The file whose name this process has put on stable storage. One that is there may be that of
+    /// a process which died before it had.
+    named: Option<PathBuf>,
 }
 
 impl Checkpoints {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, read: None, latest: None }
+        Self { folder, read: None, latest: None, named: None }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -100,6 +103,10 @@ impl Checkpoints {
             _ => (today, 0),
         };
         append(&path, whole, note)?;
+        if self.named.as_ref() != Some(&path) {
+            sys::sync_folder(&self.folder)?;
+            self.named = Some(path.clone());
+        }
         let length = whole + note.len() as u64;
         self.read = Some((path, length, length));
         self.latest = Some(note.to_owned());
@@ -114,7 +121,8 @@ impl Checkpoints {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
-        append(&path, whole as u64, note)
+        append(&path, whole as u64, note)?;
+        sys::sync_folder(&self.folder)
     }
 
     /// All notes of the newest file with cosigned ones.
@@ -160,10 +168,11 @@ fn day() -> String {
     format!("{year:04}{month:02}{day:02}")
 }
 
-/// Writes `note` at `whole`, in the place of what was torn there.
+/// Writes `note` at `whole`, in the place of what was torn there. The file's name is not synced.
 fn append(path: &Path, whole: u64, note: &str) -> io::Result<()> {
-    let created = !path.exists();
-    if created && let Some(folder) = path.parent() {
+    if !path.exists()
+        && let Some(folder) = path.parent()
+    {
         sys::create_folder(folder)?;
     }
     let file = sys::open_read_write(path)?;
@@ -171,11 +180,7 @@ fn append(path: &Path, whole: u64, note: &str) -> io::Result<()> {
         file.set_len(whole)?;
     }
     sys::write_all_at(&file, note.as_bytes(), whole)?;
-    file.sync_data()?;
-    if created && let Some(folder) = path.parent() {
-        sys::sync_folder(folder)?;
-    }
-    Ok(())
+    file.sync_data()
 }
 
 fn notes_of(path: &Path) -> io::Result<Vec<Stored>> {
