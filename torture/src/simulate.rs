@@ -2,7 +2,9 @@
 //! folder is rebuilt as a power cut might have left it.
 //!
 //! The run is the worker's script, which uses the backend by its public interface: single entries,
-//! batches, rotation, erasing, expiring, closing and opening again. strace records it.
+//! batches, rotation, erasing, expiring, closing and opening again. strace records it, and kills it
+//! when it is about to make some call; another process then begins by writing again what was under
+//! way. The last of them lives to its end.
 //!
 //! # What the model covers
 //!
@@ -26,6 +28,8 @@
 //! * Lost sectors may leave a line that is no entry, where the entry was not acknowledged. The model
 //!   allows that (file systems that write data before lengths do not do it), and demands that every
 //!   acknowledged entry is there all the same.
+//! * Processes at work at the same time, and one that is killed while two of its calls are under
+//!   way: it is killed on entering a call, which is not made, while it makes no other.
 //! * A second cut while the first is recovered from; the real power cuts have those.
 
 mod disk;
@@ -33,10 +37,12 @@ mod record;
 mod trace;
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::ledger::{Fate, Ledger};
+use crate::notes::{Note, Notes};
 use crate::outcome::{Result, Stop, failed, skipped};
 use crate::rng::Rng;
 use crate::runs::{Options, Runs, with_folder};
@@ -45,7 +51,15 @@ use crate::verify::{self, Rules};
 use crate::worker::{Role, WorkerArgs};
 
 use disk::{Disk, LOSSES, Loss};
-use record::Record;
+use record::{Life, Record};
+
+/// So many processes are killed, one after the other.
+const DEATHS: usize = 3;
+/// Before a call of these kinds: where a line is written and not synced, within an erasure, where a
+/// file is made and its name not synced.
+const LAST_CALLS: &[&str] = &["fdatasync", "fdatasync", "pwrite64", "fsync"];
+
+const SIGKILL: i32 = 9;
 
 /// Cuts a recorded run at moments taken in turn, with every kind of loss. One run keeps no evidence
 /// and one does, where nothing else is asked for; they take turns.
@@ -91,6 +105,8 @@ pub(crate) fn run(options: &Options) -> Result<String> {
 /// A run, and the moments at which it is cut.
 struct Recorded {
     record: Record,
+    /// How many processes were killed.
+    kills: usize,
     /// The folder it ran in.
     root: PathBuf,
     /// Spread over the whole run however many there is time for.
@@ -101,9 +117,9 @@ struct Recorded {
 impl Recorded {
     fn new(path: &Path, seed: u64, evidence: bool) -> Result<Self> {
         let root = path.join("recorded");
-        let record = record(path, &root, seed, evidence)?;
+        let (record, kills) = record(path, &root, seed, evidence)?;
         let moments = record.steps.iter().flat_map(|step| [step.start, step.end]).collect();
-        Ok(Self { record, root, moments, last: 0 })
+        Ok(Self { record, kills, root, moments, last: 0 })
     }
 
     /// Cuts it at the next moment and looks at what is left; kept in `path` where that is wrong.
@@ -132,34 +148,60 @@ impl Recorded {
         let signed =
             self.record.printed.iter().filter(|(_, text)| text.contains("signed ")).count();
         format!(
-            "{} changes and {} syncs recorded, {signed} checkpoints handed out",
+            "{} changes and {} syncs recorded of a run killed {} times, {signed} checkpoints handed out",
             self.record.steps.len(),
-            self.record.syncs
+            self.record.syncs,
+            self.kills
         )
     }
 }
 
-fn record(path: &Path, root: &Path, seed: u64, evidence: bool) -> Result<Record> {
+/// Records the script, killed and begun anew, and how often it was killed.
+fn record(path: &Path, root: &Path, seed: u64, evidence: bool) -> Result<(Record, usize)> {
     fs::create_dir(root)?;
-    let log = path.join("trace");
-    let mut args = WorkerArgs::new(Role::Script, &root.join("audit"), &path.join("none"), 1, seed);
-    args.rotation_bytes = 3_000;
-    args.evidence = evidence;
+    let notes = path.join("notes");
+    let mut rng = Rng::derive(seed, 5);
+    let mut lives: Vec<Life> = Vec::new();
+    let mut kills = 0;
+    for number in 1..=DEATHS + 1 {
+        let mut args = WorkerArgs::new(Role::Script, &root.join("audit"), &notes, number, seed);
+        args.rotation_bytes = 3_000;
+        args.evidence = evidence;
+        let death = rng.pick(LAST_CALLS).map(|call| (*call, rng.between(1, 13)));
+        let death = death.filter(|_| number <= DEATHS);
+        let (log, killed) = traced(&args, &path.join(format!("trace-{number}")), death)?;
+        kills += usize::from(killed);
+        let died = Note::Died(number);
+        Notes::append_to(&notes)?.put(&died)?;
+        let first = lives.last().map_or(0, |life| life.end + 1);
+        let end = first + log.lines().count();
+        lives.push(Life { calls: trace::parse(&log, first)?, end, obituary: died.line() });
+    }
+    Ok((record::read(root, lives)?, kills))
+}
+
+/// Runs a worker to its end, or until a thread of it is about to make the `n`th call of a kind. The
+/// trace, and whether it was killed.
+fn traced(args: &WorkerArgs, log: &Path, death: Option<(&str, usize)>) -> Result<(String, bool)> {
     let command = args.command()?;
     let mut strace = Command::new("strace");
     strace
         .args(["-f", "-qq", "-xx", "-s", "16777216", "-e"])
         .arg(format!("trace={}", trace::CALLS));
-    strace.arg("-o").arg(&log).arg(command.get_program()).args(command.get_args());
+    if let Some((call, number)) = death {
+        strace.arg("-e").arg(format!("inject={call}:signal=KILL:when={number}"));
+    }
+    strace.arg("-o").arg(log).arg(command.get_program()).args(command.get_args());
     let output = system::finish(&mut strace)?;
     let errors = String::from_utf8_lossy(&output.stderr);
     if errors.contains("Operation not permitted") {
         return skipped("strace may not trace here");
     }
-    if !output.status.success() {
+    let killed = death.is_some() && output.status.signal() == Some(SIGKILL);
+    if !killed && !output.status.success() {
         return failed(format!("the run to record fails: {errors}"));
     }
-    record::read(root, &trace::parse(&fs::read_to_string(&log)?)?)
+    Ok((fs::read_to_string(log)?, killed))
 }
 
 /// Holds what the cut left against what had been printed.

@@ -73,8 +73,17 @@ struct Reading {
     record: Record,
 }
 
-/// Makes the record of what happened below `root`, which was an empty folder before.
-pub(super) fn read(root: &Path, calls: &[Call]) -> Result<Record> {
+/// What one process did, and what is noted once it has ended, at this line of the trace.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) calls: Vec<Call>,
+    pub(super) end: usize,
+    pub(super) obituary: String,
+}
+
+/// Makes the record of what processes, one after the other, did below `root`, which was an empty
+/// folder before.
+pub(super) fn read(root: &Path, lives: Vec<Life>) -> Result<Record> {
     let mut reading = Reading {
         root: root.to_path_buf(),
         names: BTreeMap::from([(root.to_path_buf(), 0)]),
@@ -82,8 +91,13 @@ pub(super) fn read(root: &Path, calls: &[Call]) -> Result<Record> {
         open: BTreeMap::new(),
         record: Record::default(),
     };
-    for call in calls {
-        reading.take(call)?;
+    for life in lives {
+        // What was written and not synced stays so, however its writer ended.
+        reading.open.clear();
+        for call in &life.calls {
+            reading.take(call)?;
+        }
+        reading.record.printed.push((life.end, life.obituary));
     }
     Ok(reading.record)
 }

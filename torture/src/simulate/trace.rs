@@ -42,11 +42,11 @@ impl Call {
     }
 }
 
-/// The calls that succeeded, in the order in which they ended.
-pub(super) fn parse(log: &str) -> Result<Vec<Call>> {
+/// The calls that succeeded, in the order in which they ended; the first line has the number `first`.
+pub(super) fn parse(log: &str, first: usize) -> Result<Vec<Call>> {
     let mut begun: Vec<(String, usize, String)> = Vec::new();
     let mut calls = Vec::new();
-    for (number, line) in log.lines().enumerate() {
+    for (number, line) in (first..).zip(log.lines()) {
         let Some((thread, text)) = line.split_once(' ') else { continue };
         let text = text.trim_start();
         if text.starts_with("+++") || text.starts_with("---") {
@@ -100,10 +100,10 @@ mod tests {
                    8 fsync(4)   = -1 EIO (Input/output error)\n\
                    8 openat(AT_FDCWD, \"\\x2f\", O_RDONLY) = 5\n\
                    7 <... write resumed>)        = 2\n8 +++ exited with 0 +++\n";
-        let calls = parse(log).unwrap();
+        let calls = parse(log, 10).unwrap();
         assert_eq!(calls.len(), 2);
         assert_eq!((calls[0].name.as_str(), calls[0].result), ("openat", 5));
-        assert_eq!((calls[1].start, calls[1].end), (0, 3));
+        assert_eq!((calls[1].start, calls[1].end), (10, 13));
         assert_eq!(calls[1].bytes(1).unwrap(), b"A\n");
     }
 }
