@@ -119,6 +119,7 @@ impl Keeper {
     /// Reads the tree as `head` says it is.
     fn read(&mut self, head: Head) -> Result<()> {
         self.erased = None;
+        self.erased = None;
         let places = self.path.join("places");
         let text = read_text(&self.places_file, head.places)
             .map_err(|source| EvidenceError::io("read", &places, source))?;
