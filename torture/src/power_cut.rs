@@ -92,16 +92,26 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
             args.spawn()
         };
         let generations = rng.between(1, 4);
+        // One that only writes again what was under way, so that no sync for anything else puts that
+        // on the disk; also not that of opening the store, where it has it open before the others die.
+        let retries = generations > 1 && rng.percent(60);
+        let early = if retries && rng.percent(60) {
+            let worker = start(Role::Retrier, false)?;
+            thread::sleep(Duration::from_micros(rng.between(20_000, 60_000) as u64));
+            Some(worker)
+        } else {
+            None
+        };
         for _ in 1..generations {
-            let worker = start(Role::Both, rng.percent(60))?;
+            let worker = start(Role::Both, rng.percent(75))?;
             thread::sleep(Duration::from_micros(rng.between(20_000, 150_000) as u64));
             worker.kill(&deaths)?;
             kills += 1;
         }
-        // Half of those that come after others only write again what was under way, so that no sync
-        // for anything else puts that on the disk.
-        let last = if generations > 1 && rng.percent(50) { Role::Retrier } else { Role::Both };
-        let worker = start(last, false)?;
+        let worker = match early {
+            Some(worker) => worker,
+            None => start(if retries { Role::Retrier } else { Role::Both }, false)?,
+        };
         thread::sleep(Duration::from_micros(rng.between(20_000, 400_000) as u64));
         let noted = fs::metadata(&notes)?.len();
         shutdown::file_system(&mounted)?;

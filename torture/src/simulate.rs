@@ -55,6 +55,9 @@ use record::{Life, Record};
 
 /// So many processes are killed, one after the other.
 const DEATHS: usize = 3;
+/// Of each process and the last. Where segments are small, opening the store puts what is there on
+/// the disk, along with its index file, and the next process need not.
+const ROTATION_BYTES: [u64; DEATHS + 1] = [1 << 30, 1 << 30, 3_000, 3_000];
 /// Before a call of these kinds: where a line is written and not synced, within an erasure, where a
 /// file is made and its name not synced.
 const LAST_CALLS: &[&str] = &["fdatasync", "fdatasync", "pwrite64", "fsync"];
@@ -118,7 +121,11 @@ impl Recorded {
     fn new(path: &Path, seed: u64, evidence: bool) -> Result<Self> {
         let root = path.join("recorded");
         let (record, kills) = record(path, &root, seed, evidence)?;
-        let moments = record.steps.iter().flat_map(|step| [step.start, step.end]).collect();
+        let changes = record.steps.iter().flat_map(|step| [step.start, step.end]);
+        // When something was acknowledged is when the most must be there: more often than its share.
+        let answers = record.printed.iter().flat_map(|(start, _)| [*start; 4]);
+        let mut moments: Vec<usize> = changes.chain(answers).collect();
+        moments.sort_unstable();
         Ok(Self { record, kills, root, moments, last: 0 })
     }
 
@@ -165,7 +172,7 @@ fn record(path: &Path, root: &Path, seed: u64, evidence: bool) -> Result<(Record
     let mut kills = 0;
     for number in 1..=DEATHS + 1 {
         let mut args = WorkerArgs::new(Role::Script, &root.join("audit"), &notes, number, seed);
-        args.rotation_bytes = 3_000;
+        args.rotation_bytes = ROTATION_BYTES[number - 1];
         args.evidence = evidence;
         let death = rng.pick(LAST_CALLS).map(|call| (*call, rng.between(1, 13)));
         let death = death.filter(|_| number <= DEATHS);

@@ -30,7 +30,8 @@ pub(crate) enum Role {
     Cleaner,
     /// Both.
     Both,
-    /// Writes what was under way when others were killed, and then does nothing.
+    /// Writes again what was under way when others were killed and is there, so that it need not be
+    /// stored but must be safe; nothing else. It goes on looking for more of it.
     Retrier,
     /// Reads the whole store again and again and holds it against the notes.
     Reader,

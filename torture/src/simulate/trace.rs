@@ -49,7 +49,8 @@ pub(super) fn parse(log: &str, first: usize) -> Result<Vec<Call>> {
     for (number, line) in (first..).zip(log.lines()) {
         let Some((thread, text)) = line.split_once(' ') else { continue };
         let text = text.trim_start();
-        if text.starts_with("+++") || text.starts_with("---") {
+        // Ends of threads, signals, and threads that were killed before strace knew their call.
+        if text.starts_with("+++") || text.starts_with("---") || text.starts_with("???") {
             continue;
         }
         if let Some(start) = text.strip_suffix("<unfinished ...>") {

@@ -3,6 +3,7 @@
 //! An equal entry must succeed and be there once, whatever became of it the first time; another one
 //! under an id that is taken must be refused; one that was erased may be written again, and stays.
 
+use attestry_core::{EntryId, StorageBackend};
 use attestry_file::FileStorage;
 
 use super::Worker;
@@ -15,11 +16,35 @@ use crate::sample;
 /// So many entries that were under way are written again at once, when a worker begins.
 const MOST_AT_ONCE: usize = 120;
 
-/// Writes again what was under way when others were killed, before anything else: no sync but that
-/// of these very calls covers what the dead have left.
+/// Writes again what was under way when others were killed, before anything else.
 pub(super) async fn what_was_left(worker: &Worker, storage: &FileStorage, rng: &mut Rng) -> Result {
     let ledger = Ledger::load(&worker.args.notes)?;
-    let mut left = ledger.left();
+    all_of(worker, storage, ledger.left(), rng).await
+}
+
+/// The same of those entries only that the dead have written: as none is added, nothing is synced
+/// but what it takes to acknowledge these.
+pub(super) async fn what_was_left_and_is_there(
+    worker: &Worker,
+    storage: &FileStorage,
+    rng: &mut Rng,
+) -> Result {
+    let ledger = Ledger::load(&worker.args.notes)?;
+    let mut there = Vec::new();
+    for id in ledger.left() {
+        if storage.read(&EntryId::from_stored(id)).await?.is_some() {
+            there.push(id);
+        }
+    }
+    all_of(worker, storage, there, rng).await
+}
+
+async fn all_of(
+    worker: &Worker,
+    storage: &FileStorage,
+    mut left: Vec<&str>,
+    rng: &mut Rng,
+) -> Result {
     while left.len() > MOST_AT_ONCE {
         left.swap_remove(rng.below(left.len()));
     }

@@ -23,10 +23,12 @@ pub(super) async fn run(worker: &Arc<Worker>) -> Result {
     let mut tasks = tokio::task::JoinSet::new();
     let rng = |task| Rng::derive(worker.args.seed, worker.args.number as u64 * 100 + task);
     if worker.args.role != Role::Cleaner {
-        again::what_was_left(worker, &storage, &mut rng(97)).await?;
-        if worker.args.role == Role::Retrier {
-            std::future::pending::<()>().await;
+        let mut rng_again = rng(97);
+        while worker.args.role == Role::Retrier {
+            again::what_was_left_and_is_there(worker, &storage, &mut rng_again).await?;
+            pause(5).await;
         }
+        again::what_was_left(worker, &storage, &mut rng_again).await?;
         for task in 0..TASKS {
             let (worker, storage, next) =
                 (Arc::clone(worker), Arc::clone(&storage), Arc::clone(&next));
