@@ -120,6 +120,11 @@ impl HeadFile {
         Ok(self.latest_mark()?.map(|(_, head)| head))
     }
 
+    /// Puts the latest mark on stable storage: who made it may have died before it had.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
     /// Makes a mark, once all it speaks of is on stable storage, and gives it a number above that
     /// of the one before, which stays as it is.
     pub(super) fn mark(&self, head: &mut Head) -> io::Result<()> {

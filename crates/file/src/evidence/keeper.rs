@@ -61,7 +61,7 @@ impl Keeper {
         };
         let failed = |source| EvidenceError::io("open", &head_path, source);
         let head_file = head_file.map_err(failed)?;
-        let marked = head_file.marked().map_err(failed)?;
+        let marked = head_file.sync().and_then(|()| head_file.marked()).map_err(failed)?;
         let mut head = marked.ok_or_else(|| damaged_head(&head_path))?;
         let marked = head.clone();
         // Whoever has the tree in memory must read it again, even if it comes to be as long.
@@ -142,6 +142,9 @@ impl Keeper {
             return Ok(());
         }
         let marked = self.head_file.marked().map_err(failed)?.ok_or_else(|| damaged_head(&path))?;
+        if marked != self.marked {
+            self.head_file.sync().map_err(failed)?;
+        }
         self.marked = marked.clone();
         self.read(live.unwrap_or(marked))
     }
