@@ -45,7 +45,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Processes killed at random moments
+    /// Processes killed at random moments, and their writes repeated
     Kill(Options),
     /// Errors injected into every call of the program
     Strace(Options),
@@ -53,9 +53,9 @@ enum Command {
     DiskFull(Options),
     /// Syncs that fail
     FsyncError(Options),
-    /// File systems cut off from their disk under load
+    /// File systems cut off from their disk under load, or after a kill and a retry
     PowerCut(Options),
-    /// Power cuts by simulation, from the recorded calls of a run
+    /// Power cuts by simulation, from the recorded calls of a run that is killed and goes on
     Simulate(Options),
     /// All of them, one after the other
     All(Options),

@@ -28,8 +28,9 @@
 //! * Lost sectors may leave a line that is no entry, where the entry was not acknowledged. The model
 //!   allows that (file systems that write data before lengths do not do it), and demands that every
 //!   acknowledged entry is there all the same.
-//! * Processes at work at the same time, and one that is killed while two of its calls are under
-//!   way: it is killed on entering a call, which is not made, while it makes no other.
+//! * Processes at work at the same time: descriptors are told apart within one process only. The
+//!   real power cuts have those. A process is killed on entering a call, which is not made, and
+//!   while it makes no other that counts.
 //! * A second cut while the first is recovered from; the real power cuts have those.
 
 mod disk;

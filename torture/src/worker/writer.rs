@@ -24,9 +24,11 @@ pub(super) async fn run(worker: &Arc<Worker>) -> Result {
     let rng = |task| Rng::derive(worker.args.seed, worker.args.number as u64 * 100 + task);
     if worker.args.role != Role::Cleaner {
         let mut rng_again = rng(97);
-        while worker.args.role == Role::Retrier {
-            again::what_was_left_and_is_there(worker, &storage, &mut rng_again).await?;
-            pause(5).await;
+        if worker.args.role == Role::Retrier {
+            loop {
+                again::what_was_left_and_is_there(worker, &storage, &mut rng_again).await?;
+                pause(5).await;
+            }
         }
         again::what_was_left(worker, &storage, &mut rng_again).await?;
         for task in 0..TASKS {
