@@ -61,6 +61,10 @@ impl Keeper {
         };
         let failed = |source| EvidenceError::io("open", &head_path, source);
         let head_file = head_file.map_err(failed)?;
+        // Whoever began the tree may have died before the names of its files were there for good.
+        for named_in in [&path, &folder.private()] {
+            sys::sync_folder(named_in).map_err(failed)?;
+        }
         let marked = head_file.sync().and_then(|()| head_file.marked()).map_err(failed)?;
         let mut head = marked.ok_or_else(|| damaged_head(&head_path))?;
         let marked = head.clone();
