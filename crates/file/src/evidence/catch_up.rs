@@ -13,6 +13,7 @@ use super::lines::{HashedLines, line_before};
 use super::places::Event;
 use crate::folder::Listed;
 use crate::segment::SegmentName;
+use crate::sys;
 
 /// So many lines are taken in at once.
 const BATCH: usize = 4_096;
@@ -115,8 +116,10 @@ impl Keeper {
         loop {
             let line = lines.next().map_err(failed)?;
             if line.is_some() && !std::mem::replace(&mut synced, true) {
-                // Whoever wrote it need not have: no checkpoint is to cover what may be lost yet.
-                file.sync_data().map_err(|source| EvidenceError::io("sync", &path, source))?;
+                // Whoever wrote it need not have, nor made its name one that stays: no mark and no
+                // checkpoint is to cover what may be lost yet.
+                let synced = file.sync_data().and_then(|()| sys::sync_folder(self.folder.path()));
+                synced.map_err(|source| EvidenceError::io("sync", &path, source))?;
             }
             leaves.extend(line.map(|line| line.hash));
             if leaves.len() == BATCH || (line.is_none() && !leaves.is_empty()) {

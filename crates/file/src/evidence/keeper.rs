@@ -10,7 +10,7 @@ use attestry_evidence::{Checkpoint, ErasureRecord, Hash, Policy, SigningKey, Tre
 
 use super::EvidenceError;
 use super::checkpoints::{Checkpoints, unproven};
-use super::erased::{self, Erased};
+use super::erased::{self, Erased, ErasedLeaves};
 use super::head::{Head, HeadFile};
 use super::places::{Event, Places};
 use super::search;
@@ -35,8 +35,8 @@ pub(super) struct Keeper {
     pub(super) tiles: Tiles,
     places_file: File,
     erasures_file: File,
-    /// What was erased, when the file was so long.
-    erased: Option<(u64, Erased)>,
+    /// What was erased, by as much of the file as was asked about.
+    erased: (u64, ErasedLeaves),
     checkpoints: Checkpoints,
     pub(super) tree: Tree,
     pub(super) places: Places,
@@ -81,7 +81,7 @@ impl Keeper {
             tiles: Tiles::new(path.clone(), true),
             places_file: open("places")?,
             erasures_file: open("erasures")?,
-            erased: None,
+            erased: (0, ErasedLeaves::default()),
             checkpoints: Checkpoints::new(checkpoints_folder(folder)),
             tree: Tree::new(),
             places: Places::default(),
@@ -122,10 +122,8 @@ impl Keeper {
 
     /// Reads the tree as `head` says it is.
     fn read(&mut self, head: Head) -> Result<()> {
-        self.erased = None;
-        self.erased = None;
         let places = self.path.join("places");
-        let text = read_text(&self.places_file, head.places)
+        let text = read_text(&self.places_file, 0..head.places)
             .map_err(|source| EvidenceError::io("read", &places, source))?;
         let text = text.ok_or_else(|| EvidenceError::damaged(&places, "it is too short"))?;
         self.places = Places::parse(&text)
@@ -149,8 +147,15 @@ impl Keeper {
         if marked != self.marked {
             self.head_file.sync().map_err(failed)?;
         }
+        // What is behind a mark may have been written anew.
+        if self.erased.0 > self.marked.erasures {
+            self.erased = (0, ErasedLeaves::default());
+        }
         self.marked = marked.clone();
-        self.read(live.unwrap_or(marked))
+        self.read(live.unwrap_or(marked))?;
+        // Others need not have synced what they have written since.
+        self.tiles.distrust(levels(self.head.size));
+        Ok(())
     }
 
     /// How many leaves there are.
@@ -321,12 +326,9 @@ impl Keeper {
         hash: Hash,
         share: f64,
     ) -> Result<Option<u64>> {
-        if self.erased.as_ref().is_none_or(|(length, _)| *length != self.head.erasures) {
-            self.erased = Some((self.head.erasures, self.erased()?));
-        }
-        let erased = self.erased.as_ref().map(|(_, erased)| erased);
+        self.read_erased()?;
         // An entry that was erased and written again has a leaf of this hash that is on record.
-        let there = |leaf| erased.is_none_or(|erased| !erased.covers(leaf));
+        let there = |leaf| !self.erased.1.covers(leaf);
         let ranges = self.places.leaves(name, self.head.size);
         search::find(&mut self.tiles, &ranges, hash, share, there)
             .map_err(|source| self.unreadable(source))
@@ -358,13 +360,22 @@ impl Keeper {
         Ok(lines.map(|range| (range.start, range.end)).collect())
     }
 
+    /// Reads what was put on record since that was last asked about.
+    fn read_erased(&mut self) -> Result<()> {
+        let (known, leaves) = &mut self.erased;
+        if *known < self.head.erasures {
+            let path = self.path.join("erasures");
+            let text = read_text(&self.erasures_file, *known..self.head.erasures);
+            leaves.take_in(&erasures_text(&path, text)?).map_err(|line| no_record(&path, line))?;
+            *known = self.head.erasures;
+        }
+        Ok(())
+    }
+
     fn erased(&self) -> Result<Erased> {
         let path = self.path.join("erasures");
-        let text = read_text(&self.erasures_file, self.head.erasures)
-            .map_err(|source| EvidenceError::io("read", &path, source))?;
-        let text = text.ok_or_else(|| EvidenceError::damaged(&path, "it is too short"))?;
-        Erased::parse(&text)
-            .map_err(|line| EvidenceError::damaged(&path, format!("line {line} is none")))
+        let text = read_text(&self.erasures_file, 0..self.head.erasures);
+        Erased::parse(&erasures_text(&path, text)?).map_err(|line| no_record(&path, line))
     }
 
     /// Puts on record that the leaves of `ranges`, ascending, were erased.
@@ -485,15 +496,24 @@ fn levels(size: u64) -> u32 {
     if size == 0 { 0 } else { size.ilog2() / 8 + 1 }
 }
 
-/// The first `length` bytes of a text; `None` when there are fewer, or they are none.
-pub(super) fn read_text(file: &File, length: u64) -> io::Result<Option<String>> {
+/// A part of a text; `None` when there is less, or it is none.
+pub(super) fn read_text(file: &File, part: Range<u64>) -> io::Result<Option<String>> {
     let there = sys::length_of(file)?;
-    let Some(length) = usize::try_from(length).ok().filter(|_| length <= there) else {
-        return Ok(None);
-    };
+    let length = usize::try_from(part.end.saturating_sub(part.start)).ok();
+    let Some(length) = length.filter(|_| part.end <= there) else { return Ok(None) };
     let mut bytes = vec![0; length];
-    sys::read_exact_at(file, &mut bytes, 0)?;
+    sys::read_exact_at(file, &mut bytes, part.start)?;
     Ok(String::from_utf8(bytes).ok())
+}
+
+/// What was read of the erasure records.
+fn erasures_text(path: &Path, text: io::Result<Option<String>>) -> Result<String> {
+    let text = text.map_err(|source| EvidenceError::io("read", path, source))?;
+    text.ok_or_else(|| EvidenceError::damaged(path, "it is too short"))
+}
+
+fn no_record(path: &Path, line: usize) -> EvidenceError {
+    EvidenceError::damaged(path, format!("line {line} is none"))
 }
 
 /// `ranges`, ascending, with those that touch made one.
@@ -506,4 +526,30 @@ fn joined(ranges: &[(u64, u64)]) -> Vec<Range<u64>> {
         }
     }
     joined
+}
+
+#[cfg(test)]
+mod tests {
+    use attestry_evidence::leaf_hash;
+
+    use super::*;
+    use crate::recovery;
+
+    /// They say so only when they make a mark, and may be dead by then.
+    #[test]
+    fn what_others_wrote_is_synced_before_it_is_marked() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let mut other = Keeper::begin(&folder, true).unwrap();
+        let mut ours = Keeper::open(&folder, true).unwrap().unwrap();
+        other.refresh().unwrap();
+        other.push((0..300_u32).map(|leaf| leaf_hash(&leaf.to_le_bytes())), 0).unwrap();
+        ours.refresh().unwrap();
+        assert_eq!(ours.size(), 300);
+        assert_eq!(ours.tiles.unsynced(), [0, 1]);
+        ours.mark().unwrap();
+        assert_eq!(ours.tiles.unsynced(), [0; 0]);
+        assert_eq!(Keeper::open(&folder, true).unwrap().unwrap().size(), 300);
+    }
 }

@@ -20,7 +20,7 @@ pub(super) struct Tiles {
     folder: PathBuf,
     files: [Option<File>; LEVELS],
     write: bool,
-    /// Levels that were written to and not synced since.
+    /// Levels that were written to and, as far as is known, not synced since.
     dirty: [bool; LEVELS],
 }
 
@@ -65,6 +65,11 @@ impl Tiles {
         Ok(())
     }
 
+    /// Takes it that others have written to the first `levels` and not synced them.
+    pub(super) fn distrust(&mut self, levels: u32) {
+        self.dirty.iter_mut().zip(0..levels).for_each(|(dirty, _)| *dirty = true);
+    }
+
     /// Puts all that was stored on stable storage, the names of new files excepted.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         for level in 0..LEVELS {
@@ -74,6 +79,11 @@ impl Tiles {
             }
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn unsynced(&self) -> Vec<usize> {
+        (0..LEVELS).filter(|&level| self.dirty[level]).collect()
     }
 
     /// The hashes of the leaves from `first` on, as many as `out` has.

@@ -94,7 +94,7 @@ impl View {
             let path = tree.join(name);
             let failed = |source| EvidenceError::io("read", &path, source);
             let file = File::open(&path).map_err(failed)?;
-            let text = read_text(&file, length).map_err(failed)?;
+            let text = read_text(&file, 0..length).map_err(failed)?;
             let text = text.ok_or_else(|| EvidenceError::damaged(&path, "it is too short"))?;
             Ok::<_, EvidenceError>((path, text))
         };
