@@ -38,9 +38,6 @@ pub(crate) struct Erasures {
     folder: Folder,
     /// The journal stands and may not have been carried out.
     pending: bool,
-    /// This process has put the journal's name on stable storage. Where the journal is there, it may
-    /// be that of a process which died before it had.
-    named: bool,
 }
 
 impl Erasures {
@@ -49,7 +46,7 @@ impl Erasures {
         folder: Folder,
         ledger: &mut Ledger,
     ) -> Result<(Self, Finished), StorageError> {
-        let mut erasures = Self { folder, pending: true, named: false };
+        let mut erasures = Self { folder, pending: true };
         let finished = erasures.finish_pending(ledger)?;
         Ok((erasures, finished))
     }
@@ -118,15 +115,16 @@ impl Erasures {
         self.pending
     }
 
-    fn write_journal(&mut self, plan: &Plan) -> Result<(), StorageError> {
+    fn write_journal(&self, plan: &Plan) -> Result<(), StorageError> {
         let path = self.folder.journal();
         let failed = |source| StorageError::io("write", &path, source);
+        // Opening a store makes it, and its name one that stays.
+        let lost = !path.exists();
         journal::write(&sys::open_read_write(&path).map_err(failed)?, plan).map_err(failed)?;
-        if !self.named {
+        if lost {
             let private = self.folder.private();
             sys::sync_folder(&private)
                 .map_err(|source| StorageError::io("sync", &private, source))?;
-            self.named = true;
         }
         Ok(())
     }
@@ -374,7 +372,7 @@ mod tests {
             sums: Vec::new(),
             leaf: None,
         }];
-        let mut erasures = Erasures { folder: folder.clone(), pending: false, named: false };
+        let erasures = Erasures { folder: folder.clone(), pending: false };
         let mut ledger = Ledger::open(&folder, &Settings::default()).unwrap();
         erasures.note_lines(&mut records, &mut ledger).unwrap();
         erasures.write_journal(&Plan { lines: records, ..Plan::default() }).unwrap();
@@ -399,7 +397,7 @@ mod tests {
                 segments: vec![WholeSegment::new(segment, &file).unwrap()],
                 ..Plan::default()
             };
-            let mut erasures = Erasures { folder: folder.clone(), pending: false, named: false };
+            let erasures = Erasures { folder: folder.clone(), pending: false };
             erasures.write_journal(&plan).unwrap();
             if changed {
                 fs::write(folder.segment(segment), "another\n").unwrap();

@@ -126,13 +126,14 @@ pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
         sys::create_folder(&path)
             .map_err(|source| StorageError::io("create the folder", &path, source))?;
     }
-    // So that the first erasure need not.
-    let journal = folder.journal();
+    // So that the first erasure need not. Whoever made it before may have died before its name was
+    // there for good.
+    let (journal, private) = (folder.journal(), folder.private());
     if !journal.exists() {
         sys::open_read_write(&journal)
-            .and_then(|_made| sys::sync_folder(&folder.private()))
             .map_err(|source| StorageError::io("create", &journal, source))?;
     }
+    sys::sync_folder(&private).map_err(|source| StorageError::io("sync", &private, source))?;
     Ok(())
 }
 
