@@ -9,9 +9,9 @@ use attestry::{
 };
 
 use crate::child::log_many;
-use crate::report::{Row, short};
+use crate::report::Row;
 use crate::rig::Rig;
-use crate::stats::{Figure, median};
+use crate::stats::{Figure, to_f64};
 use crate::{Result, machine, plain, remove};
 
 /// A multiple of the tasks.
@@ -22,27 +22,20 @@ const TASKS: usize = 256;
 const MOST: f64 = 1.5;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
-    let (mut bare, mut lone, mut stored, mut system) =
+    let (mut bare, mut lone, mut stored, mut batches) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rig.rounds {
         bare.push(hash_and_serialise(rig)?);
         lone.push(log_to_nowhere(rig)?);
-        let (user, kernel) = log_durably(rig)?;
-        stored.push(user);
-        system.push(kernel);
+        stored.push(log_durably(rig)?);
+        batches.push(store_in_batches(rig)?);
     }
-    let bare = Figure::of(&bare, "µs");
-    let kernel =
-        format!("{} µs more in the kernel, for writing and syncing", short(median(&system)));
-    let row = |what: &str, samples: &[f64]| {
-        Row::new("cpu", what, Figure::of(samples, "µs"))
-            .against("hash and serialise", bare.clone())
-            .ratio_at_most(MOST)
-    };
-    Ok(vec![
-        row("CPU of log, to a backend that serialises and drops the line", &lone),
-        row("CPU of durable log, 256 tasks, all threads, in user space", &stored).note(kernel),
-    ])
+    let figure = |samples: &[f64]| Figure::of(samples, "µs");
+    let what = "CPU of log, to a backend that serialises and drops the line";
+    let lone = Row::new("cpu", what, figure(&lone)).against("hash and serialise", figure(&bare));
+    let what = "CPU of durable log, 256 tasks, all threads, in user space and the kernel";
+    let stored = Row::new("cpu", what, figure(&stored)).against("R", figure(&batches));
+    Ok(vec![lone.ratio_at_most(MOST), stored])
 }
 
 /// The microseconds of CPU of hashing both texts and making the line, for one entry.
@@ -67,26 +60,34 @@ fn log_to_nowhere(rig: &Rig) -> Result<f64> {
         for number in 0..COUNT {
             black_box(logger.log(workload.interaction(number)).await?);
         }
-        Ok(crate::stats::micros(start.elapsed()) / crate::stats::to_f64(COUNT as u64))
+        Ok(crate::stats::micros(start.elapsed()) / to_f64(COUNT as u64))
     })
 }
 
-/// The microseconds of CPU, in user space and in the kernel, that the whole process spends on one
-/// durable entry.
-fn log_durably(rig: &Rig) -> Result<(f64, f64)> {
+/// The microseconds of CPU that the whole process spends on one durable entry.
+fn log_durably(rig: &Rig) -> Result<f64> {
     let (path, workload) = (rig.fresh("cpu")?, Arc::clone(&rig.workload));
     let folder = path.clone();
-    let (user, kernel) = rig.run(async move {
+    let spent = rig.run(async move {
         let logger = AuditLogger::builder(FileStorage::builder(&folder).open().await?).build();
         let before = machine::cpu_micros()?;
         log_many(&logger, &workload, TASKS, COUNT / TASKS).await?;
-        let after = machine::cpu_micros()?;
+        let spent = machine::cpu_micros()? - before;
         logger.close().await?;
-        Ok((after.0 - before.0, after.1 - before.1))
+        Ok(spent)
     })?;
     remove(&path)?;
-    let count = crate::stats::to_f64(COUNT as u64);
-    Ok((user / count, kernel / count))
+    Ok(spent / to_f64(COUNT as u64))
+}
+
+/// The same of the plain loop that does nothing else.
+fn store_in_batches(rig: &Rig) -> Result<f64> {
+    let path = rig.fresh("cpu")?;
+    let before = machine::cpu_micros()?;
+    plain::durable_batches(&path, &rig.workload, COUNT)?;
+    let spent = machine::cpu_micros()? - before;
+    remove(&path)?;
+    Ok(spent / to_f64((COUNT + plain::warm_up(COUNT)) as u64))
 }
 
 /// A backend that does with an entry what a store of lines does before it writes.
