@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use attestry_core::{
-    AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
+    AppendFuture, AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
 };
 
 use crate::builder::Policy;
@@ -62,24 +62,36 @@ impl AuditLogger {
     /// Dropped before it is done, the entry is either stored whole or not at all, and the id is
     /// not known; set one with [`Interaction::id`] to be able to find out or repeat.
     pub async fn log(&self, interaction: Interaction<'_>) -> Result<EntryId, AuditError> {
-        let caller_chose_id = interaction.id.is_some();
-        let entry = self.prepare(interaction)?;
-        let entries = std::slice::from_ref(&entry);
-        if caller_chose_id {
-            let stored = self.backend().write(&entry).await;
-            self.settle(stored.map(drop), entries)?;
-            return Ok(entry.id);
-        }
-        let storing = self.backend().append(entries);
-        if matches!(self.0.policy.on_error, OnError::Serve(_)) {
-            self.settle(storing.await, entries)?;
-            return Ok(entry.id);
-        }
-        // What nobody needs any more is freed while it is in the processor's cache, not when the
-        // entry is stored and hundreds of others have been at work.
-        let id = id_of(entry);
+        let (id, storing) = self.begin(interaction)?;
         storing.await?;
         Ok(id)
+    }
+
+    /// The id of an entry, and what stores it. Not `async`, and the entry is freed here where nobody needs
+    /// it any more: what a call holds on to while it waits is out of the processor's cache when it
+    /// goes on, as hundreds of others have been at work.
+    fn begin(
+        &self,
+        interaction: Interaction<'_>,
+    ) -> Result<(EntryId, AppendFuture<'_>), AuditError> {
+        let caller_chose_id = interaction.id.is_some();
+        let entry = self.prepare(interaction)?;
+        if caller_chose_id || matches!(self.0.policy.on_error, OnError::Serve(_)) {
+            return Ok((entry.id.clone(), Box::pin(self.store(entry, caller_chose_id))));
+        }
+        let storing = self.backend().append(std::slice::from_ref(&entry));
+        Ok((id_of(entry), storing))
+    }
+
+    /// Stores an entry that is needed to its end.
+    async fn store(&self, entry: AuditEntry, caller_chose_id: bool) -> Result<(), StorageError> {
+        let entries = std::slice::from_ref(&entry);
+        let stored = if caller_chose_id {
+            self.backend().write(&entry).await.map(drop)
+        } else {
+            self.backend().append(entries).await
+        };
+        self.settle(stored, entries)
     }
 
     /// Records many interactions at once and returns their ids in the same order. Much cheaper
@@ -151,7 +163,7 @@ impl AuditLogger {
         &self,
         stored: Result<(), StorageError>,
         entries: &[AuditEntry],
-    ) -> Result<(), AuditError> {
+    ) -> Result<(), StorageError> {
         let Err(error) = stored else { return Ok(()) };
         let refused =
             matches!(error, StorageError::InvalidEntry(_) | StorageError::AlreadyExists { .. });
@@ -160,7 +172,7 @@ impl AuditLogger {
                 entries.iter().for_each(|entry| handler(entry, &error));
                 Ok(())
             }
-            _ => Err(error.into()),
+            _ => Err(error),
         }
     }
 
