@@ -179,9 +179,9 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
                         let text = format!("{caller}{number}{}", "x".repeat(length - 2));
                         // A caller that goes away in the midst: its line is there or not.
                         if number == 1 {
-                            let _ = queue.append(lines(text).whole()).now_or_never();
+                            let _ = queue.append(lines(text), Lines::whole).now_or_never();
                         } else {
-                            block_on(queue.append(lines(text).whole())).unwrap();
+                            block_on(queue.append(lines(text), Lines::whole)).unwrap();
                         }
                     }
                 })
@@ -231,9 +231,11 @@ fn nobody_gathers_for_callers_who_are_gone() {
                 thread::spawn(move || {
                     let line = lines(format!("{caller}"));
                     match caller {
-                        0 => (0..2).for_each(|_| block_on(queue.append(line.whole())).unwrap()),
-                        1 => drop(queue.append(line.whole()).now_or_never()),
-                        _ => block_on(queue.append(line.whole())).unwrap(),
+                        0 => (0..2).for_each(|_| {
+                            block_on(queue.append(&line, |line| line.whole())).unwrap()
+                        }),
+                        1 => drop(queue.append(&line, |line| line.whole()).now_or_never()),
+                        _ => block_on(queue.append(&line, |line| line.whole())).unwrap(),
                     }
                 })
             })

@@ -113,8 +113,11 @@ impl Committer {
         {
             return outcome;
         }
+        if lines.bytes.len() <= PART_BYTES {
+            return self.queue.append(lines, Lines::whole).await;
+        }
         for part in lines.parts(PART_BYTES) {
-            self.queue.append(part).await?;
+            self.queue.append(part, |part| *part).await?;
         }
         Ok(())
     }

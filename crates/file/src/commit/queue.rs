@@ -96,16 +96,24 @@ impl Queue {
         }
     }
 
-    /// Appends `lines` and waits until they are stored. Dropped while it waits for room, nothing
-    /// was queued; dropped later, the lines are stored all the same.
-    pub(crate) async fn append(&self, lines: Part<'_>) -> Result<(), StorageError> {
+    /// Appends the `part` of `lines` and waits until it is stored. Dropped while it waits for room,
+    /// nothing was queued; dropped later, the lines are stored all the same.
+    ///
+    /// `lines` are dropped as soon as they are copied: what they were in is in the processor's cache
+    /// then, where the next caller wants memory, and far away when hundreds of others have been at work.
+    pub(crate) async fn append<L>(
+        &self,
+        lines: L,
+        part: impl Fn(&L) -> Part<'_>,
+    ) -> Result<(), StorageError> {
         // At most the capacity, which fits.
-        let bytes = lines.len().min(self.capacity) as u32;
+        let bytes = part(&lines).len().min(self.capacity) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
-        let mut room = Some(room.map_err(|_| StorageError::Closed)?);
+        let room = room.map_err(|_| StorageError::Closed)?;
+        let mut brought = Some((lines, room));
         let mut call = Call { queue: self, waiting: None };
-        poll_fn(|context| match (room.take(), &call.waiting) {
-            (Some(room), _) => match self.join(lines, room, context.waker()) {
+        poll_fn(|context| match (brought.take(), &call.waiting) {
+            (Some((lines, room)), _) => match self.join(part(&lines), room, context.waker()) {
                 Ok(waiting) => {
                     call.waiting = Some(waiting);
                     Poll::Pending
@@ -350,12 +358,13 @@ mod tests {
     #[test]
     fn a_call_that_nobody_polls_to_its_end_is_not_waited_for_for_ever() {
         let (queue, line) = (Queue::new(), line());
-        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(line.whole()))).collect();
+        let mut calls: Vec<_> =
+            (0..10).map(|_| Box::pin(queue.append(&line, |line| line.whole()))).collect();
         calls.iter_mut().for_each(|call| begun(call.as_mut()));
         let batch = take_batch(&queue);
         assert_eq!(batch.calls(), 10);
         tell(&queue, batch);
-        let mut next = pin!(queue.append(line.whole()));
+        let mut next = pin!(queue.append(&line, |line| line.whole()));
         begun(next.as_mut());
         assert_eq!(take_batch(&queue).calls(), 1);
         drop(calls);
@@ -364,7 +373,7 @@ mod tests {
     #[test]
     fn whoever_waits_when_the_committer_is_gone_is_told() {
         let (queue, line) = (Queue::new(), line());
-        let mut call = pin!(queue.append(line.whole()));
+        let mut call = pin!(queue.append(&line, |line| line.whole()));
         begun(call.as_mut());
         let mut flush = pin!(queue.submit::<(), StorageError>(|answer| Job::Flush { answer }));
         begun(flush.as_mut());
@@ -377,10 +386,12 @@ mod tests {
     #[test]
     fn it_waits_for_callers_who_were_just_answered() {
         let (queue, line) = (Queue::new(), line());
-        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(queue.append(line.whole()))).collect();
+        let mut calls: Vec<_> =
+            (0..10).map(|_| Box::pin(queue.append(&line, |line| line.whole()))).collect();
         calls.iter_mut().for_each(|call| begun(call.as_mut()));
         tell(&queue, take_batch(&queue));
-        let mut again: Vec<_> = (0..3).map(|_| Box::pin(queue.append(line.whole()))).collect();
+        let mut again: Vec<_> =
+            (0..3).map(|_| Box::pin(queue.append(&line, |line| line.whole()))).collect();
         for call in &mut again {
             begun(call.as_mut());
             assert!(!queue.lock().is_worth_it());
