@@ -2,6 +2,11 @@
 
 use attestry_core::Timestamp;
 
+use crate::segment::SegmentName;
+
+/// Whoever chose a segment has appended to it after so long.
+const LATE_MICROS: i64 = 60_000_000;
+
 /// The system's clock; in tests one that they set. It may jump, back over midnight too: what it says
 /// decides which segment is written to and how segments are looked at, never what is in them.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +21,14 @@ impl Default for Clock {
 impl Clock {
     pub(crate) fn now(self) -> Timestamp {
         (self.0)()
+    }
+
+    /// The segments that somebody may be about to append to: that of the day, and in its first minute
+    /// that of the day before. The Python package chooses one, and then opens it, without a lock.
+    pub(crate) fn written_to(self) -> [SegmentName; 2] {
+        let now = self.now();
+        let before = Timestamp::from_unix_micros(now.unix_micros() - LATE_MICROS);
+        [now, before.unwrap_or(now)].map(SegmentName::active_on)
     }
 }
 

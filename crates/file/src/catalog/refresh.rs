@@ -112,7 +112,7 @@ impl Catalog {
         let erased = known.stamp.is_none_or(|old| old.numbers.erasures != stamp.numbers.erasures);
         let old: Bodies =
             known.segments.iter().map(|segment| (segment.body.id, segment.body.clone())).collect();
-        let today = SegmentName::active_on(self.clock.now());
+        let written_to = self.clock.written_to();
         loop {
             let listed = self.folder.list()?;
             let mut filter_budget = FILTER_BUDGET;
@@ -120,7 +120,7 @@ impl Catalog {
             let mut missing = Vec::new();
             for (number, found) in listed.iter().enumerate() {
                 // The clock may have jumped back: what is written to today need not be the newest.
-                let grows = number + 1 == listed.len() || found.name == today;
+                let grows = number + 1 == listed.len() || written_to.contains(&found.name);
                 let body = match old.get(&found.id) {
                     Some(body) => self.keep(body, found, grows, erased, &mut filter_budget)?,
                     None => self.open(found, grows, &mut filter_budget)?,

@@ -14,7 +14,8 @@ use crate::{Durability, FileStorage, FileStorageBuilder};
 
 const NOON: &str = "2026-01-28T12:00:00";
 const BEFORE_MIDNIGHT: &str = "2026-01-28T23:59:00";
-const AFTER_MIDNIGHT: &str = "2026-01-29T00:00:05";
+/// By then nobody is late with what belongs to the day before.
+const AFTER_MIDNIGHT: &str = "2026-01-29T00:01:30";
 
 /// Small enough that a day has several segments.
 const ROTATION_BYTES: u64 = 2_000;
@@ -375,4 +376,39 @@ async fn compacting_leaves_the_segment_of_today_alone_though_there_is_a_newer_on
     Operation::Append.run(&storage, &mut model, 400).await;
     model.assert_held_by(&storage, "sealed").await;
     assert_whole(&path, &model, "compacted");
+}
+
+/// It asks for the day, and then opens that day's file, without a lock.
+#[tokio::test]
+async fn what_the_python_package_appends_just_behind_midnight_is_seen_and_kept() {
+    let clock = ByHand::<10>;
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("audit");
+    let mut model = Model::default();
+    clock.set(BEFORE_MIDNIGHT);
+    let storage = open(&path, clock.clock(), false).await;
+    let watching = reader(&path, clock.clock()).await;
+    for moment in [100, 110, 120] {
+        Operation::Append.run(&storage, &mut model, moment).await;
+    }
+    clock.set("2026-01-29T00:00:01");
+    Operation::Append.run(&storage, &mut model, 200).await;
+    Operation::DeleteOld.run(&storage, &mut model, 0).await;
+    model.assert_held_by(&storage, "before").await;
+    model.assert_held_by(&watching, "before").await;
+    let yesterday = path.join("audit_20260128.jsonl");
+    let length = fs::metadata(&yesterday).unwrap().len();
+    storage.compact().await.unwrap();
+    assert_eq!(fs::metadata(&yesterday).unwrap().len(), length, "it may have the file open");
+    let mut file = fs::OpenOptions::new().append(true).open(&yesterday).unwrap();
+    std::io::Write::write_all(&mut file, &attestry_core::line::encode(&entry(300)).unwrap())
+        .unwrap();
+    model.add(&[entry(300)]);
+    model.assert_held_by(&storage, "late").await;
+    model.assert_held_by(&watching, "late").await;
+    clock.set(AFTER_MIDNIGHT);
+    Operation::Append.run(&storage, &mut model, 400).await;
+    storage.compact().await.unwrap();
+    model.assert_held_by(&storage, "compacted").await;
+    model.assert_held_by(&watching, "compacted").await;
 }

@@ -62,9 +62,10 @@ impl Changes {
     ) -> Result<Option<(SegmentName, u64)>, StorageError> {
         self.erasures.finish_pending(&mut self.ledger)?;
         let segments = self.catalog.snapshot_locked(held)?;
-        let today = SegmentName::active_on(self.catalog.clock().now());
+        let written_to = self.catalog.clock().written_to();
         let sealed = &segments[..segments.len().saturating_sub(1)];
-        let is_next = |segment: &&Segment| segment.name != today && Some(segment.name) > done;
+        let is_next =
+            |segment: &&Segment| !written_to.contains(&segment.name) && Some(segment.name) > done;
         let Some(next) = sealed.iter().find(is_next) else { return Ok(None) };
         let freed = if next.body.is_dense() { 0 } else { self.compact_segment(next)? };
         Ok(Some((next.name, freed)))
