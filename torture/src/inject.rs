@@ -38,7 +38,7 @@ const INJECTIONS: &[&[(&str, &str)]] = &[
 ];
 
 /// What the program is made to do.
-const TASKS: &[&str] = &["import", "delete", "cleanup"];
+const TASKS: &[&str] = &["import", "delete", "cleanup", "compact"];
 
 #[derive(Debug, Default)]
 struct Summary {
@@ -48,7 +48,7 @@ struct Summary {
     short_writes: usize,
 }
 
-/// Each call of an import, a deletion and a cleanup fails once.
+/// Each call of an import, a deletion, a cleanup and a compaction fails once.
 pub(crate) fn run(options: &Options) -> Result<String> {
     system::need("strace")?;
     let program = program(options)?;
@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         Ok(())
     })?;
     Ok(format!(
-        "{} runs of import, delete and cleanup; an error injected into {} of them, {} said so and \
+        "{} runs of import, delete, cleanup and compact; an error injected into {} of them, {} said so and \
          ended with status 2\n{} imports with short writes\n{finished} of {total} kinds of failure \
          were gone through at every call",
         summary.runs, summary.hit, summary.refused, summary.short_writes
@@ -117,6 +117,8 @@ struct Scene {
     /// A store to delete from, and the ids in it.
     filled: PathBuf,
     ids: Vec<String>,
+    /// The same store after the deletion, to compact.
+    eroded: PathBuf,
 }
 
 const INTERACTIONS: usize = 40;
@@ -134,6 +136,7 @@ impl Scene {
             input: path.join("interactions.jsonl"),
             filled: path.join("filled"),
             ids: Vec::new(),
+            eroded: path.join("eroded"),
         };
         let filler = "x".repeat(55_000);
         let interaction = |number: usize| {
@@ -153,7 +156,13 @@ impl Scene {
         if !imported.status.success() || ids.len() != INTERACTIONS {
             return failed(format!("a plain import fails: {}", errors(&imported)));
         }
-        Ok(Self { ids, ..scene })
+        let scene = Self { ids, ..scene };
+        copy(&scene.filled, &scene.eroded)?;
+        let deleted = system::finish(&mut scene.attestry(&scene.eroded, "delete"))?;
+        if !deleted.status.success() {
+            return failed(format!("a plain deletion fails: {}", errors(&deleted)));
+        }
+        Ok(scene)
     }
 
     /// The program at its task on a store.
@@ -169,6 +178,7 @@ impl Scene {
         match task {
             "import" => command.args(["import", "--store-content"]).arg(&self.input),
             "delete" => command.arg("delete").args(self.to_delete()),
+            "compact" => command.arg("compact"),
             _ => command.args(["cleanup", "--retention-days", "1"]),
         };
         command
@@ -178,13 +188,11 @@ impl Scene {
         self.ids.iter().step_by(7)
     }
 
-    /// A store as it is before the task: for an import one that must be rotated soon.
-    fn store(&self) -> Result<PathBuf> {
-        let store = self.path.join("store");
-        if store.exists() {
-            fs::remove_dir_all(&store)?;
-        }
-        system::run("cp", [OsStr::new("-a"), self.filled.as_ref(), store.as_ref()])?;
+    /// A store as it is before the task, with this name: for an import one that must be rotated soon.
+    fn store(&self, task: &str, name: &str) -> Result<PathBuf> {
+        let store = self.path.join(name);
+        let before = if task == "compact" { &self.eroded } else { &self.filled };
+        copy(before, &store)?;
         Ok(store)
     }
 
@@ -197,6 +205,9 @@ impl Scene {
         match task {
             "import" => wanted.extend(printed.iter().cloned()),
             "delete" => printed.iter().for_each(|id| {
+                wanted.remove(id);
+            }),
+            "compact" => self.to_delete().for_each(|id| {
                 wanted.remove(id);
             }),
             _ if done => wanted.clear(),
@@ -213,7 +224,7 @@ impl Scene {
             ledger.acknowledge(id);
         }
         let in_doubt: Vec<&String> = match task {
-            "import" => Vec::new(),
+            "import" | "compact" => Vec::new(),
             "delete" => self.to_delete().filter(|id| !printed.contains(id)).collect(),
             _ if done => Vec::new(),
             _ => self.ids.iter().collect(),
@@ -235,7 +246,7 @@ impl Scene {
         when: usize,
         summary: &mut Summary,
     ) -> Result<bool> {
-        let store = self.store()?;
+        let store = self.store(task, "store")?;
         let log = self.path.join("strace");
         let command = self.attestry(&store, task);
         let calls: Vec<&str> = kind.iter().map(|(calls, _)| *calls).collect();
@@ -275,11 +286,7 @@ impl Scene {
     /// Every file of the store that the task opens, by a run of it that is not disturbed.
     fn paths(&self, task: &str, store: &Path) -> Result<BTreeSet<String>> {
         let log = self.path.join("opened");
-        let other = self.path.join("rehearsal");
-        if other.exists() {
-            fs::remove_dir_all(&other)?;
-        }
-        system::run("cp", [OsStr::new("-a"), self.filled.as_ref(), other.as_ref()])?;
+        let other = self.store(task, "rehearsal")?;
         let command = self.attestry(&other, task);
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-s", "4096", "-e", "trace=%file", "-o"]).arg(&log);
@@ -366,6 +373,14 @@ fn usable(store: &Path, ledger: &Ledger) -> Result {
         storage.close().await?;
         Ok(())
     })
+}
+
+/// Copies a folder in the place of whatever is there.
+fn copy(from: &Path, to: &Path) -> Result {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    system::run("cp", [OsStr::new("-a"), from.as_ref(), to.as_ref()]).map(drop)
 }
 
 fn printed(output: &Output) -> Vec<String> {
