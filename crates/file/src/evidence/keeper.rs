@@ -10,7 +10,8 @@ use attestry_evidence::{Checkpoint, ErasureRecord, Hash, Policy, SigningKey, Tre
 
 use super::EvidenceError;
 use super::checkpoints::{Checkpoints, unproven};
-use super::erased::{self, Erased, ErasedLeaves};
+use super::erased;
+use super::erasures_file::ErasuresFile;
 use super::head::{Head, HeadFile};
 use super::places::{Event, Places};
 use super::search;
@@ -34,9 +35,7 @@ pub(super) struct Keeper {
     head_file: HeadFile,
     pub(super) tiles: Tiles,
     places_file: File,
-    erasures_file: File,
-    /// What was erased, by as much of the file as was asked about.
-    erased: (u64, ErasedLeaves),
+    erasures: ErasuresFile,
     checkpoints: Checkpoints,
     pub(super) tree: Tree,
     pub(super) places: Places,
@@ -80,8 +79,7 @@ impl Keeper {
             head_file,
             tiles: Tiles::new(path.clone(), true),
             places_file: open("places")?,
-            erasures_file: open("erasures")?,
-            erased: (0, ErasedLeaves::default()),
+            erasures: ErasuresFile::open(&path)?,
             checkpoints: Checkpoints::new(checkpoints_folder(folder)),
             tree: Tree::new(),
             places: Places::default(),
@@ -148,9 +146,7 @@ impl Keeper {
             self.head_file.sync().map_err(failed)?;
         }
         // What is behind a mark may have been written anew.
-        if self.erased.0 > self.marked.erasures {
-            self.erased = (0, ErasedLeaves::default());
-        }
+        self.erasures.forget_behind(self.marked.erasures);
         self.marked = marked.clone();
         self.read(live.unwrap_or(marked))?;
         // Others need not have synced what they have written since.
@@ -232,7 +228,7 @@ impl Keeper {
             self.places_file.sync_data().map_err(failed)?;
         }
         if self.head.erasures != self.marked.erasures {
-            self.erasures_file.sync_data().map_err(failed)?;
+            self.erasures.sync().map_err(failed)?;
         }
         if levels(self.head.size) != levels(self.marked.size) {
             sys::sync_folder(&self.path).map_err(failed)?;
@@ -326,9 +322,9 @@ impl Keeper {
         hash: Hash,
         share: f64,
     ) -> Result<Option<u64>> {
-        self.read_erased()?;
+        let erased = self.erasures.leaves(self.head.erasures)?;
         // An entry that was erased and written again has a leaf of this hash that is on record.
-        let there = |leaf| !self.erased.1.covers(leaf);
+        let there = |leaf| !erased.covers(leaf);
         let ranges = self.places.leaves(name, self.head.size);
         search::find(&mut self.tiles, &ranges, hash, share, there)
             .map_err(|source| self.unreadable(source))
@@ -354,28 +350,10 @@ impl Keeper {
 
     /// The leaves of a segment whose lines are there.
     pub(super) fn lines_of(&mut self, name: SegmentName) -> Result<Vec<(u64, u64)>> {
-        let erased = self.erased()?;
+        let erased = self.erasures.records(self.head.erasures)?;
         let ranges = self.places.leaves(name, self.head.size);
         let lines = ranges.into_iter().flat_map(|range| erased.lines_among(range));
         Ok(lines.map(|range| (range.start, range.end)).collect())
-    }
-
-    /// Reads what was put on record since that was last asked about.
-    fn read_erased(&mut self) -> Result<()> {
-        let (known, leaves) = &mut self.erased;
-        if *known < self.head.erasures {
-            let path = self.path.join("erasures");
-            let text = read_text(&self.erasures_file, *known..self.head.erasures);
-            leaves.take_in(&erasures_text(&path, text)?).map_err(|line| no_record(&path, line))?;
-            *known = self.head.erasures;
-        }
-        Ok(())
-    }
-
-    fn erased(&self) -> Result<Erased> {
-        let path = self.path.join("erasures");
-        let text = read_text(&self.erasures_file, 0..self.head.erasures);
-        Erased::parse(&erasures_text(&path, text)?).map_err(|line| no_record(&path, line))
     }
 
     /// Puts on record that the leaves of `ranges`, ascending, were erased.
@@ -404,7 +382,7 @@ impl Keeper {
             )?);
         }
         if !first_time && !records.is_empty() {
-            let there = self.erased()?;
+            let there = self.erasures.records(self.head.erasures)?;
             records.retain(|record| there.records().all(|known| known != record));
         }
         if records.is_empty() {
@@ -413,9 +391,7 @@ impl Keeper {
         let numbered = (self.head.size..).zip(&records);
         let text: String = numbered.map(|(leaf, record)| erased::line(leaf, record)).collect();
         self.stale = true;
-        let path = self.path.join("erasures");
-        sys::write_all_at(&self.erasures_file, text.as_bytes(), self.head.erasures)
-            .map_err(|source| EvidenceError::io("write", &path, source))?;
+        self.erasures.append(&text, self.head.erasures)?;
         self.head.erasures += text.len() as u64;
         let covered = self.head.covered;
         self.push(records.iter().map(ErasureRecord::leaf_hash), covered)?;
@@ -504,16 +480,6 @@ pub(super) fn read_text(file: &File, part: Range<u64>) -> io::Result<Option<Stri
     let mut bytes = vec![0; length];
     sys::read_exact_at(file, &mut bytes, part.start)?;
     Ok(String::from_utf8(bytes).ok())
-}
-
-/// What was read of the erasure records.
-fn erasures_text(path: &Path, text: io::Result<Option<String>>) -> Result<String> {
-    let text = text.map_err(|source| EvidenceError::io("read", path, source))?;
-    text.ok_or_else(|| EvidenceError::damaged(path, "it is too short"))
-}
-
-fn no_record(path: &Path, line: usize) -> EvidenceError {
-    EvidenceError::damaged(path, format!("line {line} is none"))
 }
 
 /// `ranges`, ascending, with those that touch made one.

@@ -14,6 +14,7 @@
 mod catch_up;
 mod checkpoints;
 mod erased;
+mod erasures_file;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

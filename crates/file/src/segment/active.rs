@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use attestry_core::{StorageError, Timestamp};
 
+use super::place::Place;
 use super::{Segment, SegmentName};
 use crate::builder::Durability;
 use crate::clock::Clock;
 use crate::erasure::Erasures;
 use crate::evidence::{Leaf, Ledger};
 use crate::folder::Folder;
-use crate::generation::{self, LayoutDigits};
+use crate::generation;
 use crate::lock::Turn;
 use crate::recovery::{self, TornTail};
 use crate::sys::{self, FileId};
@@ -53,29 +54,6 @@ struct OpenSegment {
     /// When its name was last found to lead to it.
     looked_at: Turn,
     place: Place,
-}
-
-/// Where a segment stands among the others. The last is where everybody looks for new lines; one behind
-/// which there are later days, since the clock jumped back or that of another process is ahead, is
-/// taken by others for done with.
-#[derive(Debug, Default)]
-struct Place {
-    is_last: bool,
-    /// This holds as long as the counter of changed names stays the same.
-    layout: Option<LayoutDigits>,
-    counters: Option<File>,
-}
-
-impl Place {
-    /// Looks again, if names have changed.
-    fn look(&mut self, folder: &Folder, name: SegmentName) -> Result<(), StorageError> {
-        let layout = generation::layout(folder, &mut self.counters)?;
-        if self.layout != Some(layout) {
-            self.is_last = folder.list()?.last().is_none_or(|last| last.name <= name);
-            self.layout = Some(layout);
-        }
-        Ok(())
-    }
 }
 
 impl OpenSegment {

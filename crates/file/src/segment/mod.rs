@@ -7,6 +7,7 @@ mod filter;
 pub(crate) mod fuzzing;
 mod index;
 mod name;
+mod place;
 mod reader;
 mod table;
 
