@@ -5,26 +5,22 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use attestry::EntryId;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, mpsc};
 
 use crate::Result;
 use crate::rng::Rng;
 use crate::stats::micros;
 
-/// Time to start the tasks in, before the first call is due.
-const HEAD_START: Duration = Duration::from_millis(20);
-
 /// What became of the calls.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct Outcome<T> {
     /// The microseconds of each, from when it was due to its answer.
     pub(crate) latencies: Vec<f64>,
     /// The microseconds of each from when a task took it up.
     pub(crate) within: Vec<f64>,
     /// What each was answered.
-    pub(crate) ids: Vec<EntryId>,
+    pub(crate) answers: Vec<T>,
     /// From when the first was due to the last answer.
     pub(crate) took: Duration,
 }
@@ -33,25 +29,29 @@ pub(crate) struct Outcome {
 ///
 /// A thread of its own hands the calls out. The system wakes it some 60 µs after it asked, and
 /// then it hands out all that is due; a timer of the runtime would be late by a millisecond.
-pub(crate) fn offer<C, F>(
+pub(crate) fn offer<T, C, F>(
     runtime: &Runtime,
     tasks: usize,
     due: Vec<Duration>,
     call: C,
-) -> Result<Outcome>
+) -> Result<Outcome<T>>
 where
+    T: Send + 'static,
     C: Fn(usize) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<EntryId>> + Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
 {
     let call = Arc::new(call);
     let count = due.len();
+    let ready = Arc::new(Barrier::new(tasks + 1));
     let (senders, running): (Vec<_>, Vec<_>) = (0..tasks)
         .map(|_| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            (sender, runtime.spawn(work(receiver, Arc::clone(&call))))
+            let (call, ready) = (Arc::clone(&call), Arc::clone(&ready));
+            (sender, runtime.spawn(work(receiver, call, count.div_ceil(tasks), ready)))
         })
         .unzip();
-    let start = Instant::now() + HEAD_START;
+    runtime.block_on(ready.wait());
+    let start = Instant::now();
     let dispatcher = std::thread::spawn(move || {
         for (number, due) in due.into_iter().enumerate() {
             let at = start + due;
@@ -66,49 +66,57 @@ where
     let mut outcome = Outcome {
         latencies: Vec::with_capacity(count),
         within: Vec::with_capacity(count),
-        ids: Vec::with_capacity(count),
+        answers: Vec::with_capacity(count),
         took: Duration::ZERO,
     };
     for task in running {
-        for Done { at, begun, done, id } in runtime.block_on(task)?? {
+        for Done { at, begun, done, answer } in runtime.block_on(task)?? {
             outcome.latencies.push(micros(done.saturating_duration_since(at)));
             outcome.within.push(micros(done - begun));
             outcome.took = outcome.took.max(done.saturating_duration_since(start));
-            outcome.ids.push(id);
+            outcome.answers.extend(answer);
         }
     }
     dispatcher.join().map_err(|_| "the thread that hands out calls panicked")?;
-    if outcome.ids.len() == count {
+    if outcome.answers.len() == count {
         Ok(outcome)
     } else {
-        Err(format!("{} calls of {count} were answered", outcome.ids.len()).into())
+        Err(format!("{} calls of {count} were answered", outcome.answers.len()).into())
     }
 }
 
 /// One call.
-struct Done {
+struct Done<T> {
     /// When it was due.
     at: Instant,
     /// When a task took it up.
     begun: Instant,
     /// When it was answered, and with what.
     done: Instant,
-    id: EntryId,
+    answer: Option<T>,
 }
 
-async fn work<C, F>(
+async fn work<T, C, F>(
     mut calls: mpsc::UnboundedReceiver<(usize, Instant)>,
     call: Arc<C>,
-) -> Result<Vec<Done>>
+    most: usize,
+    ready: Arc<Barrier>,
+) -> Result<Vec<Done<T>>>
 where
     C: Fn(usize) -> F,
-    F: Future<Output = Result<EntryId>>,
+    F: Future<Output = Result<T>>,
 {
+    // Filled once beforehand. Calls go to the tasks in turns, so that all their lists would grow at the
+    // same moment, and memory that is touched for the first time costs more than a call.
     let mut done = Vec::new();
+    let now = Instant::now();
+    done.resize_with(most, || Done { at: now, begun: now, done: now, answer: None });
+    done.clear();
+    ready.wait().await;
     while let Some((number, at)) = calls.recv().await {
         let begun = Instant::now();
-        let id = call(number).await?;
-        done.push(Done { at, begun, done: Instant::now(), id });
+        let answer = Some(call(number).await?);
+        done.push(Done { at, begun, done: Instant::now(), answer });
     }
     Ok(done)
 }
@@ -144,10 +152,10 @@ mod tests {
         let due = vec![Duration::ZERO; 3];
         let outcome = offer(&runtime, 1, due, |number| async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            Ok(EntryId::new(number.to_string())?)
+            Ok(number)
         })
         .unwrap();
-        assert_eq!(outcome.ids.len(), 3);
+        assert_eq!(outcome.answers.len(), 3);
         assert!(outcome.latencies[2] >= 60_000.0, "{:?}", outcome.latencies);
         assert!(outcome.took >= Duration::from_millis(60));
     }
@@ -155,7 +163,7 @@ mod tests {
     #[test]
     fn a_call_that_fails_is_an_error() {
         let runtime = crate::rig::runtime().unwrap();
-        let failing = |_| async { Err("no".into()) };
+        let failing = |_| async { Err::<(), _>("no".into()) };
         assert!(offer(&runtime, 2, vec![Duration::ZERO; 5], failing).is_err());
     }
 }

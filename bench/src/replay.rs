@@ -42,7 +42,7 @@ pub(crate) fn run(rig: &Rig, args: &Args, file: &Path) -> Result<(Vec<Row>, Valu
     Ok((rows(args, count, span, &outcome), of_run))
 }
 
-fn rows(args: &Args, count: u64, span: Duration, outcome: &Outcome) -> Vec<Row> {
+fn rows(args: &Args, count: u64, span: Duration, outcome: &Outcome<EntryId>) -> Vec<Row> {
     let at = |percent: f64| quantile(&outcome.latencies, percent / 100.0);
     let sustained = Figure::one(rate(count, outcome.took), "entries/s");
     let what = format!("durable log, encrypted, {} tasks", args.tasks);
@@ -65,7 +65,7 @@ fn rows(args: &Args, count: u64, span: Duration, outcome: &Outcome) -> Vec<Row> 
 }
 
 /// Logs everything when it is due, and makes sure that it is there.
-fn replay(rig: &Rig, tasks: usize, trace: Trace, due: Vec<Duration>) -> Result<Outcome> {
+fn replay(rig: &Rig, tasks: usize, trace: Trace, due: Vec<Duration>) -> Result<Outcome<EntryId>> {
     let path = rig.fresh("replay")?;
     let manager = EncryptionManager::generate();
     let logger = rig.run(open(path.clone(), manager.clone()))?;
@@ -77,7 +77,7 @@ fn replay(rig: &Rig, tasks: usize, trace: Trace, due: Vec<Duration>) -> Result<O
             Ok(logger.log(interaction).await?)
         }
     })?;
-    let ids = outcome.ids.clone();
+    let ids = outcome.answers.clone();
     rig.run(async move {
         logger.close().await?;
         check(&open(path.clone(), manager).await?, &ids).await?;
