@@ -7,6 +7,7 @@
 mod args;
 mod bare;
 mod child;
+mod group;
 mod load;
 mod machine;
 mod peers;

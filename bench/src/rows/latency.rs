@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attestry::{AuditLogger, FileStorage};
+use attestry::{AuditLogger, FileStorage, line};
 
 use super::durable;
+use crate::group::Group;
 use crate::load::{self, Outcome};
 use crate::report::{Point, Row, Scale, grouped};
 use crate::rig::Rig;
@@ -39,6 +40,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let peak = median(&peaks);
     let mut rng = Rng::new(7);
     let (mut syncs, mut bare, mut within) = (Vec::new(), Vec::new(), Vec::new());
+    let mut groups = Vec::new();
     let mut rounds: [Vec<f64>; 3] = Default::default();
     let mut all: [Vec<f64>; 3] = Default::default();
     for _ in 0..rig.rounds {
@@ -54,6 +56,8 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             all[load].extend(outcome.latencies);
             if share == OF_ASKED {
                 within.push(quantile(&outcome.within, 0.99));
+                let outcome = group_at(rig, peak * share, &mut rng)?;
+                groups.push(quantile(&outcome.latencies, 0.99));
             }
         }
     }
@@ -71,6 +75,9 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             rows.push(row.ratio_at_most(MOST_SYNCS));
             let row = Row::new("latency", &what, Figure::of(p99, "µs"));
             rows.push(row.against("p99 of a loop that writes and syncs what is due", bare.clone()));
+            let row = Row::new("latency", &what, Figure::of(p99, "µs"));
+            let group = Figure::of(&groups, "µs");
+            rows.push(row.against("p99 of 256 tasks with the plainest group commit", group));
             let what = format!("{what}: from when a task took the call up");
             let row = Row::new("latency", what, Figure::of(&within, "µs"));
             rows.push(row.against("write + fdatasync", sync.clone()));
@@ -89,6 +96,25 @@ fn rounded(rate: f64) -> String {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // above 0, far below 2^53
 fn about_a_second(per_second: f64, rng: &mut Rng) -> Vec<Duration> {
     load::at_random(per_second, per_second as usize, rng)
+}
+
+/// About a second of calls at this rate, which make their lines and leave them to a thread that does
+/// nothing but write and sync all there are, over and over.
+fn group_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome<()>> {
+    let path = rig.fresh("latency.jsonl")?;
+    let group = Group::start(plain::append(&path)?);
+    let (caller, workload) = (group.caller(), Arc::clone(&rig.workload));
+    let due = about_a_second(per_second, rng);
+    let outcome = load::offer(rig.runtime(), TASKS, due, move |number| {
+        let (caller, workload) = (caller.clone(), Arc::clone(&workload));
+        async move {
+            let line = line::encode(&workload.entry(number))?;
+            caller.append(&line).await
+        }
+    })?;
+    group.close()?;
+    remove(&path)?;
+    Ok(outcome)
 }
 
 /// About a second of calls at this rate, in a store that was just begun.

@@ -1,0 +1,135 @@
+//! The plainest group commit: a thread writes and syncs what calls have left in the meantime, wakes
+//! them, and does nothing more. There is no store around it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::oneshot;
+
+use crate::Result;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Group {
+    queue: Arc<Queue>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+/// A caller's end of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(Arc<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<u8>,
+    callers: Vec<oneshot::Sender<()>>,
+    closed: bool,
+}
+
+impl Group {
+    /// Starts the thread, which appends to `file`.
+    pub(crate) fn start(file: File) -> Self {
+        let queue = Arc::new(Queue::default());
+        let of_thread = Arc::clone(&queue);
+        Self { queue, thread: thread::spawn(move || of_thread.write_to(file)) }
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller(Arc::clone(&self.queue))
+    }
+
+    /// Ends the thread when all that is queued is written.
+    pub(crate) fn close(self) -> Result<()> {
+        self.queue.lock().closed = true;
+        self.queue.work.notify_one();
+        Ok(self.thread.join().map_err(|_| "the thread that writes panicked")??)
+    }
+}
+
+impl Caller {
+    /// Returns when `line` is on stable storage.
+    pub(crate) async fn append(&self, line: &[u8]) -> Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        let is_first = {
+            let mut state = self.0.lock();
+            state.lines.extend_from_slice(line);
+            state.callers.push(sender);
+            state.callers.len() == 1
+        };
+        if is_first {
+            self.0.work.notify_one();
+        }
+        Ok(receiver.await?)
+    }
+}
+
+impl Queue {
+    fn write_to(&self, mut file: File) -> io::Result<()> {
+        // Two buffers in turns, which the callers find as large as they have become.
+        let mut lines = Vec::new();
+        while let Some(callers) = self.take(&mut lines) {
+            file.write_all(&lines)?;
+            file.sync_data()?;
+            for caller in callers {
+                // One that went away does not hear it.
+                let _ = caller.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// All that is there, once something is; nothing when it is closed.
+    fn take(&self, lines: &mut Vec<u8>) -> Option<Vec<oneshot::Sender<()>>> {
+        lines.clear();
+        let mut state = self.lock();
+        while state.callers.is_empty() {
+            if state.closed {
+                return None;
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        mem::swap(&mut state.lines, lines);
+        Some(mem::take(&mut state.callers))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_was_answered_is_there() {
+        let path = std::env::temp_dir().join(format!("attestry-group-{}", std::process::id()));
+        let group = Group::start(crate::plain::append(&path).unwrap());
+        let runtime = crate::rig::runtime().unwrap();
+        let calls: Vec<_> = (0..100)
+            .map(|number| {
+                let caller = group.caller();
+                runtime
+                    .spawn(async move { caller.append(format!("{number:02}\n").as_bytes()).await })
+            })
+            .collect();
+        calls.into_iter().for_each(|call| runtime.block_on(call).unwrap().unwrap());
+        group.close().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let mut lines: Vec<_> = text.lines().collect();
+        lines.sort_unstable();
+        assert!(lines.into_iter().eq((0..100).map(|number| format!("{number:02}"))));
+    }
+}
