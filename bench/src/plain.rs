@@ -27,15 +27,21 @@ pub(crate) fn append(path: &Path) -> Result<File> {
     Ok(OpenOptions::new().append(true).create_new(true).open(path)?)
 }
 
-/// R: hash both texts, serialise, append 1,000 lines with one write and one `fdatasync`.
-pub(crate) fn durable_batches(path: &Path, workload: &Workload, count: usize) -> Result<Duration> {
+/// Hash both texts, serialise, append `batch` lines with one write and one `fdatasync`; with 1,000 of
+/// them this is R.
+pub(crate) fn durable_batches(
+    path: &Path,
+    workload: &Workload,
+    count: usize,
+    batch: usize,
+) -> Result<Duration> {
     let mut file = append(path)?;
     let mut buffer = Vec::with_capacity(1 << 20);
     let mut store = |count: usize| -> Result<Duration> {
         let start = Instant::now();
-        for first in (0..count).step_by(BATCH) {
+        for first in (0..count).step_by(batch) {
             buffer.clear();
-            for number in first..(first + BATCH).min(count) {
+            for number in first..(first + batch).min(count) {
                 line::encode_into(&workload.entry(number), &mut buffer)?;
             }
             file.write_all(&buffer)?;
@@ -45,6 +51,19 @@ pub(crate) fn durable_batches(path: &Path, workload: &Workload, count: usize) ->
     };
     store(warm_up(count))?;
     store(count)
+}
+
+/// Appends lines that are there already, 1,000 with one write and one `fdatasync`.
+pub(crate) fn durable_lines(path: &Path, lines: &[u8]) -> Result<Duration> {
+    let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
+    let batches: Vec<Vec<u8>> = lines.chunks(BATCH).map(<[_]>::concat).collect();
+    let mut file = append(path)?;
+    let start = Instant::now();
+    for batch in &batches {
+        file.write_all(batch)?;
+        file.sync_data()?;
+    }
+    Ok(start.elapsed())
 }
 
 /// Hash both texts, serialise, one write for each line.

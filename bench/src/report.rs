@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) reference: Option<Reference>,
     /// Ours divided by the reference.
     pub(crate) ratio: Option<Figure>,
+    /// How much of what the machine could do at all.
+    pub(crate) of_limit: Option<Share>,
     /// What the project asks for.
     pub(crate) asked: Option<Asked>,
     /// What is to be known to judge it.
@@ -31,6 +33,13 @@ pub(crate) struct Row {
 pub(crate) struct Reference {
     pub(crate) name: String,
     pub(crate) figure: Figure,
+}
+
+/// A share of a limit of the machine: 1 where nothing could be faster.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Share {
+    pub(crate) limit: String,
+    pub(crate) share: Figure,
 }
 
 /// A bar to clear.
@@ -76,6 +85,7 @@ impl Row {
             ours,
             reference: None,
             ratio: None,
+            of_limit: None,
             asked: None,
             note: None,
             series: None,
@@ -86,6 +96,18 @@ impl Row {
     pub(crate) fn against(mut self, name: impl Into<String>, figure: Figure) -> Self {
         self.ratio = Some(self.ours.ratio_to(&figure));
         self.reference = Some(Reference { name: name.into(), figure });
+        self
+    }
+
+    /// Sets it beside what the machine does where nothing else is done, if that was measured: in the
+    /// same unit, a time or a rate.
+    pub(crate) fn limit(mut self, name: impl Into<String>, figure: Option<&Figure>) -> Self {
+        self.of_limit = figure.map(|figure| {
+            let is_time = ["µs", "ms"].contains(&self.ours.unit);
+            let share =
+                if is_time { figure.ratio_to(&self.ours) } else { self.ours.ratio_to(figure) };
+            Share { limit: name.into(), share }
+        });
         self
     }
 
@@ -140,8 +162,9 @@ impl Row {
 
 /// The rows as a table for the terminal.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut cells =
-        vec![["row", "what", "ours", "reference", "ratio", "asked", ""].map(str::to_owned)];
+    let mut cells = vec![
+        ["row", "what", "ours", "reference", "ratio", "limit", "asked", ""].map(str::to_owned),
+    ];
     cells.extend(rows.iter().map(cells_of));
     let widths: Vec<usize> = (0..cells[0].len())
         .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
@@ -159,7 +182,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
     text
 }
 
-fn cells_of(row: &Row) -> [String; 7] {
+fn cells_of(row: &Row) -> [String; 8] {
     let asked = row.asked.as_ref();
     [
         row.row.to_owned(),
@@ -169,6 +192,9 @@ fn cells_of(row: &Row) -> [String; 7] {
             .as_ref()
             .map_or_else(String::new, |r| format!("{}: {}", r.name, figure(&r.figure))),
         row.ratio.as_ref().map_or_else(String::new, figure),
+        row.of_limit
+            .as_ref()
+            .map_or_else(String::new, |of| format!("{} of {}", short(of.share.median), of.limit)),
         asked.map_or_else(String::new, |asked| asked.text.clone()),
         asked.map_or("", |asked| if asked.met { "ok" } else { "SHORT" }).to_owned(),
     ]
@@ -220,13 +246,13 @@ pub(crate) fn to_json(rows: &[Row], machine: &Value, run: &Value) -> Value {
         .iter()
         .map(|row| {
             let mut value = json!(row);
-            let [_, _, ours, reference, ratio, asked, _] = cells_of(row);
-            value["shown"] =
-                json!({"ours": ours, "reference": reference, "ratio": ratio, "asked": asked});
+            let [_, _, ours, reference, ratio, of_limit, asked, _] = cells_of(row);
+            value["shown"] = json!({"ours": ours, "reference": reference, "ratio": ratio,
+                "of_limit": of_limit, "asked": asked});
             value
         })
         .collect();
-    json!({"version": 3, "machine": machine, "run": run, "rows": rows})
+    json!({"version": 4, "machine": machine, "run": run, "rows": rows})
 }
 
 #[cfg(test)]
@@ -238,6 +264,19 @@ mod tests {
         let shown: Vec<String> =
             [1_234_567.8, 999.6, 42.04, 3.0, 1.234, 0.0567, 0.0, 0.5].map(short).to_vec();
         assert_eq!(shown, ["1,234,568", "1,000", "42.0", "3", "1.23", "0.0567", "0", "0.50"]);
+    }
+
+    #[test]
+    fn a_share_of_a_limit_is_one_at_most() {
+        let share = |ours, unit, limit| {
+            let row = Row::new("r", "w", Figure::one(ours, unit));
+            let row = row.limit("all", Some(&Figure::one(limit, unit)));
+            row.of_limit.map(|of| of.share.median)
+        };
+        assert_eq!(share(200.0, "µs", 100.0), Some(0.5));
+        assert_eq!(share(100.0, "entries/s", 200.0), Some(0.5));
+        let unknown = Row::new("r", "w", Figure::one(1.0, "µs")).limit("all", None);
+        assert!(unknown.of_limit.is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What every measurement needs: the runtime, the folder, the texts, and a store.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::args::Args;
 use crate::report::grouped;
+use crate::stats::Figure;
 use crate::store::Store;
 use crate::workload::Workload;
 use crate::{Result, remove};
@@ -26,6 +28,8 @@ pub(crate) struct Rig {
     pub(crate) rounds: usize,
     pub(crate) sizes: Vec<u64>,
     pub(crate) python: Option<(PathBuf, PathBuf)>,
+    /// What the machine does, by name, once that was measured in this run.
+    limits: HashMap<&'static str, Figure>,
     store: Option<Store>,
 }
 
@@ -43,8 +47,19 @@ impl Rig {
             rounds: usize::try_from(args.rounds)?,
             sizes,
             python: args.python.clone().zip(args.attestry.clone()),
+            limits: HashMap::new(),
             store: None,
         })
+    }
+
+    /// Keeps what the machine does in plain loops, for later rows.
+    pub(crate) fn set_limit(&mut self, name: &'static str, figure: Figure) {
+        self.limits.insert(name, figure);
+    }
+
+    /// What the machine does in a plain loop, if this run has measured it.
+    pub(crate) fn limit(&self, name: &str) -> Option<&Figure> {
+        self.limits.get(name)
     }
 
     /// The runtime, for what brings its own tasks.

@@ -175,6 +175,18 @@ pub(crate) fn sync_indexes(store: &Path) -> Result<()> {
     Ok(())
 }
 
+/// All lines that stand in the segments of a store.
+pub(crate) fn lines(store: &Path) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(store)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            lines.extend(fs::read(path)?);
+        }
+    }
+    Ok(lines)
+}
+
 /// Opens the store in `path`.
 pub(crate) async fn open(path: &Path, rotation: u64) -> Result<FileStorage> {
     Ok(FileStorage::builder(path).rotation_size_bytes(rotation).open().await?)

@@ -32,9 +32,15 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     }
     let figure = |samples: &[f64]| Figure::of(samples, "µs");
     let what = "CPU of log, to a backend that serialises and drops the line";
-    let lone = Row::new("cpu", what, figure(&lone)).against("hash and serialise", figure(&bare));
+    let bare = figure(&bare);
+    let lone = Row::new("cpu", what, figure(&lone))
+        .against("hash and serialise", bare.clone())
+        .limit("hash and serialise", Some(&bare));
     let what = "CPU of durable log, 256 tasks, all threads, in user space and the kernel";
-    let stored = Row::new("cpu", what, figure(&stored)).against("R", figure(&batches));
+    let batches = figure(&batches);
+    let stored = Row::new("cpu", what, figure(&stored))
+        .against("R", batches.clone())
+        .limit("R", Some(&batches));
     Ok(vec![lone.ratio_at_most(MOST), stored])
 }
 
@@ -84,7 +90,7 @@ fn log_durably(rig: &Rig) -> Result<f64> {
 fn store_in_batches(rig: &Rig) -> Result<f64> {
     let path = rig.fresh("cpu")?;
     let before = machine::cpu_micros()?;
-    plain::durable_batches(&path, &rig.workload, COUNT)?;
+    plain::durable_batches(&path, &rig.workload, COUNT, plain::BATCH)?;
     let spent = machine::cpu_micros()? - before;
     remove(&path)?;
     Ok(spent / to_f64((COUNT + plain::warm_up(COUNT)) as u64))

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use attestry::{EntryId, FileStorage, StorageBackend};
 
+use super::limits::SYNCING;
 use crate::Result;
 use crate::child;
 use crate::report::{Row, grouped};
@@ -48,7 +49,8 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             Figure::of(&counts, "µs"),
         )
         .under(50.0),
-        Row::new("delete", format!("{what}, median"), Figure::of(&deletes, "µs")),
+        Row::new("delete", format!("{what}, median"), Figure::of(&deletes, "µs"))
+            .limit(SYNCING, rig.limit(SYNCING)),
     ];
     if calls.is_empty() {
         rows[1] = rows[1].clone().note("no strace here, so syncs are not counted");

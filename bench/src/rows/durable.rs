@@ -32,7 +32,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             samples[0].push(log(rig, 256, IN_TURN)?);
             samples[1].push(log(rig, 1_024, IN_TURN)?);
             let path = rig.fresh("durable")?;
-            let took = plain::durable_batches(&path, &rig.workload, IN_TURN)?;
+            let took = plain::durable_batches(&path, &rig.workload, IN_TURN, plain::BATCH)?;
             samples[2].push(rate(IN_TURN as u64, took));
             remove(&path)?;
         }
@@ -47,6 +47,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             let what = format!("durable log, {}", NAMES[ours]);
             let row = Row::new("durable", what, figures[ours].clone())
                 .against(NAMES[other], figures[other].clone());
+            let row = row.limit("R", Some(&figures[2]));
             rows.push(row.ratio_at_least(if other == 2 { least } else { 1.0 }));
         }
     }

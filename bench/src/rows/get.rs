@@ -6,6 +6,7 @@ use std::time::Instant;
 use attestry::{AuditLogger, EntryId, Timestamp, line};
 use redb::ReadableTable;
 
+use super::limits::PARSING;
 use crate::peers::redb::Redb;
 use crate::peers::{Peer, Record};
 use crate::report::{Row, grouped, short};
@@ -58,12 +59,15 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
 
     let what = format!("get_entry by random id, {} entries, warm, median", grouped(entries));
     let ours = Figure::of(&ours, "µs");
+    let parsing = rig.limit(PARSING);
     Ok(vec![
         Row::new("get", what.clone(), ours.clone())
+            .limit(PARSING, parsing)
             .under(20.0)
             .note(format!("p99 {} µs", short(quantile(&all, 0.99)))),
         Row::new("get", what, ours)
             .against("redb: get + parse", Figure::of(&theirs, "µs"))
+            .limit(PARSING, parsing)
             .ratio_at_most(3.0)
             .note(format!("redb holds {} entries", grouped(in_redb))),
     ])

@@ -30,6 +30,9 @@ const LOADS: [(f64, &str); 3] =
 /// What share of the calls the points of a line are about, in percent.
 const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 100.0];
 
+/// Writes and syncs what is due, over and over: what the disk alone lets a call wait.
+const PLAIN_LOOP: &str = "the plain loop";
+
 /// The project asks for this at this share of the peak.
 const MOST_SYNCS: f64 = 4.0;
 const OF_ASKED: f64 = 0.5;
@@ -39,16 +42,18 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         (0..3).map(|_| durable::log(rig, TASKS, durable::COUNT)).collect::<Result<_>>()?;
     let peak = median(&peaks);
     let mut rng = Rng::new(7);
-    let (mut syncs, mut bare, mut within) = (Vec::new(), Vec::new(), Vec::new());
-    let mut groups = Vec::new();
+    let (mut syncs, mut within, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let mut bare: [Vec<f64>; 3] = Default::default();
     let mut rounds: [Vec<f64>; 3] = Default::default();
     let mut all: [Vec<f64>; 3] = Default::default();
     for _ in 0..rig.rounds {
         let path = rig.fresh("latency.jsonl")?;
         let mut file = plain::append(&path)?;
         syncs.push(median(&plain::synced_lines(&mut file, &rig.workload, SYNCS)?));
-        let due = about_a_second(peak * OF_ASKED, &mut rng);
-        bare.push(quantile(&plain::synced_when_due(&mut file, &rig.workload, &due)?, 0.99));
+        for (bare, (share, _)) in bare.iter_mut().zip(LOADS) {
+            let due = about_a_second(peak * share, &mut rng);
+            bare.push(quantile(&plain::synced_when_due(&mut file, &rig.workload, &due)?, 0.99));
+        }
         remove(&path)?;
         for (load, (share, _)) in LOADS.into_iter().enumerate() {
             let outcome = log_at(rig, peak * share, &mut rng)?;
@@ -61,26 +66,28 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             }
         }
     }
-    let sync = Figure::of(&syncs, "µs");
-    let bare = Figure::of(&bare, "µs");
+    let (sync, groups) = (Figure::of(&syncs, "µs"), Figure::of(&groups, "µs"));
+    let bare = bare.map(|bare| Figure::of(&bare, "µs"));
     let mut rows = Vec::new();
-    for ((share, name), (p99, all)) in LOADS.into_iter().zip(rounds.iter().zip(&all)) {
+    for (load, (share, name)) in LOADS.into_iter().enumerate() {
+        let (p99, all, bare) = (&rounds[load], &all[load], &bare[load]);
         let points = PERCENTILES.map(|at| Point { at, value: quantile(all, at / 100.0) });
         let what =
             format!("durable log, 256 tasks, p99 at {name}, {} a second", rounded(peak * share));
         let row = Row::new("latency", &what, Figure::of(p99, "µs"))
             .against("write + fdatasync", sync.clone())
+            .limit(PLAIN_LOOP, Some(bare))
             .series(name, Scale::Percentile, points.to_vec());
         if share == OF_ASKED {
             rows.push(row.ratio_at_most(MOST_SYNCS));
-            let row = Row::new("latency", &what, Figure::of(p99, "µs"));
-            rows.push(row.against("p99 of a loop that writes and syncs what is due", bare.clone()));
-            let row = Row::new("latency", &what, Figure::of(p99, "µs"));
-            let group = Figure::of(&groups, "µs");
-            rows.push(row.against("p99 of 256 tasks with the plainest group commit", group));
+            let beside = |what: &str, ours: &[f64], name: &str, figure: &Figure| {
+                Row::new("latency", what, Figure::of(ours, "µs"))
+                    .against(name, figure.clone())
+                    .limit(PLAIN_LOOP, Some(bare))
+            };
+            rows.push(beside(&what, p99, "256 tasks, the plainest group commit", &groups));
             let what = format!("{what}: from when a task took the call up");
-            let row = Row::new("latency", what, Figure::of(&within, "µs"));
-            rows.push(row.against("write + fdatasync", sync.clone()));
+            rows.push(beside(&what, &within, "write + fdatasync", &sync));
         } else {
             rows.push(row);
         }

@@ -61,6 +61,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         let what = format!("durable log, one caller {caller}, median");
         Row::new("single", what, Figure::of(&medians[place], "µs"))
             .against("write + fdatasync", bare.clone())
+            .limit("that", Some(&bare))
             .ratio_at_most(MOST)
             .note(format!("p99 {} µs, the bare calls {} µs", p99[place], p99[2]))
     };

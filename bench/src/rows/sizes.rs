@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use attestry::{AuditLogger, EntryId, Query};
 
+use super::limits::{PARSING, SYNCING};
 use super::{delete, get, open, scan, single};
 use crate::report::{Point, Row, Scale, grouped};
 use crate::rig::Rig;
@@ -28,15 +29,18 @@ const SCANS: usize = 5;
 /// What the process writes whose memory is measured, after all rounds.
 const WRITE: usize = 20_000;
 
-/// What is measured, in which unit, and whether the issue asks for it to be flat.
-const NAMES: [(&str, &str, bool); 7] = [
-    ("durable log, one caller", "µs", true),
-    ("get_entry", "µs", true),
-    ("count", "µs", true),
-    ("delete", "µs", true),
-    ("scan of 1 %, each entry", "µs", true),
-    ("open with indexes", "ms", false),
-    ("resident memory, writing and scanning", "MiB", false),
+/// What is measured, in which unit, whether the issue asks for it to be flat, and what it cannot be
+/// faster than.
+type Name = (&'static str, &'static str, bool, Option<&'static str>);
+
+const NAMES: [Name; 7] = [
+    ("durable log, one caller", "µs", true, Some(SYNCING)),
+    ("get_entry", "µs", true, Some(PARSING)),
+    ("count", "µs", true, None),
+    ("delete", "µs", true, Some(SYNCING)),
+    ("scan of 1 %, each entry", "µs", true, Some(PARSING)),
+    ("open with indexes", "ms", false, None),
+    ("resident memory, writing and scanning", "MiB", false, None),
 ];
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -75,7 +79,7 @@ fn measure(rig: &mut Rig, mut smaller: Vec<Store>) -> Result<Vec<Row>> {
         let memory = child::memory(&store.path, store.rotation, WRITE)?;
         samples[place][6].push(to_f64(memory.peak_kb) / 1024.0);
     }
-    let row = |(kind, (what, unit, flat)): (usize, (&str, &'static str, bool))| {
+    let row = |(kind, (what, unit, flat, limit)): (usize, Name)| {
         let figures = samples.iter().map(|samples| Figure::of(&samples[kind], unit));
         let figures: Vec<(u64, Figure)> = sizes.iter().copied().zip(figures).collect();
         let ends = (figures.first().cloned(), figures.last().cloned());
@@ -86,6 +90,7 @@ fn measure(rig: &mut Rig, mut smaller: Vec<Store>) -> Result<Vec<Row>> {
             figures.iter().map(|(entries, f)| Point { at: to_f64(*entries), value: f.median });
         let row = Row::new("sizes", format!("{what}, {} entries", grouped(most)), last)
             .against(format!("{} entries", grouped(least)), first)
+            .limit(limit.unwrap_or_default(), limit.and_then(|limit| rig.limit(limit)))
             .series(what, Scale::Entries, series.collect());
         Ok(if flat { row.ratio_at_most(FLAT) } else { row })
     };

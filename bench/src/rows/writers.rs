@@ -1,10 +1,11 @@
 //! Durable `log` by how many tasks write: how far they share a sync.
 
 use super::durable;
-use crate::Result;
+use crate::plain;
 use crate::report::{Point, Row, Scale, grouped};
 use crate::rig::Rig;
-use crate::stats::{Figure, to_f64};
+use crate::stats::{Figure, rate, to_f64};
+use crate::{Result, remove};
 
 const WRITERS: [usize; 6] = [1, 4, 16, 64, 256, 1_024];
 
@@ -13,13 +14,19 @@ const EACH: usize = 1_000;
 const MOST: usize = durable::COUNT / 4;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
-    let mut samples: [Vec<f64>; 6] = Default::default();
+    let (mut samples, mut limits): ([Vec<f64>; 6], [Vec<f64>; 6]) = Default::default();
     for _ in 0..rig.rounds {
-        for (samples, tasks) in samples.iter_mut().zip(WRITERS) {
-            samples.push(durable::log(rig, tasks, (EACH * tasks).min(MOST))?);
+        for (place, tasks) in WRITERS.into_iter().enumerate() {
+            let count = (EACH * tasks).min(MOST);
+            samples[place].push(durable::log(rig, tasks, count)?);
+            let path = rig.fresh("writers.jsonl")?;
+            let took = plain::durable_batches(&path, &rig.workload, count, tasks)?;
+            limits[place].push(rate(count as u64, took));
+            remove(&path)?;
         }
     }
     let figures = samples.map(|samples| Figure::of(&samples, "entries/s"));
+    let limits = limits.map(|samples| Figure::of(&samples, "entries/s"));
     let points = WRITERS.iter().zip(&figures);
     let points: Vec<Point> = points
         .map(|(&tasks, figure)| Point { at: to_f64(tasks as u64), value: figure.median })
@@ -27,10 +34,10 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let alone = figures[0].clone();
     let mut rows: Vec<Row> = WRITERS
         .into_iter()
-        .zip(figures)
-        .map(|(tasks, figure)| {
+        .zip(figures.into_iter().zip(limits))
+        .map(|(tasks, (figure, limit))| {
             let what = format!("durable log, {} writers", grouped(tasks as u64));
-            let row = Row::new("writers", what, figure);
+            let row = Row::new("writers", what, figure).limit("as many in a batch", Some(&limit));
             if tasks == 1 { row } else { row.against("one writer", alone.clone()) }
         })
         .collect();

@@ -115,8 +115,8 @@ fn table(result: &Value, kind: &str, rows: &[Value]) -> Result<String> {
         versions(machine),
         what_was_run(run, kind),
     )?;
-    text.push_str("| `--row` | what | ours | beside | ratio | asked | reached |\n");
-    text.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
+    text.push_str("| `--row` | what | ours | beside | ratio | of the limit | asked | reached |\n");
+    text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for row in rows {
         let reached = match row["asked"]["met"].as_bool() {
             Some(true) => "yes",
@@ -126,12 +126,13 @@ fn table(result: &Value, kind: &str, rows: &[Value]) -> Result<String> {
         let note = row["note"].as_str().map_or_else(String::new, |note| format!(" ({note})"));
         writeln!(
             text,
-            "| `{}` | {}{note} | {} | {} | {} | {} | {reached} |",
+            "| `{}` | {}{note} | {} | {} | {} | {} | {} | {reached} |",
             shown(&row["row"]),
             shown(&row["what"]),
             shown(&row["shown"]["ours"]),
             shown(&row["shown"]["reference"]),
             shown(&row["shown"]["ratio"]),
+            shown(&row["shown"]["of_limit"]),
             shown(&row["shown"]["asked"]),
         )?;
     }
@@ -240,7 +241,8 @@ mod tests {
     fn every_row_is_in_the_table() {
         let row = |met: Value, point: Value| {
             json!({"row": "get", "what": "get_entry, 5 entries", "note": "p99 9 µs",
-                "shown": {"ours": "5 µs", "reference": "redb: 2 µs", "ratio": "2.5 ×", "asked": "≤ 3 ×"},
+                "shown": {"ours": "5 µs", "reference": "redb: 2 µs", "ratio": "2.5 ×",
+                    "of_limit": "0.2 of parsing", "asked": "≤ 3 ×"},
                 "ours": {"unit": "µs"}, "asked": {"met": met}, "series": {"what": "get", "points": [point]}})
         };
         let rows = [
@@ -250,7 +252,7 @@ mod tests {
         let result = json!({"machine": {"versions": {"redb": "1.0"}}, "run": {"kind": "full"}});
         let table = table(&result, "full", &rows).unwrap();
         assert!(table.contains(
-            "| `get` | get_entry, 5 entries (p99 9 µs) | 5 µs | redb: 2 µs | 2.5 × | ≤ 3 × | yes |"
+            "| `get` | get_entry, 5 entries (p99 9 µs) | 5 µs | redb: 2 µs | 2.5 × | 0.2 of parsing | ≤ 3 × | yes |"
         ));
         assert!(table.contains("**no**") && table.contains("| get | 5.0 µs |"), "{table}");
         assert!(table.contains("| entries | 5 |") && table.contains("| get | 6.0 µs |"), "{table}");
