@@ -270,6 +270,7 @@ impl Answers {
     /// calls need.
     pub(super) fn tell(self) -> (Buffers, Told) {
         let Self { stored, mut batch } = self;
+        let callers = batch.calls();
         let news = match &stored {
             Ok(()) if batch.calls.iter().all(|call| call.refused.is_none()) => News::Stored,
             _ => {
@@ -281,7 +282,7 @@ impl Answers {
         // Room first: who waits for it is to be ready when the others are.
         batch.room = None;
         batch.outcome.settle(news);
-        (mem::take(&mut batch.buffers), Told::of(&batch.outcome))
+        (mem::take(&mut batch.buffers), Told::of(&batch.outcome, callers))
     }
 }
 

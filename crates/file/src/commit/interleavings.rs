@@ -200,7 +200,8 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
                         let room = waiting.iter().map(|line| line.len().min(10)).sum::<usize>();
                         assert!(room <= 10, "{waiting:?} wait at once");
                         stored.extend(waiting);
-                        queue.note(batch.stored().tell().1);
+                        let before = queue.calls();
+                        queue.note(batch.stored().tell().1, before);
                     }
                 }
                 stored
@@ -248,7 +249,8 @@ fn nobody_gathers_for_callers_who_are_gone() {
                     for job in jobs {
                         let Job::Append(batch) = job else { unreachable!("nothing else is sent") };
                         stored += batch.lines().count();
-                        queue.note(batch.stored().tell().1);
+                        let before = queue.calls();
+                        queue.note(batch.stored().tell().1, before);
                     }
                 }
                 stored

@@ -167,11 +167,12 @@ impl Committer {
 
     fn tell(&self, answers: Option<Answers>) {
         if let Some(answers) = answers {
+            let before = self.queue.calls();
             let (buffers, told) = answers.tell();
             self.queue.keep(buffers);
             // Where no sync is shared, there is nothing to wait for.
             if self.durability == Durability::Sync {
-                self.queue.note(told);
+                self.queue.note(told, before);
             }
         }
     }

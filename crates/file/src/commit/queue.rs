@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::hint;
 use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::answered::{Answered, Told};
 use super::batch::{Batch, Buffers, Part};
 use super::chore::Chore;
 use super::outcome::Waiting;
-use super::sync::{Condvar, Mutex, MutexGuard};
+use super::sync::{Condvar, Mutex, MutexGuard, thread};
 use crate::erasure::Note;
 
 /// Bytes of lines that may wait; further callers wait for room. A single longer line takes it all.
@@ -26,6 +27,9 @@ const LATE_TO_WAITING: usize = 2;
 /// In a time as a sync takes, somebody has to have come to an answer or called, or no more are
 /// waited for.
 const STEP: Duration = Duration::from_micros(200);
+
+/// How often it spins before it looks again whether others have called, so as not to be in their way.
+const SPINS: usize = 64;
 
 /// A caller's end of an answer.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
@@ -75,6 +79,10 @@ struct State {
     /// The committer sleeps and has to be woken.
     parked: bool,
     answered: Answered,
+    /// How many calls there have been.
+    calls: u64,
+    /// When something was last taken.
+    taken: Option<Instant>,
     /// What the next batch is gathered in.
     spare: Option<Buffers>,
     /// It is to return even if nothing is queued.
@@ -146,6 +154,7 @@ impl Queue {
             return Err(StorageError::Closed); // pushed just now
         };
         let waiting = batch.join(lines, room, waker);
+        state.calls += 1;
         self.offer(state);
         Ok(waiting)
     }
@@ -157,9 +166,18 @@ impl Queue {
         }
     }
 
-    /// Keeps in mind who was told, for the next batch to be shared with them.
-    pub(crate) fn note(&self, told: Told) {
-        self.lock().answered.note(told, Instant::now());
+    /// How many calls there have been.
+    pub(crate) fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// Keeps in mind who was told, for the next batch to be shared with them, and how many calls there
+    /// had been before they were.
+    pub(crate) fn note(&self, told: Told, calls_before: u64) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let commit = state.taken.map_or(Duration::ZERO, |taken| now - taken);
+        state.answered.note(told, calls_before, now, commit);
     }
 
     /// Queues a job and waits for its answer.
@@ -189,7 +207,8 @@ impl Queue {
         let mut step: Option<(Instant, Progress)> = None;
         loop {
             let now = Instant::now();
-            state.answered.forget_late_ones(now);
+            let calls = state.calls;
+            state.answered.forget_late_ones(calls, now);
             let progress = state.progress();
             step = match step {
                 _ if progress.late <= LATE_TO_WAITING => None,
@@ -200,7 +219,16 @@ impl Queue {
                 Some((end, _)) if end > now => step,
                 _ => Some((now + STEP, progress)),
             };
-            if state.is_worth_it() || std::mem::take(&mut state.roused) {
+            let worth_it = state.is_worth_it();
+            if worth_it && state.answered.gather_until().is_some_and(|until| until > now) {
+                // Soon over: going to sleep would take as long.
+                drop(state);
+                (0..SPINS).for_each(|_| hint::spin_loop());
+                thread::yield_now();
+                state = self.lock();
+                continue;
+            }
+            if worth_it || std::mem::take(&mut state.roused) {
                 break;
             }
             if state.closed && state.jobs.is_empty() {
@@ -221,6 +249,7 @@ impl Queue {
             };
             state.parked = false;
         }
+        state.taken = Some(Instant::now());
         Some(std::mem::take(&mut state.jobs))
     }
 
@@ -315,7 +344,10 @@ impl Drop for Call<'_> {
     fn drop(&mut self) {
         // Nobody is left to wait for.
         if self.waiting.take().is_some_and(Waiting::leave) {
-            self.queue.offer(self.queue.lock());
+            let mut state = self.queue.lock();
+            let calls = state.calls;
+            state.answered.forget_late_ones(calls, Instant::now());
+            self.queue.offer(state);
         }
     }
 }
@@ -343,9 +375,10 @@ mod tests {
     }
 
     fn tell(queue: &Queue, batch: Batch) {
+        let before = queue.calls();
         let (buffers, told) = batch.stored().tell();
         queue.keep(buffers);
-        queue.note(told);
+        queue.note(told, before);
     }
 
     fn take_batch(queue: &Queue) -> Batch {
@@ -381,6 +414,36 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         let told = [call.poll(&mut context), flush.poll(&mut context)];
         assert!(told.iter().all(|told| matches!(told, Poll::Ready(Err(StorageError::Closed)))));
+    }
+
+    #[test]
+    fn a_few_callers_who_call_again_at_once_are_gathered() {
+        let (queue, line) = (Queue::new(), line());
+        let call = || Box::pin(queue.append(&line, |line| line.whole()));
+        let gathers = |queue: &Queue| queue.lock().answered.gather_until().is_some();
+        let mut first: Vec<_> = (0..4).map(|_| call()).collect();
+        first.iter_mut().for_each(|call| begun(call.as_mut()));
+        tell(&queue, take_batch(&queue));
+        assert!(!gathers(&queue), "nobody knows yet whether they call again");
+        let mut second = Vec::new();
+        for answered in first {
+            drop(answered);
+            second.push(call());
+            second.iter_mut().last().into_iter().for_each(|call| begun(call.as_mut()));
+        }
+        tell(&queue, take_batch(&queue));
+        assert!(gathers(&queue));
+        // One that was not answered is there; those who were are not waited for for ever.
+        let mut other = call();
+        begun(other.as_mut());
+        assert_eq!(take_batch(&queue).calls(), 1);
+        // They came to their answers and went away.
+        drop(second);
+        assert!(!gathers(&queue));
+        let mut calls: Vec<_> = (0..4).map(|_| call()).collect();
+        calls.iter_mut().for_each(|call| begun(call.as_mut()));
+        tell(&queue, take_batch(&queue));
+        assert!(!gathers(&queue), "the last ones did not call again");
     }
 
     #[test]
