@@ -219,8 +219,7 @@ impl Queue {
                 Some((end, _)) if end > now => step,
                 _ => Some((now + STEP, progress)),
             };
-            let worth_it = state.is_worth_it();
-            if worth_it && state.answered.gather_until().is_some_and(|until| until > now) {
+            if state.gathers(now) {
                 // Soon over: going to sleep would take as long.
                 drop(state);
                 (0..SPINS).for_each(|_| hint::spin_loop());
@@ -228,7 +227,7 @@ impl Queue {
                 state = self.lock();
                 continue;
             }
-            if worth_it || std::mem::take(&mut state.roused) {
+            if state.is_worth_it() || std::mem::take(&mut state.roused) {
                 break;
             }
             if state.closed && state.jobs.is_empty() {
@@ -329,8 +328,20 @@ impl State {
     /// it yet: processors are short, and those make the lines that may share it.
     fn is_worth_it(&self) -> bool {
         let Progress { waiting, late } = self.progress();
-        let appends_alone = self.jobs.len() == 1 && waiting > 0;
-        !self.jobs.is_empty() && (!appends_alone || LATE_TO_WAITING * waiting >= late)
+        !self.jobs.is_empty() && (!self.appends_alone() || LATE_TO_WAITING * waiting >= late)
+    }
+
+    /// Whether lines wait and nothing besides.
+    fn appends_alone(&self) -> bool {
+        self.jobs.len() == 1 && matches!(self.jobs.back(), Some(Job::Append(_)))
+    }
+
+    /// Whether there are lines to be stored, and it is better to wait a moment for those of others.
+    fn gathers(&self, now: Instant) -> bool {
+        !self.closed
+            && self.appends_alone()
+            && self.is_worth_it()
+            && self.answered.gather_until().is_some_and(|until| until > now)
     }
 }
 
@@ -369,7 +380,7 @@ mod tests {
         Lines { bytes, ends, checked_ids: Vec::new() }
     }
 
-    fn begun<F: Future>(call: std::pin::Pin<&mut F>) {
+    fn begun<F: Future + ?Sized>(call: std::pin::Pin<&mut F>) {
         let polled = call.poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending());
     }
@@ -416,34 +427,101 @@ mod tests {
         assert!(told.iter().all(|told| matches!(told, Poll::Ready(Err(StorageError::Closed)))));
     }
 
+    type Calling<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), StorageError>> + 'a>>;
+
+    fn call<'a>(queue: &'a Queue, line: &'a Lines) -> Calling<'a> {
+        let mut call: Calling<'a> = Box::pin(queue.append(line, |line| line.whole()));
+        begun(call.as_mut());
+        call
+    }
+
+    /// So many callers, who were answered twice and called again at once between.
+    fn who_call_again<'a>(queue: &'a Queue, line: &'a Lines, callers: usize) -> Vec<Calling<'a>> {
+        let first: Vec<_> = (0..callers).map(|_| call(queue, line)).collect();
+        tell(queue, take_batch(queue));
+        assert!(!gathers(queue), "nobody knows yet whether they call again");
+        let again = come_and_call(queue, line, first);
+        tell(queue, take_batch(queue));
+        again
+    }
+
+    fn come_and_call<'a>(
+        queue: &'a Queue,
+        line: &'a Lines,
+        answered: Vec<Calling<'a>>,
+    ) -> Vec<Calling<'a>> {
+        let comes = |answered| {
+            drop(answered);
+            call(queue, line)
+        };
+        answered.into_iter().map(comes).collect()
+    }
+
+    /// Whether lines would be held back a moment for callers who were just told.
+    fn gathers(queue: &Queue) -> bool {
+        queue.lock().answered.gather_until().is_some()
+    }
+
     #[test]
     fn a_few_callers_who_call_again_at_once_are_gathered() {
         let (queue, line) = (Queue::new(), line());
-        let call = || Box::pin(queue.append(&line, |line| line.whole()));
-        let gathers = |queue: &Queue| queue.lock().answered.gather_until().is_some();
-        let mut first: Vec<_> = (0..4).map(|_| call()).collect();
-        first.iter_mut().for_each(|call| begun(call.as_mut()));
-        tell(&queue, take_batch(&queue));
-        assert!(!gathers(&queue), "nobody knows yet whether they call again");
-        let mut second = Vec::new();
-        for answered in first {
-            drop(answered);
-            second.push(call());
-            second.iter_mut().last().into_iter().for_each(|call| begun(call.as_mut()));
-        }
-        tell(&queue, take_batch(&queue));
+        let answered = who_call_again(&queue, &line, 4);
         assert!(gathers(&queue));
         // One that was not answered is there; those who were are not waited for for ever.
-        let mut other = call();
-        begun(other.as_mut());
+        let other = call(&queue, &line);
         assert_eq!(take_batch(&queue).calls(), 1);
         // They came to their answers and went away.
-        drop(second);
+        drop(answered);
         assert!(!gathers(&queue));
-        let mut calls: Vec<_> = (0..4).map(|_| call()).collect();
-        calls.iter_mut().for_each(|call| begun(call.as_mut()));
+        let calls: Vec<_> = (0..4).map(|_| call(&queue, &line)).collect();
         tell(&queue, take_batch(&queue));
         assert!(!gathers(&queue), "the last ones did not call again");
+        drop((other, calls));
+    }
+
+    #[test]
+    fn many_callers_are_not_gathered() {
+        let (queue, line) = (Queue::new(), line());
+        let answered = who_call_again(&queue, &line, 17);
+        assert!(!gathers(&queue));
+        drop(answered);
+    }
+
+    #[test]
+    fn a_caller_who_does_not_come_is_gathered_for_once() {
+        let (queue, line) = (Queue::new(), line());
+        let mut answered = who_call_again(&queue, &line, 4);
+        let stays_away = answered.pop();
+        let answered = come_and_call(&queue, &line, answered);
+        assert!(gathers(&queue));
+        tell(&queue, take_batch(&queue));
+        assert!(!gathers(&queue), "not all of the last ones came");
+        let answered = come_and_call(&queue, &line, answered);
+        tell(&queue, take_batch(&queue));
+        assert!(gathers(&queue), "those who were told then have all called again");
+        let calls = come_and_call(&queue, &line, answered);
+        assert!(!gathers(&queue), "they are all there");
+        drop((stays_away, calls));
+    }
+
+    #[test]
+    fn nothing_but_lines_is_held_back() {
+        let (queue, line) = (Queue::new(), line());
+        let answered = who_call_again(&queue, &line, 4);
+        let others: Vec<_> = (0..2).map(|_| call(&queue, &line)).collect();
+        let until = queue.lock().answered.gather_until().unwrap();
+        let within = until - Duration::from_nanos(1);
+        assert!(queue.lock().gathers(within));
+        assert!(!queue.lock().gathers(until));
+        let mut flush = pin!(queue.submit::<(), StorageError>(|answer| Job::Flush { answer }));
+        begun(flush.as_mut());
+        assert!(!queue.lock().gathers(within));
+        drop(queue.take(None));
+        let last: Vec<_> = (0..2).map(|_| call(&queue, &line)).collect();
+        assert!(queue.lock().gathers(within));
+        queue.close();
+        assert!(!queue.lock().gathers(within));
+        drop((answered, others, last));
     }
 
     #[test]
