@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use crate::Result;
+use crate::workload::Workload;
 
 /// See the module.
 #[derive(Debug)]
@@ -69,6 +70,30 @@ impl Caller {
             self.0.work.notify_one();
         }
         Ok(receiver.await?)
+    }
+
+    /// Appends `each` lines from every one of `tasks` tasks.
+    pub(crate) async fn append_many(
+        &self,
+        workload: &Arc<Workload>,
+        tasks: usize,
+        each: usize,
+    ) -> Result<()> {
+        let running: Vec<_> = (0..tasks)
+            .map(|task| {
+                let (caller, workload) = (self.clone(), Arc::clone(workload));
+                tokio::spawn(async move {
+                    for number in task * each..(task + 1) * each {
+                        caller.append(&workload.line(number)?).await?;
+                    }
+                    Result::Ok(())
+                })
+            })
+            .collect();
+        for task in running {
+            task.await??;
+        }
+        Ok(())
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Reference {
     pub(crate) figure: Figure,
 }
 
-/// A share of a limit of the machine: 1 where nothing could be faster.
+/// A share of a limit of the machine: of what it does in a plain loop on one thread.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Share {
     pub(crate) limit: String,
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_a_limit_is_one_at_most() {
+    fn a_share_of_a_limit_is_one_where_it_is_reached() {
         let share = |ours, unit, limit| {
             let row = Row::new("r", "w", Figure::one(ours, unit));
             let row = row.limit("all", Some(&Figure::one(limit, unit)));
@@ -275,6 +275,7 @@ mod tests {
         };
         assert_eq!(share(200.0, "µs", 100.0), Some(0.5));
         assert_eq!(share(100.0, "entries/s", 200.0), Some(0.5));
+        assert_eq!(share(100.0, "entries/s", 100.0), Some(1.0));
         let unknown = Row::new("r", "w", Figure::one(1.0, "µs")).limit("all", None);
         assert!(unknown.of_limit.is_none());
     }

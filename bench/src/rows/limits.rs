@@ -1,4 +1,4 @@
-//! What the machine does in plain loops: what nothing can be faster than.
+//! What the machine does in plain loops, for other rows to be set beside.
 
 use std::hint::black_box;
 use std::io::Write;

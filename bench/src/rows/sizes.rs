@@ -29,8 +29,8 @@ const SCANS: usize = 5;
 /// What the process writes whose memory is measured, after all rounds.
 const WRITE: usize = 20_000;
 
-/// What is measured, in which unit, whether the issue asks for it to be flat, and what it cannot be
-/// faster than.
+/// What is measured, in which unit, whether the issue asks for it to be flat, and the limit of the
+/// machine that is set beside it.
 type Name = (&'static str, &'static str, bool, Option<&'static str>);
 
 const NAMES: [Name; 7] = [
