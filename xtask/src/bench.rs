@@ -12,7 +12,7 @@ use crate::cmd::{Cmd, Result};
 use crate::interop::Python;
 use crate::workspace::{Profile, Workspace};
 
-pub(crate) use page::{PAGE, replace_rows, write_into};
+pub(crate) use page::{PAGE, with_rows, write_into};
 
 /// What is not of the program's own help.
 const RENDER: &str = "\

@@ -9,7 +9,7 @@ mod slow;
 
 use std::path::Path;
 
-use crate::bench::{PAGE, replace_rows, write_into};
+use crate::bench::{PAGE, with_rows, write_into};
 use crate::cmd::Result;
 use crate::interop::PACKAGE;
 use crate::venv::{Package, Venv};
@@ -44,10 +44,11 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[&str]) -> Result {
     with_server(workspace, |scripts, server, _| {
         let lines = bench::run(workspace, scripts, server, &rows)?;
         let page = workspace.path(PAGE);
-        match arguments {
-            [] => write_into(&page, "s3", &bench::table(&lines)),
-            _ => replace_rows(&page, "s3", &lines),
-        }
+        let lines = match arguments {
+            [] => lines,
+            _ => with_rows(&page, "s3", &lines)?,
+        };
+        write_into(&page, "s3", &bench::table(&lines)?)
     })
 }
 

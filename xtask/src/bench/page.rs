@@ -53,25 +53,27 @@ pub(crate) fn write_into(page: &Path, kind: &str, table: &str) -> Result {
     write(page, &replaced)
 }
 
-/// Replaces the rows of this kind of run that have the names and the descriptions, the first two
-/// cells, of these.
-pub(crate) fn replace_rows(page: &Path, kind: &str, rows: &[String]) -> Result {
+/// The rows that the page has of this kind of run, of which these take the places of those with the
+/// same name and description, the first two cells.
+pub(crate) fn with_rows(page: &Path, kind: &str, rows: &[String]) -> Result<Vec<String>> {
     let text = fs::read_to_string(page)
         .map_err(|error| format!("cannot read {}: {error}", page.display()))?;
-    write(page, &with_rows(&text, kind, rows)?)
+    rows_of(&text, kind, rows)
 }
 
-fn with_rows(text: &str, kind: &str, rows: &[String]) -> Result<String> {
+fn rows_of(text: &str, kind: &str, rows: &[String]) -> Result<Vec<String>> {
     let no_marks = || format!("there are no marks for the {kind} run");
-    let (before, rest) = text.split_once(&begin(kind)).ok_or_else(no_marks)?;
-    let (table, after) = rest.split_once(&end(kind)).ok_or_else(no_marks)?;
+    let (_, rest) = text.split_once(&begin(kind)).ok_or_else(no_marks)?;
+    let (table, _) = rest.split_once(&end(kind)).ok_or_else(no_marks)?;
     let cells = |row: &str| row.split('|').take(3).map(str::to_owned).collect::<Vec<_>>();
-    let mut lines: Vec<&str> = table.lines().collect();
+    let is_row = |line: &&str| line.starts_with("| `");
+    // The heading's first cell is code, too.
+    let mut all: Vec<_> = table.lines().filter(is_row).skip(1).map(str::to_owned).collect();
     for row in rows {
-        let same = lines.iter_mut().find(|line| cells(line) == cells(row));
-        *same.ok_or_else(|| format!("the table has no such row: {row}"))? = row;
+        let same = all.iter_mut().find(|line| cells(line) == cells(row));
+        same.ok_or_else(|| format!("the table has no such row: {row}"))?.clone_from(row);
     }
-    Ok(format!("{before}{}{}\n{}{after}", begin(kind), lines.join("\n"), end(kind)))
+    Ok(all)
 }
 
 fn begin(kind: &str) -> String {
@@ -230,11 +232,12 @@ mod tests {
 
     #[test]
     fn only_the_rows_named_change() {
-        let page = "| `a` | x | 9 |\n<!-- bench s3: begin -->\n\n| `a` | x | 1 |\n| `a` | y | 2 |\n\n<!-- bench s3: end -->\n";
-        let new = with_rows(page, "s3", &["| `a` | y | 3 |".to_owned()]).unwrap();
-        assert_eq!(new, page.replace("| 2 |", "| 3 |"));
-        assert!(with_rows(page, "s3", &["| `b` | y | 3 |".to_owned()]).is_err());
-        assert!(with_rows(page, "full", &[]).is_err());
+        let page = "<!-- bench s3: begin -->\ntext\n| `--row` | what |\n| --- | --- |\n| `a` | x | 1 |\n\
+                    | `a` | y | 2 |\n<!-- bench s3: end -->\n| `a` | y | 2 |";
+        let new = rows_of(page, "s3", &["| `a` | y | 3 |".to_owned()]).unwrap();
+        assert_eq!(new, ["| `a` | x | 1 |", "| `a` | y | 3 |"]);
+        assert!(rows_of(page, "s3", &["| `b` | y | 3 |".to_owned()]).is_err());
+        assert!(rows_of(page, "full", &[]).is_err());
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! The S3 backend beside the Python package, on one server behind one slow line.
+//! The S3 backend beside the Python package and the bare requests, on one server behind one slow line.
 
+use std::env::consts::ARCH;
 use std::time::Duration;
+use std::{fs, thread};
 
 use serde_json::Value;
 
 use super::bucket::Scripts;
 use super::map::{self, MapServer};
 use super::server::Server;
-use super::{BUCKETS, SERVER};
+use super::{BUCKETS, SDK, SERVER};
 use crate::cmd::{Cmd, Result};
+use crate::interop::PACKAGE;
 use crate::workspace::Workspace;
 
 const DELAY: Duration = Duration::from_millis(20);
@@ -125,19 +128,23 @@ pub(super) fn run(
     let bench = Bench { workspace, scripts, server, port };
     let mut lines = Vec::new();
     for row in rows {
-        let (us, them) = match row.on {
+        let Seconds { ours, bare, theirs } = match row.on {
             On::SeaweedFs => bench.on_seaweedfs(row)?,
             On::Map => bench.on_a_map(row)?,
         };
-        let ratio = them / us;
+        let (ratio, of_limit) = (theirs / ours, bare / ours);
         let (asked, reached) = match row.asked {
             Some(asked) if ratio >= asked => (format!("{asked:.0}"), "yes"),
             Some(asked) => (format!("{asked:.0}"), "**no**"),
             None => (String::new(), ""),
         };
-        println!("  {}: {us:.3} s, Python {them:.3} s, {ratio:.1} times faster", row.what);
+        println!(
+            "  {}: {ours:.3} s, {of_limit:.2} of what the requests allow, Python {theirs:.3} s, {ratio:.1} times \
+             faster",
+            row.what
+        );
         lines.push(format!(
-            "| `{}` | {} | {us:.3} | {them:.3} | {ratio:.1} | {asked} | {reached} |",
+            "| `{}` | {} | {ours:.3} | {bare:.3} | {of_limit:.2} | {theirs:.3} | {ratio:.1} | {asked} | {reached} |",
             row.operation, row.what
         ));
     }
@@ -145,16 +152,39 @@ pub(super) fn run(
 }
 
 /// The table of these lines, with what it is of.
-pub(super) fn table(lines: &[String]) -> String {
-    format!(
-        "\n`cargo xtask s3 bench`: SeaweedFS {} on loopback, {} ms added to each request; in seconds; \
-         the median of three runs for `count` and `read_unknown`, else one run.\n\n\
-         | `--row` | what | ours | the Python package | times faster | asked | reached |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n{}\n\n",
+pub(super) fn table(lines: &[String]) -> Result<String> {
+    let date = Cmd::new("date").args(["--utc", "+%F"]).read()?;
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let processor = read("/proc/cpuinfo");
+    let processor =
+        processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    Ok(format!(
+        "\n`cargo xtask s3 bench`, last on {}: {}, {} cores, Linux {}; {} {}, {} {}, SeaweedFS {} on \
+         loopback, {} ms added to each request; in seconds; the median of three runs for `count` and \
+         `read_unknown`, else one run.\n\n\
+         | `--row` | what | ours | the bare requests | of the limit | the Python package | times faster | asked | reached |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{}\n\n",
+        date.trim(),
+        processor.map_or(ARCH, |(_, name)| name.trim()),
+        thread::available_parallelism().map_or(0, usize::from),
+        read("/proc/sys/kernel/osrelease").trim(),
+        PACKAGE.0,
+        PACKAGE.1,
+        SDK.0,
+        SDK.1,
         SERVER.1,
         DELAY.as_millis(),
         lines.join("\n")
-    )
+    ))
+}
+
+/// What one row took.
+struct Seconds {
+    ours: f64,
+    /// The requests that the operation needs, by themselves.
+    bare: f64,
+    /// The Python package's.
+    theirs: f64,
 }
 
 struct Bench<'a> {
@@ -175,49 +205,60 @@ impl Bench<'_> {
         self.scripts.command("time_bucket.py", arguments)
     }
 
-    /// Seconds of ours and theirs, each in a place of its own, both filled by us.
-    fn on_seaweedfs(&self, row: &Row) -> Result<(f64, f64)> {
+    /// Each in a place of its own, all filled by us.
+    fn on_seaweedfs(&self, row: &Row) -> Result<Seconds> {
         let place = |whose: &str| format!("bench/{whose}/{}", row.operation);
         let (days, a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
-        let (ours, theirs) = (place("ours"), place("theirs"));
+        let (ours, bare, theirs) = (place("ours"), place("bare"), place("theirs"));
         let endpoint = endpoint(self.port);
-        for place in [&ours, &theirs] {
+        for place in [&ours, &bare, &theirs] {
             parse(&self.ours(&["fill", BUCKETS[0], place, &days, &a_day]), &endpoint)?;
         }
+        let timed = |command: Cmd| seconds(&parse(&command, &endpoint)?);
         in_turns(
             row.runs,
-            || seconds(&parse(&self.ours(&[row.operation, BUCKETS[0], &ours]), &endpoint)?),
-            || seconds(&parse(&self.theirs(&[row.operation, BUCKETS[0], &theirs]), &endpoint)?),
+            || timed(self.ours(&[row.operation, BUCKETS[0], &ours])),
+            || timed(self.ours(&["bare", row.operation, BUCKETS[0], &bare])),
+            || timed(self.theirs(&[row.operation, BUCKETS[0], &theirs])),
         )
     }
 
-    /// The same on a [`MapServer`], behind a line that is as slow; both read the same.
-    fn on_a_map(&self, row: &Row) -> Result<(f64, f64)> {
+    /// The same on a [`MapServer`], behind a line that is as slow; all read the same.
+    fn on_a_map(&self, row: &Row) -> Result<Seconds> {
         let (days, a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
         let server = MapServer::start(self.workspace, &days, &a_day)?;
         let endpoint = endpoint(super::slow::listen(server.port, DELAY)?);
         let arguments = [row.operation, map::BUCKET, map::PREFIX];
+        let bare = ["bare", row.operation, map::BUCKET, map::PREFIX];
         let timed = |command: Cmd| {
             let command = command.env("AWS_ACCESS_KEY_ID", map::ACCESS_KEY);
             let command = command.env("AWS_SECRET_ACCESS_KEY", map::SECRET_KEY);
             seconds(&parse(&command, &endpoint)?)
         };
-        in_turns(row.runs, || timed(self.ours(&arguments)), || timed(self.theirs(&arguments)))
+        in_turns(
+            row.runs,
+            || timed(self.ours(&arguments)),
+            || timed(self.ours(&bare)),
+            || timed(self.theirs(&arguments)),
+        )
     }
 }
 
-/// The medians of both, run alternately.
+/// The medians, run alternately.
 fn in_turns(
     runs: usize,
     mut ours: impl FnMut() -> Result<f64>,
+    mut bare: impl FnMut() -> Result<f64>,
     mut theirs: impl FnMut() -> Result<f64>,
-) -> Result<(f64, f64)> {
-    let (mut us, mut them) = (Vec::new(), Vec::new());
+) -> Result<Seconds> {
+    let mut all = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..runs {
-        us.push(ours()?);
-        them.push(theirs()?);
+        all[0].push(ours()?);
+        all[1].push(bare()?);
+        all[2].push(theirs()?);
     }
-    Ok((median(us), median(them)))
+    let [ours, bare, theirs] = all.map(median);
+    Ok(Seconds { ours, bare, theirs })
 }
 
 /// Of an odd number of them.

@@ -5,10 +5,12 @@
 //! cargo bench -p attestry-s3 --bench bucket -- OPERATION BUCKET PREFIX [DAYS ENTRIES_A_DAY]
 //! ```
 //!
-//! With `serve DAYS ENTRIES_A_DAY` it is the server: that of the tests, a map in memory.
+//! With `bare` before it, only the requests are sent that the operation needs. With
+//! `serve DAYS ENTRIES_A_DAY` it is the server: that of the tests, a map in memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
 
-#[path = "../tests/support/mod.rs"]
+mod bare;
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
 use std::io::Read;
@@ -96,6 +98,10 @@ async fn timed(operation: &str, storage: &Arc<S3Storage>) -> Duration {
     start.elapsed()
 }
 
+fn tell(time: Duration) {
+    println!("{{\"seconds\": {}}}", time.as_secs_f64());
+}
+
 #[tokio::main]
 async fn main() {
     // Cargo adds flags of its own.
@@ -108,10 +114,10 @@ async fn main() {
             println!("null");
         }
         ["serve", days, a_day] => serve(days.parse().unwrap(), a_day.parse().unwrap()).await,
+        ["bare", operation, bucket, prefix] => tell(bare::timed(operation, bucket, prefix).await),
         [operation, bucket, prefix] => {
             let storage = connect(bucket, prefix).await;
-            let seconds = timed(operation, &storage).await.as_secs_f64();
-            println!("{{\"seconds\": {seconds}}}");
+            tell(timed(operation, &storage).await);
         }
         _ => println!("needs a server; run `cargo xtask s3 bench`"),
     }
