@@ -17,6 +17,9 @@ const MOST_IN_SQLITE: u64 = 1_000_000;
 /// A store that is made anew for each round must not be too large for that.
 const MOST_IN_ROUNDS: u64 = 1_000_000;
 
+/// The project asks for a ratio where there are so many: of few, opening and closing files is most.
+const ASKED_OF: u64 = 10_000_000;
+
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let entries = rig.entries();
     let in_sqlite = entries.min(MOST_IN_SQLITE);
@@ -50,14 +53,12 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         let (took, deleted) = sqlite::delete_half(&path, &workload, in_sqlite)?;
         theirs.push(rate(deleted, took));
     }
-    Ok(vec![
-        Row::new(
-            "cleanup",
-            format!("cleanup_expired of half of {}", grouped(entries)),
-            Figure::of(&ours, "entries/s"),
-        )
-        .against("SQLite DELETE", Figure::of(&theirs, "entries/s"))
-        .ratio_at_least(100.0)
-        .note(format!("took {took_ms:.0} ms; SQLite holds {} entries", grouped(in_sqlite))),
-    ])
+    let row = Row::new(
+        "cleanup",
+        format!("cleanup_expired of half of {}", grouped(entries)),
+        Figure::of(&ours, "entries/s"),
+    )
+    .against("SQLite DELETE", Figure::of(&theirs, "entries/s"))
+    .note(format!("took {took_ms:.0} ms; SQLite holds {} entries", grouped(in_sqlite)));
+    Ok(vec![if entries >= ASKED_OF { row.ratio_at_least(100.0) } else { row }])
 }
