@@ -385,17 +385,22 @@ impl Keeper {
             let there = self.erasures.records(self.head.erasures)?;
             records.retain(|record| there.records().all(|known| known != record));
         }
-        if records.is_empty() {
-            return Ok(());
+        if !records.is_empty() {
+            self.append_records(&records)?;
         }
-        let numbered = (self.head.size..).zip(&records);
+        // Those that are there already may be of a process that died before it had marked them, and
+        // whoever opens the store goes on from the mark.
+        self.mark_if_grown()
+    }
+
+    fn append_records(&mut self, records: &[ErasureRecord]) -> Result<()> {
+        let numbered = (self.head.size..).zip(records);
         let text: String = numbered.map(|(leaf, record)| erased::line(leaf, record)).collect();
         self.stale = true;
         self.erasures.append(&text, self.head.erasures)?;
         self.head.erasures += text.len() as u64;
         let covered = self.head.covered;
-        self.push(records.iter().map(ErasureRecord::leaf_hash), covered)?;
-        self.mark()
+        self.push(records.iter().map(ErasureRecord::leaf_hash), covered)
     }
 
     /// The root of the first `size` leaves.
@@ -496,6 +501,7 @@ fn joined(ranges: &[(u64, u64)]) -> Vec<Range<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use attestry_core::Timestamp;
     use attestry_evidence::leaf_hash;
 
     use super::*;
@@ -517,5 +523,33 @@ mod tests {
         ours.mark().unwrap();
         assert_eq!(ours.tiles.unsynced(), [0; 0]);
         assert_eq!(Keeper::open(&folder, true).unwrap().unwrap().size(), 300);
+    }
+
+    /// The other process died when it had written the record, before it made a mark.
+    #[test]
+    fn a_record_that_is_there_already_is_marked() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let mut other = Keeper::begin(&folder, true).unwrap();
+        let leaves = [leaf_hash(b"a"), leaf_hash(b"b")];
+        other.push(leaves, 0).unwrap();
+        other.mark().unwrap();
+        let mut ours = Keeper::open(&folder, true).unwrap().unwrap();
+        let note = Note { reason: "expired".into(), by: String::new(), at: Timestamp::UNIX_EPOCH };
+        let mut erased = Tree::new();
+        erased.push(leaves[1]);
+        let record =
+            ErasureRecord::new(1, 1, erased.root(), note.at, &*note.reason, &*note.by).unwrap();
+        other.refresh().unwrap();
+        other.append_records(&[record]).unwrap();
+        drop(other);
+        ours.refresh().unwrap();
+        ours.record(&[(1, 2)], &note, false).unwrap();
+        assert_eq!(ours.size(), 3, "it was written once");
+        drop(ours);
+        let mut opened = Keeper::open(&folder, true).unwrap().unwrap();
+        let length = opened.head.erasures;
+        assert!(opened.erasures.leaves(length).unwrap().covers(1));
     }
 }
