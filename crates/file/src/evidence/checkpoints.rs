@@ -79,7 +79,7 @@ impl Checkpoints {
         for ending in ["", ".cosigned"] {
             let Some(path) = self.files(ending)?.pop() else { continue };
             let bytes = fs::read(&path)?;
-            let (_, whole) = split(&bytes);
+            let whole = kept(&bytes);
             if whole == bytes.len() {
                 continue;
             }
@@ -197,6 +197,14 @@ fn notes_of(path: &Path) -> io::Result<Vec<Stored>> {
     Ok(found)
 }
 
+/// Up to where a crash has left what was written. Each note is synced before the next, so that only
+/// the last can be torn. A power cut may keep its end and lose what is before: that reads as zeros.
+fn kept(bytes: &[u8]) -> usize {
+    let (notes, whole) = split(bytes);
+    let is_torn = |note: &str| unproven(note).is_none() || note.contains('\0');
+    notes.last().filter(|(_, note)| is_torn(note)).map_or(whole, |(start, _)| *start)
+}
+
 /// The notes in `bytes` with where they begin, and where the last whole one ends. A note ends with
 /// lines of signatures, which begin with a dash; what is no text is an empty note.
 pub(super) fn split(bytes: &[u8]) -> (Vec<(usize, &str)>, usize) {
@@ -270,6 +278,28 @@ mod tests {
         let set_aside: Vec<_> = fs::read_dir(&quarantine).unwrap().collect();
         assert_eq!(set_aside.len(), 1);
         assert_eq!(fs::read_to_string(set_aside[0].as_ref().unwrap().path()).unwrap(), torn);
+    }
+
+    #[test]
+    fn a_note_that_lost_a_part_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Checkpoints::new(folder.path().to_path_buf());
+        open().append(&note(1)).unwrap();
+        let file = open().files("").unwrap().remove(0);
+        let quarantine = folder.path().join("quarantine");
+        let last = note(2);
+        for at in 0..last.len() {
+            for lost in [at..at + 1, 0..at + 1, at..last.len()] {
+                let mut torn = last.clone().into_bytes();
+                torn[lost.clone()].fill(0);
+                fs::write(&file, [note(1).as_bytes(), &torn].concat()).unwrap();
+                open().mend(&quarantine).unwrap();
+                assert_eq!(fs::read_to_string(&file).unwrap(), note(1), "{lost:?}");
+            }
+        }
+        fs::write(&file, [note(1), last.clone()].concat()).unwrap();
+        open().mend(&quarantine).unwrap();
+        assert_eq!(open().latest().unwrap(), Some(&*last));
     }
 
     #[test]
