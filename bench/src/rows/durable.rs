@@ -6,6 +6,7 @@ use std::time::Instant;
 use attestry::{AuditLogger, FileStorage};
 
 use crate::child::log_many;
+use crate::group::Group;
 use crate::peers::{self, Peer};
 use crate::plain;
 use crate::report::Row;
@@ -22,36 +23,70 @@ pub(super) const COUNT: usize = 1_024 * 400;
 const TURNS: usize = 4;
 const IN_TURN: usize = COUNT / TURNS;
 
-const NAMES: [&str; 6] = ["256 tasks", "1,024 tasks", "R", "redb", "fjall", "SQLite"];
+/// How many tasks write, and the ratio to R that is asked for.
+const LOADS: [(usize, &str, f64); 2] =
+    [(256, "durable log, 256 tasks", 0.8), (1_024, "durable log, 1,024 tasks", 1.1)];
+
+/// What [`Group`] is called in the tables.
+pub(super) const PLAIN_GROUP: &str = "the plainest group commit";
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
-    let mut samples: [Vec<f64>; 6] = Default::default();
+    let (mut ours, mut groups): ([Vec<f64>; 2], [Vec<f64>; 2]) = Default::default();
+    let mut limits = Vec::new();
+    let mut peers: [(&str, Vec<f64>); 3] =
+        ["redb", "fjall", "SQLite"].map(|name| (name, Vec::new()));
     for round in 0..rig.rounds {
         eprintln!("  round {} of {}", round + 1, rig.rounds);
-        for _ in 0..TURNS {
-            samples[0].push(log(rig, 256, IN_TURN)?);
-            samples[1].push(log(rig, 1_024, IN_TURN)?);
+        for turn in 0..TURNS {
+            for (load, (tasks, ..)) in LOADS.into_iter().enumerate() {
+                // The second finds the disk as the first has left it, so they alternate.
+                for is_group in [turn % 2 == 0, turn % 2 == 1] {
+                    if is_group {
+                        groups[load].push(group(rig, tasks, IN_TURN)?);
+                    } else {
+                        ours[load].push(log(rig, tasks, IN_TURN)?);
+                    }
+                }
+            }
             let path = rig.fresh("durable")?;
             let took = plain::durable_batches(&path, &rig.workload, IN_TURN, plain::BATCH)?;
-            samples[2].push(rate(IN_TURN as u64, took));
+            limits.push(rate(IN_TURN as u64, took));
             remove(&path)?;
         }
-        samples[3].push(peer::<peers::redb::Redb>(rig)?);
-        samples[4].push(peer::<peers::fjall::Fjall>(rig)?);
-        samples[5].push(peer::<peers::sqlite::Sqlite>(rig)?);
+        peers[0].1.push(peer::<peers::redb::Redb>(rig)?);
+        peers[1].1.push(peer::<peers::fjall::Fjall>(rig)?);
+        peers[2].1.push(peer::<peers::sqlite::Sqlite>(rig)?);
     }
-    let figures = samples.map(|samples| Figure::of(&samples, "entries/s"));
+    let figure = |samples: &[f64]| Figure::of(samples, "entries/s");
+    let limit = figure(&limits);
     let mut rows = Vec::new();
-    for (ours, least) in [(0, 0.8), (1, 1.1)] {
-        for other in 2..NAMES.len() {
-            let what = format!("durable log, {}", NAMES[ours]);
-            let row = Row::new("durable", what, figures[ours].clone())
-                .against(NAMES[other], figures[other].clone());
-            let row = row.limit("R", Some(&figures[2]));
-            rows.push(row.ratio_at_least(if other == 2 { least } else { 1.0 }));
+    for (load, (_, what, least)) in LOADS.into_iter().enumerate() {
+        let row = Row::new("durable", what, figure(&ours[load])).limit("R", Some(&limit));
+        rows.push(row.clone().against("R", limit.clone()).ratio_at_least(least));
+        rows.push(row.clone().against(PLAIN_GROUP, figure(&groups[load])));
+        for (name, samples) in &peers {
+            rows.push(row.clone().against(*name, figure(samples)).ratio_at_least(1.0));
         }
     }
     Ok(rows)
+}
+
+/// How many lines a second `tasks` tasks store by the plainest group commit; `count` is a multiple of
+/// them.
+pub(super) fn group(rig: &Rig, tasks: usize, count: usize) -> Result<f64> {
+    let (path, workload) = (rig.fresh("group.jsonl")?, Arc::clone(&rig.workload));
+    let group = Group::start(plain::append(&path)?);
+    let caller = group.caller();
+    let took = rig.run(async move {
+        let (before, each) = (plain::warm_up(count / tasks), count / tasks);
+        caller.append_many(&workload, tasks, before).await?;
+        let start = Instant::now();
+        caller.append_many(&workload, tasks, each).await?;
+        Ok(start.elapsed())
+    })?;
+    group.close()?;
+    remove(&path)?;
+    Ok(rate(count as u64, took))
 }
 
 fn peer<P: Peer>(rig: &Rig) -> Result<f64> {

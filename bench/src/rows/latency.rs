@@ -89,7 +89,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             let beside = |what: &str, ours: &[f64], name: &str, figure: &Figure| {
                 Row::new("latency", what, Figure::of(ours, "µs")).against(name, figure.clone())
             };
-            let group = beside(&what, p99, "256 tasks, the plainest group commit", &groups);
+            let group = beside(&what, p99, durable::PLAIN_GROUP, &groups);
             rows.push(group.limit(PLAIN_LOOP, Some(bare)));
             // The plain loop knows of no such moment.
             let what = format!("{what}: from when a task took the call up");

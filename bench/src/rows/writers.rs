@@ -14,19 +14,22 @@ const EACH: usize = 1_000;
 const MOST: usize = durable::COUNT / 4;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
-    let (mut samples, mut limits): ([Vec<f64>; 6], [Vec<f64>; 6]) = Default::default();
+    let (mut samples, mut groups, mut limits): ([Vec<f64>; 6], [Vec<f64>; 6], [Vec<f64>; 6]) =
+        Default::default();
     for round in 0..rig.rounds {
         for (place, tasks) in WRITERS.into_iter().enumerate() {
             let count = (EACH * tasks).min(MOST);
-            // Whoever comes second finds the disk as the first has left it: in turn.
-            for ours in [round % 2 == 0, round % 2 == 1] {
-                if ours {
-                    samples[place].push(durable::log(rig, tasks, count)?);
-                } else {
-                    let path = rig.fresh("writers.jsonl")?;
-                    let took = plain::durable_batches(&path, &rig.workload, count, tasks)?;
-                    limits[place].push(rate(count as u64, took));
-                    remove(&path)?;
+            // Each finds the disk as the one before has left it, so they take turns at being first.
+            for turn in 0..3 {
+                match (round + turn) % 3 {
+                    0 => samples[place].push(durable::log(rig, tasks, count)?),
+                    1 => groups[place].push(durable::group(rig, tasks, count)?),
+                    _ => {
+                        let path = rig.fresh("writers.jsonl")?;
+                        let took = plain::durable_batches(&path, &rig.workload, count, tasks)?;
+                        limits[place].push(rate(count as u64, took));
+                        remove(&path)?;
+                    }
                 }
             }
         }
@@ -38,16 +41,20 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         .map(|(&tasks, figure)| Point { at: to_f64(tasks as u64), value: figure.median })
         .collect();
     let alone = figures[0].clone();
-    let mut rows: Vec<Row> = WRITERS
-        .into_iter()
-        .zip(figures.into_iter().zip(limits))
-        .map(|(tasks, (figure, limit))| {
-            let what = format!("durable log, {} writers", grouped(tasks as u64));
-            let row = Row::new("writers", what, figure).limit("as many in a batch", Some(&limit));
-            if tasks == 1 { row } else { row.against("one writer", alone.clone()) }
-        })
-        .collect();
-    rows[0].what = "durable log, one writer".to_owned();
+    let mut rows = Vec::new();
+    for (place, tasks) in WRITERS.into_iter().enumerate() {
+        let what = match tasks {
+            1 => "durable log, one writer".to_owned(),
+            _ => format!("durable log, {} writers", grouped(tasks as u64)),
+        };
+        let row = Row::new("writers", what, figures[place].clone())
+            .limit("as many in a batch", Some(&limits[place]));
+        let group = Figure::of(&groups[place], "entries/s");
+        rows.push(row.clone().against(durable::PLAIN_GROUP, group));
+        if tasks > 1 {
+            rows.push(row.against("one writer", alone.clone()));
+        }
+    }
     rows[0] = rows[0].clone().series("Attestry", Scale::Writers, points);
     Ok(rows)
 }
