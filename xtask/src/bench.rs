@@ -1,4 +1,4 @@
-//! The benchmark: builds `bench/`, a workspace of its own, runs it, and writes what it measured
+//! The benchmark: builds `rigs/bench/`, a workspace of its own, runs it, and writes what it measured
 //! into `docs/performance.md`, with plots.
 
 mod page;
@@ -29,10 +29,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     let folder = workspace.target.join("bench-build");
     workspace
         .cargo()
-        .args(["build", "--release", "--manifest-path", "bench/Cargo.toml"])
+        .args(["build", "--release", "--manifest-path", "rigs/bench/Cargo.toml"])
         .arg("--target-dir")
         .arg(&folder)
-        .run_as("cargo build --release --manifest-path bench/Cargo.toml")?;
+        .run_as("cargo build --release --manifest-path rigs/bench/Cargo.toml")?;
     let program =
         folder.join("release").join(format!("attestry-bench{}", std::env::consts::EXE_SUFFIX));
     let mut bench = Cmd::new(program).named("attestry-bench").folder(&workspace.root);

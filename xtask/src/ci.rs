@@ -122,8 +122,8 @@ fn print_times(times: &[(&str, Duration)]) {
     println!("{:10} {:>8}", "together", seconds(times.iter().map(|(_, time)| *time).sum()));
 }
 
-/// The workspaces: `bench` and `fuzz` have one of their own.
-const MANIFESTS: [&str; 3] = ["Cargo.toml", "bench/Cargo.toml", "fuzz/Cargo.toml"];
+/// The workspaces: `rigs/bench` and `rigs/fuzz` have one of their own.
+const MANIFESTS: [&str; 3] = ["Cargo.toml", "rigs/bench/Cargo.toml", "rigs/fuzz/Cargo.toml"];
 
 fn fmt(workspace: &Workspace) -> Result {
     for manifest in MANIFESTS {
@@ -151,7 +151,7 @@ fn clippy(workspace: &Workspace) -> Result {
     let strict = ["--", "-D", "warnings"];
     workspace.cargo().arg("clippy").args(every).args(strict).run()?;
     // In the same folder, so that what both need is checked once.
-    let bench = workspace.cargo().args(["clippy", "--manifest-path", "bench/Cargo.toml"]);
+    let bench = workspace.cargo().args(["clippy", "--manifest-path", "rigs/bench/Cargo.toml"]);
     bench.arg("--all-targets").arg("--target-dir").arg(&workspace.target).args(strict).run()
 }
 

@@ -19,7 +19,7 @@ use baseline::{Baseline, Costs};
 use count::Tools;
 
 /// Where what it cost is recorded.
-const BASELINE: &str = "costs/baseline.json";
+const BASELINE: &str = "rigs/costs/baseline.json";
 
 /// One operation that `attestry-costs` knows.
 struct Operation {

@@ -1,4 +1,4 @@
-//! The fuzz targets of `fuzz/`, a workspace of its own: built with the coverage that libFuzzer
+//! The fuzz targets of `rigs/fuzz/`, a workspace of its own: built with the coverage that libFuzzer
 //! wants, which stable Rust has, and run for a while each; `docs/torture.md` says what they hold.
 
 use std::fs;
@@ -39,7 +39,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
 /// The targets there are, each with a file of its own.
 fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for file in fs::read_dir(workspace.path("fuzz/targets"))? {
+    for file in fs::read_dir(workspace.path("rigs/fuzz/targets"))? {
         let path = file?.path();
         names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
     }
@@ -81,13 +81,13 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.target.join("fuzz");
     workspace
         .cargo()
-        .args(["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml"])
+        .args(["build", "--release", "--locked", "--manifest-path", "rigs/fuzz/Cargo.toml"])
         // Naming the target keeps the flags from build scripts and macros.
         .args(["--target", &host])
         .arg("--target-dir")
         .arg(&folder)
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
-        .run_as("cargo build --release --manifest-path fuzz/Cargo.toml")?;
+        .run_as("cargo build --release --manifest-path rigs/fuzz/Cargo.toml")?;
     Ok(folder.join(host).join("release"))
 }
 
@@ -115,7 +115,7 @@ fn fuzz(workspace: &Workspace, program: &Path, name: &str, seconds: u64) -> Resu
         .arg(format!("-max_total_time={seconds}"))
         .args(["-timeout=20", "-rss_limit_mb=2048", "-print_funcs=0", "-print_final_stats=1"])
         .args(["-verbosity=0", &format!("-artifact_prefix={}/", failed.display())])
-        .args([&found, &workspace.path("fuzz/corpus").join(name)])
+        .args([&found, &workspace.path("rigs/fuzz/corpus").join(name)])
         .env("TMPDIR", &temporary)
         .finish();
     fs::remove_dir_all(&temporary)?;
@@ -127,7 +127,7 @@ fn fuzz(workspace: &Workspace, program: &Path, name: &str, seconds: u64) -> Resu
     }
     Err(format!(
         "{}\n{name} does not hold for an input that lies in {}. Once that is mended, put it into \
-         fuzz/corpus/{name} under a name that says what is wrong with it.",
+         rigs/fuzz/corpus/{name} under a name that says what is wrong with it.",
         finished.stderr,
         failed.display()
     )

@@ -1,5 +1,5 @@
 //! What must hold of any text read in one of this crate's formats, and of any proof. The fuzz
-//! targets of `fuzz/` look for bytes of which it does not; the tests here replay those that were
+//! targets of `rigs/fuzz/` look for bytes of which it does not; the tests here replay those that were
 //! found, and the ones they started from.
 //!
 //! There is one small log, whose key nobody has signed anything else with: whatever is believed of
@@ -185,13 +185,13 @@ mod tests {
     use super::*;
 
     fn corpus(target: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rigs/fuzz/corpus").join(target)
     }
 
     fn holds_for_the_corpus_of(target: &str, property: fn(&[u8])) {
         let files = fs::read_dir(corpus(target)).unwrap().map(|item| item.unwrap().path());
         let inputs: Vec<_> = files.map(|path| fs::read(path).unwrap()).collect();
-        assert!(inputs.len() > 8, "the corpus is in fuzz/corpus");
+        assert!(inputs.len() > 8, "the corpus is in rigs/fuzz/corpus");
         for input in &inputs {
             (0..=input.len()).for_each(|cut| property(&input[..cut]));
         }

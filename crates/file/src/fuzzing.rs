@@ -1,4 +1,4 @@
-//! What must hold of any bytes in a folder. The fuzz targets of `fuzz/` look for bytes of which it
+//! What must hold of any bytes in a folder. The fuzz targets of `rigs/fuzz/` look for bytes of which it
 //! does not; the tests here replay those that were found, and the ones they started from.
 //!
 //! Each property takes a folder that it may fill, and the bytes.
@@ -32,10 +32,11 @@ mod tests {
     use super::*;
 
     fn holds_for_the_corpus_of(target: &str, property: fn(&Path, &[u8])) {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+        let corpus =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rigs/fuzz/corpus").join(target);
         let files: Vec<_> =
             fs::read_dir(&corpus).unwrap().map(|item| item.unwrap().path()).collect();
-        assert!(files.len() > 5, "the corpus is in fuzz/corpus");
+        assert!(files.len() > 5, "the corpus is in rigs/fuzz/corpus");
         let folder = tempfile::tempdir().unwrap();
         for file in files {
             property(folder.path(), &fs::read(file).unwrap());

@@ -1,4 +1,4 @@
-//! What must hold of any bytes read as a line. The fuzz targets of `fuzz/` look for bytes of which
+//! What must hold of any bytes read as a line. The fuzz targets of `rigs/fuzz/` look for bytes of which
 //! it does not; the tests here replay those that were found, and the ones they started from.
 #![allow(clippy::missing_panics_doc)] // panicking is what a property is for
 
@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn holds_for_the_corpus() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/line");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rigs/fuzz/corpus/line");
         let files = fs::read_dir(&folder).unwrap().map(|item| item.unwrap().path());
         let lines: Vec<_> = files.map(|path| fs::read(path).unwrap()).collect();
-        assert!(lines.len() > 20, "the corpus is in fuzz/corpus");
+        assert!(lines.len() > 20, "the corpus is in rigs/fuzz/corpus");
         for line in &lines {
             super::check(line);
             for cut in 0..line.len() {

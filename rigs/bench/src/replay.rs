@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_samples_of_the_project_can_be_replayed() {
-        let trace = Trace::parse(include_str!("../../samples/interactions.jsonl")).unwrap();
+        let trace = Trace::parse(include_str!("../../../samples/interactions.jsonl")).unwrap();
         assert!(trace.interactions.len() > 10 && trace.came.is_sorted());
     }
 }
