@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_operation_is_recorded_and_in_the_table() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../costs/baseline.json");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../rigs/costs/baseline.json");
         let baseline = Baseline::read(Path::new(path)).unwrap();
         let table = table(&baseline).unwrap();
         for operation in OPERATIONS {

@@ -32,7 +32,7 @@ async fn chat(
         .provider("example")
         .model("echo-1")
         .latency(started.elapsed());
-    // Fail closed: what cannot be recorded is not served. `OnError::serve` chooses otherwise.
+    // Fail closed: what cannot be recorded is not served. `FailurePolicy::fail_open` chooses otherwise.
     let id = log.log(interaction).await.map_err(|error| {
         eprintln!("not recorded: {error}");
         (StatusCode::SERVICE_UNAVAILABLE, "the audit log is not available".to_owned())

@@ -93,8 +93,8 @@ pub use attestry_crypto::{
 pub use attestry_evidence as evidence;
 #[cfg(feature = "evidence")]
 pub use attestry_file::{
-    Adopted, Evidence, EvidenceError, EvidenceProblem, ProblemKind, Proven, Verification, Verify,
-    VerifyProgress, Witnessed,
+    Backfill, CosignedCheckpoint, EntryProof, EvidenceError, EvidenceOptions, EvidenceProblem,
+    ProblemKind, Verification, VerifyOptions, VerifyProgress,
 };
 #[cfg(feature = "file")]
 pub use attestry_file::{
@@ -102,7 +102,7 @@ pub use attestry_file::{
 };
 pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Content, ContentField, ContentHash, ContentMatch,
-    HashKey, Interaction, InvalidHashKey, OnError,
+    FailurePolicy, HashKey, Interaction, InvalidHashKey,
 };
 #[cfg(feature = "memory")]
 pub use attestry_memory::MemoryStorage;
@@ -114,4 +114,4 @@ pub use attestry_s3::{
 pub use location::InvalidUrl;
 #[cfg(feature = "file")]
 pub use open::open;
-pub use open::{Open, OpenError, open_url};
+pub use open::{OpenError, OpenOptions, open_url};

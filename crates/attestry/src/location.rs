@@ -15,7 +15,7 @@ type TellProgress = Box<dyn Fn(attestry_file::IndexingProgress) + Send + Sync>;
 
 /// Who wants to know what opening a store had to mend, and how far it has come.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct Callbacks {
     #[cfg(feature = "file")]
     pub(crate) recovery: Option<Tell>,
     #[cfg(feature = "file")]
@@ -52,16 +52,19 @@ pub(crate) struct FileLocation {
     pub(crate) durability: attestry_file::Durability,
     pub(crate) read_only: bool,
     #[cfg(feature = "evidence")]
-    pub(crate) evidence: Option<Box<attestry_file::Evidence>>,
+    pub(crate) evidence: Option<Box<attestry_file::EvidenceOptions>>,
     #[cfg(feature = "evidence")]
     pub(crate) erased_by: Option<String>,
     #[cfg(feature = "evidence")]
-    pub(crate) erased_because: Option<String>,
+    pub(crate) erase_reason: Option<String>,
 }
 
 #[cfg(feature = "file")]
 impl FileLocation {
-    pub(crate) async fn open(self, told: Told) -> Result<attestry_file::FileStorage, OpenError> {
+    pub(crate) async fn open(
+        self,
+        callbacks: Callbacks,
+    ) -> Result<attestry_file::FileStorage, OpenError> {
         let mut builder = attestry_file::FileStorage::builder(self.path)
             .durability(self.durability)
             .read_only(self.read_only);
@@ -76,15 +79,15 @@ impl FileLocation {
             if let Some(name) = self.erased_by {
                 builder = builder.erased_by(name);
             }
-            if let Some(reason) = self.erased_because {
-                builder = builder.erased_because(reason);
+            if let Some(reason) = self.erase_reason {
+                builder = builder.erase_reason(reason);
             }
         }
-        if let Some(tell) = told.indexing {
+        if let Some(tell) = callbacks.indexing {
             builder = builder.on_indexing(tell);
         }
         let storage = builder.open().await?;
-        if let Some(tell) = told.recovery
+        if let Some(tell) = callbacks.recovery
             && !storage.recovery().is_clean()
         {
             tell(&storage.recovery());
@@ -163,10 +166,13 @@ impl Location {
     }
 
     #[cfg_attr(not(feature = "file"), allow(unused_variables))] // nothing else needs mending
-    pub(crate) async fn open(self, told: Told) -> Result<Arc<dyn StorageBackend>, OpenError> {
+    pub(crate) async fn open(
+        self,
+        callbacks: Callbacks,
+    ) -> Result<Arc<dyn StorageBackend>, OpenError> {
         match self {
             #[cfg(feature = "file")]
-            Self::File(location) => Ok(Arc::new(location.open(told).await?)),
+            Self::File(location) => Ok(Arc::new(location.open(callbacks).await?)),
             #[cfg(feature = "memory")]
             Self::Memory { max_entries } => {
                 Ok(Arc::new(attestry_memory::MemoryStorage::with_max_entries(max_entries)))

@@ -4,9 +4,9 @@ use std::fmt;
 use std::pin::Pin;
 
 use attestry_core::{IdScheme, StorageError};
-use attestry_logger::{AuditLogger, AuditLoggerBuilder, ContentHash, OnError};
+use attestry_logger::{AuditLogger, AuditLoggerBuilder, ContentHash, FailurePolicy};
 
-use crate::location::{InvalidUrl, Location, Told};
+use crate::location::{Callbacks, InvalidUrl, Location};
 
 /// A builder of a logger on the audit folder at `path`, made when it is missing; the
 /// specification's `AuditLogger("/path")`. Await it to open the folder.
@@ -21,8 +21,8 @@ use crate::location::{InvalidUrl, Location, Told};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[cfg(feature = "file")]
-pub fn open(path: impl Into<std::path::PathBuf>) -> Open {
-    Open::at(Ok(Location::folder(path.into())))
+pub fn open(path: impl Into<std::path::PathBuf>) -> OpenOptions {
+    OpenOptions::at(Ok(Location::folder(path.into())))
 }
 
 /// A builder of a logger on the store that `url` names:
@@ -44,8 +44,8 @@ pub fn open(path: impl Into<std::path::PathBuf>) -> Open {
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn open_url(url: &str) -> Open {
-    Open::at(Location::parse(url))
+pub fn open_url(url: &str) -> OpenOptions {
+    OpenOptions::at(Location::parse(url))
 }
 
 /// Why a store could not be opened.
@@ -68,21 +68,21 @@ pub enum OpenError {
 ///
 /// The settings of the logger are those of [`AuditLoggerBuilder`], with the same defaults.
 #[must_use = "nothing is opened until this is awaited"]
-pub struct Open {
+pub struct OpenOptions {
     location: Result<Location, InvalidUrl>,
     settings: AuditLoggerBuilder<()>,
-    told: Told,
+    callbacks: Callbacks,
     #[cfg(feature = "evidence")]
-    evidence: Option<attestry_file::Evidence>,
+    evidence: Option<attestry_file::EvidenceOptions>,
 }
 
-impl Open {
+impl OpenOptions {
     fn at(location: Result<Location, InvalidUrl>) -> Self {
         Self {
             location,
             // The storage comes last; until then the settings stand on a placeholder.
             settings: AuditLoggerBuilder::default(),
-            told: Told::default(),
+            callbacks: Callbacks::default(),
             #[cfg(feature = "evidence")]
             evidence: None,
         }
@@ -122,9 +122,9 @@ impl Open {
         self.settings(|settings| settings.id_scheme(scheme))
     }
 
-    /// What `log` does when the store fails; see [`AuditLoggerBuilder::on_error`].
-    pub fn on_error(self, choice: OnError) -> Self {
-        self.settings(|settings| settings.on_error(choice))
+    /// What `log` does when the store fails; see [`AuditLoggerBuilder::failure_policy`].
+    pub fn failure_policy(self, choice: FailurePolicy) -> Self {
+        self.settings(|settings| settings.failure_policy(choice))
     }
 
     /// The size in MiB from which a segment is rotated; no effect on a store without segments.
@@ -158,7 +158,7 @@ impl Open {
         mut self,
         tell: impl FnOnce(&attestry_file::RecoveryReport) + Send + 'static,
     ) -> Self {
-        self.told.recovery = Some(Box::new(tell));
+        self.callbacks.recovery = Some(Box::new(tell));
         self
     }
 
@@ -178,7 +178,7 @@ impl Open {
         mut self,
         tell: impl Fn(attestry_file::IndexingProgress) + Send + Sync + 'static,
     ) -> Self {
-        self.told.indexing = Some(Box::new(tell));
+        self.callbacks.indexing = Some(Box::new(tell));
         self
     }
 
@@ -188,25 +188,34 @@ impl Open {
     ///
     /// ```
     /// # async fn example(path: std::path::PathBuf) -> Result<(), Box<dyn std::error::Error>> {
-    /// use attestry::{Evidence, evidence::SigningKey};
+    /// use attestry::{EvidenceOptions, evidence::SigningKey};
     ///
     /// let key: SigningKey = std::fs::read_to_string("signing.key")?.trim().parse()?;
-    /// let log = attestry::open(path).evidence(Evidence::new(key)).await?;
+    /// let log = attestry::open(path).evidence(EvidenceOptions::new(key)).await?;
     /// # Ok(()) }
     /// ```
     #[cfg(feature = "evidence")]
-    pub fn evidence(mut self, evidence: attestry_file::Evidence) -> Self {
+    pub fn evidence(mut self, evidence: attestry_file::EvidenceOptions) -> Self {
         self.evidence = Some(evidence);
         self
     }
 
-    /// In whose name entries are erased, and why, for the record of it where evidence is kept; see
-    /// [`FileStorageBuilder::erased_by`](attestry_file::FileStorageBuilder::erased_by). No effect on
-    /// other stores.
+    /// The name that erasure records carry; see
+    /// [`FileStorageBuilder::erased_by`](attestry_file::FileStorageBuilder::erased_by).
     #[cfg(feature = "evidence")]
-    pub fn erasures(mut self, by: Option<String>, because: Option<String>) -> Self {
+    pub fn erased_by(mut self, name: impl Into<String>) -> Self {
         if let Ok(Location::File(options)) = &mut self.location {
-            (options.erased_by, options.erased_because) = (by, because);
+            options.erased_by = Some(name.into());
+        }
+        self
+    }
+
+    /// The reason that erasure records carry; see
+    /// [`FileStorageBuilder::erase_reason`](attestry_file::FileStorageBuilder::erase_reason).
+    #[cfg(feature = "evidence")]
+    pub fn erase_reason(mut self, reason: impl Into<String>) -> Self {
+        if let Ok(Location::File(options)) = &mut self.location {
+            options.erase_reason = Some(reason.into());
         }
         self
     }
@@ -229,16 +238,16 @@ impl Open {
     /// [`InvalidUrl::NotFiles`] where the URL is one of another store; otherwise as awaiting.
     #[cfg(feature = "file")]
     pub async fn file_storage(self) -> Result<attestry_file::FileStorage, OpenError> {
-        let (location, told) = self.parts()?;
+        let (location, callbacks) = self.parts()?;
         match location {
-            Location::File(location) => location.open(told).await,
+            Location::File(location) => location.open(callbacks).await,
             #[cfg(any(feature = "memory", feature = "s3"))]
             _ => Err(InvalidUrl::NotFiles.into()),
         }
     }
 
     /// Where the store is, with all that was set for it.
-    fn parts(self) -> Result<(Location, Told), OpenError> {
+    fn parts(self) -> Result<(Location, Callbacks), OpenError> {
         #[cfg_attr(not(feature = "evidence"), allow(unused_mut))] // nothing to put into it
         let mut location = self.location?;
         #[cfg(feature = "evidence")]
@@ -249,7 +258,7 @@ impl Open {
                 _ => return Err(InvalidUrl::NotFiles.into()),
             }
         }
-        Ok((location, self.told))
+        Ok((location, self.callbacks))
     }
 
     /// Opens for reading only: nothing is created, locked, recovered or written.
@@ -262,24 +271,24 @@ impl Open {
     }
 }
 
-impl fmt::Debug for Open {
+impl fmt::Debug for OpenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Open")
+        f.debug_struct("OpenOptions")
             .field("location", &self.location)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
 
-impl IntoFuture for Open {
+impl IntoFuture for OpenOptions {
     type Output = Result<AuditLogger, OpenError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let settings = self.settings.clone();
-            let (location, told) = self.parts()?;
-            let storage = location.open(told).await?;
+            let (location, callbacks) = self.parts()?;
+            let storage = location.open(callbacks).await?;
             Ok(settings.with_storage(storage).build())
         })
     }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use attestry::evidence::SigningKey;
-use attestry::{AuditLogger, EncryptionManager, Evidence, FileStorage, KeyError, Open};
+use attestry::{
+    AuditLogger, EncryptionManager, EvidenceOptions, FileStorage, KeyError, OpenOptions,
+};
 
 use crate::args::{RecordArgs, StoreArgs};
 use crate::errors::{Failure, one_line};
@@ -103,7 +105,7 @@ impl StoreArgs {
         Ok(self.prepare(settings, read_only)?.await?)
     }
 
-    fn prepare(&self, settings: Settings, read_only: bool) -> Result<Open, Failure> {
+    fn prepare(&self, settings: Settings, read_only: bool) -> Result<OpenOptions, Failure> {
         let mut open = match self.place()? {
             Place::Folder(path) => attestry::open(path),
             Place::Url(url) => attestry::open_url(url),
@@ -122,10 +124,15 @@ impl StoreArgs {
             open = open.retention_days(days);
         }
         if !read_only {
-            open = open.erasures(settings.erasures.by, settings.erasures.reason);
+            if let Some(name) = settings.erasures.by {
+                open = open.erased_by(name);
+            }
+            if let Some(reason) = settings.erasures.reason {
+                open = open.erase_reason(reason);
+            }
             if let Some(key) = self.signing_key()? {
                 // A checkpoint at the end; what is due before is signed on the way.
-                open = open.evidence(Evidence::new(key).on_checkpoint(|signed| {
+                open = open.evidence(EvidenceOptions::new(key).on_checkpoint(|signed| {
                     if let Err(error) = signed {
                         complain(format_args!("no checkpoint was signed: {}", one_line(error)));
                     }

@@ -181,20 +181,20 @@ pub async fn a_cancelled_delete_leaves_it_there_or_gone(store: Store) {
     }
 }
 
-/// `delete_until` dropped and repeated: what it was to delete is gone, the rest is untouched.
+/// `delete_at_or_before` dropped and repeated: what it was to delete is gone, the rest is untouched.
 pub async fn a_cancelled_delete_until_can_be_repeated(store: Store) {
     let stays = vec![entry("stays", 1_000), full("stays-too", 1_001)];
     write_each(&store, &stays).await;
     for (n, patience) in (0_u32..).zip(patiences()) {
-        let when = format!("after delete_until dropped at {patience:?}");
+        let when = format!("after delete_at_or_before dropped at {patience:?}");
         let doomed = series(&format!("doomed-{n}"), 20);
         ok(store.append(&doomed).await, "append");
-        let result = cancelled(store.delete_until(at(999)), patience).await;
+        let result = cancelled(store.delete_at_or_before(at(999)), patience).await;
         if let Some(result) = result {
-            assert_eq!(ok(result, "delete_until"), 20);
+            assert_eq!(ok(result, "delete_at_or_before"), 20);
         }
         list_is_whole(&store, &[&doomed[..], &stays[..]].concat(), &when).await;
-        ok(store.delete_until(at(999)).await, "delete_until");
+        ok(store.delete_at_or_before(at(999)).await, "delete_at_or_before");
         holds(&store, &stays, &format!("{when} and repeated")).await;
     }
 }

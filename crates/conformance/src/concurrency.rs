@@ -281,7 +281,7 @@ pub async fn deleters_and_writers_do_not_disturb_each_other(store: Store) {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             for _ in 0..5 {
-                let gone = ok(store.delete_until(at(-1)).await, "delete_until");
+                let gone = ok(store.delete_at_or_before(at(-1)).await, "delete_at_or_before");
                 assert_eq!(gone, 0, "nothing is that old");
                 tokio::task::yield_now().await;
             }
@@ -330,7 +330,7 @@ pub async fn calls_run_on_any_task(store: Store) {
         assert_eq!(ok(found, "scan").len(), 1);
         ok(is_send(store.count()).await, "count");
         ok(is_send(store.delete(&id("unknown"))).await, "delete");
-        ok(is_send(store.delete_until(Timestamp::MIN)).await, "delete_until");
+        ok(is_send(store.delete_at_or_before(Timestamp::MIN)).await, "delete_at_or_before");
         ok(is_send(store.flush()).await, "flush");
     });
     all([task]).await;

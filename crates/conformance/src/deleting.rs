@@ -14,7 +14,7 @@ async fn deletes(store: &Store, id: &EntryId) -> bool {
 }
 
 async fn deletes_until(store: &Store, cutoff: Timestamp) -> u64 {
-    ok(store.delete_until(cutoff).await, "delete_until")
+    ok(store.delete_at_or_before(cutoff).await, "delete_at_or_before")
 }
 
 /// Neither read nor list nor scan nor count knows a deleted entry.
@@ -43,7 +43,7 @@ pub async fn deleting_ids_that_cannot_be_written_is_false(store: Store) {
     let stored = entry("known", 0);
     write(&store, &stored).await;
     for text in ["", ".", "..", "../known", "/known", "a\\b", "known\n", "known\0"] {
-        assert!(!deletes(&store, &EntryId::from_stored(text)).await, "deleting {text:?}");
+        assert!(!deletes(&store, &EntryId::new_unchecked(text)).await, "deleting {text:?}");
     }
     holds(&store, &[stored], "after deleting ids that cannot be").await;
 }
@@ -100,7 +100,7 @@ pub async fn everything_may_be_deleted(store: Store) {
     holds(&store, &entries, "after writing everything again").await;
 }
 
-/// `delete_until` takes what lies at the cutoff, leaves what lies a microsecond behind it, and
+/// `delete_at_or_before` takes what lies at the cutoff, leaves what lies a microsecond behind it, and
 /// returns how many went.
 pub async fn delete_until_takes_the_cutoff_too(store: Store) {
     let entries = [
@@ -113,14 +113,14 @@ pub async fn delete_until_takes_the_cutoff_too(store: Store) {
     write_each(&store, &entries).await;
     assert_eq!(deletes_until(&store, at(-1)).await, 0);
     assert_eq!(deletes_until(&store, at(100)).await, 3);
-    holds(&store, &entries[3..], "after delete_until").await;
+    holds(&store, &entries[3..], "after delete_at_or_before").await;
     assert_eq!(deletes_until(&store, at(100)).await, 0, "nothing is left to delete");
     assert_eq!(ok(store.read(&id("tie-1")).await, "read"), None);
     write(&store, &entries[1]).await;
     holds(&store, &[&entries[1..2], &entries[3..]].concat(), "after writing one again").await;
 }
 
-/// `delete_until` goes by the time of the entries, not by when they were written.
+/// `delete_at_or_before` goes by the time of the entries, not by when they were written.
 pub async fn delete_until_goes_by_the_entries_time(store: Store) {
     let mut left = varied();
     ok(store.write_batch(&left).await, "write_batch");
@@ -132,7 +132,7 @@ pub async fn delete_until_goes_by_the_entries_time(store: Store) {
         same(&list_all(&store).await, &sorted(&left), &format!("after deleting until {cutoff}"));
     }
     assert!(!left.is_empty(), "the sample reaches behind the last cutoff");
-    holds(&store, &sorted(&left), "after delete_until").await;
+    holds(&store, &sorted(&left), "after delete_at_or_before").await;
 }
 
 /// On an empty store nothing goes.

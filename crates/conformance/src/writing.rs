@@ -77,7 +77,7 @@ pub async fn append_stores_all(store: Store) {
 
 /// Entries that must not be written, with the reason.
 fn invalid() -> Vec<(&'static str, AuditEntry)> {
-    let named = |text: &str| AuditEntry { id: EntryId::from_stored(text), ..entry("x", 0) };
+    let named = |text: &str| AuditEntry { id: EntryId::new_unchecked(text), ..entry("x", 0) };
     let mut deep = entry("deep", 0);
     deep.metadata.insert("k".into(), nested(MAX_METADATA_DEPTH + 1));
     vec![

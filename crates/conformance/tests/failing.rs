@@ -297,7 +297,7 @@ impl StorageBackend for Flawed {
         Box::pin(stream::once(found).flatten())
     }
 
-    async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+    async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let mut gone = 0;
         for entry in self.list_entries(Timestamp::MIN, cutoff).await? {
             if self.is(Flaw::CutoffExclusive) && entry.timestamp == cutoff {

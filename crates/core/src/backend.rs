@@ -99,7 +99,7 @@ pub trait StorageBackend: Debug + Send + Sync {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError>;
 
     /// The entry with this id, or `None`. Where a store made elsewhere holds an id twice, the
-    /// one written first. An id that may not be written ([`EntryId::from_stored`]) is looked for
+    /// one written first. An id that may not be written ([`EntryId::new_unchecked`]) is looked for
     /// like any other, and must not be taken for a path.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ pub trait StorageBackend: Debug + Send + Sync {
     /// # Errors
     ///
     /// What the backend met with; some of the entries may have gone.
-    async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+    async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let mut deleted = 0;
         for entry in self.list_entries(Timestamp::MIN, cutoff).await? {
             deleted += u64::from(self.delete(&entry.id).await?);

@@ -46,8 +46,8 @@ macro_rules! forward {
             fn scan_lines(&self, query: Query) -> LineStream<'_> {
                 (**self).scan_lines(query)
             }
-            async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
-                (**self).delete_until(cutoff).await
+            async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+                (**self).delete_at_or_before(cutoff).await
             }
             async fn compact(&self) -> Result<u64, StorageError> {
                 (**self).compact().await

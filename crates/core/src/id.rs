@@ -81,7 +81,7 @@ impl EntryId {
     /// The Python package checks nothing, so a store may hold ids that [`new`](Self::new) would
     /// refuse; they can be read and deleted. Writing an entry checks its id again.
     #[must_use]
-    pub fn from_stored(id: &str) -> Self {
+    pub fn new_unchecked(id: &str) -> Self {
         Self(Arc::from(id))
     }
 
@@ -91,7 +91,7 @@ impl EntryId {
         &self.0
     }
 
-    /// Whether this id may be written; [`from_stored`](Self::from_stored) does not check.
+    /// Whether this id may be written; [`new_unchecked`](Self::new_unchecked) does not check.
     ///
     /// # Errors
     ///
@@ -256,7 +256,7 @@ impl<'de> Deserialize<'de> for EntryId {
                 f.write_str("an entry id as text")
             }
             fn visit_str<E>(self, id: &str) -> Result<EntryId, E> {
-                Ok(EntryId::from_stored(id))
+                Ok(EntryId::new_unchecked(id))
             }
         }
         deserializer.deserialize_str(Text)
@@ -280,7 +280,7 @@ mod tests {
             ("\u{85}", InvalidId::ControlCharacter { character: '\u{85}', offset: 0 }),
         ] {
             assert_eq!(EntryId::new(id), Err(expected), "{id:?}");
-            assert_eq!(EntryId::from_stored(id).validate(), Err(expected), "{id:?}");
+            assert_eq!(EntryId::new_unchecked(id).validate(), Err(expected), "{id:?}");
         }
         assert_eq!(EntryId::new("x".repeat(256)), Err(InvalidId::TooLong { length: 256 }));
     }

@@ -75,7 +75,7 @@ mod tests {
             );
         }
         let error =
-            AuditEntry { id: EntryId::from_stored("../a"), ..entry() }.validate().unwrap_err();
+            AuditEntry { id: EntryId::new_unchecked("../a"), ..entry() }.validate().unwrap_err();
         assert!(matches!(error, InvalidEntry::Id(InvalidId::PathSeparator { .. })), "{error}");
     }
 

@@ -167,7 +167,7 @@ proptest! {
             let store = Five::default();
             store.append(&written).await.unwrap();
             let (old, young): (Vec<_>, Vec<_>) = written.into_iter().partition(|entry| entry.timestamp <= at(cutoff));
-            prop_assert_eq!(store.delete_until(at(cutoff)).await.unwrap(), old.len() as u64);
+            prop_assert_eq!(store.delete_at_or_before(at(cutoff)).await.unwrap(), old.len() as u64);
             prop_assert_eq!(&*store.0.lock().unwrap(), &young);
             Ok(())
         })?;

@@ -66,8 +66,8 @@ pub use builder::{Durability, FileStorageBuilder};
 pub use catalog::IndexingProgress;
 #[cfg(feature = "evidence")]
 pub use evidence::{
-    Adopted, Evidence, EvidenceError, EvidenceProblem, ProblemKind, Proven, Verification, Verify,
-    VerifyProgress, Witnessed,
+    Backfill, CosignedCheckpoint, EntryProof, EvidenceError, EvidenceOptions, EvidenceProblem,
+    ProblemKind, Verification, VerifyOptions, VerifyProgress,
 };
 pub use recovery::{RecoveryReport, TornTail};
 pub use storage::FileStorage;

@@ -237,7 +237,7 @@ impl StorageBackend for FileStorage {
         Box::pin(scan::stream(Arc::clone(&self.catalog), query, |line, _| line.to_vec()))
     }
 
-    async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+    async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let note = self.evidence.note(format!("expired: {cutoff} and before"))?;
         let expiry = |answer| Job::Chore(Chore::Expire(Expiry::new(cutoff, note, answer)));
         self.committer()?.submit(expiry).await

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use attestry_core::StorageBackend;
 use attestry_evidence::SigningKey;
-use attestry_file::{Durability, Evidence, EvidenceError, FileStorage, ProblemKind, Verify};
+use attestry_file::{
+    Durability, EvidenceError, EvidenceOptions, FileStorage, ProblemKind, VerifyOptions,
+};
 use common::evidence::{kept, key, policy, verify};
 use common::{entries, entry, folder, only_segment};
 
@@ -29,7 +31,7 @@ async fn checkpoints_are_signed_when_due_and_handed_on() {
     };
     let evidence = |every| {
         let told = Arc::clone(&told);
-        Evidence::new(key()).every_entries(10).every(every).on_checkpoint(move |signed| {
+        EvidenceOptions::new(key()).every_entries(10).every(every).on_checkpoint(move |signed| {
             told.lock().unwrap().push(signed.unwrap().to_owned());
         })
     };
@@ -66,7 +68,7 @@ async fn checkpoints_are_signed_when_due_and_handed_on() {
 async fn buffered_lines_are_signed_when_due_with_nobody_asking() {
     let (_guard, path) = folder();
     let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
-    let evidence = Evidence::new(key()).every_entries(10).every(Duration::from_secs(3_600));
+    let evidence = EvidenceOptions::new(key()).every_entries(10).every(Duration::from_secs(3_600));
     let evidence = evidence.on_checkpoint(move |signed| {
         let checkpoint = policy().open(signed.unwrap()).unwrap();
         told.send(checkpoint.checkpoint().size()).unwrap();
@@ -91,7 +93,7 @@ async fn other_owners_get_their_turn_while_somebody_is_told_of_a_checkpoint() {
     let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let may_go_on = Mutex::new(may_go_on);
-    let evidence = Evidence::new(key()).every_entries(1_000).on_checkpoint(move |_| {
+    let evidence = EvidenceOptions::new(key()).every_entries(1_000).on_checkpoint(move |_| {
         let _ = told.send(());
         let _ = may_go_on.lock().unwrap().recv();
     });
@@ -113,7 +115,8 @@ async fn other_owners_get_their_turn_while_somebody_is_told_of_a_checkpoint() {
 #[tokio::test]
 async fn a_hook_that_panics_ends_nothing() {
     let (_guard, path) = folder();
-    let evidence = Evidence::new(key()).every_entries(1).on_checkpoint(|_| panic!("meant to"));
+    let evidence =
+        EvidenceOptions::new(key()).every_entries(1).on_checkpoint(|_| panic!("meant to"));
     let storage = FileStorage::builder(&path).evidence(evidence).open().await.unwrap();
     for entry in entries(0..20) {
         storage.append(&[entry]).await.unwrap();
@@ -145,7 +148,8 @@ async fn nothing_is_signed_that_contradicts_a_checkpoint() {
     fs::remove_dir_all(path.join(".attestry/checkpoints")).unwrap();
     drop(storage);
     let other = SigningKey::from_seed("example.com/audit", &[8; 32]).unwrap();
-    let storage = FileStorage::builder(&path).evidence(Evidence::new(other)).open().await.unwrap();
+    let storage =
+        FileStorage::builder(&path).evidence(EvidenceOptions::new(other)).open().await.unwrap();
     storage.checkpoint().await.unwrap();
     storage.close().await.unwrap();
     let storage = open(&path).await;
@@ -162,21 +166,21 @@ async fn witnesses_are_heard() {
     let checkpoint = storage.checkpoint().await.unwrap();
     let (witness, cosigned) = cosign(&checkpoint);
     let asks = policy().with_witnesses([witness.parse().unwrap()], 1).unwrap();
-    let unheard = storage.verify(Verify::new().policy(asks.clone())).await.unwrap();
+    let unheard = storage.verify(VerifyOptions::new().policy(asks.clone())).await.unwrap();
     assert_eq!(unheard.problems.len(), 1, "{:#?}", unheard.problems);
-    let refused = storage.add_cosigned(&checkpoint, asks.clone()).await;
+    let refused = storage.store_cosigned_checkpoint(&checkpoint, asks.clone()).await;
     assert!(matches!(refused, Err(EvidenceError::Checkpoint(_))));
-    storage.add_cosigned(&cosigned, asks.clone()).await.unwrap();
+    storage.store_cosigned_checkpoint(&cosigned, asks.clone()).await.unwrap();
     storage.append(&entries(3..5)).await.unwrap();
     storage.checkpoint().await.unwrap();
-    let found = storage.verify(Verify::new().policy(asks)).await.unwrap();
+    let found = storage.verify(VerifyOptions::new().policy(asks)).await.unwrap();
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.checkpoints, found.signed), (3, Some(5)));
     let witnessed = found.witnessed.unwrap();
     assert_eq!((witnessed.leaves, witnessed.by.len()), (3, 1));
     // A proof ends in what was cosigned, where that covers it.
     for (id, size) in [("e00001", 3), ("e00004", 5)] {
-        let proven = storage.prove(&entry(id, 0).id).await.unwrap().unwrap();
+        let proven = storage.inclusion_proof(&entry(id, 0).id).await.unwrap().unwrap();
         let opened = policy().open(proven.proof.checkpoint()).unwrap();
         assert_eq!(opened.checkpoint().size(), size);
     }

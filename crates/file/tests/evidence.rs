@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use attestry_core::{StorageBackend, Timestamp};
 use attestry_evidence::{LogKey, line_hash};
-use attestry_file::{EvidenceError, FileStorage, ProblemKind, Verify};
+use attestry_file::{EvidenceError, FileStorage, ProblemKind, VerifyOptions};
 use common::evidence::{kept, key, policy, verify};
 use common::{entries, entry, folder, line_of, names, only_segment, segments, segments_in_order};
 
@@ -34,19 +34,19 @@ async fn an_entry_is_proven_without_the_store() {
         storage.append(&[entry]).await.unwrap();
     }
     let id = entry("e00123", 0).id;
-    assert!(matches!(storage.prove(&id).await, Err(EvidenceError::NotSigned { .. })));
+    assert!(matches!(storage.inclusion_proof(&id).await, Err(EvidenceError::NotSigned { .. })));
     let first = storage.checkpoint().await.unwrap();
     storage.append(&entries(300..600)).await.unwrap();
     let second = storage.checkpoint().await.unwrap();
     assert_eq!(storage.checkpoint().await.unwrap(), second, "nothing has come since");
     assert_eq!(storage.latest_checkpoint().await.unwrap(), Some(second));
-    let proven = storage.prove(&id).await.unwrap().unwrap();
+    let proven = storage.inclusion_proof(&id).await.unwrap().unwrap();
     assert_eq!([&proven.line[..], b"\n"].concat(), line_of(&entry("e00123", 123)));
     proven.proof.verify(line_hash(&proven.line).unwrap(), &policy()).unwrap();
     assert_eq!(proven.proof.index(), 123);
-    assert_eq!(storage.prove(&"nobody".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(storage.inclusion_proof(&"nobody".parse().unwrap()).await.unwrap(), None);
     let older = policy().open(&first).unwrap();
-    let growth = storage.prove_growth(&older).await.unwrap();
+    let growth = storage.consistency_proof(&older).await.unwrap();
     let newer = growth.verify(older.checkpoint(), &policy()).unwrap();
     assert_eq!(newer.checkpoint().size(), 600);
 }
@@ -65,7 +65,10 @@ async fn erasing_leaves_a_record_and_no_gap() {
     let id = entry("e00025", 0).id;
     assert!(storage.delete_because(&id, "Art. 17 GDPR, request 4711", "dpo").await.unwrap());
     assert!(storage.delete(&entry("e00037", 0).id).await.unwrap());
-    assert_eq!(storage.delete_until(Timestamp::from_unix_micros(19).unwrap()).await.unwrap(), 20);
+    assert_eq!(
+        storage.delete_at_or_before(Timestamp::from_unix_micros(19).unwrap()).await.unwrap(),
+        20
+    );
     let found = verify(&storage, &[before]).await;
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.lines, found.erased), (18, 22));
@@ -185,7 +188,7 @@ async fn evidence_may_begin_while_others_have_the_folder_open() {
     let (_guard, path) = folder();
     let early = FileStorage::builder(&path).open().await.unwrap();
     early.append(&entries(0..3)).await.unwrap();
-    assert!(matches!(early.verify(Verify::new()).await, Err(EvidenceError::NotKept { .. })));
+    assert!(matches!(early.verify(VerifyOptions::new()).await, Err(EvidenceError::NotKept { .. })));
     let storage = open(&path).await;
     early.append(&entries(3..6)).await.unwrap();
     assert!(early.delete(&entry("e00001", 0).id).await.unwrap());
@@ -305,7 +308,7 @@ async fn a_reader_beside_writers_finds_nothing_wrong() {
                 }
                 if n % 90 == 0 {
                     let until = Timestamp::from_unix_micros(n - 95).unwrap();
-                    storage.delete_until(until).await.unwrap();
+                    storage.delete_at_or_before(until).await.unwrap();
                 }
             }
         })
@@ -354,7 +357,7 @@ async fn what_was_erased_may_be_written_again_and_erased_again() {
             let found = verify(&storage, &[]).await;
             assert!(found.is_clean(), "written, {round} {others_first}: {:#?}", found.problems);
             storage.checkpoint().await.unwrap();
-            assert!(storage.prove(&again.id).await.unwrap().is_some());
+            assert!(storage.inclusion_proof(&again.id).await.unwrap().is_some());
             assert!(storage.delete(&again.id).await.unwrap());
             let found = verify(&storage, &[]).await;
             assert!(found.is_clean(), "erased, {round} {others_first}: {:#?}", found.problems);

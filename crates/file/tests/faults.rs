@@ -90,7 +90,7 @@ async fn expired_segments_go_even_where_the_disk_is_full() {
     let error = storage.delete(&written[59].id).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::StorageFull, "{error}");
     // Of the segment on the border lines are erased, for which the others have made room.
-    assert_eq!(storage.delete_until(written[40].timestamp).await.unwrap(), 41);
+    assert_eq!(storage.delete_at_or_before(written[40].timestamp).await.unwrap(), 41);
     assert!(all(&storage).await.unwrap() == written[41..]);
     storage.close().await.unwrap();
 }

@@ -129,7 +129,7 @@ async fn wholly_expired_segments_are_unlinked_and_the_others_keep_their_bytes() 
     let untouched = segments(&path)[0].clone(); // the active one sorts first by name
     let before = fs::read(&untouched).unwrap();
     let cutoff = Timestamp::from_unix_micros(6).unwrap();
-    assert_eq!(storage.delete_until(cutoff).await.unwrap(), 7);
+    assert_eq!(storage.delete_at_or_before(cutoff).await.unwrap(), 7);
     let day = today();
     // 0..6 in two segments that went, 6 erased from the third.
     assert_eq!(
@@ -140,7 +140,7 @@ async fn wholly_expired_segments_are_unlinked_and_the_others_keep_their_bytes() 
     assert_eq!(storage.count().await.unwrap(), 5);
     assert_eq!(fs::read(&untouched).unwrap(), before);
     // Everything gone, the active segment too; writing goes on.
-    assert_eq!(storage.delete_until(Timestamp::MAX).await.unwrap(), 5);
+    assert_eq!(storage.delete_at_or_before(Timestamp::MAX).await.unwrap(), 5);
     assert!(segments(&path).is_empty());
     storage.write(&entry("next", 1)).await.unwrap();
     assert_eq!(storage.count().await.unwrap(), 1);

@@ -168,10 +168,10 @@ async fn behind_a_damaged_one_what_expires_is_deleted_all_the_same() {
         let Some(byte) = bytes.get_mut(block * 1_024 + 17) else { break };
         *byte ^= 4;
         fs::write(&victim, &bytes).unwrap();
-        let deleted = storage.delete_until(cutoff).await.unwrap();
+        let deleted = storage.delete_at_or_before(cutoff).await.unwrap();
         assert_eq!(deleted as usize, written.len() - left.len(), "block {block}");
         agrees(&storage, &left).await;
-        assert_eq!(storage.delete_until(Timestamp::MAX).await.unwrap() as usize, left.len());
+        assert_eq!(storage.delete_at_or_before(Timestamp::MAX).await.unwrap() as usize, left.len());
         assert_eq!(storage.count().await.unwrap(), 0);
     }
 }
@@ -207,7 +207,7 @@ async fn erasures_are_counted_by_whoever_looks() {
     let cutoff = Timestamp::from_unix_micros(300).unwrap();
     let before = written.len();
     written.retain(|entry| entry.timestamp > cutoff);
-    assert_eq!(storage.delete_until(cutoff).await.unwrap() as usize, before - written.len());
+    assert_eq!(storage.delete_at_or_before(cutoff).await.unwrap() as usize, before - written.len());
     agrees(&storage, &written).await;
     agrees(&reader, &written).await;
     storage.close().await.unwrap();
@@ -220,7 +220,7 @@ async fn index_files_of_segments_that_are_gone_go_too() {
     store(&path, &scattered(1_500)).await;
     let storage = open(&path).await;
     assert!(!indexes(&path).is_empty());
-    storage.delete_until(Timestamp::MAX).await.unwrap();
+    storage.delete_at_or_before(Timestamp::MAX).await.unwrap();
     assert!(indexes(&path).is_empty());
     storage.close().await.unwrap();
     fs::write(path.join(".attestry/index/12345.idx"), "left over").unwrap();

@@ -168,7 +168,7 @@ impl Here {
                 storage.append(&entries(&ids, moment)).await.map(|()| ids.len() as u64)?
             }
             Task::Delete { id } => storage.delete(&id.parse().unwrap()).await.map(u64::from)?,
-            Task::DeleteUntil { moment } => storage.delete_until(at(moment)).await?,
+            Task::DeleteUntil { moment } => storage.delete_at_or_before(at(moment)).await?,
             Task::Compact => storage.compact().await.map(|_| 0)?,
             Task::Look => return Ok(Answer::Seen(Seen::of(storage).await?)),
         }))

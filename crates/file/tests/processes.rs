@@ -28,7 +28,7 @@ async fn a_reader_sees_what_a_writer_writes_rotates_and_erases() {
     assert_eq!(reader.read(&entry("e8", 8).id).await.unwrap(), None);
     assert_eq!(reader.count().await.unwrap(), 6);
     assert_eq!(all(&reader).await.unwrap().len(), 6);
-    storage.delete_until(Timestamp::MAX).await.unwrap();
+    storage.delete_at_or_before(Timestamp::MAX).await.unwrap();
     assert_eq!(reader.count().await.unwrap(), 0);
 }
 
@@ -54,7 +54,7 @@ async fn two_owners_take_turns_and_see_each_other() {
         }
     }
     let cutoff = expected[10].timestamp;
-    assert_eq!(owners[0].delete_until(cutoff).await.unwrap(), 11);
+    assert_eq!(owners[0].delete_at_or_before(cutoff).await.unwrap(), 11);
     for owner in &owners {
         assert!(all(owner).await.unwrap() == expected[11..]);
         assert_eq!(owner.read(&expected[3].id).await.unwrap(), None);

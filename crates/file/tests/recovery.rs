@@ -79,7 +79,7 @@ async fn reading_only_changes_nothing_and_reports_the_torn_tail() {
     for refused in [
         storage.write(&entry("b", 1)).await.map(drop),
         storage.delete(&entry("a", 1).id).await.map(drop),
-        storage.delete_until(entry("a", 1).timestamp).await.map(drop),
+        storage.delete_at_or_before(entry("a", 1).timestamp).await.map(drop),
     ] {
         assert!(matches!(refused, Err(StorageError::ReadOnly { .. })));
     }
@@ -119,7 +119,7 @@ async fn a_corrupt_line_is_named_and_hides_no_other() {
     assert!(matches!(storage.write(&entry("bad", 1)).await, Err(StorageError::Corrupt(_))));
     assert_eq!(storage.read(&"none".parse().unwrap()).await.unwrap(), None);
     // Expiry leaves what it cannot date.
-    assert_eq!(storage.delete_until(attestry_core::Timestamp::MAX).await.unwrap(), 2);
+    assert_eq!(storage.delete_at_or_before(attestry_core::Timestamp::MAX).await.unwrap(), 2);
     assert_eq!(storage.count().await.unwrap(), 1);
     assert!(only_segment(&path).exists());
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use attestry_core::{StorageBackend, Timestamp};
 use attestry_evidence::{ErasureRecord, SigningKey, line_hash};
 use attestry_file::{
-    Evidence, EvidenceError, EvidenceProblem, FileStorage, ProblemKind, Verification, Verify,
+    EvidenceError, EvidenceOptions, EvidenceProblem, FileStorage, ProblemKind, Verification,
+    VerifyOptions,
 };
 use common::evidence::{kept, policy};
 use common::{entries, entry, folder, line_of, open_read_only, segments_in_order};
@@ -28,9 +29,9 @@ async fn make(path: &Path) -> String {
 }
 
 async fn try_verify(path: &Path, kept: Option<&str>) -> Result<Verification, EvidenceError> {
-    let mut options = Verify::new().policy(policy());
+    let mut options = VerifyOptions::new().policy(policy());
     if let Some(kept) = kept {
-        options = options.kept(&policy().open(kept).unwrap());
+        options = options.against(&policy().open(kept).unwrap());
     }
     open_read_only(path).await.verify(options).await
 }
@@ -221,7 +222,7 @@ async fn a_line_that_was_back_dated_is_told_by_its_place() {
     let storage = kept(FileStorage::builder(&path).rotation_size_bytes(900)).open().await.unwrap();
     storage.checkpoint().await.unwrap();
     let size = policy().open(&checkpoint).unwrap().checkpoint().size();
-    let proven = storage.prove(&"back-dated".parse().unwrap()).await.unwrap().unwrap();
+    let proven = storage.inclusion_proof(&"back-dated".parse().unwrap()).await.unwrap().unwrap();
     assert!(proven.proof.index() >= size, "it was not there when that was signed");
 }
 
@@ -273,7 +274,7 @@ async fn a_tree_signed_by_somebody_else_is_not_believed() {
         fs::remove_dir_all(path.join(".attestry/checkpoints")).unwrap();
         let other = SigningKey::from_seed(name, &[8; 32]).unwrap();
         let storage =
-            FileStorage::builder(&path).evidence(Evidence::new(other)).open().await.unwrap();
+            FileStorage::builder(&path).evidence(EvidenceOptions::new(other)).open().await.unwrap();
         storage.checkpoint().await.unwrap();
         storage.close().await.unwrap();
         let found = problems(&path, None).await;
@@ -374,7 +375,7 @@ async fn whatever_lies_in_its_files_it_opens_or_says_what_is_wrong() {
                 let _ = storage.write(&entry("one-more", 3)).await;
                 let _ = storage.delete(&entry("e00001", 1).id).await;
                 let _ = storage.checkpoint().await;
-                let _ = storage.prove(&entry("e00002", 2).id).await;
+                let _ = storage.inclusion_proof(&entry("e00002", 2).id).await;
                 let _ = storage.close().await;
             }
             Err(error) => {

@@ -48,7 +48,7 @@ impl Change {
             Self::WriteBatch => storage.write_batch(&new).await,
             Self::Append => storage.append(&new).await,
             Self::Delete => storage.delete(&stored[9].id).await.map(drop),
-            Self::DeleteUntil => storage.delete_until(stored[0].timestamp).await.map(drop),
+            Self::DeleteUntil => storage.delete_at_or_before(stored[0].timestamp).await.map(drop),
             Self::Compact => storage.compact().await.map(drop),
         }
     }

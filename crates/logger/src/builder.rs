@@ -18,7 +18,7 @@ use crate::{AuditLogger, ContentHash};
 /// | [`retention_days`](Self::retention_days) | 365 |
 /// | [`content_hash`](Self::content_hash) | SHA-256 |
 /// | [`id_scheme`](Self::id_scheme) | random UUIDs, version 4 |
-/// | [`on_error`](Self::on_error) | a failure is returned to the caller |
+/// | [`failure_policy`](Self::failure_policy) | a failure is returned to the caller |
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AuditLoggerBuilder<S> {
@@ -34,7 +34,7 @@ pub(crate) struct Policy {
     pub(crate) retention_days: u32,
     pub(crate) content_hash: ContentHash,
     pub(crate) id_scheme: IdScheme,
-    pub(crate) on_error: OnError,
+    pub(crate) failure_policy: FailurePolicy,
 }
 
 impl Default for Policy {
@@ -46,7 +46,7 @@ impl Default for Policy {
             retention_days: 365,
             content_hash: ContentHash::default(),
             id_scheme: IdScheme::default(),
-            on_error: OnError::default(),
+            failure_policy: FailurePolicy::default(),
         }
     }
 }
@@ -57,41 +57,41 @@ impl Default for Policy {
 /// returned as an error: storing it later would not help.
 #[derive(Clone, Default)]
 #[non_exhaustive]
-pub enum OnError {
+pub enum FailurePolicy {
     /// Return the error, so that the caller can refuse to serve what cannot be recorded.
     #[default]
-    Fail,
+    FailClosed,
     /// Hand entry and error to this function and return the id as if it had been stored. For
     /// services that would rather serve than record; the function should at least count and
     /// report. It is called on the task that logs, and must not block. After a failed batch it is
     /// called for every entry of it, though some may have been stored:
     /// [`write`](StorageBackend::write) of such an entry later is safe either way.
-    Serve(ErrorHandler),
+    FailOpen(ErrorHandler),
 }
 
 /// Takes an entry that could not be stored, and why.
 pub(crate) type ErrorHandler = Arc<dyn Fn(&AuditEntry, &StorageError) + Send + Sync>;
 
-impl OnError {
-    /// [`OnError::Serve`] with `handler`.
+impl FailurePolicy {
+    /// [`FailurePolicy::FailOpen`] with `handler`.
     ///
     /// ```
-    /// use attestry_logger::{AuditLogger, OnError};
+    /// use attestry_logger::{AuditLogger, FailurePolicy};
     /// # let storage = attestry_memory::MemoryStorage::new();
     /// let logger = AuditLogger::builder(storage)
-    ///     .on_error(OnError::serve(|entry, error| eprintln!("not recorded: {}: {error}", entry.id)))
+    ///     .failure_policy(FailurePolicy::fail_open(|entry, error| eprintln!("not recorded: {}: {error}", entry.id)))
     ///     .build();
     /// ```
-    pub fn serve(handler: impl Fn(&AuditEntry, &StorageError) + Send + Sync + 'static) -> Self {
-        Self::Serve(Arc::new(handler))
+    pub fn fail_open(handler: impl Fn(&AuditEntry, &StorageError) + Send + Sync + 'static) -> Self {
+        Self::FailOpen(Arc::new(handler))
     }
 }
 
-impl fmt::Debug for OnError {
+impl fmt::Debug for FailurePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Fail => "Fail",
-            Self::Serve(_) => "Serve(..)",
+            Self::FailClosed => "FailClosed",
+            Self::FailOpen(_) => "FailOpen(..)",
         })
     }
 }
@@ -142,8 +142,8 @@ impl<S> AuditLoggerBuilder<S> {
     }
 
     /// What `log` does when the storage backend fails. Default: it returns the error.
-    pub fn on_error(mut self, choice: OnError) -> Self {
-        self.policy.on_error = choice;
+    pub fn failure_policy(mut self, choice: FailurePolicy) -> Self {
+        self.policy.failure_policy = choice;
         self
     }
 

@@ -25,7 +25,7 @@ mod hashing;
 mod interaction;
 mod logger;
 
-pub use builder::{AuditLoggerBuilder, OnError};
+pub use builder::{AuditLoggerBuilder, FailurePolicy};
 pub use content::{Content, ContentMatch};
 pub use error::{AuditError, ContentField};
 pub use hashing::{ContentHash, HashKey, InvalidHashKey};

@@ -7,7 +7,7 @@ use attestry_core::{
 };
 
 use crate::builder::Policy;
-use crate::{AuditError, AuditLoggerBuilder, Content, ContentMatch, Interaction, OnError};
+use crate::{AuditError, AuditLoggerBuilder, Content, ContentMatch, FailurePolicy, Interaction};
 
 /// Records interactions with AI systems, and finds them again.
 ///
@@ -55,7 +55,7 @@ impl AuditLogger {
     /// # Errors
     ///
     /// [`AuditError::Storage`]: the entry is invalid or could not be stored. With
-    /// [`OnError::Serve`] a failure of the storage goes to the handler instead.
+    /// [`FailurePolicy::FailOpen`] a failure of the storage goes to the handler instead.
     ///
     /// # Cancel safety
     ///
@@ -76,7 +76,7 @@ impl AuditLogger {
     ) -> Result<(EntryId, AppendFuture<'_>), AuditError> {
         let caller_chose_id = interaction.id.is_some();
         let entry = self.prepare(interaction)?;
-        if caller_chose_id || matches!(self.0.policy.on_error, OnError::Serve(_)) {
+        if caller_chose_id || matches!(self.0.policy.failure_policy, FailurePolicy::FailOpen(_)) {
             return Ok((entry.id.clone(), Box::pin(self.store(entry, caller_chose_id))));
         }
         let storing = self.backend().append(std::slice::from_ref(&entry));
@@ -158,7 +158,7 @@ impl AuditLogger {
         Ok(entry)
     }
 
-    /// Applies the `on_error` choice to the outcome of storing `entries`.
+    /// Applies the `failure_policy` choice to the outcome of storing `entries`.
     fn settle(
         &self,
         stored: Result<(), StorageError>,
@@ -167,8 +167,8 @@ impl AuditLogger {
         let Err(error) = stored else { return Ok(()) };
         let refused =
             matches!(error, StorageError::InvalidEntry(_) | StorageError::AlreadyExists { .. });
-        match &self.0.policy.on_error {
-            OnError::Serve(handler) if !refused => {
+        match &self.0.policy.failure_policy {
+            FailurePolicy::FailOpen(handler) if !refused => {
                 entries.iter().for_each(|entry| handler(entry, &error));
                 Ok(())
             }
@@ -222,7 +222,7 @@ impl AuditLogger {
     ///
     /// Dropped before it is done, each entry is either there or gone. Calling it again goes on.
     pub async fn cleanup_expired(&self) -> Result<u64, AuditError> {
-        Ok(self.backend().delete_until(self.expiry_cutoff()).await?)
+        Ok(self.backend().delete_at_or_before(self.expiry_cutoff()).await?)
     }
 
     /// The moment at or before which an entry has expired by now.

@@ -9,7 +9,7 @@ use attestry_core::{
     hash_content,
 };
 use attestry_logger::{
-    AuditError, AuditLogger, ContentField, ContentHash, HashKey, Interaction, OnError,
+    AuditError, AuditLogger, ContentField, ContentHash, FailurePolicy, HashKey, Interaction,
 };
 use attestry_memory::MemoryStorage;
 use futures_util::TryStreamExt;
@@ -323,7 +323,8 @@ async fn who_would_rather_serve_gets_what_could_not_be_recorded() {
             missed.lock().unwrap().push((entry.clone(), error.to_string()));
         }
     };
-    let logger = AuditLogger::builder(storage.clone()).on_error(OnError::serve(handler)).build();
+    let logger =
+        AuditLogger::builder(storage.clone()).failure_policy(FailurePolicy::fail_open(handler)).build();
     storage.fails.store(true, Ordering::Relaxed);
     let id = logger.log(Interaction::new("in", "out")).await.unwrap();
     let ids =

@@ -169,7 +169,7 @@ impl StorageBackend for MemoryStorage {
         scan::stream(self, query)
     }
 
-    async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+    async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let removed = self.lock().remove_until(cutoff);
         Ok(removed.len() as u64)
     }

@@ -60,7 +60,7 @@ impl Inner {
     }
 
     /// Deletes what is of `cutoff` or before; days that are wholly so without reading a body.
-    pub(crate) async fn delete_until(
+    pub(crate) async fn delete_at_or_before(
         self: &Arc<Self>,
         cutoff: Timestamp,
     ) -> Result<u64, StorageError> {
@@ -118,7 +118,7 @@ impl Inner {
         self: Arc<Self>,
         batch: Vec<(Day, String)>,
     ) -> Result<(u64, Vec<DeleteFailure>), StorageError> {
-        let mut ids: Vec<_> = batch.iter().map(|(_, id)| EntryId::from_stored(id)).collect();
+        let mut ids: Vec<_> = batch.iter().map(|(_, id)| EntryId::new_unchecked(id)).collect();
         ids.sort_unstable();
         ids.dedup();
         let turn = self.turns.take(ids.clone()).await;

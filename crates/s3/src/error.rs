@@ -284,7 +284,7 @@ impl Error for RequestError {
 }
 
 /// Objects that could not be deleted, each by its key; the source of the [`StorageError`] that
-/// [`delete_until`](attestry_core::StorageBackend::delete_until) and
+/// [`delete_at_or_before`](attestry_core::StorageBackend::delete_at_or_before) and
 /// [`delete`](attestry_core::StorageBackend::delete) return for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -46,7 +46,7 @@
 //! | `scan`, `list_entries` | the days' list, one for 1,000 keys of a day in the range, one for each entry; two where its day is [too large to be kept](S3StorageBuilder::memory_limit) |
 //! | `count` | one for 1,000 keys |
 //! | `delete` | the days' list, and one for each day |
-//! | `delete_until` | two for 1,000 entries, and one for each entry of the day that the cutoff lies within; one more for each where the bucket has Object Lock enabled, or may not be asked (`s3:GetBucketObjectLockConfiguration`) |
+//! | `delete_at_or_before` | two for 1,000 entries, and one for each entry of the day that the cutoff lies within; one more for each where the bucket has Object Lock enabled, or may not be asked (`s3:GetBucketObjectLockConfiguration`) |
 //!
 //! # What to know of S3
 //!
@@ -55,7 +55,7 @@
 //! * An object under Object Lock is not deleted but reported, see [`DeleteFailures`]. Where the
 //!   credentials may not see locks (`s3:GetObjectRetention`), or the lock comes between the look at it
 //!   and the deletion, S3 hides it as above. Whether a bucket has locks is asked once.
-//! * In a day that is over by the cutoff, `delete_until` goes by keys, so an object there that
+//! * In a day that is over by the cutoff, `delete_at_or_before` goes by keys, so an object there that
 //!   cannot be read goes too.
 //! * Credentials need `s3:ListBucket`; without it S3 answers a look at what is not there with
 //!   "access denied".

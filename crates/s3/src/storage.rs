@@ -168,8 +168,8 @@ impl StorageBackend for S3Storage {
         scan::stream(Arc::clone(&self.inner), query, |_, _, _, body| Ok(record::one_line(body)))
     }
 
-    async fn delete_until(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
-        self.inner.delete_until(cutoff).await
+    async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+        self.inner.delete_at_or_before(cutoff).await
     }
 
     async fn close(&self) -> Result<(), StorageError> {

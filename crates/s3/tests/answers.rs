@@ -20,7 +20,7 @@ async fn a_listing_that_says_not_where_it_goes_on_is_an_error() {
     let error = all(&storage).await.unwrap_err();
     assert!(chain(&error).contains(expected), "{}", chain(&error));
     server.fail("list", 1, Fault::NoToken);
-    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
     assert!(chain(&error).contains(expected), "{}", chain(&error));
     assert_eq!(storage.count().await.unwrap(), 1);
 }
@@ -37,7 +37,7 @@ async fn a_bucket_that_does_not_say_whether_it_locks_is_taken_to() {
     server.fail("lock configuration", 9, Fault::Refuse("AccessDenied", 403));
     let storage = server.connect().await;
     server.requests();
-    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
     assert!(chain(&error).contains("1 of 3 objects"), "{}", chain(&error));
     assert_eq!(server.keys(), ["audit/2026-01-28/locked.json"]);
     let requests = server.requests();
@@ -63,7 +63,7 @@ async fn half_of_an_answer_is_asked_for_again() {
     server.fail("lock configuration", 2, Fault::HalfAnswer);
     server.fail("delete many", 2, Fault::HalfAnswer);
     server.refuse_each(3, "AccessDenied");
-    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
     assert!(chain(&error).contains("2 of 3 objects"), "{}", chain(&error));
     assert!(chain(&error).contains("COMPLIANCE"), "{}", chain(&error));
     assert_eq!(server.keys(), ["audit/2026-01-28/locked.json", "audit/2026-01-28/refused.json"]);

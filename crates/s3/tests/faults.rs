@@ -46,7 +46,7 @@ async fn what_passes_is_tried_again() {
         again();
         assert!(storage.delete(&entries[0].id).await.unwrap());
         again();
-        assert_eq!(storage.delete_until(at("2026-01-30")).await.unwrap(), 11);
+        assert_eq!(storage.delete_at_or_before(at("2026-01-30")).await.unwrap(), 11);
         assert!(server.keys().is_empty());
     }
 }
@@ -235,7 +235,7 @@ async fn a_dropped_write_does_not_overtake_a_later_delete() {
         server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
         let write = storage.append(std::slice::from_ref(&one));
         assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
-        assert_eq!(storage.delete_until(at("2026-01-30")).await.unwrap(), 1);
+        assert_eq!(storage.delete_at_or_before(at("2026-01-30")).await.unwrap(), 1);
         assert!(server.keys().is_empty());
     }
     server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
@@ -284,7 +284,10 @@ async fn after_closing_nothing_is_changed() {
     assert!(matches!(storage.write(&one[0]).await, Err(StorageError::Closed)));
     assert!(matches!(storage.append(&one).await, Err(StorageError::Closed)));
     assert!(matches!(storage.delete(&one[0].id).await, Err(StorageError::Closed)));
-    assert!(matches!(storage.delete_until(at("2026-02-01")).await, Err(StorageError::Closed)));
+    assert!(matches!(
+        storage.delete_at_or_before(at("2026-02-01")).await,
+        Err(StorageError::Closed)
+    ));
     assert_eq!(all(&storage).await.unwrap(), one);
 }
 
@@ -303,7 +306,7 @@ async fn objects_that_stay_are_named_and_not_counted() {
     }
     server.put_entry(&entry("refused", "2026-01-28T10:00:00"));
     server.refuse_each(1, "AccessDenied");
-    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
     assert_eq!(error.to_string(), "1 of 6 objects of s3://bucket/audit/ stay undeleted");
     let told = failures(&error);
     assert_eq!((told.deleted, told.failed), (5, 1));
@@ -328,7 +331,7 @@ async fn objects_under_a_lock_are_not_deleted() {
     server.lock("audit/2026-01-28/e002.json");
     let error = storage.delete(&entries[2].id).await.unwrap_err();
     assert_eq!(failures(&error).failures[0].code, "ObjectLocked");
-    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
     let told = failures(&error);
     assert_eq!((told.deleted, told.failed), (3, 1));
     assert!(told.failures[0].message.contains("COMPLIANCE"), "{told}");
@@ -396,14 +399,14 @@ async fn objects_that_can_be_deleted_later_are() {
     let entries: Vec<_> = ids.into_iter().zip(days).map(|(id, day)| entry(id, day)).collect();
     storage.append(&entries).await.unwrap();
     server.refuse_each(2, "SlowDown");
-    assert_eq!(storage.delete_until(at("2026-02-01")).await.unwrap(), 3);
+    assert_eq!(storage.delete_at_or_before(at("2026-02-01")).await.unwrap(), 3);
     assert!(server.keys().is_empty());
 
     // They never can, and what the last request said of them is told.
     let storage = server.builder().retries(2).connect().await.unwrap();
     storage.append(&entries).await.unwrap();
     server.refuse_each(9, "SlowDown");
-    let error = storage.delete_until(at("2026-02-01")).await.unwrap_err();
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
     let told = failures(&error);
     assert_eq!((told.deleted, told.failed), (1, 2));
     assert_eq!(told.failures[0].code, "SlowDown");

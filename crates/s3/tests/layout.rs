@@ -137,7 +137,7 @@ async fn more_than_a_page_in_a_day() {
     assert_eq!(storage.count().await.unwrap(), 2_500);
     assert_eq!(server.requests(), vec!["list"; 4], "the days, and three pages");
     assert_eq!(ids(&all(&storage).await.unwrap()), ids(&entries));
-    assert_eq!(storage.delete_until(at("2026-01-29")).await.unwrap(), 2_500);
+    assert_eq!(storage.delete_at_or_before(at("2026-01-29")).await.unwrap(), 2_500);
     assert!(server.keys().is_empty());
 }
 
@@ -205,7 +205,7 @@ async fn ids_that_only_python_would_write_are_found() {
     let storage = server.connect().await;
     for id in ["with/slash", "line\nbreak", "a..b", "no\u{1}xml", "<&>'\""] {
         let mut odd = entry("odd", "2026-01-28T10:00:00");
-        odd.id = attestry_core::EntryId::from_stored(id);
+        odd.id = attestry_core::EntryId::new_unchecked(id);
         server.put_entry(&odd);
         assert_eq!(storage.read(&odd.id).await.unwrap().as_ref(), Some(&odd), "{id:?}");
         assert_eq!(all(&storage).await.unwrap(), [odd.clone()], "{id:?}");

@@ -104,15 +104,15 @@ async fn whole_days_are_deleted_without_reading_them() {
     days(28).iter().for_each(|entry| server.put_entry(entry));
     let storage = server.connect().await;
     server.requests();
-    assert_eq!(storage.delete_until(at("2026-01-20T23:59:59.999999")).await.unwrap(), 20);
+    assert_eq!(storage.delete_at_or_before(at("2026-01-20T23:59:59.999999")).await.unwrap(), 20);
     let requests = server.requests();
     assert!(!requests.iter().any(|name| name == "get"), "{requests:?}");
     assert_eq!(requests.iter().filter(|name| *name == "delete many").count(), 1, "{requests:?}");
     // Within a day the times decide, so each entry of that day is read.
-    assert_eq!(storage.delete_until(at("2026-01-21T12:00:00")).await.unwrap(), 1);
+    assert_eq!(storage.delete_at_or_before(at("2026-01-21T12:00:00")).await.unwrap(), 1);
     let requests = server.requests();
     assert_eq!(requests.iter().filter(|name| *name == "get").count(), 1, "{requests:?}");
-    assert_eq!(storage.delete_until(at("2026-01-22T11:59:59")).await.unwrap(), 0);
+    assert_eq!(storage.delete_at_or_before(at("2026-01-22T11:59:59")).await.unwrap(), 0);
     assert_eq!(storage.count().await.unwrap(), 7);
 }
 

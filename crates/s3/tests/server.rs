@@ -144,7 +144,7 @@ async fn a_deleted_entry_is_gone_where_versions_are_kept() {
     assert_eq!(storage.count().await.unwrap(), 1);
     assert!(!storage.delete(&new.id).await.unwrap());
     assert_eq!(storage.read(&new.id).await.unwrap(), None);
-    assert_eq!(storage.delete_until(moment("2026-02-01T00:00:00")).await.unwrap(), 1);
+    assert_eq!(storage.delete_at_or_before(moment("2026-02-01T00:00:00")).await.unwrap(), 1);
     assert_eq!(storage.count().await.unwrap(), 0);
     assert_eq!(all(&storage).await, []);
 }
@@ -174,7 +174,7 @@ async fn a_locked_object_is_reported_and_stays() {
             assert_eq!(free.read(&kept.id).await.unwrap().as_ref(), Some(&kept));
         }
         // Both days on which it may be now are over.
-        let error = free.delete_until(moment("2100-01-01T00:00:00")).await.unwrap_err();
+        let error = free.delete_at_or_before(moment("2100-01-01T00:00:00")).await.unwrap_err();
         let failures = failures(&error);
         assert_eq!((failures.deleted, failures.failed), (1, 1), "{error}");
         assert!(failures.failures[0].key.ends_with(&format!("{}.json", kept.id)));
@@ -231,7 +231,7 @@ async fn who_may_only_read_reads() {
     assert!(!refused.is_retryable());
     let refused = reader.delete(&stored.id).await.unwrap_err();
     assert_eq!(kind(&refused), Some(RequestErrorKind::AccessDenied), "{refused:?}");
-    let refused = reader.delete_until(moment("2100-01-01T00:00:00")).await.unwrap_err();
+    let refused = reader.delete_at_or_before(moment("2100-01-01T00:00:00")).await.unwrap_err();
     assert!(!refused.is_retryable(), "{refused:?}");
     assert_eq!(all(&owner).await, [stored]);
 }

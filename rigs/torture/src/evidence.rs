@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use attestry_evidence::{Policy, SigningKey};
-use attestry_file::{Evidence, EvidenceError, FileStorage, FileStorageBuilder, Verify};
+use attestry_file::{
+    EvidenceError, EvidenceOptions, FileStorage, FileStorageBuilder, VerifyOptions,
+};
 
 use crate::outcome::{Result, Stop, chain, failed};
 
@@ -25,7 +27,7 @@ pub(crate) fn kept(
     builder: FileStorageBuilder,
     tell: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<FileStorageBuilder> {
-    let evidence = Evidence::new(key()?)
+    let evidence = EvidenceOptions::new(key()?)
         .every_entries(25)
         .every(Duration::from_millis(20))
         .on_checkpoint(move |signed| {
@@ -41,10 +43,10 @@ pub(crate) fn kept(
 pub(crate) async fn holds(storage: &FileStorage, handed_out: &[String], lines: u64) -> Result {
     let failure = |error: EvidenceError| Stop::Failed(chain(&error));
     let policy = Policy::new(key()?.public());
-    let mut options = Verify::new();
+    let mut options = VerifyOptions::new();
     for note in handed_out {
         let opened = policy.open(note).map_err(|error| Stop::Failed(chain(&error)))?;
-        options = options.kept(&opened);
+        options = options.against(&opened);
     }
     if storage.latest_checkpoint().await.map_err(failure)?.is_some() {
         options = options.policy(policy);

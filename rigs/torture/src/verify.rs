@@ -167,7 +167,7 @@ async fn through_backend(
         }
     }
     for id in ledger.with_fate(Fate::Gone).take(50) {
-        if storage.read(&EntryId::from_stored(id)).await?.is_some() {
+        if storage.read(&EntryId::new_unchecked(id)).await?.is_some() {
             return failed(format!("read finds {id}, which was erased"));
         }
     }

@@ -28,7 +28,7 @@ pub(super) async fn run(
         let policy = args.trust.needed_policy()?;
         let note = trust::text("the checkpoint", path)?;
         let storage = store.open_files_to_write().await?;
-        storage.add_cosigned(&note, policy).await?;
+        storage.store_cosigned_checkpoint(&note, policy).await?;
         attestry::StorageBackend::close(&storage).await?;
         return Ok(Status::Done);
     }

@@ -35,7 +35,7 @@ pub(super) async fn run(
         .await?;
         out.line(format_args!("would erase {} of {cutoff} or before", entries(count)))?;
     } else {
-        let count = logger.storage().delete_until(cutoff).await?;
+        let count = logger.storage().delete_at_or_before(cutoff).await?;
         out.line(format_args!("erased {} of {cutoff} or before", entries(count)))?;
     }
     logger.close().await?;

@@ -54,7 +54,7 @@ async fn copy(
     let mut unproven = 0;
     if let Some(prover) = prover {
         for (chunk, numbered) in lines.chunks(AT_ONCE).enumerate() {
-            let proven = prover.prove_each(numbered).await?;
+            let proven = prover.inclusion_proofs(numbered).await?;
             for (number, proven) in (chunk * AT_ONCE + 1..).zip(proven) {
                 match proven {
                     Ok(Some(proven)) => {

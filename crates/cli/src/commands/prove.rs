@@ -14,13 +14,13 @@ pub(super) async fn run(
     if let Some(path) = &args.grown_since {
         let older = trust::checkpoint(path, &args.trust.needed_policy()?)?;
         let storage = store.open_files().await?;
-        let proof = storage.prove_growth(&older).await?;
+        let proof = storage.consistency_proof(&older).await?;
         out.bytes(proof.to_string().as_bytes())?;
         return Ok(Status::Done);
     }
     let id = super::entry_id(args.id.as_deref().unwrap_or_default())?;
     let storage = store.open_files().await?;
-    match storage.prove(&id).await? {
+    match storage.inclusion_proof(&id).await? {
         Some(proven) => {
             out.bytes(proven.proof.to_string().as_bytes())?;
             Ok(Status::Done)

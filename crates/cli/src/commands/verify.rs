@@ -1,6 +1,6 @@
 //! `attestry verify`: proves that nothing in a store was changed, or names what was.
 
-use attestry::{Verification, Verify};
+use attestry::{Verification, VerifyOptions};
 use serde_json::{Value, json};
 
 use crate::args::{CheckFormat, StoreArgs, VerifyArgs};
@@ -16,11 +16,11 @@ pub(super) async fn run(
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
     let policy = args.trust.policy()?;
-    let mut options = Verify::new().on_progress(progress::of_leaves());
+    let mut options = VerifyOptions::new().on_progress(progress::of_leaves());
     if let Some(policy) = &policy {
         options = options.policy(policy.clone());
         for path in &args.since_checkpoint {
-            options = options.kept(&trust::checkpoint(path, policy)?);
+            options = options.against(&trust::checkpoint(path, policy)?);
         }
     }
     let storage = store.open_files().await?;

@@ -128,7 +128,7 @@ impl Model {
             Operation::Append(entries) => {
                 let mut entries = entries.clone();
                 for entry in &mut entries {
-                    entry.id = EntryId::from_stored(&format!("fresh-{}", self.fresh_ids));
+                    entry.id = EntryId::new_unchecked(&format!("fresh-{}", self.fresh_ids));
                     self.fresh_ids += 1;
                 }
                 succeeded(self.store.append(&entries).await, "append")?;
@@ -144,8 +144,8 @@ impl Model {
                 let before = self.written.len();
                 self.written.retain(|entry| entry.timestamp > *cutoff);
                 let gone = (before - self.written.len()) as u64;
-                let result = self.store.delete_until(*cutoff).await;
-                equal(&succeeded(result, "delete_until")?, &gone, "delete_until")
+                let result = self.store.delete_at_or_before(*cutoff).await;
+                equal(&succeeded(result, "delete_at_or_before")?, &gone, "delete_at_or_before")
             }
             Operation::Read(id) => {
                 let found = succeeded(self.store.read(id).await, "read")?;

@@ -123,7 +123,7 @@ impl Operation {
             Self::DeleteUntil => {
                 let cutoff = model.nth(7).timestamp;
                 let expired = model.0.iter().filter(|entry| entry.timestamp <= cutoff).count();
-                assert_eq!(storage.delete_until(cutoff).await.unwrap(), expired as u64);
+                assert_eq!(storage.delete_at_or_before(cutoff).await.unwrap(), expired as u64);
                 model.0.drain(..expired);
             }
             Self::Compact => drop(storage.compact().await.unwrap()),
@@ -140,7 +140,7 @@ fn builder(path: &Path, clock: Clock, with_evidence: bool) -> FileStorageBuilder
 #[cfg(feature = "evidence")]
 fn keeping_evidence(builder: FileStorageBuilder) -> FileStorageBuilder {
     let key = attestry_evidence::SigningKey::from_seed("example.com/audit", &[7; 32]).unwrap();
-    builder.evidence(crate::Evidence::new(key))
+    builder.evidence(crate::EvidenceOptions::new(key))
 }
 
 #[cfg(not(feature = "evidence"))]
@@ -160,7 +160,7 @@ async fn reader(path: &Path, clock: Clock) -> FileStorage {
 #[cfg(feature = "evidence")]
 async fn assert_proven(storage: &FileStorage, with_evidence: bool, what: &str) {
     if with_evidence {
-        let found = storage.verify(crate::Verify::new()).await.unwrap();
+        let found = storage.verify(crate::VerifyOptions::new()).await.unwrap();
         assert!(found.problems.is_empty(), "{what}: {found:?}");
     }
 }

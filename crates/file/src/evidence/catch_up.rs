@@ -57,7 +57,7 @@ impl Keeper {
         }
         if self.places.adopted().is_none() {
             // The first time: all this was there before.
-            self.places.note(Event::Adopted { leaves: self.head.size, at: Timestamp::now() });
+            self.places.note(Event::Backfill { leaves: self.head.size, at: Timestamp::now() });
             return self.mark();
         }
         self.tell()

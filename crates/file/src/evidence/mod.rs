@@ -42,12 +42,13 @@ use crate::foreign;
 use crate::segment::{LineEnd, SegmentName};
 pub use error::EvidenceError;
 use keeper::Keeper;
-pub use options::Evidence;
+pub use options::EvidenceOptions;
 use options::Hook;
 pub(crate) use options::Settings;
-pub use prove::Proven;
+pub use prove::EntryProof;
 pub use verify::{
-    Adopted, EvidenceProblem, ProblemKind, Verification, Verify, VerifyProgress, Witnessed,
+    Backfill, CosignedCheckpoint, EvidenceProblem, ProblemKind, Verification, VerifyOptions,
+    VerifyProgress,
 };
 
 /// The hash of a line's leaf, if it is known.
@@ -77,7 +78,7 @@ pub(crate) struct Ledger {
 /// When checkpoints are signed, and who is told.
 #[derive(Debug)]
 struct Signing {
-    evidence: Evidence,
+    evidence: EvidenceOptions,
     /// When one was signed last, or failed to be, and how large the tree was then.
     attempted: (Instant, u64),
     signed: Vec<Result<String, EvidenceError>>,

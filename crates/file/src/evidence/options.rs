@@ -26,39 +26,39 @@ pub(super) type Hook = Arc<dyn Fn(Result<&str, &EvidenceError>) + Send + Sync>;
 /// ```
 /// use attestry_core::{AuditEntry, StorageBackend, Timestamp, create_entry_id, hash_content};
 /// use attestry_evidence::{Policy, SigningKey, line_hash};
-/// use attestry_file::{Evidence, FileStorage, Verify};
+/// use attestry_file::{EvidenceOptions, FileStorage, VerifyOptions};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("audit");
 /// let key = SigningKey::generate("example.com/audit")?;
 /// let public = key.public(); // for whoever verifies; keep it elsewhere
-/// let storage = FileStorage::builder(path).evidence(Evidence::new(key)).open().await?;
+/// let storage = FileStorage::builder(path).evidence(EvidenceOptions::new(key)).open().await?;
 /// let entry = AuditEntry::new(create_entry_id(), Timestamp::now(), hash_content("in"), hash_content("out"));
 /// storage.write(&entry).await?;
 /// let kept = storage.checkpoint().await?; // for somebody else to keep
 ///
 /// // Later: is everything still as it was?
 /// let policy = Policy::new(public);
-/// let found = storage.verify(Verify::new().policy(policy.clone()).kept(&policy.open(&kept)?)).await?;
+/// let found = storage.verify(VerifyOptions::new().policy(policy.clone()).against(&policy.open(&kept)?)).await?;
 /// assert!(found.is_clean());
 ///
 /// // And one entry by itself, for someone who has no store.
-/// let proven = storage.prove(&entry.id).await?.expect("it is there");
+/// let proven = storage.inclusion_proof(&entry.id).await?.expect("it is there");
 /// proven.proof.verify(line_hash(&proven.line)?, &policy)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "it has to be given to a builder"]
-pub struct Evidence {
+pub struct EvidenceOptions {
     pub(super) key: SigningKey,
     pub(super) every_entries: u64,
     pub(super) every: Duration,
     pub(super) hook: Option<Hook>,
 }
 
-impl Evidence {
+impl EvidenceOptions {
     /// Evidence whose checkpoints are signed with `key`. Its name is the name of the log.
     pub fn new(key: SigningKey) -> Self {
         Self { key, every_entries: 100_000, every: Duration::from_secs(60), hook: None }
@@ -85,10 +85,10 @@ impl Evidence {
     ///
     /// ```
     /// # use attestry_evidence::SigningKey;
-    /// # use attestry_file::Evidence;
+    /// # use attestry_file::EvidenceOptions;
     /// # let key = SigningKey::generate("example.com/audit")?;
     /// let (sender, receiver) = std::sync::mpsc::channel();
-    /// let evidence = Evidence::new(key).on_checkpoint(move |signed| match signed {
+    /// let evidence = EvidenceOptions::new(key).on_checkpoint(move |signed| match signed {
     ///     Ok(checkpoint) => drop(sender.send(checkpoint.to_owned())),
     ///     Err(error) => eprintln!("no checkpoint: {error}"),
     /// });
@@ -104,9 +104,9 @@ impl Evidence {
     }
 }
 
-impl fmt::Debug for Evidence {
+impl fmt::Debug for EvidenceOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Evidence")
+        f.debug_struct("EvidenceOptions")
             .field("key", &self.key)
             .field("every_entries", &self.every_entries)
             .field("every", &self.every)
@@ -119,7 +119,7 @@ impl fmt::Debug for Evidence {
 pub(crate) struct Settings {
     /// Lines are acknowledged before they are on stable storage.
     pub(super) buffered: bool,
-    pub(super) evidence: Option<Evidence>,
+    pub(super) evidence: Option<EvidenceOptions>,
     pub(super) by: Option<String>,
     pub(super) reason: Option<String>,
 }
@@ -131,7 +131,7 @@ impl Settings {
         self
     }
 
-    pub(crate) fn keep(&mut self, evidence: Evidence) {
+    pub(crate) fn keep(&mut self, evidence: EvidenceOptions) {
         self.evidence = Some(evidence);
     }
 
@@ -139,7 +139,7 @@ impl Settings {
         self.by = Some(name);
     }
 
-    pub(crate) fn erased_because(&mut self, reason: String) {
+    pub(crate) fn erase_reason(&mut self, reason: String) {
         self.reason = Some(reason);
     }
 

@@ -28,7 +28,7 @@ pub(super) enum Event {
     Covered { segment: SegmentName, bytes: u64 },
     Renamed { from: SegmentName, to: SegmentName },
     Gone { segment: SegmentName },
-    Adopted { leaves: u64, at: Timestamp },
+    Backfill { leaves: u64, at: Timestamp },
 }
 
 impl Event {
@@ -39,7 +39,7 @@ impl Event {
             Self::Covered { segment, bytes } => writeln!(text, "covered {segment} {bytes}"),
             Self::Renamed { from, to } => writeln!(text, "renamed {from} {to}"),
             Self::Gone { segment } => writeln!(text, "gone {segment}"),
-            Self::Adopted { leaves, at } => writeln!(text, "adopted {leaves} {at}"),
+            Self::Backfill { leaves, at } => writeln!(text, "adopted {leaves} {at}"),
         };
     }
 
@@ -52,7 +52,7 @@ impl Event {
             "covered" => Self::Covered { segment: segment(one)?, bytes: two?.parse().ok()? },
             "renamed" => Self::Renamed { from: segment(one)?, to: segment(two?)? },
             "gone" => Self::Gone { segment: segment(one)? },
-            "adopted" => Self::Adopted { leaves: one.parse().ok()?, at: two?.parse().ok()? },
+            "adopted" => Self::Backfill { leaves: one.parse().ok()?, at: two?.parse().ok()? },
             _ => return None,
         };
         words.next().is_none().then_some(event)
@@ -140,7 +140,7 @@ impl Places {
                     self.places[place].gone = true;
                 }
             }
-            Event::Adopted { leaves, at } => self.adopted = Some((leaves, at)),
+            Event::Backfill { leaves, at } => self.adopted = Some((leaves, at)),
         }
     }
 
@@ -237,7 +237,7 @@ mod tests {
         for event in [
             Event::Run { leaf: 0, segment: a },
             Event::Renamed { from: a, to: sealed },
-            Event::Adopted { leaves: 5, at: Timestamp::UNIX_EPOCH },
+            Event::Backfill { leaves: 5, at: Timestamp::UNIX_EPOCH },
             Event::Run { leaf: 7, segment: a },
             Event::Run { leaf: 7, segment: b },
             Event::Covered { segment: b, bytes: 99 },

@@ -19,7 +19,7 @@ use crate::sys;
 /// An entry's line, and the proof that it is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Proven {
+pub struct EntryProof {
     /// The raw line, without its line break.
     pub line: Vec<u8>,
     /// The proof; its text is a file of the format C2SP tlog-proof.
@@ -59,7 +59,7 @@ pub(super) fn latest(folder: &Folder) -> Result<Option<String>, EvidenceError> {
 pub(super) fn entries(
     catalog: &Catalog,
     ids: &[EntryId],
-) -> Result<Vec<Result<Option<Proven>, EvidenceError>>, EvidenceError> {
+) -> Result<Vec<Result<Option<EntryProof>, EvidenceError>>, EvidenceError> {
     let snapshot = catalog.snapshot()?;
     // Later, so that it knows all that is found.
     let mut view = View::of_tree(catalog.folder())?;
@@ -71,7 +71,7 @@ fn entry(
     snapshot: &[Segment],
     view: &mut View,
     id: &EntryId,
-) -> Result<Option<Proven>, EvidenceError> {
+) -> Result<Option<EntryProof>, EvidenceError> {
     let Some(found) = catalog.find(snapshot, id)? else { return Ok(None) };
     let (name, file) = (found.segment.name, &found.segment.body.file);
     let path = catalog.folder().segment(name);
@@ -101,7 +101,7 @@ fn entry(
         // A damaged tile, or another tree than was signed: `verify` tells.
         return Err(EvidenceError::Disagrees { size });
     }
-    Ok(Some(Proven { line, proof: InclusionProof::new(leaf, hashes, note) }))
+    Ok(Some(EntryProof { line, proof: InclusionProof::new(leaf, hashes, note) }))
 }
 
 /// The proof that the latest checkpoint's tree grew out of that of `older`.

@@ -3,19 +3,21 @@
 use attestry_core::{EntryId, StorageError};
 use attestry_evidence::{ConsistencyProof, OpenedCheckpoint, Policy};
 
-use super::{Evidence, EvidenceError, Proven, Verification, Verify, options, prove, verify};
+use super::{
+    EntryProof, EvidenceError, EvidenceOptions, Verification, VerifyOptions, options, prove, verify,
+};
 use crate::commit::Job;
 use crate::{FileStorage, FileStorageBuilder};
 
 /// With the feature `evidence`.
 impl FileStorageBuilder {
-    /// Has the store keep [`Evidence`], from now on. What is there already becomes the beginning of
+    /// Has the store keep [`EvidenceOptions`], from now on. What is there already becomes the beginning of
     /// the tree, which is remembered as such.
     ///
     /// A folder that keeps evidence goes on doing so, whether this is called or not; but only with
     /// it are checkpoints signed. Begin while no program has the folder open that was built without
     /// the feature `evidence`: it would erase entries without a record.
-    pub fn evidence(mut self, evidence: Evidence) -> Self {
+    pub fn evidence(mut self, evidence: EvidenceOptions) -> Self {
         self.evidence.keep(evidence);
         self
     }
@@ -30,8 +32,8 @@ impl FileStorageBuilder {
     /// Why entries are erased, for the record of it; `deleted`, or until when they had expired,
     /// unless set. At most 1,024 bytes, or erasing fails. The record stays for ever: put nothing
     /// into it of what was erased.
-    pub fn erased_because(mut self, reason: impl Into<String>) -> Self {
-        self.evidence.erased_because(reason.into());
+    pub fn erase_reason(mut self, reason: impl Into<String>) -> Self {
+        self.evidence.erase_reason(reason.into());
         self
     }
 }
@@ -73,7 +75,11 @@ impl FileStorage {
     /// # Cancel safety
     ///
     /// Dropped, it may be stored all the same.
-    pub async fn add_cosigned(&self, note: &str, policy: Policy) -> Result<(), EvidenceError> {
+    pub async fn store_cosigned_checkpoint(
+        &self,
+        note: &str,
+        policy: Policy,
+    ) -> Result<(), EvidenceError> {
         let (text, policy) = (note.to_owned(), Box::new(policy));
         self.committer()?.submit(|answer| Job::Cosign { text, policy, answer }).await
     }
@@ -86,20 +92,20 @@ impl FileStorage {
     ///
     /// [`EvidenceError::NotSigned`] where no checkpoint covers it yet,
     /// [`EvidenceError::NotInTree`], [`EvidenceError::Disagrees`], [`EvidenceError::Storage`].
-    pub async fn prove(&self, id: &EntryId) -> Result<Option<Proven>, EvidenceError> {
-        self.prove_each(std::slice::from_ref(id)).await?.pop().unwrap_or(Ok(None))
+    pub async fn inclusion_proof(&self, id: &EntryId) -> Result<Option<EntryProof>, EvidenceError> {
+        self.inclusion_proofs(std::slice::from_ref(id)).await?.pop().unwrap_or(Ok(None))
     }
 
-    /// [`prove`](Self::prove) for each of several ids, in their order, at less cost for each.
+    /// [`inclusion_proof`](Self::inclusion_proof) for each of several ids, in their order, at less cost for each.
     ///
     /// # Errors
     ///
-    /// As [`prove`](Self::prove), for each by itself; [`EvidenceError::NotKept`],
+    /// As [`inclusion_proof`](Self::inclusion_proof), for each by itself; [`EvidenceError::NotKept`],
     /// [`EvidenceError::Damaged`] or [`EvidenceError::Storage`] for all.
-    pub async fn prove_each(
+    pub async fn inclusion_proofs(
         &self,
         ids: &[EntryId],
-    ) -> Result<Vec<Result<Option<Proven>, EvidenceError>>, EvidenceError> {
+    ) -> Result<Vec<Result<Option<EntryProof>, EvidenceError>>, EvidenceError> {
         let ids = ids.to_vec();
         self.read_blocking(move |catalog| prove::entries(catalog, &ids)).await
     }
@@ -110,7 +116,7 @@ impl FileStorage {
     ///
     /// [`EvidenceError::Disagrees`] where it did not, [`EvidenceError::NoCheckpoint`],
     /// [`EvidenceError::Storage`].
-    pub async fn prove_growth(
+    pub async fn consistency_proof(
         &self,
         older: &OpenedCheckpoint,
     ) -> Result<ConsistencyProof, EvidenceError> {
@@ -122,8 +128,8 @@ impl FileStorage {
     /// writers; where something looks wrong they may have to wait while it is looked at once more.
     ///
     /// It takes the tree for what the store says it is, and so proves something only against a
-    /// checkpoint: one in the store, by the key of its [policy](Verify::policy), or better one that
-    /// was [kept](Verify::kept) elsewhere.
+    /// checkpoint: one in the store, by the key of its [policy](VerifyOptions::policy), or better one that
+    /// was [kept](VerifyOptions::against) elsewhere.
     ///
     /// Memory does not grow with the store, but for the erasure records, some 300 bytes each, and
     /// the checkpoints, some 150; where a segment was tampered with, all its hashes come to it.
@@ -137,7 +143,7 @@ impl FileStorage {
     /// # Cancel safety
     ///
     /// Dropped, it reads on to its end for nothing.
-    pub async fn verify(&self, options: Verify) -> Result<Verification, EvidenceError> {
+    pub async fn verify(&self, options: VerifyOptions) -> Result<Verification, EvidenceError> {
         self.read_blocking(move |catalog| verify::run(catalog.folder(), &options)).await
     }
 

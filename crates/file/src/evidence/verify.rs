@@ -23,7 +23,7 @@ use crate::generation::{Numbers, Stamp};
 use crate::segment::SegmentName;
 use cursor::{Found, SegmentCursor};
 use report::Problems;
-pub use report::{Adopted, EvidenceProblem, ProblemKind, Verification, Witnessed};
+pub use report::{Backfill, CosignedCheckpoint, EvidenceProblem, ProblemKind, Verification};
 use signed::Signed;
 
 /// What looks wrong is looked at so often beside writers, who are kept from nothing; then once more
@@ -39,7 +39,7 @@ const LEAVES_BETWEEN_TOLD: u64 = 1 << 14;
 /// and only whether the store agrees with itself is looked at.
 #[derive(Clone, Default)]
 #[must_use = "it has to be given to a store"]
-pub struct Verify {
+pub struct VerifyOptions {
     policy: Option<Policy>,
     kept: Vec<Checkpoint>,
     progress: Option<Arc<dyn Fn(VerifyProgress) + Send + Sync>>,
@@ -55,7 +55,7 @@ pub struct VerifyProgress {
     pub leaves_total: u64,
 }
 
-impl Verify {
+impl VerifyOptions {
     /// Holds the store against itself only.
     pub fn new() -> Self {
         Self::default()
@@ -71,7 +71,7 @@ impl Verify {
 
     /// Holds the store against a checkpoint that was kept elsewhere, too. This is what finds a store
     /// that was replaced by an older copy of itself, or rewritten by somebody who has the key.
-    pub fn kept(mut self, checkpoint: &OpenedCheckpoint) -> Self {
+    pub fn against(mut self, checkpoint: &OpenedCheckpoint) -> Self {
         self.kept.push(checkpoint.checkpoint().clone());
         self
     }
@@ -89,9 +89,9 @@ impl Verify {
     }
 }
 
-impl fmt::Debug for Verify {
+impl fmt::Debug for VerifyOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verify")
+        f.debug_struct("VerifyOptions")
             .field("policy", &self.policy)
             .field("kept", &self.kept)
             .finish_non_exhaustive()
@@ -99,7 +99,7 @@ impl fmt::Debug for Verify {
 }
 
 /// Goes through the store in `folder`.
-pub(super) fn run(folder: &Folder, options: &Verify) -> Result<Verification, EvidenceError> {
+pub(super) fn run(folder: &Folder, options: &VerifyOptions) -> Result<Verification, EvidenceError> {
     for _ in 0..LOOKS_BESIDE_WRITERS {
         let before = doings(folder)?;
         let found = pass(folder, options)?;
@@ -118,7 +118,7 @@ fn doings(folder: &Folder) -> Result<(Numbers, usize), StorageError> {
     Ok((Stamp::read(folder)?.numbers, plan.lines.len() + plan.segments.len()))
 }
 
-fn pass(folder: &Folder, options: &Verify) -> Result<Verification, EvidenceError> {
+fn pass(folder: &Folder, options: &VerifyOptions) -> Result<Verification, EvidenceError> {
     let mut problems = Problems::new(folder.clone());
     // First: a checkpoint signed later may be of more leaves than are looked at.
     let mut signed = Signed::gather(folder, options, &mut problems)?;
@@ -204,7 +204,7 @@ fn pass(folder: &Folder, options: &Verify) -> Result<Verification, EvidenceError
         lines: report.lines(),
         erased: report.erased(),
         records: report.records(),
-        adopted: adopted.map(|(leaves, at)| Adopted { leaves, at }),
+        adopted: adopted.map(|(leaves, at)| Backfill { leaves, at }),
         not_covered,
         checkpoints,
         foreign_checkpoints,

@@ -139,7 +139,7 @@ fn agrees(catalog: &Catalog, segments: &[(&'static str, Vec<u8>)]) {
     let corrupt = catalog.corrupt_records(&snapshot).expect("any folder may be read");
     assert_eq!(corrupt.len() as u64, bad, "what cannot be read is reported");
     for (id, (name, offset)) in &first {
-        let id = attestry_core::EntryId::from_stored(id);
+        let id = attestry_core::EntryId::new_unchecked(id);
         let found = catalog.find(&snapshot, &id).expect("it can be read").expect("it is there");
         assert_eq!((found.segment.name.to_string().as_str(), found.line.offset), (*name, *offset));
     }

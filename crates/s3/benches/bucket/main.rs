@@ -91,7 +91,7 @@ async fn timed(operation: &str, storage: &Arc<S3Storage>) -> Duration {
         "cleanup" => {
             let month_ago = Timestamp::now().unix_micros() - 30 * DAY_MICROS;
             let month_ago = Timestamp::from_unix_micros(month_ago).unwrap();
-            assert_eq!(storage.delete_until(month_ago).await.unwrap(), 2_000);
+            assert_eq!(storage.delete_at_or_before(month_ago).await.unwrap(), 2_000);
         }
         other => panic!("there is no operation {other}"),
     }

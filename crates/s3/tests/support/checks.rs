@@ -51,9 +51,9 @@ pub(crate) async fn more_than_one_page_is_counted_listed_and_deleted(storage: &S
     storage.append(&entries).await.unwrap();
     assert_eq!(storage.count().await.unwrap(), 2_345);
     assert!(all(storage).await.unwrap() == entries);
-    assert_eq!(storage.delete_until(entries[99].timestamp).await.unwrap(), 100);
+    assert_eq!(storage.delete_at_or_before(entries[99].timestamp).await.unwrap(), 100);
     assert!(all(storage).await.unwrap() == entries[100..]);
-    assert_eq!(storage.delete_until(at("2026-02-01T00:00:00")).await.unwrap(), 2_245);
+    assert_eq!(storage.delete_at_or_before(at("2026-02-01T00:00:00")).await.unwrap(), 2_245);
     assert_eq!(storage.count().await.unwrap(), 0);
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn broken_connections_are_survived(storage: &S3Storage, proxy: 
         again();
         assert!(storage.delete(&entries[0].id).await.unwrap(), "{fault:?}");
         again();
-        assert_eq!(storage.delete_until(at("2026-01-30")).await.unwrap(), 11, "{fault:?}");
+        assert_eq!(storage.delete_at_or_before(at("2026-01-30")).await.unwrap(), 11, "{fault:?}");
         proxy.heal();
         assert_eq!(storage.count().await.unwrap(), 0, "{fault:?}");
     }

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use attestry::evidence::{Policy, SigningKey, line_hash};
 use attestry::{
-    AuditLogger, EntryId, Evidence, FileStorage, Query, StorageBackend, Verify, evidence::leaf_hash,
+    AuditLogger, EntryId, EvidenceOptions, FileStorage, Query, StorageBackend, VerifyOptions,
+    evidence::leaf_hash,
 };
 use futures_util::TryStreamExt;
 
@@ -64,7 +65,7 @@ fn log(rig: &Rig, evidence: bool) -> Result<f64> {
     let took = rig.run(async move {
         let mut builder = FileStorage::builder(&folder);
         if evidence {
-            builder = builder.evidence(Evidence::new(key()?));
+            builder = builder.evidence(EvidenceOptions::new(key()?));
         }
         let logger = AuditLogger::builder(builder.open().await?).build();
         log_many(&logger, &workload, TASKS, plain::warm_up(count / TASKS)).await?;
@@ -113,7 +114,7 @@ fn verify_rows(rig: &mut Rig) -> Result<Vec<Row>> {
 async fn adopt(path: PathBuf, rotation: u64) -> Result<f64> {
     let builder = FileStorage::builder(&path).rotation_size_bytes(rotation);
     let start = Instant::now();
-    let storage = builder.evidence(Evidence::new(key()?)).open().await?;
+    let storage = builder.evidence(EvidenceOptions::new(key()?)).open().await?;
     storage.checkpoint().await?;
     let took = start.elapsed().as_secs_f64();
     storage.close().await?;
@@ -124,7 +125,7 @@ async fn adopt(path: PathBuf, rotation: u64) -> Result<f64> {
 async fn verify(path: PathBuf, entries: u64) -> Result<f64> {
     let storage = FileStorage::builder(&path).read_only(true).open().await?;
     let start = Instant::now();
-    let found = storage.verify(Verify::new().policy(Policy::new(key()?.public()))).await?;
+    let found = storage.verify(VerifyOptions::new().policy(Policy::new(key()?.public()))).await?;
     let took = start.elapsed().as_secs_f64();
     match (found.is_clean(), found.lines, found.signed) {
         (true, lines, Some(signed)) if lines == entries && signed == entries => Ok(took),
@@ -139,7 +140,8 @@ async fn prove(path: PathBuf, ids: Vec<EntryId>) -> Result<f64> {
     let mut latencies = Vec::with_capacity(ids.len());
     for id in ids {
         let start = Instant::now();
-        let proven = storage.prove(&id).await?.ok_or("an entry of the store is not found")?;
+        let proven =
+            storage.inclusion_proof(&id).await?.ok_or("an entry of the store is not found")?;
         latencies.push(micros(start.elapsed()));
         proven.proof.verify(line_hash(&proven.line)?, &policy)?;
     }

@@ -32,7 +32,7 @@ pub(super) async fn what_was_left_and_is_there(
     let ledger = Ledger::load(&worker.args.notes)?;
     let mut there = Vec::new();
     for id in ledger.left() {
-        if storage.read(&EntryId::from_stored(id)).await?.is_some() {
+        if storage.read(&EntryId::new_unchecked(id)).await?.is_some() {
             there.push(id);
         }
     }

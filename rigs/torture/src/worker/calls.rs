@@ -46,7 +46,7 @@ impl Worker {
     pub(super) async fn erase(&self, storage: &FileStorage, id: &str) -> Result<bool> {
         let call = self.call();
         self.notes.put(&Note::Erase(call.clone(), id.to_owned()))?;
-        let wanted = EntryId::from_stored(id);
+        let wanted = EntryId::new_unchecked(id);
         let was_there = patiently(|| storage.delete(&wanted)).await?;
         self.notes.put(&Note::Done(call))?;
         Ok(was_there)
@@ -56,7 +56,7 @@ impl Worker {
     pub(super) async fn expire(&self, storage: &FileStorage, until: Timestamp) -> Result {
         let call = self.call();
         self.notes.put(&Note::Expire(call.clone(), until))?;
-        patiently(|| storage.delete_until(until)).await?;
+        patiently(|| storage.delete_at_or_before(until)).await?;
         self.notes.put(&Note::Done(call))?;
         Ok(())
     }

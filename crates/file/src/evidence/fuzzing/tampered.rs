@@ -13,7 +13,7 @@ use attestry_evidence::{OpenedCheckpoint, Policy, SigningKey, leaf_hash};
 
 use super::{lines, read, write};
 use crate::catalog::{Catalog, Listener};
-use crate::evidence::{Evidence, Ledger, Settings, Verify, prove, verify};
+use crate::evidence::{EvidenceOptions, Ledger, Settings, VerifyOptions, prove, verify};
 use crate::folder::Folder;
 use crate::{FileStorage, recovery};
 
@@ -57,7 +57,7 @@ pub fn tampered(parent: &Path, edits: &[u8]) {
 }
 
 fn says_what_is_so(folder: &Folder, store: &Store) {
-    let options = Verify::new().policy(policy()).kept(&store.kept);
+    let options = VerifyOptions::new().policy(policy()).against(&store.kept);
     let Ok(found) = verify::run(folder, &options) else { return };
     if found.is_clean() {
         let there = lines(folder);
@@ -86,7 +86,7 @@ fn proves_what_is_so(folder: &Folder, store: &Store) {
 
 fn open_and_sign(folder: &Folder) -> Result<(), StorageError> {
     let mut settings = Settings::default();
-    settings.keep(Evidence::new(key()));
+    settings.keep(EvidenceOptions::new(key()));
     let mut ledger = Ledger::open(folder, &settings)?;
     recovery::recover(folder, &mut ledger)?;
     let _ = ledger.checkpoint();
@@ -141,7 +141,7 @@ fn policy() -> Policy {
 }
 
 fn id(number: usize) -> EntryId {
-    EntryId::from_stored(&format!("e{number:05}"))
+    EntryId::new_unchecked(&format!("e{number:05}"))
 }
 
 fn entry(number: usize) -> AuditEntry {
@@ -153,7 +153,7 @@ fn entry(number: usize) -> AuditEntry {
 fn make(path: &Path) -> Store {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let note = runtime.block_on(async {
-        let evidence = Evidence::new(key()).every(Duration::MAX).every_entries(u64::MAX);
+        let evidence = EvidenceOptions::new(key()).every(Duration::MAX).every_entries(u64::MAX);
         let builder = FileStorage::builder(path).rotation_size_bytes(900).evidence(evidence);
         let storage = builder.open().await.expect("a new store opens");
         for number in 0..ENTRIES {

@@ -12,7 +12,7 @@ use crate::evidence::checkpoints::split;
 use crate::evidence::erased::{self, Erased};
 use crate::evidence::head::Head;
 use crate::evidence::places::{Event, Places};
-use crate::evidence::{Ledger, Settings, Verify, verify};
+use crate::evidence::{Ledger, Settings, VerifyOptions, verify};
 use crate::folder::Folder;
 use crate::fuzzing::sections;
 use crate::recovery;
@@ -59,7 +59,7 @@ pub fn tree(parent: &Path, recipe: &[u8]) {
 
     counts_every_line(&folder);
     if opened(&folder).is_ok()
-        && let Ok(found) = verify::run(&folder, &Verify::new())
+        && let Ok(found) = verify::run(&folder, &VerifyOptions::new())
     {
         assert_eq!(found.not_covered, 0, "opening takes in what is there");
         counts_every_line(&folder);
@@ -69,7 +69,7 @@ pub fn tree(parent: &Path, recipe: &[u8]) {
 
 /// What is clean has a line for each leaf and a leaf for each line.
 fn counts_every_line(folder: &Folder) {
-    let Ok(found) = verify::run(folder, &Verify::new()) else { return };
+    let Ok(found) = verify::run(folder, &VerifyOptions::new()) else { return };
     if found.is_clean() {
         assert_eq!(lines(folder).len() as u64, found.lines + found.not_covered);
         assert_eq!(found.leaves, found.lines + found.erased + found.records);

@@ -33,7 +33,7 @@ pub struct Verification {
     /// How many erasures are on record.
     pub records: u64,
     /// What was there before the tree was begun: nothing is proven of the time before that.
-    pub adopted: Option<Adopted>,
+    pub adopted: Option<Backfill>,
     /// Lines at the end of the segment that grows which another program has written, and which are
     /// not in the tree yet. Nothing is proven of them. Opening the store for writing takes them in.
     pub not_covered: u64,
@@ -45,7 +45,7 @@ pub struct Verification {
     /// How many leaves the largest of the genuine ones is of that hold. Nothing is proven of leaves behind it.
     pub signed: Option<u64>,
     /// The largest that was cosigned by witnesses of the policy.
-    pub witnessed: Option<Witnessed>,
+    pub witnessed: Option<CosignedCheckpoint>,
     /// What is wrong, at most 1,000 things.
     pub problems: Vec<EvidenceProblem>,
     /// How many more there are.
@@ -63,7 +63,7 @@ impl Verification {
 /// Lines that were taken into a tree when it was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Adopted {
+pub struct Backfill {
     /// How many: the first leaves of the tree.
     pub leaves: u64,
     /// When.
@@ -73,7 +73,7 @@ pub struct Adopted {
 /// A checkpoint that witnesses have seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Witnessed {
+pub struct CosignedCheckpoint {
     /// How many leaves it is of.
     pub leaves: u64,
     /// Who has seen it when.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use attestry_evidence::{Audit, Checkpoint, Cosignature, Hash, Mismatch, OpenError};
 
-use super::Verify;
-use super::report::{Problems, Witnessed};
+use super::VerifyOptions;
+use super::report::{CosignedCheckpoint, Problems};
 use crate::evidence::EvidenceError;
 use crate::evidence::checkpoints::{Checkpoints, Stored};
 use crate::evidence::keeper::checkpoints_folder;
@@ -17,7 +17,7 @@ pub(super) struct Signed {
     next: usize,
     /// The largest that holds.
     good: Option<u64>,
-    witnessed: Option<Witnessed>,
+    witnessed: Option<CosignedCheckpoint>,
     /// Whether somebody must have signed, and cosigned.
     must_be_signed: bool,
     must_be_cosigned: bool,
@@ -46,7 +46,7 @@ impl Signed {
     /// Those of the store, and those that were kept elsewhere. What is not genuine is a problem.
     pub(super) fn gather(
         folder: &Folder,
-        options: &Verify,
+        options: &VerifyOptions,
         problems: &mut Problems,
     ) -> Result<Self, EvidenceError> {
         let mut checks: Vec<Check> =
@@ -96,7 +96,7 @@ impl Signed {
             self.good = Some(check.size);
             if !check.cosigned.is_empty() {
                 let by = check.cosigned.clone();
-                self.witnessed = Some(Witnessed { leaves: check.size, by });
+                self.witnessed = Some(CosignedCheckpoint { leaves: check.size, by });
             }
         }
     }
@@ -107,7 +107,7 @@ impl Signed {
         self,
         size: u64,
         problems: &mut Problems,
-    ) -> (u64, Option<u64>, Option<Witnessed>) {
+    ) -> (u64, Option<u64>, Option<CosignedCheckpoint>) {
         for check in &self.checks[self.next..] {
             let kept = if check.place.is_none() { " that was kept" } else { "" };
             let reason = format!(
@@ -134,7 +134,7 @@ enum Refused {
 }
 
 /// What a note says, if it is to be believed; nothing where it is of another log.
-fn genuine(note: &Stored, options: &Verify) -> Result<Option<Check>, Refused> {
+fn genuine(note: &Stored, options: &VerifyOptions) -> Result<Option<Check>, Refused> {
     let none = || Refused::Because("what stands there is no checkpoint".to_owned());
     let unproven = note.unproven().ok_or_else(none)?;
     let Some(policy) = &options.policy else { return Ok(Some(Check::new(&unproven, None))) };
