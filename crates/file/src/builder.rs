@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use attestry_core::StorageError;
 
 use crate::IndexingProgress;
-use crate::catalog::Listener;
-use crate::clock::Clock;
-use crate::evidence::Settings;
+use crate::fs::clock::Clock;
+use crate::reader::catalog::Listener;
 use crate::storage::FileStorage;
+use crate::tree::Settings;
 
 /// What an acknowledged write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]

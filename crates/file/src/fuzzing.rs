@@ -6,10 +6,10 @@
 
 mod folder;
 
-pub use crate::erasure::fuzzing::journal;
-#[cfg(feature = "evidence")]
-pub use crate::evidence::fuzzing::{tampered, tree};
+pub use crate::erase::fuzzing::journal;
 pub use crate::segment::fuzzing::{index_file, many_lines, segment};
+#[cfg(feature = "evidence")]
+pub use crate::tree::fuzzing::{tampered, tree};
 pub use folder::folder;
 
 /// The parts of an input that has several: the length of each in two bytes, then the part. The

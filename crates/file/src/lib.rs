@@ -40,34 +40,29 @@ compile_error!(
 );
 
 mod builder;
-mod catalog;
-mod clock;
-mod commit;
-mod erasure;
-#[cfg(feature = "evidence")]
-mod evidence;
-#[cfg(not(feature = "evidence"))]
-#[path = "evidence/absent.rs"]
-mod evidence;
-mod folder;
-mod foreign;
+mod callback;
+mod erase;
+mod fs;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod generation;
-mod lock;
+mod reader;
 mod recovery;
-mod scan;
 mod segment;
 mod storage;
-mod sys;
+#[cfg(feature = "evidence")]
+mod tree;
+#[cfg(not(feature = "evidence"))]
+#[path = "tree/absent.rs"]
+mod tree;
+mod writer;
 
 pub use builder::{Durability, FileStorageBuilder};
-pub use catalog::IndexingProgress;
+pub use reader::catalog::IndexingProgress;
+pub use recovery::{RecoveryReport, TornTail};
+pub use storage::FileStorage;
 #[cfg(feature = "evidence")]
-pub use evidence::{
+pub use tree::{
     Backfill, CosignedCheckpoint, EntryProof, EvidenceError, EvidenceOptions, EvidenceProblem,
     ProblemKind, Verification, VerifyOptions, VerifyProgress,
 };
-pub use recovery::{RecoveryReport, TornTail};
-pub use storage::FileStorage;

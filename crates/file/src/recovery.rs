@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use attestry_core::{MAX_LINE_BYTES, StorageError, line};
 
-use crate::erasure::Erasures;
-use crate::evidence::Ledger;
-use crate::folder::{Folder, Listed};
-use crate::generation;
+use crate::erase::Erasures;
+use crate::fs::epoch;
+use crate::fs::layout::{Folder, Listed};
+use crate::fs::sys;
 use crate::segment::{SegmentName, tail_start};
-use crate::sys;
+use crate::tree::Ledger;
 
 /// What opening a store found to mend, nothing as a rule, and what else it did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub(crate) fn recover(
     folder: &Folder,
     ledger: &mut Ledger,
 ) -> Result<(Erasures, RecoveryReport), StorageError> {
-    generation::create(folder)?;
+    epoch::create(folder)?;
     let (erasures, finished) = Erasures::recover(folder.clone(), ledger)?;
     let mut report = RecoveryReport {
         erasures_finished: finished.lines,

@@ -9,14 +9,16 @@ use attestry_core::{
     StorageError, Timestamp, async_trait, line,
 };
 
-use crate::catalog::Catalog;
-use crate::commit::{Chore, Committer, Compaction, Expiry, Job, Lines};
-use crate::erasure::Note;
-use crate::evidence::{Ledger, Settings, leaf_of};
-use crate::folder::Folder;
-use crate::lock::StoreLock;
-use crate::segment::LineEnd;
-use crate::{FileStorageBuilder, RecoveryReport, recovery, scan, sys};
+use crate::erase::Note;
+use crate::fs::layout::Folder;
+use crate::fs::lock::StoreLock;
+use crate::fs::sys;
+use crate::reader::catalog::Catalog;
+use crate::reader::scan;
+use crate::tree::{Ledger, Settings, leaf_of};
+use crate::writer::LineEnd;
+use crate::writer::{Chore, Committer, Compaction, Expiry, Job, Lines};
+use crate::{FileStorageBuilder, RecoveryReport, recovery};
 
 /// A line without content takes about as much; a buffer of that size seldom has to grow.
 const USUAL_LINE_BYTES: usize = 640;

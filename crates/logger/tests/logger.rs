@@ -323,8 +323,9 @@ async fn who_would_rather_serve_gets_what_could_not_be_recorded() {
             missed.lock().unwrap().push((entry.clone(), error.to_string()));
         }
     };
-    let logger =
-        AuditLogger::builder(storage.clone()).failure_policy(FailurePolicy::fail_open(handler)).build();
+    let logger = AuditLogger::builder(storage.clone())
+        .failure_policy(FailurePolicy::fail_open(handler))
+        .build();
     storage.fails.store(true, Ordering::Relaxed);
     let id = logger.log(Interaction::new("in", "out")).await.unwrap();
     let ids =

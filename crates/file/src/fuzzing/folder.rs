@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use attestry_core::{AuditEntry, Timestamp, line};
 
 use super::sections;
-use crate::catalog::{Catalog, Listener};
-use crate::erasure::Record;
-use crate::erasure::fuzzing::recorded;
-use crate::evidence::{Ledger, Settings};
-use crate::folder::Folder;
-use crate::lock::StoreLock;
+use crate::erase::Record;
+use crate::erase::fuzzing::recorded;
+use crate::fs::layout::Folder;
+use crate::fs::lock::StoreLock;
+use crate::fs::sys::FileId;
+use crate::reader::catalog::{Catalog, Listener};
+use crate::reader::scan;
+use crate::recovery;
 use crate::segment::SegmentName;
-use crate::sys::FileId;
-use crate::{recovery, scan};
+use crate::tree::{Ledger, Settings};
 
 const SEGMENTS: [&str; 2] = ["audit_20260128_001.jsonl", "audit_20260128.jsonl"];
 

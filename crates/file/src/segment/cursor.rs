@@ -7,7 +7,7 @@ use std::sync::Arc;
 use attestry_core::{Order, Timestamp};
 
 use super::{Body, Line, Lines};
-use crate::sys;
+use crate::fs::sys;
 
 /// So many lines are looked up at once.
 const LOOKED_UP: u64 = 1_024;

@@ -8,8 +8,8 @@ use std::io;
 use attestry_core::{AuditEntry, EntryId, Timestamp, line};
 use sha2::{Digest, Sha256};
 
-use super::reader::{RawLine, for_each_line, may_be_erased, read_line};
-use crate::sys;
+use super::lines::{RawLine, for_each_line, may_be_erased, read_line};
+use crate::fs::sys;
 
 /// How often progress is told.
 const PROGRESS_BYTES: u64 = 256 << 10;

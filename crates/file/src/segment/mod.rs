@@ -1,15 +1,13 @@
 //! One segment: its name, its lines, its index, and appending to it.
 
-mod active;
+mod bloom;
 mod cursor;
-mod filter;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod index;
+mod index_file;
+mod lines;
 mod name;
-mod place;
-mod reader;
-mod table;
 
 use std::fs::File;
 use std::io;
@@ -17,17 +15,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use attestry_core::Timestamp;
 
-use crate::sys::{self, FileId};
+use crate::fs::sys::{self, FileId};
 
-pub(crate) use active::{ActiveSegment, AppendError, Appended, LineEnd};
+pub(crate) use bloom::Wanted;
 pub(crate) use cursor::Cursor;
-pub(crate) use filter::Wanted;
 pub(crate) use index::{BadLine, Index, Line, hash_of};
-pub(crate) use name::SegmentName;
-pub(crate) use reader::{
+pub(crate) use index_file::{IndexFile, load as load_index_file, write as write_index_file};
+pub(crate) use lines::{
     LONG_LINE_BYTES, RawLine, for_each_line, may_be_erased, read_line, tail_start,
 };
-pub(crate) use table::{IndexFile, load as load_index_file, write as write_index_file};
+pub(crate) use name::SegmentName;
 
 /// One segment with what is known of its lines.
 #[derive(Debug, Clone)]

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use attestry_core::{MAX_LINE_BYTES, Order, Timestamp};
 
+use crate::fs::sys::FileId;
 use crate::fuzzing::sections;
+use crate::segment::index_file::{BLOCK, MAGIC, PAYLOAD, RECORD};
 use crate::segment::load_index_file;
-use crate::segment::table::{BLOCK, MAGIC, PAYLOAD, RECORD};
 use crate::segment::{Body, Cursor, IndexFile, Line, Lines, Wanted};
-use crate::sys::FileId;
 
 /// So many ids and times are asked for at most.
 const ASKED: usize = 50;

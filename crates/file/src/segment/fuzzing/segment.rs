@@ -8,12 +8,12 @@ use std::sync::{Arc, RwLock};
 
 use attestry_core::{AuditEntry, Order, Timestamp, line};
 
-use crate::segment::reader::split;
+use crate::fs::sys::{self, FileId};
+use crate::segment::lines::split;
 use crate::segment::{
     BadLine, Body, Cursor, Index, IndexFile, Line, Lines, RawLine, Wanted, hash_of, tail_start,
     write_index_file,
 };
-use crate::sys::{self, FileId};
 
 /// So many ids and times are asked for at most, spread over all there are.
 const ASKED: usize = 50;

@@ -1,0 +1,103 @@
+//! Where everything lies in an audit folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use attestry_core::StorageError;
+
+use crate::fs::sys::FileId;
+use crate::segment::SegmentName;
+
+/// The paths of one store. All that the Python package does not know lies under `.attestry/`.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+/// A segment as the folder shows it at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) name: SegmentName,
+    pub(crate) id: FileId,
+    pub(crate) length: u64,
+}
+
+impl Folder {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn private(&self) -> PathBuf {
+        self.path.join(".attestry")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.private().join("lock")
+    }
+
+    /// Locked by whoever waits for the lock.
+    pub(crate) fn waiting(&self) -> PathBuf {
+        self.private().join("waiting")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.private().join("erasures.journal")
+    }
+
+    pub(crate) fn generation(&self) -> PathBuf {
+        self.private().join("generation")
+    }
+
+    pub(crate) fn indexes(&self) -> PathBuf {
+        self.private().join("index")
+    }
+
+    /// The index file of a segment. Named by the file, not by its name: a rotation keeps it.
+    pub(crate) fn index(&self, segment: FileId) -> PathBuf {
+        self.indexes().join(format!("{}.idx", segment.number()))
+    }
+
+    /// A segment that is being rewritten, before it takes its place.
+    pub(crate) fn compacted(&self) -> PathBuf {
+        self.private().join("compacted.tmp")
+    }
+
+    /// The tree of lines, where evidence is kept.
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.private().join("tree")
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.private().join("quarantine")
+    }
+
+    pub(crate) fn segment(&self, name: SegmentName) -> PathBuf {
+        self.path.join(name.to_string())
+    }
+
+    /// The segments in the order they were written.
+    pub(crate) fn list(&self) -> Result<Vec<Listed>, StorageError> {
+        let failed = |source| StorageError::io("list", &self.path, source);
+        let mut found = Vec::new();
+        for item in fs::read_dir(&self.path).map_err(failed)? {
+            let item = item.map_err(failed)?;
+            let Some(name) = item.file_name().to_str().and_then(SegmentName::parse) else {
+                continue;
+            };
+            match fs::metadata(item.path()) {
+                Ok(metadata) => {
+                    found.push(Listed { name, id: FileId::of(&metadata), length: metadata.len() });
+                }
+                // Renamed or unlinked since; the caller lists again.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StorageError::io("examine", item.path(), error)),
+            }
+        }
+        found.sort_by_key(|listed| listed.name);
+        Ok(found)
+    }
+}

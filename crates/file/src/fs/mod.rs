@@ -1,0 +1,8 @@
+//! The file system below the store: system calls, where files lie, the lock, and the counters that
+//! invalidate caches of other processes.
+
+pub(crate) mod clock;
+pub(crate) mod epoch;
+pub(crate) mod layout;
+pub(crate) mod lock;
+pub(crate) mod sys;
