@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
-use uuid::{Builder, Uuid};
-
-use crate::random;
+use uuid::Uuid;
 
 /// The identifier of one audit entry: text of 1 to 255 bytes, unique within a store.
 ///
@@ -159,7 +157,9 @@ impl IdScheme {
     #[must_use]
     pub fn create(self) -> EntryId {
         let uuid = match self {
-            Self::V4 => Builder::from_random_bytes(random::bytes()).into_uuid(),
+            // Without uuid's `fast-rng`: its generator is not reseeded after a fork, so that parent and
+            // child would create the same ids.
+            Self::V4 => Uuid::new_v4(),
             Self::V7 => Uuid::now_v7(),
         };
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];

@@ -18,7 +18,6 @@ mod hash;
 mod id;
 pub mod line;
 mod query;
-mod random;
 mod time;
 mod validate;
 
