@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cmd::{Cmd, Result, seconds};
 use crate::venv::Venv;
 use crate::workspace::{Package, Workspace};
-use crate::{costs, demo, interop, layers, s3, torture, venv};
+use crate::{costs, demo, docs, interop, layers, s3, torture, venv};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -27,13 +27,13 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step {
         name: "layers",
-        about: "every dependency between our crates points down",
+        about: "dependencies between crates and imports between modules point down only",
         run: layers::run,
     },
     Step {
-        name: "documented",
-        about: "docs/dependencies.md has every dependency",
-        run: layers::documented,
+        name: "docs",
+        about: "docs/ names tests and files that exist, and every dependency",
+        run: docs::run,
     },
     Step { name: "locked", about: "every lock file fits the manifests that it is of", run: locked },
     Step { name: "clippy", about: "no warning anywhere, all features on", run: clippy },

@@ -1,12 +1,11 @@
-//! Which crate may use which. Arrows point down only; a crate never names one above it. And what
-//! we use of others is accounted for.
+//! Which crate may depend on which: dependencies point down only.
 
 use crate::cmd::Result;
+use crate::modules;
 use crate::workspace::{Package, Workspace};
 
-/// Each crate of ours with the crates of ours it may use. `?` marks those that must be optional.
-///
-/// Tests may use more, since they are not what others compile; but see [`TESTS_WITHOUT`].
+/// Each crate with the crates of the workspace it may depend on; `?` marks those that must be optional.
+/// Dev-dependencies are free, except for [`TESTS_WITHOUT`].
 const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-core", &[]),
     ("attestry-crypto", &[]),
@@ -34,47 +33,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// Crates whose tests must do without these too: the contract is tested without its backends.
+/// Crates whose tests must not depend on these either: the contract is tested without its backends.
 const TESTS_WITHOUT: &[(&str, &[&str])] =
     &[("attestry-core", &["attestry-memory", "attestry-file", "attestry-s3"])];
 
-/// Fails when a crate uses one it may not use, naming every such case.
+/// Fails on a forbidden dependency between crates or import between modules, and names all of them.
 pub(crate) fn run(workspace: &Workspace) -> Result {
-    let problems = problems(&workspace.packages);
+    let mut problems = problems(&workspace.packages);
+    problems.extend(modules::problems(workspace)?);
     if problems.is_empty() {
-        println!("  {} crates, every dependency points down", workspace.packages.len());
+        println!("  {} crates, every import points down", workspace.packages.len());
         return Ok(());
     }
     Err(format!(
-        "{}\n\nThe layers are in docs/architecture.md, what is allowed in xtask/src/layers.rs; \
-         to see it again:\n\n    cargo xtask layers",
+        "{}\n\ndocs/architecture.md describes the layers; the allowed edges are in xtask/src/layers.rs \
+         (crates) and xtask/src/modules.rs (modules). To repeat:\n\n    cargo xtask layers",
         problems.join("\n")
     )
     .into())
-}
-
-/// Fails when a dependency is used that `docs/dependencies.md` does not account for.
-pub(crate) fn documented(workspace: &Workspace) -> Result {
-    let page = std::fs::read_to_string(workspace.path("docs/dependencies.md"))
-        .map_err(|error| format!("cannot read docs/dependencies.md: {error}"))?;
-    let missing = undocumented(&workspace.packages, &page);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(format!("say in docs/dependencies.md what these are for: {}", missing.join(", ")).into())
-}
-
-fn undocumented<'a>(packages: &'a [Package], page: &str) -> Vec<&'a str> {
-    let mut names: Vec<&str> = packages
-        .iter()
-        .flat_map(|package| &package.dependencies)
-        .map(|dependency| dependency.name.as_str())
-        .filter(|name| packages.iter().all(|package| package.name != *name))
-        .filter(|name| !page.contains(&format!("`{name}`")))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 fn problems(packages: &[Package]) -> Vec<String> {
@@ -84,7 +60,9 @@ fn problems(packages: &[Package]) -> Vec<String> {
 fn problems_of(package: &Package, packages: &[Package]) -> Vec<String> {
     let name = &package.name;
     let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| known == name) else {
-        return vec![format!("{name} is new: say in xtask/src/layers.rs what it may use")];
+        return vec![format!(
+            "{name} has no layer: add its allowed dependencies to xtask/src/layers.rs"
+        )];
     };
     let without =
         TESTS_WITHOUT.iter().find(|(known, _)| known == name).map_or(&[][..], |row| row.1);
@@ -94,14 +72,14 @@ fn problems_of(package: &Package, packages: &[Package]) -> Vec<String> {
         let used = &dependency.name;
         if dependency.dev {
             if without.contains(&used.as_str()) {
-                found.push(format!("{name} must not use {used}, not even in its tests"));
+                found.push(format!("{name} must not depend on {used}, not even in its tests"));
             }
         } else if allowed.contains(&format!("{used}?").as_str()) {
             if !dependency.optional {
-                found.push(format!("{name} must use {used} only behind a feature"));
+                found.push(format!("{name} must depend on {used} only behind a feature"));
             }
         } else if !allowed.contains(&used.as_str()) {
-            found.push(format!("{name} must not use {used}"));
+            found.push(format!("{name} must not depend on {used}"));
         }
     }
     found
@@ -114,7 +92,7 @@ mod tests {
     use super::*;
     use crate::workspace::packages;
 
-    /// A workspace in which `name` has these dependencies.
+    /// The problems of a workspace in which `name` has these dependencies.
     fn found(name: &str, dependencies: &Value) -> Vec<String> {
         let mut all: Vec<Value> = ALLOWED
             .iter()
@@ -128,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_points_down_is_allowed() {
+    fn downward_dependencies_are_allowed() {
         let to = |name: &str, kind: Value, optional: bool| json!({"name": name, "kind": kind, "optional": optional});
         let down =
             json!([to("attestry-core", Value::Null, false), to("serde", Value::Null, false)]);
@@ -140,39 +118,28 @@ mod tests {
     }
 
     #[test]
-    fn what_no_page_accounts_for_is_named() {
-        let uses = json!([{"name": "serde"}, {"name": "subtle"}, {"name": "attestry-core"}]);
-        let packages = packages(&json!({"packages": [
-            {"name": "attestry-core", "features": {}, "dependencies": uses},
-            {"name": "attestry-file", "features": {}, "dependencies": uses},
-        ]}))
-        .unwrap();
-        assert_eq!(undocumented(&packages, "| `serde` | for lines |"), ["subtle"]);
-    }
-
-    #[test]
-    fn what_points_up_or_sideways_is_named() {
+    fn upward_and_sideways_dependencies_are_named() {
         for (name, used, kind, optional, expected) in [
             (
                 "attestry-core",
                 "attestry-crypto",
                 Value::Null,
                 false,
-                "attestry-core must not use attestry-crypto",
+                "attestry-core must not depend on attestry-crypto",
             ),
             (
                 "attestry-crypto",
                 "attestry-core",
                 json!("build"),
                 false,
-                "attestry-crypto must not use attestry-core",
+                "attestry-crypto must not depend on attestry-core",
             ),
             (
                 "attestry-file",
                 "attestry-memory",
                 Value::Null,
                 true,
-                "attestry-file must not use attestry-memory",
+                "attestry-file must not depend on attestry-memory",
             ),
             ("attestry-core", "attestry-memory", json!("dev"), false, "not even in its tests"),
             ("attestry-logger", "attestry-crypto", Value::Null, false, "only behind a feature"),
@@ -181,9 +148,9 @@ mod tests {
                 "attestry-file",
                 Value::Null,
                 false,
-                "attestry-cli must not use attestry-file",
+                "attestry-cli must not depend on attestry-file",
             ),
-            ("attestry-new", "serde", Value::Null, false, "attestry-new is new"),
+            ("attestry-new", "serde", Value::Null, false, "attestry-new has no layer"),
         ] {
             let dependencies = json!([{"name": used, "kind": kind, "optional": optional}]);
             let found = found(name, &dependencies);
