@@ -1,4 +1,4 @@
-//! Many tasks at once.
+//! Concurrent calls from many tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use tokio::task::JoinHandle;
 
 use crate::Store;
 use crate::check::{
-    count, holds, list, list_all, ok, refused_as_existing, same, same_entry, scan, stored, write,
+    assert_already_exists, assert_holds, assert_same, assert_same_entry, assert_stored, count,
+    list, list_all, ok, scan, write,
 };
 use crate::sample::{at, entry, full, id, series};
 
-/// The results of `tasks`; a panic in one is a panic here.
-async fn all<T>(tasks: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
+/// The results of `tasks`. Propagates their panics.
+async fn join<T>(tasks: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
     let mut results = Vec::new();
     for result in join_all(tasks).await {
         match result {
@@ -31,11 +32,11 @@ async fn all<T>(tasks: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
     results
 }
 
-/// 64 tasks write 20 entries each, singly, in batches and with `append`: all of them are there
+/// 64 tasks write 20 entries each with `write`, `write_batch` and `append`: each entry is stored
 /// exactly once.
-pub async fn many_writers_store_everything_once(store: Store) {
+pub async fn concurrent_writes_are_stored_once(store: Store) {
     let start = Arc::new(Barrier::new(64));
-    let written = all((0..64).map(|task| {
+    let written = join((0..64).map(|task| {
         let (store, start) = (Arc::clone(&store), Arc::clone(&start));
         tokio::spawn(async move {
             let entries: Vec<_> =
@@ -67,29 +68,32 @@ pub async fn many_writers_store_everything_once(store: Store) {
     assert_eq!(count(&store).await, written.len() as u64);
     let written: BTreeMap<_, _> =
         written.into_iter().map(|entry| (entry.id.clone(), entry)).collect();
-    for (found, way) in
+    for (found, method) in
         [(list_all(&store).await, "list_entries"), (scan(&store, &Query::new()).await, "scan")]
     {
-        assert_eq!(found.len(), written.len(), "{way}");
-        assert!(found.is_sorted_by_key(|entry| entry.timestamp), "{way} is out of order");
+        assert_eq!(found.len(), written.len(), "{method}");
+        assert!(
+            found.is_sorted_by_key(|entry| entry.timestamp),
+            "{method} is not in timestamp order"
+        );
         let distinct: BTreeSet<_> = found.iter().map(|entry| &entry.id).collect();
-        assert_eq!(distinct.len(), found.len(), "{way} shows an entry twice");
+        assert_eq!(distinct.len(), found.len(), "{method} returns an entry twice");
         for entry in &found {
             match written.get(&entry.id) {
-                Some(expected) => same_entry(entry, expected, way),
-                None => panic!("{way} shows {}, which nobody wrote", entry.id),
+                Some(expected) => assert_same_entry(entry, expected, method),
+                None => panic!("{method} returns {}, which was never written", entry.id),
             }
         }
     }
     for entry in written.values().step_by(16) {
-        stored(&store, entry).await;
+        assert_stored(&store, entry).await;
     }
 }
 
-/// Entries of one moment that one task wrote one after the other stay in that order among those of
-/// other tasks.
+/// Entries with equal timestamps that one task wrote in sequence keep their order, whatever other
+/// tasks write at the same time.
 pub async fn each_writer_keeps_its_order(store: Store) {
-    all((0..16).map(|task| {
+    join((0..16).map(|task| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             for n in 0..8 {
@@ -107,26 +111,26 @@ pub async fn each_writer_keeps_its_order(store: Store) {
         let of_task: Vec<_> =
             found.iter().filter(|entry| entry.id.as_str().starts_with(&prefix)).cloned().collect();
         let expected: Vec<_> = (0..12).map(|n| entry(format!("{task}-{n}"), 5)).collect();
-        same(&of_task, &expected, "the entries of one writer");
+        assert_same(&of_task, &expected, "the entries of one writer");
     }
     let mut reversed = scan(&store, &Query::new().order(Order::Descending)).await;
     reversed.reverse();
-    same(&reversed, &found, "the reverse of a descending scan");
+    assert_same(&reversed, &found, "the reverse of a descending scan");
 }
 
-/// Tasks write different entries under one id: one succeeds, the others get `AlreadyExists`, and
-/// what is stored is the winner's.
-pub async fn of_differing_writers_exactly_one_wins(store: Store) {
+/// Tasks write different entries with the same id: one succeeds, the others get `AlreadyExists`, and
+/// the entry of the successful one is stored.
+pub async fn one_conflicting_writer_wins(store: Store) {
     for round in 0..12 {
         let start = Arc::new(Barrier::new(16));
-        let results = all((0..16).map(|writer| {
+        let results = join((0..16).map(|writer| {
             let (store, start) = (Arc::clone(&store), Arc::clone(&start));
             tokio::spawn(async move {
-                // Different moments in every second round, for stores that look at one day only.
+                // Different days in every second round, for stores that check ids within one day only.
                 let micros = if round % 2 == 0 { 0 } else { writer * crate::sample::DAY };
                 let entry = AuditEntry {
                     input_tokens: Some(writer),
-                    ..entry(format!("contested-{round}"), micros)
+                    ..entry(format!("conflict-{round}"), micros)
                 };
                 start.wait().await;
                 let result = if writer % 4 == 3 {
@@ -140,25 +144,21 @@ pub async fn of_differing_writers_exactly_one_wins(store: Store) {
         .await;
         let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, r)| r.is_ok());
         let winners: Vec<_> = won.iter().map(|(entry, _)| entry.input_tokens).collect();
-        assert_eq!(
-            winners.len(),
-            1,
-            "writers {winners:?} were all told that their entry is stored"
-        );
+        assert_eq!(winners.len(), 1, "the conflicting writes of {winners:?} all returned Ok");
         for (entry, result) in lost {
-            refused_as_existing(result, &entry);
+            assert_already_exists(result, &entry);
         }
-        stored(&store, &won[0].0).await;
+        assert_stored(&store, &won[0].0).await;
         assert_eq!(count(&store).await, round + 1, "the id is stored more than once");
     }
     assert_eq!(list_all(&store).await.len(), 12);
 }
 
-/// Tasks write the same entry: all succeed, and it is stored once.
+/// Tasks write the same entries: all succeed, and each entry is stored once.
 pub async fn equal_writers_all_succeed(store: Store) {
     let entries = series("shared", 10);
     let start = Arc::new(Barrier::new(16));
-    all((0..16_usize).map(|writer| {
+    join((0..16_usize).map(|writer| {
         let (store, start) = (Arc::clone(&store), Arc::clone(&start));
         let mut entries = entries.clone();
         tokio::spawn(async move {
@@ -174,12 +174,12 @@ pub async fn equal_writers_all_succeed(store: Store) {
         })
     }))
     .await;
-    holds(&store, &entries, "after equal writers").await;
+    assert_holds(&store, &entries, "after equal writers").await;
 }
 
-/// Readers see each entry whole or not at all, see all that was acknowledged before they asked,
-/// and never in the wrong order.
-pub async fn readers_see_whole_entries_only(store: Store) {
+/// Reads during writes return complete entries, in order, and every entry that was acknowledged before
+/// the read started.
+pub async fn readers_see_only_complete_entries(store: Store) {
     let written: Arc<Vec<AuditEntry>> = Arc::new(
         (0..120)
             .map(|n| AuditEntry {
@@ -212,33 +212,37 @@ pub async fn readers_see_whole_entries_only(store: Store) {
                         } else {
                             scan(&store, &Query::new()).await
                         };
-                        // The times ascend as they are written, so what was acknowledged is the
-                        // beginning. Of what was written meanwhile each may be there or not.
+                        // Timestamps ascend in write order, so the acknowledged entries come first.
+                        // Entries written during the read may be returned or not.
                         let acknowledged = &found[..known.min(found.len())];
-                        same(acknowledged, &written[..known], "a reader during writes");
-                        let later = |entry: &&AuditEntry| found[known..].contains(entry);
+                        assert_same(
+                            acknowledged,
+                            &written[..known],
+                            "acknowledged entries, read during writes",
+                        );
+                        let returned = |entry: &&AuditEntry| found[known..].contains(entry);
                         let later: Vec<_> =
-                            written[known..].iter().filter(later).cloned().collect();
-                        same(&found[known..], &later, "what was written during a reader");
+                            written[known..].iter().filter(returned).cloned().collect();
+                        assert_same(&found[known..], &later, "entries written during the read");
                     }
                     2 => {
                         let counted = count(&store).await;
                         assert!(counted >= known as u64, "{known} acknowledged, {counted} counted");
                     }
                     _ => {
-                        let place = known.min(written.len() - 1);
-                        match ok(store.read(&written[place].id).await, "read") {
+                        let next = known.min(written.len() - 1);
+                        match ok(store.read(&written[next].id).await, "read") {
                             Some(found) => {
-                                same_entry(&found, &written[place], "read during writes");
+                                assert_same_entry(&found, &written[next], "read during writes");
                             }
                             None => assert!(
-                                place >= known,
-                                "{} was acknowledged and is absent",
-                                written[place].id
+                                next >= known,
+                                "{} was acknowledged, but read returns None",
+                                written[next].id
                             ),
                         }
                         if known > 0 {
-                            stored(&store, &written[known - 1]).await;
+                            assert_stored(&store, &written[known - 1]).await;
                         }
                     }
                 }
@@ -250,22 +254,22 @@ pub async fn readers_see_whole_entries_only(store: Store) {
         })
     });
     let readers: Vec<_> = readers.collect();
-    all([writer]).await;
-    all(readers).await;
+    join([writer]).await;
+    join(readers).await;
 }
 
-/// Deletions and writes at once: what is left is what was not deleted.
-pub async fn deleters_and_writers_do_not_disturb_each_other(store: Store) {
-    let doomed = series("doomed", 60);
-    ok(store.append(&doomed).await, "append");
+/// Concurrent deletes and writes affect only their own entries.
+pub async fn deletes_and_writes_do_not_interfere(store: Store) {
+    let deleted = series("deleted", 60);
+    ok(store.append(&deleted).await, "append");
     let deleters = (0..3_usize).map(|part| {
-        let (store, mut mine) = (Arc::clone(&store), doomed.clone());
+        let (store, mut own) = (Arc::clone(&store), deleted.clone());
         tokio::spawn(async move {
-            mine.retain(|entry| {
+            own.retain(|entry| {
                 entry.timestamp.unix_micros() % 3 == i64::try_from(part).unwrap_or(0)
             });
-            for entry in mine {
-                assert!(ok(store.delete(&entry.id).await, "delete"), "{} was not there", entry.id);
+            for entry in own {
+                assert!(ok(store.delete(&entry.id).await, "delete"), "{} was not stored", entry.id);
             }
         })
     });
@@ -277,44 +281,49 @@ pub async fn deleters_and_writers_do_not_disturb_each_other(store: Store) {
             }
         })
     });
-    let expirer = {
+    let expiry = {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             for _ in 0..5 {
-                let gone = ok(store.delete_at_or_before(at(-1)).await, "delete_at_or_before");
-                assert_eq!(gone, 0, "nothing is that old");
+                let deleted = ok(store.delete_at_or_before(at(-1)).await, "delete_at_or_before");
+                assert_eq!(deleted, 0, "no entry is that old");
                 tokio::task::yield_now().await;
             }
         })
     };
-    all(deleters.chain(writers).chain([expirer]).collect::<Vec<_>>()).await;
+    join(deleters.chain(writers).chain([expiry]).collect::<Vec<_>>()).await;
     let kept: Vec<_> = (0..3)
         .flat_map(|part| {
             (0..20).map(move |n| entry(format!("kept-{part}-{n}"), 1_000 * (part + 1) + n))
         })
         .collect();
-    holds(&store, &kept, "after deleting and writing at once").await;
+    assert_holds(&store, &kept, "after concurrent deletes and writes").await;
 }
 
-/// Tasks delete one entry: at least one is told that it was there, and it is gone.
-pub async fn one_entry_deleted_by_many_is_gone(store: Store) {
-    let stays = entry("stays", 0);
-    write(&store, &stays).await;
+/// Tasks delete the same entry: `delete` returns `true` at least once, and the entry is deleted.
+pub async fn concurrent_deletes_remove_the_entry(store: Store) {
+    let kept = entry("kept", 0);
+    write(&store, &kept).await;
     for round in 0..6 {
-        let doomed = full(&format!("doomed-{round}"), round);
-        write(&store, &doomed).await;
-        let told = all((0..8).map(|_| {
-            let (store, id) = (Arc::clone(&store), doomed.id.clone());
+        let deleted = full(&format!("deleted-{round}"), round);
+        write(&store, &deleted).await;
+        let results = join((0..8).map(|_| {
+            let (store, id) = (Arc::clone(&store), deleted.id.clone());
             tokio::spawn(async move { ok(store.delete(&id).await, "delete") })
         }))
         .await;
-        assert!(told.contains(&true), "it was there, and nobody was told so");
-        holds(&store, std::slice::from_ref(&stays), "after many deleted the other").await;
+        assert!(results.contains(&true), "the entry was stored, but every delete returned false");
+        assert_holds(
+            &store,
+            std::slice::from_ref(&kept),
+            "after concurrent deletes of the other entry",
+        )
+        .await;
     }
 }
 
-/// Every method can be called from a spawned task: its future is `Send`.
-pub async fn calls_run_on_any_task(store: Store) {
+/// The futures and streams of every method are `Send`.
+pub async fn futures_are_send(store: Store) {
     fn is_send<T: Send>(value: T) -> T {
         value
     }
@@ -333,5 +342,5 @@ pub async fn calls_run_on_any_task(store: Store) {
         ok(is_send(store.delete_at_or_before(Timestamp::MIN)).await, "delete_at_or_before");
         ok(is_send(store.flush()).await, "flush");
     });
-    all([task]).await;
+    join([task]).await;
 }

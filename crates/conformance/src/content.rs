@@ -1,13 +1,13 @@
-//! Whatever an entry may hold comes back unchanged.
+//! Every valid entry is read back unchanged.
 
 use attestry_core::AuditEntry;
 use serde_json::{Map, Value, json};
 
 use crate::Store;
-use crate::check::{holds, list_all, ok, sorted, stored, write, write_each};
+use crate::check::{assert_holds, assert_stored, list_all, ok, sorted, write, write_each};
 use crate::sample::{entry, full, id};
 
-/// Texts that encoders, columns, file systems and terminals have stumbled over.
+/// Texts that encoders, database columns, file systems and terminals are known to mishandle.
 fn texts() -> Vec<String> {
     let mut texts: Vec<String> = [
         "",
@@ -40,8 +40,8 @@ fn texts() -> Vec<String> {
     texts
 }
 
-/// Text of every kind, in every field that holds text.
-pub async fn text_of_every_kind(store: Store) {
+/// Control characters, quotes, escapes and all of Unicode, in every text field.
+pub async fn all_text_round_trips(store: Store) {
     let mut entries = Vec::new();
     for (n, text) in (0..).zip(texts()) {
         let some = || Some(text.clone());
@@ -65,11 +65,11 @@ pub async fn text_of_every_kind(store: Store) {
     let half = entries.len() / 2;
     write_each(&store, &entries[..half]).await;
     ok(store.write_batch(&entries[half..]).await, "write_batch");
-    holds(&store, &entries, "of texts of every kind").await;
+    assert_holds(&store, &entries, "with all kinds of text").await;
 }
 
-/// Empty text and no text are two things, and so are an empty list and a list of empty text.
-pub async fn empty_text_is_not_absent_text(store: Store) {
+/// Empty text is distinct from null, and an empty list from a list of empty texts.
+pub async fn empty_text_is_not_null(store: Store) {
     let empty = || Some(String::new());
     let entries = [
         entry("absent", 0),
@@ -89,11 +89,11 @@ pub async fn empty_text_is_not_absent_text(store: Store) {
         },
     ];
     write_each(&store, &entries).await;
-    holds(&store, &entries, "with empty and absent text").await;
+    assert_holds(&store, &entries, "with empty and absent text").await;
 }
 
-/// Every id that may be written can be read, listed and deleted, and is no other's.
-pub async fn ids_of_every_form(store: Store) {
+/// Every valid id can be written, read, listed and deleted, and is distinct from all others.
+pub async fn all_valid_ids_round_trip(store: Store) {
     let long = "é".repeat(127);
     let names = [
         "a",
@@ -132,13 +132,13 @@ pub async fn ids_of_every_form(store: Store) {
     ];
     let entries: Vec<_> = (0..).zip(names).map(|(n, name)| entry(name, n)).collect();
     write_each(&store, &entries).await;
-    holds(&store, &entries, "with ids of every form").await;
-    let (gone, kept): (Vec<_>, Vec<_>) = (0..).zip(&entries).partition(|(n, _)| n % 2 == 0);
-    for (_, entry) in gone {
+    assert_holds(&store, &entries, "with all kinds of ids").await;
+    let (deleted, kept): (Vec<_>, Vec<_>) = (0..).zip(&entries).partition(|(n, _)| n % 2 == 0);
+    for (_, entry) in deleted {
         assert!(ok(store.delete(&entry.id).await, "delete"), "deleting {:?}", entry.id);
     }
     let kept: Vec<_> = kept.into_iter().map(|(_, entry)| entry.clone()).collect();
-    holds(&store, &kept, "after deleting every second").await;
+    assert_holds(&store, &kept, "after deleting every second entry").await;
 }
 
 fn with_metadata(name: &str, metadata: &Value) -> AuditEntry {
@@ -146,7 +146,7 @@ fn with_metadata(name: &str, metadata: &Value) -> AuditEntry {
 }
 
 /// Metadata of every JSON type, nested.
-pub async fn metadata_of_every_type(store: Store) {
+pub async fn metadata_types_round_trip(store: Store) {
     let entries = [
         with_metadata("none", &json!({})),
         with_metadata(
@@ -167,13 +167,13 @@ pub async fn metadata_of_every_type(store: Store) {
     ];
     for entry in &entries {
         write(&store, entry).await;
-        stored(&store, entry).await;
+        assert_stored(&store, entry).await;
     }
-    holds(&store, &entries, "with metadata of every type").await;
+    assert_holds(&store, &entries, "with all types of metadata").await;
 }
 
-/// The keys of metadata, at every level, come back in the caller's order.
-pub async fn metadata_keep_their_order(store: Store) {
+/// Metadata keys keep the caller's order at every level.
+pub async fn metadata_keys_keep_their_order(store: Store) {
     let written = with_metadata(
         "order",
         &json!({"z": 1, "a": {"y": 1, "b": [{"x": 1, "c": 2}], "A": 3}, "m": 0, "10": 1, "9": 2}),
@@ -184,11 +184,11 @@ pub async fn metadata_keep_their_order(store: Store) {
     for found in read.iter().chain(&list_all(&store).await) {
         assert_eq!(Value::from(found.metadata.clone()).to_string(), expected);
     }
-    assert!(read.is_some(), "it was written and is absent");
+    assert!(read.is_some(), "the entry was written, but read returns None");
 }
 
-/// Whole numbers over the full range and floats to the last digit.
-pub async fn numbers_are_exact(store: Store) {
+/// Integers over the full 64-bit range, and floats to the last bit.
+pub async fn numbers_round_trip_exactly(store: Store) {
     let mut entries = Vec::new();
     let latencies = [
         0.0,
@@ -229,11 +229,11 @@ pub async fn numbers_are_exact(store: Store) {
         });
     }
     write_each(&store, &entries).await;
-    holds(&store, &entries, "with exact numbers").await;
+    assert_holds(&store, &entries, "with exact numbers").await;
 }
 
-/// Contents of a mebibyte, of text that grows when escaped, and what lies around them.
-pub async fn a_mebibyte_of_content(store: Store) {
+/// Content of 1 MiB, also of characters that are longer when escaped, between small entries.
+pub async fn large_content_round_trips(store: Store) {
     let large = |name: &str, micros, unit: &str| AuditEntry {
         input_content: Some(unit.repeat((1 << 20) / unit.len())),
         output_content: Some(unit.repeat((1 << 19) / unit.len())),
@@ -250,13 +250,14 @@ pub async fn a_mebibyte_of_content(store: Store) {
     write_each(&store, &entries[..3]).await;
     ok(store.write_batch(&entries[3..]).await, "write_batch");
     write(&store, &entries[1]).await;
-    holds(&store, &entries, "with large contents").await;
+    assert_holds(&store, &entries, "with large contents").await;
     assert!(ok(store.delete(&id("escaped")).await, "delete"));
-    holds(&store, &[&entries[..3], &entries[4..]].concat(), "after deleting a large one").await;
+    assert_holds(&store, &[&entries[..3], &entries[4..]].concat(), "after deleting a large entry")
+        .await;
 }
 
-/// Line breaks of every kind, and content that looks like stored lines, stay within their entry.
-pub async fn line_breaks_do_not_split_an_entry(store: Store) {
+/// All kinds of line breaks, and content that looks like a stored line, stay within their entry.
+pub async fn line_breaks_do_not_split_entries(store: Store) {
     let inner = entry("inner", 0).to_value().to_string();
     let entries: Vec<_> = (0..)
         .zip(["\n", "\r", "\r\n", "\n\n", "\u{2028}", "\u{85}", "\0"])
@@ -266,6 +267,6 @@ pub async fn line_breaks_do_not_split_an_entry(store: Store) {
         })
         .collect();
     write_each(&store, &entries).await;
-    holds(&store, &sorted(&entries), "with line breaks in the content").await;
+    assert_holds(&store, &sorted(&entries), "with line breaks in the content").await;
     assert_eq!(ok(store.read(&id("inner")).await, "read"), None);
 }

@@ -1,4 +1,4 @@
-//! The smallest backend there can be, for the examples and for the suite's own tests.
+//! The smallest possible backend, for the examples and for the tests of the suite.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,24 +6,24 @@ use attestry_core::{
     AuditEntry, EntryId, Query, StorageBackend, StorageError, Timestamp, async_trait,
 };
 
-/// The five required methods and nothing else.
+/// Implements only the five required methods of [`StorageBackend`].
 #[derive(Default)]
-pub struct Five(Mutex<Vec<AuditEntry>>);
+pub struct MinimalBackend(Mutex<Vec<AuditEntry>>);
 
-impl Five {
+impl MinimalBackend {
     fn lock(&self) -> MutexGuard<'_, Vec<AuditEntry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for Five {
+impl std::fmt::Debug for MinimalBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Five").finish_non_exhaustive()
+        f.debug_struct("MinimalBackend").finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl StorageBackend for Five {
+impl StorageBackend for MinimalBackend {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
         entry.validate()?;
         let mut entries = self.lock();
@@ -48,7 +48,7 @@ impl StorageBackend for Five {
         range.validate()?;
         let mut found: Vec<_> =
             self.lock().iter().filter(|entry| range.matches(entry)).cloned().collect();
-        found.sort_by_key(|entry| entry.timestamp); // stable: ties stay as written
+        found.sort_by_key(|entry| entry.timestamp); // stable: ties keep their write order
         Ok(found)
     }
 

@@ -1,19 +1,21 @@
-//! One behaviour suite that every Attestry storage backend must pass, ours or yours.
+//! The conformance suite for Attestry storage backends.
 //!
-//! Each promise that [`StorageBackend`] makes is an async function here, a *case*: it gets an empty
-//! backend and panics where the promise is broken. Add this crate to the development dependencies
-//! of your backend and write, in a file under `tests/`:
+//! # Testing a backend
+//!
+//! Each promise of [`StorageBackend`] is an async function here, a *case*: it gets an empty backend
+//! and panics if the promise is broken. Add this crate to the development dependencies of your
+//! backend, and write in a file under `tests/`:
 //!
 //! ```
 //! # mod backend {
 //! #     pub struct MyBackend;
-//! #     impl MyBackend { pub async fn open(_: &std::path::Path) -> attestry_conformance::example::Five { Default::default() } }
+//! #     impl MyBackend { pub async fn open(_: &std::path::Path) -> attestry_conformance::example::MinimalBackend { Default::default() } }
 //! # }
 //! # use backend::MyBackend;
 //! use attestry_conformance::Fresh;
 //!
 //! async fn fresh() -> Fresh {
-//!     let folder = std::env::temp_dir(); // better: a new one, as the crate `tempfile` makes it
+//!     let folder = std::env::temp_dir(); // better: a new folder, with the crate `tempfile`
 //!     Fresh::with_guard(MyBackend::open(&folder).await, folder)
 //! }
 //!
@@ -21,14 +23,14 @@
 //! # fn main() {}
 //! ```
 //!
-//! Every case becomes a test with a name, such as `ranges::both_ends_are_inclusive`, on a runtime
-//! of its own with several threads. [`run_all`] does the same from one function, and [`cases`] lists
-//! them for a harness of your own. [`model::check`] holds the backend against a simple model in
-//! random sequences of operations, as many as you like.
+//! Every case becomes a named test, such as `ranges::both_ends_are_inclusive`, on its own
+//! multi-threaded runtime. [`run_all`] runs all cases from one function, and [`cases`] lists them for
+//! another test harness. [`model::check`] compares the backend with a simple model over random
+//! sequences of operations.
 //!
-//! All cases together write some 7,500 entries, 2,000 of them one by one, and make about 20,000
-//! reads: where a write takes a millisecond, they take five seconds one after the other.
-#![allow(clippy::missing_panics_doc)] // Panicking is how a case fails.
+//! All cases together write about 7,500 entries, 2,000 of them one at a time, and make about 20,000
+//! reads. Run one after the other on a backend whose writes take 1 ms, they take about 5 s.
+#![allow(clippy::missing_panics_doc)] // A case fails by panicking.
 
 mod check;
 mod list;
@@ -58,25 +60,25 @@ use std::time::Duration;
 use attestry_core::StorageBackend;
 use futures_util::FutureExt;
 
-/// The backend under test, as the cases use it: shared between tasks.
+/// The backend under test, shared between tasks.
 pub type Store = Arc<dyn StorageBackend>;
 
-/// A backend that holds nothing yet, with whatever must outlive it.
+/// An empty backend, with a guard for the resources it uses.
 #[derive(Debug)]
 pub struct Fresh {
     store: Store,
-    // Dropped behind the backend: fields go in the order they stand in.
+    // Declared last, because fields are dropped in declaration order: the guard outlives the backend.
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Fresh {
-    /// A backend that needs nothing else.
+    /// A backend without a guard.
     #[must_use]
     pub fn new(backend: impl StorageBackend + 'static) -> Self {
         Self { store: Arc::new(backend), _guard: None }
     }
 
-    /// A backend with a guard, such as its temporary folder, that is dropped once the backend is.
+    /// A backend with a guard, such as its temporary folder, that is dropped after the backend.
     #[must_use]
     pub fn with_guard(
         backend: impl StorageBackend + 'static,
@@ -92,7 +94,7 @@ impl Fresh {
     }
 }
 
-/// One promise with a name.
+/// A named test of one promise.
 pub struct Case {
     name: &'static str,
     run: fn(Store) -> Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -108,17 +110,17 @@ impl Case {
         Self { name, run }
     }
 
-    /// Such as `ranges::both_ends_are_inclusive`.
+    /// The name of the case, such as `ranges::both_ends_are_inclusive`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Runs it on an empty backend; panics where the promise is broken, or when the case takes
-    /// longer than five minutes. Needs a tokio runtime with time, and with several threads to
-    /// bring out races.
+    /// Runs the case on an empty backend. Panics if the promise is broken, or if the case takes
+    /// longer than five minutes. Requires a tokio runtime with time enabled; races are only found on
+    /// a multi-threaded one.
     pub async fn run(&self, store: Store) {
-        within_patience((self.run)(store)).await;
+        with_timeout((self.run)(store)).await;
     }
 }
 
@@ -128,16 +130,16 @@ impl fmt::Debug for Case {
     }
 }
 
-/// Every case, in the order in which failures are best read.
+/// All cases, the basic ones first: one flaw can fail many cases, and the first is the most specific.
 #[must_use]
 pub fn cases() -> Vec<Case> {
     list::cases()
 }
 
-/// Runs every case, each on a backend that `fresh` makes, and then the [model](model::check).
+/// Runs all cases, each on a backend that `fresh` creates, and then the [model](model::check).
 ///
 /// ```
-/// # use attestry_conformance::{Fresh, example::Five as MyBackend};
+/// # use attestry_conformance::{Fresh, example::MinimalBackend as MyBackend};
 /// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
 /// attestry_conformance::run_all(async || Fresh::new(MyBackend::default())).await;
 /// # });
@@ -146,43 +148,45 @@ pub fn cases() -> Vec<Case> {
 ///
 /// # Panics
 ///
-/// At the end, naming all cases that failed and why.
+/// After all cases have run, with the names of the failed ones and their messages.
 pub async fn run_all(fresh: impl AsyncFn() -> Fresh) {
     let mut failed = Vec::new();
     for case in cases() {
         let fresh = fresh().await;
         if let Err(panic) = AssertUnwindSafe(case.run(fresh.store())).catch_unwind().await {
-            failed.push(format!("{}: {}", case.name, check::panic_text(&*panic)));
+            failed.push(format!("{}: {}", case.name, check::panic_message(&*panic)));
         }
     }
     if let Err(panic) =
         AssertUnwindSafe(model::check(model::DEFAULT_CASES, &fresh)).catch_unwind().await
     {
-        failed.push(format!("model: {}", check::panic_text(&*panic)));
+        failed.push(format!("model: {}", check::panic_message(&*panic)));
     }
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Runs one case (or the model) as a test: what [`suite!`] expands to.
+/// Runs one case or the model as a test. [`suite!`] expands to calls of it.
 #[doc(hidden)]
 pub fn run_as_test(run: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
         .build()
-        .expect("a runtime can be started");
-    let result = runtime.block_on(AssertUnwindSafe(within_patience(run())).catch_unwind());
-    // What the case left behind must not keep a failed test from ending.
+        .expect("the runtime starts");
+    let result = runtime.block_on(AssertUnwindSafe(with_timeout(run())).catch_unwind());
+    // Tasks that a failed case left running must not keep the test from ending.
     runtime.shutdown_timeout(Duration::from_secs(10));
     if let Err(panic) = result {
         resume_unwind(panic);
     }
 }
 
-async fn within_patience<T>(run: impl Future<Output = T>) -> T {
-    let patience = Duration::from_secs(300);
-    let Ok(done) = tokio::time::timeout(patience, run).await else {
-        panic!("the case did not end within {patience:?}; a call hangs, or the backend is too slow")
+async fn with_timeout<T>(run: impl Future<Output = T>) -> T {
+    const CASE_TIMEOUT: Duration = Duration::from_secs(300);
+    let Ok(result) = tokio::time::timeout(CASE_TIMEOUT, run).await else {
+        panic!(
+            "the case did not end within {CASE_TIMEOUT:?}: a call hangs, or the backend is too slow"
+        )
     };
-    done
+    result
 }

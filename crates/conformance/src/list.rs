@@ -1,15 +1,15 @@
-//! The list of all cases. It stands here once; the macro and [`cases`] both follow it.
+//! The list of all cases, from which both the macro and [`cases`] are generated.
 
 use crate::Case;
 
-/// Turns every case into a test, each on a backend of its own.
+/// Generates a test for every case, each on its own backend.
 ///
-/// Takes an expression that makes a [`Fresh`](crate::Fresh), evaluated once for each test in an
-/// async context: it may `.await`. The tests lie in modules named after the topics, so use the
-/// macro at most once in a module. Nothing but this crate is needed; each test brings its runtime.
+/// Takes an expression of type [`Fresh`](crate::Fresh). It is evaluated once per test, in an async
+/// context, so it may `.await`. The tests are in modules named after their topics, so use the macro at
+/// most once per module. Each test creates its own runtime.
 ///
 /// ```
-/// # use attestry_conformance::example::Five as MyBackend;
+/// # use attestry_conformance::example::MinimalBackend as MyBackend;
 /// attestry_conformance::suite!(attestry_conformance::Fresh::new(MyBackend::default()));
 /// # fn main() {}
 /// ```
@@ -19,7 +19,7 @@ macro_rules! suite {
         $crate::__with_cases!(__tests[$fresh]);
 
         mod model {
-            #[allow(unused_imports)] // The expression may name everything in full.
+            #[allow(unused_imports)] // Not used if the expression has full paths.
             use super::*;
 
             #[test]
@@ -38,111 +38,111 @@ macro_rules! __with_cases {
     ($then:ident [$($argument:tt)*]) => {
         $crate::$then! { [$($argument)*]
             writing {
-                a_new_store_is_empty,
-                an_entry_comes_back_as_written,
-                a_minimal_entry_comes_back_as_written,
+                new_store_is_empty,
+                full_entry_round_trips,
+                minimal_entry_round_trips,
                 write_returns_the_id,
-                the_count_follows_the_writes,
-                a_batch_stores_all,
-                an_empty_batch_stores_nothing,
-                append_stores_all,
-                invalid_entries_are_refused_and_nothing_is_written,
-                an_invalid_entry_in_a_batch_is_refused_and_absent,
-                the_limits_of_validity_are_accepted,
+                count_follows_writes,
+                batch_stores_all_entries,
+                empty_batch_stores_nothing,
+                append_is_lazy_and_stores_all_entries,
+                invalid_entries_are_rejected,
+                invalid_entry_in_batch_is_rejected,
+                limit_values_are_accepted,
             }
             reading {
-                unknown_ids_are_none,
-                ids_that_cannot_be_written_are_none,
-                a_similar_id_is_not_taken_for_another,
-                all_ways_of_reading_agree,
-                what_is_acknowledged_is_seen_at_once,
+                unknown_ids_read_as_none,
+                invalid_ids_read_as_none,
+                ids_match_exactly,
+                read_list_scan_and_count_agree,
+                acknowledged_writes_are_visible_at_once,
             }
             immutability {
-                an_equal_rewrite_succeeds,
-                an_equal_rewrite_keeps_its_place,
-                an_equal_rewrite_succeeds_later,
-                an_equal_rewrite_in_a_batch_succeeds,
-                a_differing_rewrite_is_refused,
-                every_field_counts_as_a_difference,
-                another_day_is_a_difference,
-                a_differing_rewrite_in_a_batch_is_refused,
-                two_that_differ_in_one_batch_are_refused,
-                two_that_are_equal_in_one_batch_are_one,
-                a_batch_may_be_repeated,
+                equal_rewrite_succeeds,
+                equal_rewrite_keeps_its_position,
+                equal_rewrite_succeeds_later,
+                equal_rewrite_in_batch_succeeds,
+                conflicting_rewrite_is_rejected,
+                conflict_in_any_field_is_detected,
+                ids_are_unique_across_days,
+                conflicting_rewrite_in_batch_is_rejected,
+                conflict_within_batch_is_rejected,
+                duplicates_within_batch_are_stored_once,
+                batch_retry_is_idempotent,
             }
             ranges {
-                order_is_by_time_however_written,
-                ties_come_as_written,
-                ties_come_as_written_across_batches,
+                order_is_by_timestamp,
+                ties_keep_write_order,
+                ties_keep_write_order_across_batches,
                 both_ends_are_inclusive,
                 ends_are_exact_to_the_microsecond,
-                an_empty_range_is_empty,
-                an_inverted_range_is_refused,
-                the_ends_of_time_can_be_stored,
-                ranges_across_days,
+                range_without_entries_is_empty,
+                inverted_range_is_rejected,
+                extreme_timestamps_round_trip,
+                ranges_may_span_days,
             }
             scanning {
-                an_empty_query_yields_everything,
-                an_empty_store_yields_nothing,
-                each_filter_selects,
-                filters_combine,
-                limits_are_kept,
-                descending_is_the_exact_reverse,
-                an_inverted_range_is_one_error,
-                pages_join_to_the_whole,
-                filtered_pages_join_to_the_whole,
-                a_cursor_and_a_range_both_hold,
-                a_deleted_cursor_repeats_its_moment_and_skips_nothing,
-                a_cursor_of_another_moment_is_a_deleted_one,
-                a_scan_may_be_dropped_early,
-                a_long_scan_is_complete,
-                a_scan_and_a_writer_do_not_disturb_each_other,
+                empty_query_yields_all_entries,
+                empty_store_yields_nothing,
+                each_filter_selects_matching_entries,
+                filters_combine_with_and,
+                limit_counts_matching_entries,
+                descending_reverses_ascending,
+                inverted_range_yields_one_error,
+                pages_join_to_the_full_result,
+                filtered_pages_join_to_the_full_result,
+                cursor_and_range_combine,
+                deleted_cursor_resumes_at_its_timestamp,
+                mismatched_cursor_acts_as_deleted,
+                scan_may_be_dropped_early,
+                long_scan_is_complete,
+                open_scan_does_not_block_writers,
             }
             deleting {
-                a_deleted_entry_is_gone_everywhere,
-                deleting_an_unknown_id_is_false,
-                deleting_ids_that_cannot_be_written_is_false,
-                a_deleted_id_may_be_written_again,
-                a_deleted_entry_may_be_written_with_other_content,
-                the_others_stay_when_one_goes,
-                everything_may_be_deleted,
-                delete_until_takes_the_cutoff_too,
-                delete_until_goes_by_the_entries_time,
-                delete_until_on_an_empty_store,
-                delete_until_everything,
+                deleted_entry_is_not_returned,
+                deleting_unknown_id_returns_false,
+                deleting_invalid_id_returns_false,
+                deleted_entry_may_be_written_again,
+                deleted_id_may_be_reused,
+                delete_keeps_other_entries,
+                store_is_usable_after_deleting_all,
+                cutoff_is_inclusive,
+                cutoff_compares_entry_timestamps,
+                cutoff_on_empty_store_deletes_nothing,
+                maximum_cutoff_deletes_everything,
             }
             content {
-                text_of_every_kind,
-                empty_text_is_not_absent_text,
-                ids_of_every_form,
-                metadata_of_every_type,
-                metadata_keep_their_order,
-                numbers_are_exact,
-                a_mebibyte_of_content,
-                line_breaks_do_not_split_an_entry,
+                all_text_round_trips,
+                empty_text_is_not_null,
+                all_valid_ids_round_trip,
+                metadata_types_round_trip,
+                metadata_keys_keep_their_order,
+                numbers_round_trip_exactly,
+                large_content_round_trips,
+                line_breaks_do_not_split_entries,
             }
             concurrency {
-                many_writers_store_everything_once,
+                concurrent_writes_are_stored_once,
                 each_writer_keeps_its_order,
-                of_differing_writers_exactly_one_wins,
+                one_conflicting_writer_wins,
                 equal_writers_all_succeed,
-                readers_see_whole_entries_only,
-                deleters_and_writers_do_not_disturb_each_other,
-                one_entry_deleted_by_many_is_gone,
-                calls_run_on_any_task,
+                readers_see_only_complete_entries,
+                deletes_and_writes_do_not_interfere,
+                concurrent_deletes_remove_the_entry,
+                futures_are_send,
             }
             cancellation {
-                a_cancelled_write_leaves_it_whole_or_absent,
-                a_cancelled_batch_leaves_each_whole_or_absent,
-                a_cancelled_write_does_not_harm_its_neighbours,
-                a_cancelled_delete_leaves_it_there_or_gone,
-                a_cancelled_delete_until_can_be_repeated,
-                cancelled_readers_leave_no_trace,
+                cancelled_write_is_atomic,
+                cancelled_batch_is_atomic_per_entry,
+                cancelled_write_does_not_affect_others,
+                cancelled_delete_is_atomic,
+                cancelled_delete_at_or_before_can_be_retried,
+                cancelled_reads_hold_no_locks,
             }
             lifecycle {
-                flush_keeps_everything,
-                close_may_be_called_twice,
-                debug_shows_no_content,
+                flush_keeps_all_entries,
+                close_is_idempotent,
+                debug_hides_content,
             }
         }
     };
@@ -153,7 +153,7 @@ macro_rules! __with_cases {
 macro_rules! __tests {
     ([$fresh:expr] $($topic:ident { $($case:ident,)+ })+) => { $(
         mod $topic {
-            #[allow(unused_imports)] // The expression may name everything in full.
+            #[allow(unused_imports)] // Not used if the expression has full paths.
             use super::*;
             $(
                 #[test]

@@ -1,30 +1,31 @@
-//! Entries to write.
+//! Test entries.
 
 use attestry_core::{AuditEntry, EntryId, Timestamp};
 use serde_json::json;
 
-/// 2026-01-28T09:15:00, and so many microseconds.
+/// 2026-01-28T09:15:00 UTC plus `micros` microseconds.
 pub(crate) fn at(micros: i64) -> Timestamp {
-    Timestamp::from_unix_micros(1_769_591_700_000_000 + micros).expect("a moment in range")
+    Timestamp::from_unix_micros(1_769_591_700_000_000 + micros).expect("a timestamp in range")
 }
 
+/// In microseconds.
 pub(crate) const DAY: i64 = 86_400_000_000;
 
 pub(crate) fn id(text: impl AsRef<str>) -> EntryId {
-    EntryId::new(text.as_ref()).expect("an id that may be written")
+    EntryId::new(text.as_ref()).expect("a valid id")
 }
 
-/// An entry with the required fields.
+/// An entry with only the required fields.
 pub(crate) fn entry(name: impl AsRef<str>, micros: i64) -> AuditEntry {
     AuditEntry::new(id(name), at(micros), "1".repeat(64), "2".repeat(64))
 }
 
-/// Entries of the same name with numbers, one microsecond apart.
+/// `count` entries with the ids `{name}-0`, `{name}-1`, ..., one microsecond apart.
 pub(crate) fn series(name: &str, count: usize) -> Vec<AuditEntry> {
     (0..).take(count).map(|n: i64| entry(format!("{name}-{n}"), n)).collect()
 }
 
-/// An entry with every field set to something other than its default.
+/// An entry with every field set to a value other than its default.
 pub(crate) fn full(name: &str, micros: i64) -> AuditEntry {
     let metadata =
         json!({"user": "u-1", "tags": ["a", "b"], "nested": {"score": 0.25, "none": null}});
@@ -49,13 +50,13 @@ pub(crate) fn full(name: &str, micros: i64) -> AuditEntry {
     }
 }
 
-/// Two dozen entries for queries, in the order to write them: out of the order of time, with
-/// ties, over three days, and with few distinct values so that filters match some of them.
+/// 24 entries for queries, in write order: not ordered by timestamp, with ties, over three days, and
+/// with few distinct values, so that each filter matches some of them.
 pub(crate) fn varied() -> Vec<AuditEntry> {
     let pick = |values: [&'static str; 3], n: usize| Some(values[n % 3]).filter(|v| !v.is_empty());
     (0..24_usize)
         .map(|n| {
-            let place = i64::try_from((n * 7) % 24).unwrap_or_default();
+            let position = i64::try_from((n * 7) % 24).unwrap_or_default();
             AuditEntry {
                 provider: pick(["openai", "anthropic", ""], n).map(Into::into),
                 model: pick(["gpt-4", "", "claude"], n / 2).map(Into::into),
@@ -65,8 +66,8 @@ pub(crate) fn varied() -> Vec<AuditEntry> {
                     .iter()
                     .map(ToString::to_string)
                     .collect(),
-                // Three of a moment, and the moments on three days.
-                ..entry(format!("varied-{n}"), place / 3 % 3 + DAY * (place / 9))
+                // Three entries per timestamp, three timestamps per day.
+                ..entry(format!("varied-{n}"), position / 3 % 3 + DAY * (position / 9))
             }
         })
         .collect()

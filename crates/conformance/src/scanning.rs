@@ -1,4 +1,4 @@
-//! `scan`: conditions, limits, both orders, cursors, and streams that live long.
+//! `scan`: filters, limits, both orders, cursors and long-lived streams.
 
 use std::time::Duration;
 
@@ -7,16 +7,17 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::Store;
 use crate::check::{
-    count, holds, ids, list_all, ok, refused_as_query, same, scan, sorted, write_each,
+    assert_holds, assert_invalid_query, assert_same, count, ids, list_all, ok, scan, sorted,
+    write_each,
 };
 use crate::model::naive;
 use crate::sample::{DAY, at, entry, id, series, varied};
 
 const ORDERS: [Order; 2] = [Order::Ascending, Order::Descending];
 
-/// `query` yields what the naive selection from `written` yields.
-async fn agrees(store: &Store, written: &[AuditEntry], query: &Query) {
-    same(&scan(store, query).await, &naive(query, written), &format!("scan of {query:?}"));
+/// Asserts that `query` yields the same entries as the naive selection from `written`.
+async fn assert_matches_naive(store: &Store, written: &[AuditEntry], query: &Query) {
+    assert_same(&scan(store, query).await, &naive(query, written), &format!("scan of {query:?}"));
 }
 
 async fn filled(store: &Store) -> Vec<AuditEntry> {
@@ -25,24 +26,24 @@ async fn filled(store: &Store) -> Vec<AuditEntry> {
     entries
 }
 
-/// A query without conditions yields every entry.
-pub async fn an_empty_query_yields_everything(store: Store) {
+/// A query without filters yields every entry.
+pub async fn empty_query_yields_all_entries(store: Store) {
     let written = filled(&store).await;
-    same(&scan(&store, &Query::new()).await, &sorted(&written), "scan of everything");
+    assert_same(&scan(&store, &Query::new()).await, &sorted(&written), "scan of everything");
 }
 
-/// A scan of an empty store ends at once.
-pub async fn an_empty_store_yields_nothing(store: Store) {
+/// A scan of an empty store yields no entries.
+pub async fn empty_store_yields_nothing(store: Store) {
     for order in ORDERS {
-        let cursor = Cursor::from(&entry("gone", 0));
+        let cursor = Cursor::from(&entry("deleted", 0));
         for query in [Query::new(), Query::new().after(cursor), Query::new().limit(3)] {
-            same(&scan(&store, &query.order(order)).await, &[], "scan of an empty store");
+            assert_same(&scan(&store, &query.order(order)).await, &[], "scan of an empty store");
         }
     }
 }
 
-/// Each condition alone, with values that match some, all and none.
-pub async fn each_filter_selects(store: Store) {
+/// Each filter alone, with values that match some, all and no entries.
+pub async fn each_filter_selects_matching_entries(store: Store) {
     let written = filled(&store).await;
     let all = Query::new;
     let queries = [
@@ -67,12 +68,12 @@ pub async fn each_filter_selects(store: Store) {
         all().detector(""),
     ];
     for query in queries {
-        agrees(&store, &written, &query).await;
+        assert_matches_naive(&store, &written, &query).await;
     }
 }
 
-/// Several conditions: all of them hold.
-pub async fn filters_combine(store: Store) {
+/// An entry must match all filters of a query.
+pub async fn filters_combine_with_and(store: Store) {
     let written = filled(&store).await;
     for provider in [None, Some("openai")] {
         for safety in [None, Some(true), Some(false)] {
@@ -85,38 +86,43 @@ pub async fn filters_combine(store: Store) {
                         query.detector = detector.map(Into::into);
                         query.since = range.map(|(start, _)| start);
                         query.until = range.map(|(_, end)| end);
-                        agrees(&store, &written, &query).await;
-                        agrees(&store, &written, &query.limit(2)).await;
+                        assert_matches_naive(&store, &written, &query).await;
+                        assert_matches_naive(&store, &written, &query.limit(2)).await;
                     }
                 }
             }
         }
     }
     let narrow = Query::new().provider("openai").model("gpt-4").conversation_id("c-2");
-    agrees(&store, &written, &narrow).await;
+    assert_matches_naive(&store, &written, &narrow).await;
 }
 
-/// At most so many, of those that match; none with a limit of 0.
-pub async fn limits_are_kept(store: Store) {
+/// The limit counts matching entries only. A limit of 0 yields no entries.
+pub async fn limit_counts_matching_entries(store: Store) {
     let written = filled(&store).await;
     for order in ORDERS {
         for limit in [0, 1, 2, 23, 24, 25, 1_000, usize::MAX] {
-            agrees(&store, &written, &Query::new().order(order).limit(limit)).await;
-            agrees(&store, &written, &Query::new().order(order).limit(limit).detector("pii")).await;
+            assert_matches_naive(&store, &written, &Query::new().order(order).limit(limit)).await;
+            assert_matches_naive(
+                &store,
+                &written,
+                &Query::new().order(order).limit(limit).detector("pii"),
+            )
+            .await;
         }
     }
 }
 
-/// Latest first is the reverse of earliest first, ties too.
-pub async fn descending_is_the_exact_reverse(store: Store) {
+/// Descending order is the exact reverse of ascending order, including ties.
+pub async fn descending_reverses_ascending(store: Store) {
     filled(&store).await;
     let mut reversed = scan(&store, &Query::new().order(Order::Descending)).await;
     reversed.reverse();
-    same(&reversed, &scan(&store, &Query::new()).await, "the reverse of a descending scan");
+    assert_same(&reversed, &scan(&store, &Query::new()).await, "the reverse of a descending scan");
 }
 
-/// A range that ends before it starts yields one `InvalidQuery` and ends, whatever else is asked.
-pub async fn an_inverted_range_is_one_error(store: Store) {
+/// A range that ends before it starts yields one `InvalidQuery` and ends, whatever the other settings.
+pub async fn inverted_range_yields_one_error(store: Store) {
     filled(&store).await;
     let inverted = Query::range(at(1), at(0));
     let cursor = Cursor::from(&entry("anywhere", 0));
@@ -124,18 +130,18 @@ pub async fn an_inverted_range_is_one_error(store: Store) {
         for order in ORDERS {
             let mut stream = store.scan(query.clone().order(order));
             match stream.next().await {
-                Some(result) => refused_as_query(result, "scan of an inverted range"),
+                Some(result) => assert_invalid_query(result, "scan of an inverted range"),
                 None => panic!("the scan of an inverted range ended without an error: {query:?}"),
             }
-            assert!(stream.next().await.is_none(), "the scan must end behind that error");
+            assert!(stream.next().await.is_none(), "the scan must end after that error");
         }
     }
 }
 
-/// Page after page, each going on behind the last entry of the one before.
+/// All pages of `query`, each starting after the last entry of the previous one.
 async fn pages(store: &Store, query: &Query, size: usize) -> Vec<AuditEntry> {
     let mut joined: Vec<AuditEntry> = Vec::new();
-    let most = usize::try_from(count(store).await).unwrap_or(usize::MAX);
+    let max = usize::try_from(count(store).await).unwrap_or(usize::MAX);
     let mut query = query.clone().limit(size);
     loop {
         let page = scan(store, &query).await;
@@ -143,29 +149,25 @@ async fn pages(store: &Store, query: &Query, size: usize) -> Vec<AuditEntry> {
         let Some(last) = page.last() else { return joined };
         query = query.after(Cursor::from(last));
         joined.extend(page);
-        assert!(
-            joined.len() <= most,
-            "pages of {size} repeat entries without end: {:?}",
-            ids(&joined)
-        );
+        assert!(joined.len() <= max, "pages of {size} repeat entries: {:?}", ids(&joined));
     }
 }
 
-/// Pages of any size join to the whole, ties or not, in both orders.
-pub async fn pages_join_to_the_whole(store: Store) {
+/// Pages of any size join to the full result in both orders, also where they split ties.
+pub async fn pages_join_to_the_full_result(store: Store) {
     let written = filled(&store).await;
     for order in ORDERS {
         let query = Query::new().order(order);
-        let whole = naive(&query, &written);
+        let full = naive(&query, &written);
         for size in (1..=10).chain([23, 24, 25]) {
             let what = format!("{order:?}, pages of {size}");
-            same(&pages(&store, &query, size).await, &whole, &what);
+            assert_same(&pages(&store, &query, size).await, &full, &what);
         }
     }
 }
 
-/// The same under conditions.
-pub async fn filtered_pages_join_to_the_whole(store: Store) {
+/// The same with filters.
+pub async fn filtered_pages_join_to_the_full_result(store: Store) {
     let written = filled(&store).await;
     for order in ORDERS {
         for query in [
@@ -174,32 +176,33 @@ pub async fn filtered_pages_join_to_the_whole(store: Store) {
             Query::range(at(1), at(DAY + 1)),
         ] {
             let query = query.order(order);
-            let whole = naive(&query, &written);
+            let full = naive(&query, &written);
             for size in [1, 2, 3, 5] {
                 let what = format!("{query:?}, pages of {size}");
-                same(&pages(&store, &query, size).await, &whole, &what);
+                assert_same(&pages(&store, &query, size).await, &full, &what);
             }
         }
     }
 }
 
-/// A cursor before, within and behind the range, at entries that match and that do not.
-pub async fn a_cursor_and_a_range_both_hold(store: Store) {
+/// Cursors before, within and after the range, at matching and at other entries.
+pub async fn cursor_and_range_combine(store: Store) {
     let written = filled(&store).await;
     for order in ORDERS {
         for entry in &written {
             let cursor = Cursor::from(entry);
             let range = Query::range(at(1), at(DAY + 1)).order(order).after(cursor.clone());
-            agrees(&store, &written, &range).await;
+            assert_matches_naive(&store, &written, &range).await;
             let filtered = Query::new().provider("openai").order(order).after(cursor);
-            agrees(&store, &written, &filtered).await;
-            agrees(&store, &written, &filtered.limit(2)).await;
+            assert_matches_naive(&store, &written, &filtered).await;
+            assert_matches_naive(&store, &written, &filtered.limit(2)).await;
         }
     }
 }
 
-/// A query that goes on behind an entry that was deleted starts at the first entry of that moment.
-pub async fn a_deleted_cursor_repeats_its_moment_and_skips_nothing(store: Store) {
+/// A query after a deleted entry starts with the first entry of the same timestamp, so it may repeat
+/// entries, but skips none.
+pub async fn deleted_cursor_resumes_at_its_timestamp(store: Store) {
     let written: Vec<_> = [("a", 1), ("b", 2), ("c", 2), ("d", 2), ("e", 3), ("f", 4)]
         .map(|(name, micros)| entry(name, micros))
         .into_iter()
@@ -223,21 +226,21 @@ pub async fn a_deleted_cursor_repeats_its_moment_and_skips_nothing(store: Store)
     }
 }
 
-/// A cursor whose id is stored at another moment goes by its own moment.
-pub async fn a_cursor_of_another_moment_is_a_deleted_one(store: Store) {
+/// A cursor whose id is stored with another timestamp resumes at the timestamp of the cursor.
+pub async fn mismatched_cursor_acts_as_deleted(store: Store) {
     let written = [entry("a", 1), entry("b", 2), entry("c", 2), entry("d", 3)];
     write_each(&store, &written).await;
     for order in ORDERS {
         for (name, micros) in [("d", 2), ("a", 2), ("b", 0), ("b", 9), ("c", 3)] {
             let query =
                 Query::new().order(order).after(Cursor { timestamp: at(micros), id: id(name) });
-            agrees(&store, &written, &query).await;
+            assert_matches_naive(&store, &written, &query).await;
         }
     }
 }
 
-/// A stream dropped at any point leaves the store as usable as before.
-pub async fn a_scan_may_be_dropped_early(store: Store) {
+/// A stream may be dropped at any point; the store remains usable.
+pub async fn scan_may_be_dropped_early(store: Store) {
     let written = filled(&store).await;
     for taken in [0, 1, 2, 7] {
         for order in ORDERS {
@@ -245,19 +248,19 @@ pub async fn a_scan_may_be_dropped_early(store: Store) {
             let expected: Vec<_> = naive(&query, &written).into_iter().take(taken).collect();
             let found: Vec<_> =
                 ok(store.scan(query).take(taken).try_collect().await, "the beginning of a scan");
-            same(&found, &expected, "the beginning of a scan");
+            assert_same(&found, &expected, "the beginning of a scan");
             drop(store.scan(Query::new()));
         }
     }
-    holds(&store, &sorted(&written), "after dropped scans").await;
+    assert_holds(&store, &sorted(&written), "after dropped scans").await;
     assert!(ok(store.delete(&written[0].id).await, "delete after dropped scans"));
 }
 
-/// Two thousand entries, more than a backend is likely to fetch at once, with ties in between.
-pub async fn a_long_scan_is_complete(store: Store) {
+/// 2,000 entries, more than a backend is likely to fetch at once, with ties.
+pub async fn long_scan_is_complete(store: Store) {
     let mut written = series("long", 2_000);
     for (n, entry) in written.iter_mut().enumerate() {
-        // Moments of seven entries each, and one of five hundred.
+        // Seven entries per timestamp, and one timestamp with 500.
         let n = i64::try_from(n).unwrap_or_default();
         entry.timestamp = if (700..1_200).contains(&n) { at(100) } else { at(n / 7) };
     }
@@ -265,20 +268,20 @@ pub async fn a_long_scan_is_complete(store: Store) {
         ok(store.append(part).await, "append");
     }
     assert_eq!(count(&store).await, 2_000);
-    same(&list_all(&store).await, &sorted(&written), "list_entries of 2000");
+    assert_same(&list_all(&store).await, &sorted(&written), "list_entries of 2000");
     for order in ORDERS {
         let query = Query::new().order(order);
-        agrees(&store, &written, &query).await;
-        agrees(&store, &written, &query.clone().limit(1_500)).await;
-        let whole = naive(&query, &written);
-        let middle = Cursor::from(&whole[999]);
-        agrees(&store, &written, &query.after(middle)).await;
+        assert_matches_naive(&store, &written, &query).await;
+        assert_matches_naive(&store, &written, &query.clone().limit(1_500)).await;
+        let full = naive(&query, &written);
+        let middle = Cursor::from(&full[999]);
+        assert_matches_naive(&store, &written, &query.after(middle)).await;
     }
 }
 
-/// While a stream is open others write and delete; what they leave alone is in the stream exactly
-/// once and in order.
-pub async fn a_scan_and_a_writer_do_not_disturb_each_other(store: Store) {
+/// Writes and deletes complete while a stream is open. The stream yields each entry that is not
+/// deleted exactly once, in order.
+pub async fn open_scan_does_not_block_writers(store: Store) {
     let written = series("kept", 600);
     ok(store.append(&written).await, "append");
     for (round, order) in (0..).zip(ORDERS) {
@@ -294,16 +297,16 @@ pub async fn a_scan_and_a_writer_do_not_disturb_each_other(store: Store) {
             let change = async {
                 let new = entry(format!("new-{round}-{step}"), 30 * step);
                 ok(store.write(&new).await, "write during a scan");
-                let doomed = entry(format!("doomed-{round}-{step}"), 30 * step + 1);
-                ok(store.write(&doomed).await, "write during a scan");
-                assert!(ok(store.delete(&doomed.id).await, "delete during a scan"));
+                let deleted = entry(format!("deleted-{round}-{step}"), 30 * step + 1);
+                ok(store.write(&deleted).await, "write during a scan");
+                assert!(ok(store.delete(&deleted.id).await, "delete during a scan"));
             };
             if tokio::time::timeout(Duration::from_secs(60), change).await.is_err() {
-                panic!("a writer waits for an open scan");
+                panic!("a write blocks while a scan is open");
             }
         }
         found.extend(ok(scan.try_collect::<Vec<_>>().await, "the rest of a scan"));
         found.retain(|entry| entry.id.as_str().starts_with("kept-"));
-        same(&found, &naive(&query, &written), &format!("a scan during writes, {order:?}"));
+        assert_same(&found, &naive(&query, &written), &format!("a scan during writes, {order:?}"));
     }
 }

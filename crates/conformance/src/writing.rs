@@ -1,35 +1,36 @@
-//! What is written is stored, and what may not be written is not.
+//! Valid entries are stored, and invalid ones are rejected.
 
 use attestry_core::{AuditEntry, EntryId, MAX_METADATA_DEPTH, Query, Timestamp};
 use serde_json::{Value, json};
 
 use crate::Store;
 use crate::check::{
-    count, holds, list_all, ok, refused_as_invalid, scan, sorted, stored, write, write_each,
+    assert_holds, assert_invalid_entry, assert_stored, count, list_all, ok, scan, sorted, write,
+    write_each,
 };
 use crate::sample::{at, entry, full, id, series};
 
-/// A store that was just made holds nothing.
-pub async fn a_new_store_is_empty(store: Store) {
-    holds(&store, &[], "of a new store").await;
+/// A new store is empty.
+pub async fn new_store_is_empty(store: Store) {
+    assert_holds(&store, &[], "of a new store").await;
     assert_eq!(ok(store.read(&id("a")).await, "read"), None);
 }
 
-/// Every field comes back as it was written, read, listed and scanned.
-pub async fn an_entry_comes_back_as_written(store: Store) {
+/// Every field is returned as written by `read`, `list_entries` and `scan`.
+pub async fn full_entry_round_trips(store: Store) {
     let entry = full("full", 123_456);
     write(&store, &entry).await;
-    holds(&store, &[entry], "after one write").await;
+    assert_holds(&store, &[entry], "after one write").await;
 }
 
-/// Fields that were left out come back as left out.
-pub async fn a_minimal_entry_comes_back_as_written(store: Store) {
+/// Fields that were not set stay unset.
+pub async fn minimal_entry_round_trips(store: Store) {
     let entry = entry("minimal", 0);
     write(&store, &entry).await;
-    holds(&store, &[entry], "after one write").await;
+    assert_holds(&store, &[entry], "after one write").await;
 }
 
-/// `write` returns the entry's own id, the first time and again.
+/// `write` returns the id of the entry, also for an equal rewrite.
 pub async fn write_returns_the_id(store: Store) {
     let entry = entry("the-id", 0);
     for _ in 0..2 {
@@ -37,8 +38,8 @@ pub async fn write_returns_the_id(store: Store) {
     }
 }
 
-/// The count grows by one with each new entry.
-pub async fn the_count_follows_the_writes(store: Store) {
+/// The count increases by one with each new entry.
+pub async fn count_follows_writes(store: Store) {
     for (written, entry) in (1..).zip(series("counted", 12)) {
         write(&store, &entry).await;
         assert_eq!(count(&store).await, written);
@@ -46,54 +47,53 @@ pub async fn the_count_follows_the_writes(store: Store) {
 }
 
 /// `write_batch` stores every entry.
-pub async fn a_batch_stores_all(store: Store) {
+pub async fn batch_stores_all_entries(store: Store) {
     let mut batch = series("batch", 30);
     batch.push(full("batch-full", 3));
     ok(store.write_batch(&batch).await, "write_batch");
-    holds(&store, &sorted(&batch), "after write_batch").await;
+    assert_holds(&store, &sorted(&batch), "after write_batch").await;
 }
 
-/// A batch of nothing succeeds and changes nothing.
-pub async fn an_empty_batch_stores_nothing(store: Store) {
+/// An empty batch succeeds and changes nothing.
+pub async fn empty_batch_stores_nothing(store: Store) {
     write(&store, &entry("a", 0)).await;
-    ok(store.write_batch(&[]).await, "write_batch of nothing");
-    ok(store.append(&[]).await, "append of nothing");
+    ok(store.write_batch(&[]).await, "write_batch of no entries");
+    ok(store.append(&[]).await, "append of no entries");
     assert_eq!(count(&store).await, 1);
 }
 
-/// `append` stores every entry, like `write_batch`, and none before its future is polled.
-pub async fn append_stores_all(store: Store) {
+/// `append` stores every entry, like `write_batch`, but none before its future is polled.
+pub async fn append_is_lazy_and_stores_all_entries(store: Store) {
     let (first, second) = (series("first", 10), vec![full("second", 4)]);
-    // Called, but never polled.
-    drop(store.append(&series("never", 3)));
+    drop(store.append(&series("never-polled", 3)));
     ok(store.append(&first).await, "append");
-    let storing = store.append(&second.clone()); // which are gone before it is polled
-    ok(storing.await, "append");
+    let pending = store.append(&second.clone()); // the clone is dropped before the first poll
+    ok(pending.await, "append");
     let all = sorted(&[first, second].concat());
-    holds(&store, &all, "after append").await;
-    // What was appended is protected like everything else.
-    ok(store.write(&all[0]).await, "writing an appended entry again");
+    assert_holds(&store, &all, "after append").await;
+    // Appended entries are immutable too.
+    ok(store.write(&all[0]).await, "equal rewrite of an appended entry");
 }
 
-/// Entries that must not be written, with the reason.
+/// Invalid entries, with the reason.
 fn invalid() -> Vec<(&'static str, AuditEntry)> {
     let named = |text: &str| AuditEntry { id: EntryId::new_unchecked(text), ..entry("x", 0) };
     let mut deep = entry("deep", 0);
     deep.metadata.insert("k".into(), nested(MAX_METADATA_DEPTH + 1));
     vec![
         ("an empty id", named("")),
-        ("a path as id", named("../../escape")),
+        ("an id that is a path", named("../../escape")),
         ("a slash in the id", named("a/b")),
         ("a backslash in the id", named("a\\b")),
-        ("two dots as id", named("..")),
-        ("one dot as id", named(".")),
+        ("the id \"..\"", named("..")),
+        ("the id \".\"", named(".")),
         ("a line break in the id", named("a\nb")),
         ("a NUL in the id", named("a\0b")),
         ("an id of 256 bytes", named(&"x".repeat(256))),
-        ("a latency that is no number", AuditEntry { latency_ms: f64::NAN, ..entry("nan", 0) }),
+        ("a latency that is not a number", AuditEntry { latency_ms: f64::NAN, ..entry("nan", 0) }),
         ("an infinite latency", AuditEntry { latency_ms: f64::INFINITY, ..entry("inf", 0) }),
         ("a latency of -inf", AuditEntry { latency_ms: f64::NEG_INFINITY, ..entry("-inf", 0) }),
-        ("metadata that nest too deep", deep),
+        ("metadata nested too deeply", deep),
     ]
 }
 
@@ -101,40 +101,40 @@ fn nested(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!([inner]))
 }
 
-/// An entry that must not be written is refused as `InvalidEntry` and leaves nothing behind.
-pub async fn invalid_entries_are_refused_and_nothing_is_written(store: Store) {
+/// An invalid entry is rejected with `InvalidEntry`, and nothing of it is stored.
+pub async fn invalid_entries_are_rejected(store: Store) {
     let before = entry("before", 0);
     write(&store, &before).await;
     for (reason, entry) in invalid() {
-        refused_as_invalid(store.write(&entry).await, reason);
+        assert_invalid_entry(store.write(&entry).await, reason);
         assert_eq!(ok(store.read(&entry.id).await, "read"), None, "{reason}: it was stored");
     }
-    holds(&store, &[before], "after refused writes").await;
+    assert_holds(&store, &[before], "after rejected writes").await;
 }
 
-/// A batch, or an append, with an invalid entry fails; that entry is absent, the others are whole
-/// or absent, and the batch without it can be written.
-pub async fn an_invalid_entry_in_a_batch_is_refused_and_absent(store: Store) {
+/// A `write_batch` or `append` with an invalid entry fails and does not store that entry. The others
+/// are complete or absent, and can be written as a batch.
+pub async fn invalid_entry_in_batch_is_rejected(store: Store) {
     let mut written = Vec::new();
     for (n, (reason, invalid)) in (0..).zip(invalid()) {
-        let name = |place: &str| format!("{place}-{n}");
+        let name = |position: &str| format!("{position}-{n}");
         let (first, last) = (entry(name("first"), 2 * n), entry(name("last"), 2 * n + 1));
         let batch = [first.clone(), invalid.clone(), last.clone()];
         if n % 2 == 0 {
-            refused_as_invalid(store.write_batch(&batch).await, reason);
+            assert_invalid_entry(store.write_batch(&batch).await, reason);
         } else {
-            refused_as_invalid(store.append(&batch).await, reason);
+            assert_invalid_entry(store.append(&batch).await, reason);
         }
         assert_eq!(ok(store.read(&invalid.id).await, "read"), None, "{reason}: it was stored");
         let rest = [first, last];
-        ok(store.write_batch(&rest).await, "write_batch of the valid ones");
+        ok(store.write_batch(&rest).await, "write_batch of the valid entries");
         written.extend(rest);
     }
-    holds(&store, &written, "after refused batches").await;
+    assert_holds(&store, &written, "after rejected batches").await;
 }
 
-/// What is just within the limits is stored.
-pub async fn the_limits_of_validity_are_accepted(store: Store) {
+/// Entries with the largest allowed values are stored.
+pub async fn limit_values_are_accepted(store: Store) {
     let mut deep = entry("deep", 0);
     deep.metadata.insert("k".into(), nested(MAX_METADATA_DEPTH));
     let entries = [
@@ -146,11 +146,11 @@ pub async fn the_limits_of_validity_are_accepted(store: Store) {
         AuditEntry { input_hash: String::new(), output_hash: "€".into(), ..entry("hash", 5) },
     ];
     write_each(&store, &entries).await;
-    holds(&store, &entries, "at the limits").await;
+    assert_holds(&store, &entries, "at the limits").await;
     for entry in &entries {
-        stored(&store, entry).await;
+        assert_stored(&store, entry).await;
     }
     assert_eq!(list_all(&store).await.len(), entries.len());
-    let lately = scan(&store, &Query::range(at(1), Timestamp::MAX)).await;
-    assert_eq!(lately.len(), entries.len() - 1);
+    let recent = scan(&store, &Query::range(at(1), Timestamp::MAX)).await;
+    assert_eq!(recent.len(), entries.len() - 1);
 }

@@ -1,8 +1,8 @@
-//! Random sequences of operations, held against a model too simple to be wrong.
+//! Compares a backend with a simple model over random sequences of operations.
 //!
-//! The model is the list of what was written, in that order. After each operation the backend must
-//! have answered as the list does, and at the end hold the same. What fails is made as short as
-//! possible before it is reported.
+//! The model is a list of the stored entries in write order. Each operation must return what the
+//! model predicts, and at the end the backend must hold the same entries. A failing sequence is
+//! shrunk before it is reported.
 
 mod naive;
 mod operation;
@@ -18,19 +18,19 @@ use proptest::test_runner::TestRunner;
 pub(crate) use naive::naive;
 use operation::{Operation, operations};
 
-use crate::check::{ids, panic_text, sorted};
+use crate::check::{ids, panic_message, sorted};
 use crate::{Fresh, Store};
 
-/// How many sequences [`suite!`](crate::suite) and [`run_all`](crate::run_all) try.
+/// The number of sequences that [`suite!`](crate::suite) and [`run_all`](crate::run_all) run.
 pub const DEFAULT_CASES: u32 = 64;
 
-/// How many shorter sequences are tried once one has failed.
-const MAX_SHRINKS: usize = 400;
+/// The limit of attempts to shrink a failing sequence.
+const MAX_SHRINK_STEPS: usize = 400;
 
-/// Runs `cases` random sequences of up to 25 operations, each on a backend that `fresh` makes.
+/// Runs `cases` random sequences of up to 25 operations, each on a backend that `fresh` creates.
 ///
 /// ```
-/// # use attestry_conformance::{Fresh, example::Five as MyBackend};
+/// # use attestry_conformance::{Fresh, example::MinimalBackend as MyBackend};
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// attestry_conformance::model::check(8, async || Fresh::new(MyBackend::default())).await;
 /// # });
@@ -39,22 +39,22 @@ const MAX_SHRINKS: usize = 400;
 ///
 /// # Panics
 ///
-/// When the backend disagrees with the model; the message lists the operations that show it.
+/// If the backend disagrees with the model. The message lists the shrunk sequence of operations.
 pub async fn check(cases: u32, fresh: impl AsyncFn() -> Fresh) {
     let mut runner = TestRunner::default();
     for _ in 0..cases {
         let mut tree = match operations().new_tree(&mut runner) {
             Ok(tree) => tree,
-            Err(reason) => panic!("no operations can be made: {reason}"),
+            Err(reason) => panic!("cannot generate operations: {reason}"),
         };
-        let Err(mut reason) = attempt(&fresh, &tree.current()).await else { continue };
+        let Err(mut reason) = run_once(&fresh, &tree.current()).await else { continue };
         let mut shortest = tree.current();
-        let mut went_on = tree.simplify();
-        for _ in 0..MAX_SHRINKS {
-            if !went_on {
+        let mut can_shrink = tree.simplify();
+        for _ in 0..MAX_SHRINK_STEPS {
+            if !can_shrink {
                 break;
             }
-            went_on = match attempt(&fresh, &tree.current()).await {
+            can_shrink = match run_once(&fresh, &tree.current()).await {
                 Err(new_reason) => {
                     (shortest, reason) = (tree.current(), new_reason);
                     tree.simplify()
@@ -70,37 +70,37 @@ pub async fn check(cases: u32, fresh: impl AsyncFn() -> Fresh) {
     }
 }
 
-async fn attempt(fresh: &impl AsyncFn() -> Fresh, operations: &[Operation]) -> Result<(), String> {
+async fn run_once(fresh: &impl AsyncFn() -> Fresh, operations: &[Operation]) -> Result<(), String> {
     let fresh = fresh().await;
-    let model = Model { store: fresh.store(), written: Vec::new(), fresh_ids: 0 };
+    let model = Model { store: fresh.store(), written: Vec::new(), append_ids: 0 };
     match AssertUnwindSafe(model.run(operations)).catch_unwind().await {
         Ok(result) => result,
-        Err(panic) => Err(format!("the backend panicked: {}", panic_text(&*panic))),
+        Err(panic) => Err(format!("the backend panicked: {}", panic_message(&*panic))),
     }
 }
 
 struct Model {
     store: Store,
-    /// In the order written.
+    /// The stored entries in write order.
     written: Vec<AuditEntry>,
-    fresh_ids: usize,
+    append_ids: usize,
 }
 
 impl Model {
     async fn run(mut self, operations: &[Operation]) -> Result<(), String> {
         for (n, operation) in operations.iter().enumerate() {
-            self.step(operation).await.map_err(|reason| format!("operation {n}: {reason}"))?;
+            self.apply(operation).await.map_err(|reason| format!("operation {n}: {reason}"))?;
         }
-        self.compare_everything().await.map_err(|reason| format!("at the end: {reason}"))
+        self.compare_all().await.map_err(|reason| format!("at the end: {reason}"))
     }
 
-    fn find(&self, id: &EntryId) -> Option<&AuditEntry> {
+    fn get(&self, id: &EntryId) -> Option<&AuditEntry> {
         self.written.iter().find(|entry| entry.id == *id)
     }
 
-    /// What `write` promises; `true` where the entry is stored afterwards.
-    fn add(&mut self, entry: &AuditEntry) -> bool {
-        match self.find(&entry.id) {
+    /// Applies `write`. Returns `false` for a conflict with the stored entry.
+    fn put(&mut self, entry: &AuditEntry) -> bool {
+        match self.get(&entry.id) {
             Some(stored) => stored == entry,
             None => {
                 self.written.push(entry.clone());
@@ -109,18 +109,18 @@ impl Model {
         }
     }
 
-    async fn step(&mut self, operation: &Operation) -> Result<(), String> {
+    async fn apply(&mut self, operation: &Operation) -> Result<(), String> {
         match operation {
             Operation::Write(entry) => {
                 let result = self.store.write(entry).await;
-                match (self.add(entry), result) {
-                    (true, Ok(id)) => equal(&id, &entry.id, "the id returned"),
+                match (self.put(entry), result) {
+                    (true, Ok(id)) => check_equal(&id, &entry.id, "the returned id"),
                     (false, Err(StorageError::AlreadyExists { id })) => {
-                        equal(&id, &entry.id, "the id in AlreadyExists")
+                        check_equal(&id, &entry.id, "the id in AlreadyExists")
                     }
-                    (stored, result) => Err(format!(
-                        "write gave {result:?}, expected {}",
-                        if stored { "Ok" } else { "AlreadyExists" }
+                    (no_conflict, result) => Err(format!(
+                        "write returned {result:?}, expected {}",
+                        if no_conflict { "Ok" } else { "AlreadyExists" }
                     )),
                 }
             }
@@ -128,39 +128,47 @@ impl Model {
             Operation::Append(entries) => {
                 let mut entries = entries.clone();
                 for entry in &mut entries {
-                    entry.id = EntryId::new_unchecked(&format!("fresh-{}", self.fresh_ids));
-                    self.fresh_ids += 1;
+                    entry.id = EntryId::new_unchecked(&format!("appended-{}", self.append_ids));
+                    self.append_ids += 1;
                 }
-                succeeded(self.store.append(&entries).await, "append")?;
+                expect_ok(self.store.append(&entries).await, "append")?;
                 self.written.extend(entries);
                 Ok(())
             }
             Operation::Delete(id) => {
-                let was_there = self.find(id).is_some();
+                let was_stored = self.get(id).is_some();
                 self.written.retain(|entry| entry.id != *id);
-                equal(&succeeded(self.store.delete(id).await, "delete")?, &was_there, "delete")
+                check_equal(
+                    &expect_ok(self.store.delete(id).await, "delete")?,
+                    &was_stored,
+                    "delete",
+                )
             }
-            Operation::DeleteUntil(cutoff) => {
+            Operation::DeleteAtOrBefore(cutoff) => {
                 let before = self.written.len();
                 self.written.retain(|entry| entry.timestamp > *cutoff);
-                let gone = (before - self.written.len()) as u64;
+                let deleted = (before - self.written.len()) as u64;
                 let result = self.store.delete_at_or_before(*cutoff).await;
-                equal(&succeeded(result, "delete_at_or_before")?, &gone, "delete_at_or_before")
+                check_equal(
+                    &expect_ok(result, "delete_at_or_before")?,
+                    &deleted,
+                    "delete_at_or_before",
+                )
             }
             Operation::Read(id) => {
-                let found = succeeded(self.store.read(id).await, "read")?;
-                equal(&found.as_ref(), &self.find(id), "read")
+                let found = expect_ok(self.store.read(id).await, "read")?;
+                check_equal(&found.as_ref(), &self.get(id), "read")
             }
             Operation::Count => {
-                let count = succeeded(self.store.count().await, "count")?;
-                equal(&count, &(self.written.len() as u64), "count")
+                let count = expect_ok(self.store.count().await, "count")?;
+                check_equal(&count, &(self.written.len() as u64), "count")
             }
             Operation::List(start, end) => {
                 let found = self.store.list_entries(*start, *end).await;
                 self.compare(found, &Query::range(*start, *end), "list_entries")
             }
-            Operation::Scan(query, place) => {
-                let query = place.apply(query, &self.written);
+            Operation::Scan(query, start) => {
+                let query = start.apply(query, &self.written);
                 let found = self.store.scan(query.clone()).try_collect().await;
                 self.compare(found, &query, "scan")
             }
@@ -170,32 +178,34 @@ impl Model {
     async fn write_batch(&mut self, batch: &[AuditEntry]) -> Result<(), String> {
         let result = self.store.write_batch(batch).await;
         let before = self.written.clone();
-        let mut all_stored = true;
+        let mut no_conflict = true;
         for entry in batch {
-            all_stored &= self.add(entry);
+            no_conflict &= self.put(entry);
         }
         match result {
-            Ok(()) if all_stored => Ok(()),
-            Err(StorageError::AlreadyExists { id }) if !all_stored => {
+            Ok(()) if no_conflict => Ok(()),
+            Err(StorageError::AlreadyExists { id }) if !no_conflict => {
                 if !batch.iter().any(|entry| entry.id == id) {
-                    return Err(format!("AlreadyExists names {id}, which is not in the batch"));
+                    return Err(format!(
+                        "AlreadyExists has the id {id}, which is not in the batch"
+                    ));
                 }
-                // Any of the new ones may have been stored, in any order.
+                // Any of the new entries may have been stored, in any order.
                 self.written = before;
                 let found = self.store.list_entries(Timestamp::MIN, Timestamp::MAX).await;
-                for entry in succeeded(found, "list_entries")? {
-                    if self.find(&entry.id).is_none() {
+                for entry in expect_ok(found, "list_entries")? {
+                    if self.get(&entry.id).is_none() {
                         if !batch.contains(&entry) {
-                            return Err(format!("{entry:?} is stored, which nobody wrote"));
+                            return Err(format!("{entry:?} is stored, but was never written"));
                         }
                         self.written.push(entry);
                     }
                 }
-                self.compare_everything().await
+                self.compare_all().await
             }
             result => Err(format!(
-                "write_batch gave {result:?}, expected {}",
-                if all_stored { "Ok" } else { "AlreadyExists" }
+                "write_batch returned {result:?}, expected {}",
+                if no_conflict { "Ok" } else { "AlreadyExists" }
             )),
         }
     }
@@ -209,32 +219,36 @@ impl Model {
         if query.validate().is_err() {
             return match found {
                 Err(StorageError::InvalidQuery(_)) => Ok(()),
-                other => Err(format!("{what} gave {other:?}, expected InvalidQuery")),
+                other => Err(format!("{what} returned {other:?}, expected InvalidQuery")),
             };
         }
-        same(&succeeded(found, what)?, &naive(query, &self.written), &format!("{what} {query:?}"))
+        check_same(
+            &expect_ok(found, what)?,
+            &naive(query, &self.written),
+            &format!("{what} {query:?}"),
+        )
     }
 
-    async fn compare_everything(&self) -> Result<(), String> {
+    async fn compare_all(&self) -> Result<(), String> {
         let expected = sorted(&self.written);
         let listed = self.store.list_entries(Timestamp::MIN, Timestamp::MAX).await;
-        same(&succeeded(listed, "list_entries")?, &expected, "list_entries of everything")?;
+        check_same(&expect_ok(listed, "list_entries")?, &expected, "list_entries of all entries")?;
         let scanned = self.store.scan(Query::new()).try_collect::<Vec<_>>().await;
-        same(&succeeded(scanned, "scan")?, &expected, "scan of everything")?;
+        check_same(&expect_ok(scanned, "scan")?, &expected, "scan of all entries")?;
         for entry in &expected {
-            let found = succeeded(self.store.read(&entry.id).await, "read")?;
-            equal(&found.as_ref(), &Some(entry), "read")?;
+            let found = expect_ok(self.store.read(&entry.id).await, "read")?;
+            check_equal(&found.as_ref(), &Some(entry), "read")?;
         }
-        let count = succeeded(self.store.count().await, "count")?;
-        equal(&count, &(expected.len() as u64), "count")
+        let count = expect_ok(self.store.count().await, "count")?;
+        check_equal(&count, &(expected.len() as u64), "count")
     }
 }
 
-fn succeeded<T>(result: Result<T, StorageError>, what: &str) -> Result<T, String> {
+fn expect_ok<T>(result: Result<T, StorageError>, what: &str) -> Result<T, String> {
     result.map_err(|error| format!("{what} failed: {error:?}"))
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(
+fn check_equal<T: PartialEq + std::fmt::Debug>(
     found: &T,
     expected: &T,
     what: &str,
@@ -246,7 +260,7 @@ fn equal<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-fn same(found: &[AuditEntry], expected: &[AuditEntry], what: &str) -> Result<(), String> {
-    equal(&ids(found), &ids(expected), what)?;
-    found.iter().zip(expected).try_for_each(|(found, expected)| equal(found, expected, what))
+fn check_same(found: &[AuditEntry], expected: &[AuditEntry], what: &str) -> Result<(), String> {
+    check_equal(&ids(found), &ids(expected), what)?;
+    found.iter().zip(expected).try_for_each(|(found, expected)| check_equal(found, expected, what))
 }

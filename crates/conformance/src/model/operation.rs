@@ -1,4 +1,4 @@
-//! Which operations are tried. Few ids, few times, few values: so that they meet.
+//! Strategies that generate operations. Few ids, timestamps and values, so that conflicts are likely.
 
 use attestry_core::{AuditEntry, Cursor, EntryId, Order, Query, Timestamp};
 use proptest::collection::vec;
@@ -11,27 +11,27 @@ use crate::sample::{DAY, at, entry, id};
 pub(super) enum Operation {
     Write(AuditEntry),
     WriteBatch(Vec<AuditEntry>),
-    /// The ids are made anew when it is done.
+    /// The model replaces the ids by unused ones when it runs the operation.
     Append(Vec<AuditEntry>),
     Delete(EntryId),
-    DeleteUntil(Timestamp),
+    DeleteAtOrBefore(Timestamp),
     Read(EntryId),
     Count,
     List(Timestamp, Timestamp),
-    Scan(Query, Place),
+    Scan(Query, ScanStart),
 }
 
-/// Where a scan goes on.
+/// The cursor of a scan.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum ScanStart {
     Beginning,
-    /// Behind an entry that is stored, if any is.
+    /// After a stored entry, if there is one.
     Stored(Index),
-    /// Behind an entry that may be stored at that moment, at another, or not at all.
+    /// After an entry that is stored with this timestamp, with another one, or not at all.
     Any(Cursor),
 }
 
-impl Place {
+impl ScanStart {
     pub(super) fn apply(&self, query: &Query, stored: &[AuditEntry]) -> Query {
         let cursor = match self {
             Self::Beginning => None,
@@ -39,11 +39,9 @@ impl Place {
             Self::Stored(index) => Some(Cursor::from(index.get(stored))),
             Self::Any(cursor) => Some(cursor.clone()),
         };
-        {
-            let mut query = query.clone();
-            query.after = cursor;
-            query
-        }
+        let mut query = query.clone();
+        query.after = cursor;
+        query
     }
 }
 
@@ -52,45 +50,45 @@ pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let ordered = (moment(), moment()).prop_map(|(a, b)| (a.min(b), a.max(b)));
-    let range = prop_oneof![9 => ordered, 1 => (moment(), moment())];
+    let ordered = (any_timestamp(), any_timestamp()).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let range = prop_oneof![9 => ordered, 1 => (any_timestamp(), any_timestamp())];
     prop_oneof![
         6 => any_entry().prop_map(Operation::Write),
         3 => vec(any_entry(), 0..6).prop_map(Operation::WriteBatch),
         2 => vec(any_entry(), 0..6).prop_map(Operation::Append),
         2 => any_id().prop_map(Operation::Delete),
-        1 => moment().prop_map(Operation::DeleteUntil),
+        1 => any_timestamp().prop_map(Operation::DeleteAtOrBefore),
         2 => any_id().prop_map(Operation::Read),
         1 => Just(Operation::Count),
         2 => range.prop_map(|(start, end)| Operation::List(start, end)),
-        5 => (any_query(), place()).prop_map(|(query, place)| Operation::Scan(query, place)),
+        5 => (any_query(), scan_start()).prop_map(|(query, start)| Operation::Scan(query, start)),
     ]
 }
 
 fn any_id() -> impl Strategy<Value = EntryId> {
     prop_oneof![
         9 => (0..15_u32).prop_map(|n| id(format!("e{n}"))),
-        1 => (0..10_u32).prop_map(|n| id(format!("fresh-{n}"))),
+        1 => (0..10_u32).prop_map(|n| id(format!("appended-{n}"))),
     ]
 }
 
-/// Nine moments: three next to each other on each of three days, the last of a day among them.
-fn moment() -> impl Strategy<Value = Timestamp> {
+/// Nine timestamps around three midnights: the last microsecond of a day and the first two of the next.
+fn any_timestamp() -> impl Strategy<Value = Timestamp> {
     (0..3_i64, 0..3_i64).prop_map(|(day, micros)| {
-        let midnight = at(0).end_of_day().unix_micros() - at(0).unix_micros();
-        at(midnight + DAY * day + micros)
+        let last_of_day = at(0).end_of_day().unix_micros() - at(0).unix_micros();
+        at(last_of_day + DAY * day + micros)
     })
 }
 
 prop_compose! {
     fn any_entry()(
-        n in 0..15_u32, timestamp in moment(), provider in prop::option::of("[ab]"),
+        n in 0..15_u32, timestamp in any_timestamp(), provider in prop::option::of("[ab]"),
         safety_passed in any::<bool>(), detectors_triggered in vec("[xy]", 0..2),
-        // Mostly as a function of the id, so that equal rewrites happen.
-        own in prop::bool::weighted(0.4),
+        // Otherwise the entry is a function of its id, so that equal rewrites occur.
+        varied in prop::bool::weighted(0.4),
     ) -> AuditEntry {
         let name = format!("e{n}");
-        if own {
+        if varied {
             AuditEntry {
                 timestamp, model: provider.clone(), conversation_id: provider.clone(), provider,
                 safety_passed, detectors_triggered, ..entry(name, 0)
@@ -104,7 +102,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_query()(
-        since in prop::option::of(moment()), until in prop::option::of(moment()),
+        since in prop::option::of(any_timestamp()), until in prop::option::of(any_timestamp()),
         inverted in prop::bool::weighted(0.1),
         provider in prop::option::weighted(0.3, "[abc]"), model in prop::option::weighted(0.1, "[ab]"),
         conversation_id in prop::option::weighted(0.1, "[ab]"),
@@ -127,10 +125,10 @@ prop_compose! {
     }
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn scan_start() -> impl Strategy<Value = ScanStart> {
     prop_oneof![
-        2 => Just(Place::Beginning),
-        2 => any::<Index>().prop_map(Place::Stored),
-        1 => (moment(), any_id()).prop_map(|(timestamp, id)| Place::Any(Cursor { timestamp, id })),
+        2 => Just(ScanStart::Beginning),
+        2 => any::<Index>().prop_map(ScanStart::Stored),
+        1 => (any_timestamp(), any_id()).prop_map(|(timestamp, id)| ScanStart::Any(Cursor { timestamp, id })),
     ]
 }
