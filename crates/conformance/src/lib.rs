@@ -1,4 +1,4 @@
-//! The conformance suite for Attestry storage backends.
+//! The conformance suite for Attestry storage backends, and a backend that fails on demand.
 //!
 //! # Testing a backend
 //!
@@ -30,9 +30,15 @@
 //!
 //! All cases together write about 7,500 entries, 2,000 of them one at a time, and make about 20,000
 //! reads. Run one after the other on a backend whose writes take 1 ms, they take about 5 s.
+//!
+//! # Testing an application
+//!
+//! [`FailingBackend`] wraps any backend and fails chosen calls, to test what an application does
+//! when an entry cannot be stored.
 #![allow(clippy::missing_panics_doc)] // A case fails by panicking.
 
 mod check;
+mod failing_backend;
 mod list;
 mod sample;
 
@@ -59,6 +65,8 @@ use std::time::Duration;
 
 use attestry_core::StorageBackend;
 use futures_util::FutureExt;
+
+pub use failing_backend::{FailingBackend, Failure, Operation};
 
 /// The backend under test, shared between tasks.
 pub type Store = Arc<dyn StorageBackend>;
