@@ -45,6 +45,7 @@ mod erase;
 mod fs;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "../tests/fuzz/mod.rs"]
 pub mod fuzzing;
 mod reader;
 mod recovery;

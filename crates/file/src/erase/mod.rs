@@ -15,6 +15,7 @@
 //! programs do not know of the journal: a line or a file that is not the one it was is left alone.
 
 #[cfg(any(test, fuzzing))]
+#[path = "../../tests/fuzz/intent_log.rs"]
 pub(crate) mod fuzzing;
 mod intent_log;
 

@@ -3,6 +3,7 @@
 mod bloom;
 mod cursor;
 #[cfg(any(test, fuzzing))]
+#[path = "../../tests/fuzz/segment/mod.rs"]
 pub(crate) mod fuzzing;
 mod index;
 mod index_file;

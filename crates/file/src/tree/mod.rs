@@ -17,6 +17,7 @@ mod erased;
 mod erasures_file;
 mod error;
 #[cfg(any(test, fuzzing))]
+#[path = "../../tests/fuzz/tree/mod.rs"]
 pub(crate) mod fuzzing;
 mod head;
 mod keeper;
