@@ -76,7 +76,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     // Together with the program, which the demo builds: neither then builds for itself alone.
     let packages = ["attestry-cli", "attestry-costs"];
     let program = workspace.build_program(&packages, "attestry-costs", Profile::Release)?;
-    let tools = Tools::find();
+    let tools = Tools::find()?;
     if renew && !tools.all() {
         return Err("recording needs valgrind and strace; neither may be missing".into());
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use attestry_core::{EntryId, StorageBackend};
 use attestry_file::FileStorage;
-use common::{entries, folder, segments};
+use common::{entries, folder, segments, skip};
 use futures_util::FutureExt;
 use rustix::io::{ReadWriteFlags, preadv2};
 
@@ -33,8 +33,7 @@ async fn a_warm_read_is_done_when_it_is_first_polled() {
         assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
     }
     if !segments(&path).iter().all(|segment| tells_what_is_cached(segment)) {
-        println!("skipped: this file system does not read without waiting (RWF_NOWAIT)");
-        return;
+        return skip("this file system does not support RWF_NOWAIT");
     }
     let at_once = |id| storage.read(id).now_or_never().expect("it waits for a thread").unwrap();
     for entry in &entries {

@@ -35,9 +35,13 @@ pub(crate) fn failed<T>(reason: impl Into<String>) -> Result<T> {
     Err(Stop::Failed(reason.into()))
 }
 
-/// A test that cannot be done here.
+/// A test that cannot run here. With `ATTESTRY_REQUIRE=all`, as in continuous integration, it fails instead.
 pub(crate) fn skipped<T>(reason: impl Into<String>) -> Result<T> {
-    Err(Stop::Skipped(reason.into()))
+    let reason = reason.into();
+    if std::env::var_os("ATTESTRY_REQUIRE").is_some_and(|value| value == "all") {
+        return failed(format!("ATTESTRY_REQUIRE=all forbids skipping: {reason}"));
+    }
+    Err(Stop::Skipped(reason))
 }
 
 /// An error with its causes.

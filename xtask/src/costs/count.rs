@@ -19,18 +19,24 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Looks for them, and says which are missing.
-    pub(super) fn find() -> Self {
+    /// Finds them, and reports which are missing; an error with `ATTESTRY_REQUIRE=all`.
+    pub(super) fn find() -> Result<Self> {
         let valgrind = Cmd::new("valgrind").arg("--version").read();
         let valgrind = valgrind.ok().map(|version| version.trim().to_owned());
         let strace = Cmd::new("strace").args(["-o", "/dev/null", "true"]).read().is_ok();
+        let mut missing = Vec::new();
         if valgrind.is_none() {
-            println!("  no valgrind here: instructions are not counted");
+            missing.push("valgrind is not installed: instructions are not counted");
         }
         if !strace {
-            println!("  no strace here, or it may not be used: syncs are not counted");
+            missing.push("strace is not installed or not permitted: syncs are not counted");
         }
-        Self { valgrind, strace }
+        let required = std::env::var_os("ATTESTRY_REQUIRE").is_some_and(|value| value == "all");
+        if required && !missing.is_empty() {
+            return Err(format!("ATTESTRY_REQUIRE=all: {}", missing.join("; ")).into());
+        }
+        missing.iter().for_each(|reason| println!("  skipped: {reason}"));
+        Ok(Self { valgrind, strace })
     }
 
     /// Whether none is missing.

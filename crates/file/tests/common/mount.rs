@@ -1,5 +1,4 @@
-//! Small file systems of a test's own, which takes root; elsewhere a test says so and passes.
-#![allow(clippy::print_stderr)] // a skip is told
+//! Small file systems for one test. They need root; without it the test is skipped.
 
 use std::fs;
 use std::io::Write;
@@ -9,6 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+use super::skip;
 
 /// A file system of its own, unmounted when dropped.
 pub(crate) struct Mount(TempDir);
@@ -24,7 +25,7 @@ impl Mount {
         if succeeds(Command::new("mount").args(arguments).arg(folder.path())) {
             return Some(Self(folder));
         }
-        eprintln!("skipped: this user may not mount {what}");
+        skip(&format!("this user may not mount {what}"));
         None
     }
 
@@ -79,7 +80,7 @@ impl Disk {
         let mut disk = Self { mount: None, folder };
         fs::File::create(disk.image()).unwrap().set_len(16 << 20).unwrap();
         if !succeeds(Command::new("mkfs.ext4").arg("-q").arg(disk.image())) {
-            eprintln!("skipped: there is no mkfs.ext4 here");
+            skip("mkfs.ext4 is not installed");
             return None;
         }
         disk.mount();
