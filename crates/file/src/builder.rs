@@ -6,9 +6,11 @@ use attestry_core::StorageError;
 
 use crate::IndexingProgress;
 use crate::fs::clock::Clock;
+use crate::observer::EraseReason;
 use crate::reader::catalog::Listener;
 use crate::storage::FileStorage;
-use crate::tree::Settings;
+#[cfg(feature = "evidence")]
+use crate::tree::EvidenceOptions;
 
 /// What an acknowledged write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -39,8 +41,25 @@ pub struct FileStorageBuilder {
     pub(crate) durability: Durability,
     pub(crate) read_only: bool,
     pub(crate) listener: Listener,
-    pub(crate) evidence: Settings,
+    pub(crate) erase_defaults: EraseDefaults,
+    #[cfg(feature = "evidence")]
+    pub(crate) evidence: Option<EvidenceOptions>,
     pub(crate) clock: Clock,
+}
+
+/// What the record of an erasure states, unless the call does.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EraseDefaults {
+    pub(crate) by: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+impl EraseDefaults {
+    /// The record of an erasure now; `reason` if none was set.
+    pub(crate) fn reason_or(&self, reason: String) -> Result<EraseReason, StorageError> {
+        let by = self.by.clone().unwrap_or_else(|| "attestry".to_owned());
+        EraseReason::new(self.reason.clone().unwrap_or(reason), by)
+    }
 }
 
 impl FileStorageBuilder {
@@ -51,7 +70,9 @@ impl FileStorageBuilder {
             durability: Durability::default(),
             read_only: false,
             listener: Listener::default(),
-            evidence: Settings::default(),
+            erase_defaults: EraseDefaults::default(),
+            #[cfg(feature = "evidence")]
+            evidence: None,
             clock: Clock::default(),
         }
     }

@@ -42,19 +42,19 @@ compile_error!(
 mod builder;
 mod callback;
 mod erase;
+#[cfg(feature = "evidence")]
+mod evidence;
 mod fs;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 #[path = "../tests/fuzz/mod.rs"]
 pub mod fuzzing;
+mod observer;
 mod reader;
 mod recovery;
 mod segment;
 mod storage;
 #[cfg(feature = "evidence")]
-mod tree;
-#[cfg(not(feature = "evidence"))]
-#[path = "tree/absent.rs"]
 mod tree;
 mod writer;
 

@@ -12,8 +12,8 @@ use crate::erase::Erasures;
 use crate::fs::epoch;
 use crate::fs::layout::{Folder, Listed};
 use crate::fs::sys;
+use crate::observer::LogObserver;
 use crate::segment::{SegmentName, tail_start};
-use crate::tree::Ledger;
 
 /// What opening a store found to mend, nothing as a rule, and what else it did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -140,10 +140,10 @@ pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
 /// Mends what a crash left, and brings the evidence up to date. The caller holds the lock.
 pub(crate) fn recover(
     folder: &Folder,
-    ledger: &mut Ledger,
+    observer: &mut dyn LogObserver,
 ) -> Result<(Erasures, RecoveryReport), StorageError> {
     epoch::create(folder)?;
-    let (erasures, finished) = Erasures::recover(folder.clone(), ledger)?;
+    let (erasures, finished) = Erasures::recover(folder.clone(), observer)?;
     let mut report = RecoveryReport {
         erasures_finished: finished.lines,
         segments_removed: finished.segments,
@@ -155,8 +155,8 @@ pub(crate) fn recover(
         report.torn_tails.extend(mend_tail(folder, segment.name, segment.length)?);
     }
     report.files_removed = remove_orphans(folder, &listed);
-    ledger.catch_up()?;
-    report.evidence_broken = ledger.broken();
+    observer.catch_up()?;
+    report.evidence_broken = observer.fault();
     Ok((erasures, report))
 }
 

@@ -9,14 +9,17 @@ use attestry_core::{
     StorageError, Timestamp, async_trait, line,
 };
 
-use crate::erase::Note;
+use crate::builder::EraseDefaults;
 use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
 use crate::fs::sys;
+#[cfg(not(feature = "evidence"))]
+use crate::observer::NoObserver;
+use crate::observer::{EraseReason, LeafHasher, LineEnd, LogObserver};
 use crate::reader::catalog::Catalog;
 use crate::reader::scan;
-use crate::tree::{Ledger, Settings, leaf_of};
-use crate::writer::LineEnd;
+#[cfg(feature = "evidence")]
+use crate::tree::TreeObserver;
 use crate::writer::{Chore, Committer, Compaction, Expiry, Job, Lines};
 use crate::{FileStorageBuilder, RecoveryReport, recovery};
 
@@ -35,9 +38,9 @@ pub struct FileStorage {
     committer: Option<Arc<Committer>>,
     recovery: Arc<Mutex<RecoveryReport>>,
     rotation_bytes: u64,
-    evidence: Settings,
-    /// Whether it did when it was opened; another process may begin with it later.
-    keeps_evidence: bool,
+    erase_defaults: EraseDefaults,
+    /// As the observer had it on opening; it may become active later.
+    leaf_hasher: Option<LeafHasher>,
 }
 
 impl FileStorage {
@@ -57,40 +60,40 @@ impl FileStorage {
         if builder.read_only {
             folder.list()?; // a folder that is missing or no folder is found out now
             let catalog = catalog(None);
-            let (recovery, evidence) = (Arc::default(), builder.evidence.clone());
-            let (committer, keeps_evidence) = (None, false);
+            let (committer, recovery) = (None, Arc::default());
+            let (erase_defaults, leaf_hasher) = (builder.erase_defaults.clone(), None);
             return Ok(Self {
                 catalog,
                 committer,
                 recovery,
                 rotation_bytes,
-                evidence,
-                keeps_evidence,
+                erase_defaults,
+                leaf_hasher,
             });
         }
         recovery::create(&folder)?;
         let lock = Arc::new(StoreLock::open(&folder)?);
         let catalog = catalog(Some(lock.clone()));
         let held = lock.acquire()?;
-        let evidence = builder.evidence.clone().of(builder.durability);
-        let mut ledger = Ledger::open(&folder, &evidence)?;
-        let (erasures, mut report) = recovery::recover(&folder, &mut ledger)?;
+        let mut observer = open_observer(&folder, builder)?;
+        let (erasures, mut report) = recovery::recover(&folder, &mut *observer)?;
         drop(held);
         catalog.make_indexes()?;
         report.indexes_made = catalog.indexes_made();
         catalog.save(&lock.acquire()?, rotation_bytes)?;
         let recovery = Arc::new(Mutex::new(report));
-        let keeps_evidence = ledger.is_kept();
+        let leaf_hasher = observer.leaf_hasher();
         let committer = Committer::start(
             Arc::clone(&catalog),
             lock,
-            (erasures, ledger),
+            (erasures, observer),
             Arc::clone(&recovery),
             rotation_bytes,
             builder.durability,
         )?;
         let committer = Some(committer);
-        Ok(Self { catalog, committer, recovery, rotation_bytes, evidence, keeps_evidence })
+        let erase_defaults = builder.erase_defaults.clone();
+        Ok(Self { catalog, committer, recovery, rotation_bytes, erase_defaults, leaf_hasher })
     }
 
     /// The folder.
@@ -120,7 +123,7 @@ impl FileStorage {
     pub(crate) async fn delete_noting(
         &self,
         id: &EntryId,
-        note: Note,
+        note: EraseReason,
     ) -> Result<bool, StorageError> {
         let id = id.clone();
         self.committer()?.submit(|answer| Job::Delete { id, note, answer }).await
@@ -135,7 +138,7 @@ impl FileStorage {
             entry.validate()?;
             line::encode_into(entry, &mut lines.bytes)?;
             let start = lines.ends.last().map_or(0, |end| end.at);
-            let leaf = leaf_of(&lines.bytes[start..], self.keeps_evidence);
+            let leaf = self.leaf_hasher.map(|hash| hash(&lines.bytes[start..]));
             lines.ends.push(LineEnd { at: lines.bytes.len(), leaf });
         }
         Ok(lines)
@@ -175,6 +178,32 @@ impl FileStorage {
     }
 }
 
+/// The Merkle tree: also without settings for it, since the folder may have one.
+#[cfg(feature = "evidence")]
+fn open_observer(
+    folder: &Folder,
+    builder: &FileStorageBuilder,
+) -> Result<Box<dyn LogObserver>, StorageError> {
+    let synced = builder.durability == crate::Durability::Sync;
+    Ok(Box::new(TreeObserver::open(folder, builder.evidence.clone(), synced)?))
+}
+
+/// Refuses a folder that has a tree: appending and erasing without it would contradict the tree.
+#[cfg(not(feature = "evidence"))]
+fn open_observer(
+    folder: &Folder,
+    _: &FileStorageBuilder,
+) -> Result<Box<dyn LogObserver>, StorageError> {
+    if folder.tree().join("head").exists() {
+        let message = format!(
+            "{} keeps evidence, which this build cannot: build it with the feature `evidence`",
+            folder.path().display()
+        );
+        return Err(StorageError::Other { message, source: None });
+    }
+    Ok(Box::new(NoObserver))
+}
+
 /// Drops without waiting: what is queued is still written, then the committer ends. Use [`close`](StorageBackend::close) to wait for that.
 impl Drop for FileStorage {
     fn drop(&mut self) {
@@ -211,7 +240,7 @@ impl StorageBackend for FileStorage {
     }
 
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
-        self.delete_noting(id, self.evidence.note("deleted".to_owned())?).await
+        self.delete_noting(id, self.erase_defaults.reason_or("deleted".to_owned())?).await
     }
 
     async fn count(&self) -> Result<u64, StorageError> {
@@ -240,7 +269,7 @@ impl StorageBackend for FileStorage {
     }
 
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
-        let note = self.evidence.note(format!("expired: {cutoff} and before"))?;
+        let note = self.erase_defaults.reason_or(format!("expired: {cutoff} and before"))?;
         let expiry = |answer| Job::Chore(Chore::Expire(Expiry::new(cutoff, note, answer)));
         self.committer()?.submit(expiry).await
     }

@@ -8,10 +8,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use attestry_core::{Timestamp, hash_content};
+use attestry_core::hash_content;
 use serde::{Deserialize, Serialize};
 
 use crate::fs::sys;
+use crate::observer::EraseReason;
 use crate::segment::SegmentName;
 
 /// What is erased together.
@@ -22,21 +23,13 @@ pub(crate) struct Plan {
     /// Segments to unlink.
     pub(crate) segments: Vec<WholeSegment>,
     /// What is put on record about it, where evidence is kept.
-    pub(crate) note: Option<Note>,
+    pub(crate) note: Option<EraseReason>,
 }
 
 impl Plan {
     pub(crate) fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.segments.is_empty()
     }
-}
-
-/// Why, by whom and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Note {
-    pub(crate) reason: String,
-    pub(crate) by: String,
-    pub(crate) at: Timestamp,
 }
 
 /// A segment to unlink, and by what its file is known again.
@@ -119,7 +112,7 @@ struct Document {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unlink: Vec<StoredSegment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    note: Option<Note>,
+    note: Option<EraseReason>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -217,6 +210,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
 
 #[cfg(test)]
 mod tests {
+    use attestry_core::Timestamp;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -229,7 +224,7 @@ mod tests {
         let leaves = vec![(0, 2), (7, u64::MAX)];
         let whole = WholeSegment { segment, length: 2, sum: 3, leaves };
         let (reason, by) = ("\"so\"\n".into(), "✓".into());
-        let note = Note { reason, by, at: Timestamp::UNIX_EPOCH };
+        let note = EraseReason { reason, by, at: Timestamp::UNIX_EPOCH };
         Plan { lines, segments: vec![whole], note: Some(note) }
     }
 

@@ -28,10 +28,10 @@ use attestry_core::StorageError;
 use crate::fs::epoch;
 use crate::fs::layout::Folder;
 use crate::fs::sys::{self, FileId};
+use crate::observer::LogObserver;
 use crate::segment::{IndexFile, SegmentName};
-use crate::tree::Ledger;
 
-pub(crate) use intent_log::{Note, Plan, Record, WholeSegment};
+pub(crate) use intent_log::{Plan, Record, WholeSegment};
 
 /// Erasures of one store. Owned by the committer.
 #[derive(Debug)]
@@ -45,10 +45,10 @@ impl Erasures {
     /// Finishes what an earlier process left, and says what that was.
     pub(crate) fn recover(
         folder: Folder,
-        ledger: &mut Ledger,
+        observer: &mut dyn LogObserver,
     ) -> Result<(Self, Finished), StorageError> {
         let mut erasures = Self { folder, pending: true };
-        let finished = erasures.finish_pending(ledger)?;
+        let finished = erasures.finish_pending(observer)?;
         Ok((erasures, finished))
     }
 
@@ -57,18 +57,18 @@ impl Erasures {
     pub(crate) fn erase(
         &mut self,
         mut plan: Plan,
-        ledger: &mut Ledger,
+        observer: &mut dyn LogObserver,
     ) -> Result<(), StorageError> {
-        self.finish_pending(ledger)?;
+        self.finish_pending(observer)?;
         if plan.is_empty() {
             return Ok(());
         }
-        ledger.before_erasing()?;
-        self.note_lines(&mut plan.lines, ledger)?;
+        observer.before_erase()?;
+        self.note_lines(&mut plan.lines, observer)?;
         for whole in &mut plan.segments {
-            whole.leaves = ledger.lines_of(whole.segment)?;
+            whole.leaves = observer.leaves_of(whole.segment)?;
         }
-        if !ledger.is_kept() {
+        if observer.leaf_hasher().is_none() {
             plan.note = None;
         }
         self.pending = true;
@@ -84,11 +84,15 @@ impl Erasures {
                 return Err(error);
             }
         }
-        self.finish(plan, true, ledger).map(drop)
+        self.finish(plan, true, observer).map(drop)
     }
 
     /// Takes down what the lines hold, by which they are known again, and which leaves they are.
-    fn note_lines(&self, records: &mut [Record], ledger: &mut Ledger) -> Result<(), StorageError> {
+    fn note_lines(
+        &self,
+        records: &mut [Record],
+        observer: &mut dyn LogObserver,
+    ) -> Result<(), StorageError> {
         let mut open: Option<(SegmentName, File, u64)> = None;
         for record in records {
             let path = self.folder.segment(record.segment);
@@ -104,7 +108,7 @@ impl Erasures {
             let bytes = read(&file, record).map_err(failed)?;
             record.note(&bytes);
             let share = record.offset as f64 / size.max(1) as f64;
-            record.leaf = ledger.find_line(record.segment, &bytes, share)?;
+            record.leaf = observer.find_leaf(record.segment, &bytes, share)?;
             open = Some((record.segment, file, size));
         }
         Ok(())
@@ -142,12 +146,15 @@ impl Erasures {
     }
 
     /// Finishes an erasure that was interrupted.
-    pub(crate) fn finish_pending(&mut self, ledger: &mut Ledger) -> Result<Finished, StorageError> {
+    pub(crate) fn finish_pending(
+        &mut self,
+        observer: &mut dyn LogObserver,
+    ) -> Result<Finished, StorageError> {
         if !self.pending {
             return Ok(Finished::default());
         }
         let plan = pending(&self.folder)?;
-        self.finish(plan, false, ledger)
+        self.finish(plan, false, observer)
     }
 
     /// Looks whether another process left an erasure unfinished. The caller holds the lock.
@@ -161,7 +168,7 @@ impl Erasures {
         &mut self,
         plan: Plan,
         first_time: bool,
-        ledger: &mut Ledger,
+        observer: &mut dyn LogObserver,
     ) -> Result<Finished, StorageError> {
         let mut finished = Finished::default();
         let Plan { lines, segments, note } = plan;
@@ -182,9 +189,9 @@ impl Erasures {
             let lines = leaves.into_iter().map(|leaf| (leaf, leaf + 1));
             let mut ranges: Vec<(u64, u64)> = lines.chain(gone.leaves).collect();
             ranges.sort_unstable();
-            ledger.record(&ranges, &note, first_time)?;
+            observer.erased(&ranges, &note, !first_time)?;
         }
-        gone.segments.into_iter().for_each(|segment| ledger.removed(segment));
+        gone.segments.into_iter().for_each(|segment| observer.segment_removed(segment));
         if erased_any {
             epoch::raise_erasures(&self.folder)?;
         }
@@ -352,8 +359,8 @@ fn overwrite(file: &File, records: &[Record]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observer::NoObserver;
     use crate::recovery;
-    use crate::tree::Settings;
 
     const NAME: &str = "audit_20260128.jsonl";
 
@@ -374,16 +381,16 @@ mod tests {
             leaf: None,
         }];
         let erasures = Erasures { folder: folder.clone(), pending: false };
-        let mut ledger = Ledger::open(&folder, &Settings::default()).unwrap();
-        erasures.note_lines(&mut records, &mut ledger).unwrap();
+        let mut observer = NoObserver;
+        erasures.note_lines(&mut records, &mut observer).unwrap();
         erasures.write_journal(&Plan { lines: records, ..Plan::default() }).unwrap();
         (temporary, folder, lines)
     }
 
     fn recover(folder: &Folder) -> Finished {
-        let mut ledger = Ledger::open(folder, &Settings::default()).unwrap();
-        let (mut erasures, finished) = Erasures::recover(folder.clone(), &mut ledger).unwrap();
-        let again = erasures.finish_pending(&mut ledger).unwrap();
+        let mut observer = NoObserver;
+        let (mut erasures, finished) = Erasures::recover(folder.clone(), &mut observer).unwrap();
+        let again = erasures.finish_pending(&mut observer).unwrap();
         assert_eq!(again, Finished::default(), "once is enough");
         finished
     }

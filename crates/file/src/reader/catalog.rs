@@ -345,8 +345,8 @@ mod tests {
     use crate::erase::Plan;
     use crate::fs::epoch;
     use crate::fs::sys;
+    use crate::observer::NoObserver;
     use crate::recovery;
-    use crate::tree::{Ledger, Settings};
 
     fn line_of(id: &str) -> Vec<u8> {
         let hash = hash_content(id);
@@ -367,8 +367,8 @@ mod tests {
         let lock = Arc::new(StoreLock::open(&folder).unwrap());
         let catalog = Catalog::new(folder.clone(), Some(lock.clone()), Listener::default());
         let held = lock.acquire().unwrap();
-        let mut ledger = Ledger::open(&folder, &Settings::default()).unwrap();
-        let (mut erasures, _) = recovery::recover(&folder, &mut ledger).unwrap();
+        let mut observer = NoObserver;
+        let (mut erasures, _) = recovery::recover(&folder, &mut observer).unwrap();
         let segments = catalog.snapshot_locked(&held).unwrap();
         let index = folder.index(FileId::of(&fs::metadata(&sealed).unwrap()));
         let mut bytes = fs::read(&index).unwrap();
@@ -382,7 +382,7 @@ mod tests {
         let length = lines[0].1.length.into();
         let record = Record { segment, offset, length, sums: Vec::new(), leaf: None };
         let plan = Plan { lines: vec![record], ..Plan::default() };
-        erasures.erase(plan, &mut ledger).unwrap();
+        erasures.erase(plan, &mut observer).unwrap();
         catalog.note_erased(&lines).unwrap();
         assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 2);
     }

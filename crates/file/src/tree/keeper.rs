@@ -16,9 +16,9 @@ use super::head::{Head, HeadFile};
 use super::places::{Event, Places};
 use super::search;
 use super::tiles::{Leaves, Tiles};
-use crate::erase::Note;
 use crate::fs::layout::Folder;
 use crate::fs::sys;
+use crate::observer::EraseReason;
 use crate::segment::SegmentName;
 
 /// A mark is made at the latest after so many leaves, so that opening never has to read many lines
@@ -360,7 +360,7 @@ impl Keeper {
     pub(super) fn record(
         &mut self,
         ranges: &[(u64, u64)],
-        note: &Note,
+        note: &EraseReason,
         first_time: bool,
     ) -> Result<()> {
         let mut records = Vec::new();
@@ -536,7 +536,8 @@ mod tests {
         other.push(leaves, 0).unwrap();
         other.mark().unwrap();
         let mut ours = Keeper::open(&folder, true).unwrap().unwrap();
-        let note = Note { reason: "expired".into(), by: String::new(), at: Timestamp::UNIX_EPOCH };
+        let note =
+            EraseReason { reason: "expired".into(), by: String::new(), at: Timestamp::UNIX_EPOCH };
         let mut erased = Tree::new();
         erased.push(leaves[1]);
         let record =

@@ -4,12 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attestry_core::{StorageError, Timestamp};
-use attestry_evidence::{ErasureRecord, SigningKey};
+use attestry_evidence::SigningKey;
 
 use super::EvidenceError;
-use crate::builder::Durability;
-use crate::erase::Note;
 
 /// Who wants to have each checkpoint.
 pub(super) type Hook = Arc<dyn Fn(Result<&str, &EvidenceError>) + Send + Sync>;
@@ -112,48 +109,4 @@ impl fmt::Debug for EvidenceOptions {
             .field("every", &self.every)
             .finish_non_exhaustive()
     }
-}
-
-/// What a store is told about evidence.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Settings {
-    /// Lines are acknowledged before they are on stable storage.
-    pub(super) buffered: bool,
-    pub(super) evidence: Option<EvidenceOptions>,
-    pub(super) by: Option<String>,
-    pub(super) reason: Option<String>,
-}
-
-impl Settings {
-    /// The same for a store of this durability.
-    pub(crate) fn of(mut self, durability: Durability) -> Self {
-        self.buffered = durability == Durability::Buffered;
-        self
-    }
-
-    pub(crate) fn keep(&mut self, evidence: EvidenceOptions) {
-        self.evidence = Some(evidence);
-    }
-
-    pub(crate) fn erased_by(&mut self, name: String) {
-        self.by = Some(name);
-    }
-
-    pub(crate) fn erase_reason(&mut self, reason: String) {
-        self.reason = Some(reason);
-    }
-
-    /// What is put on record about an erasure; `usual` where no reason was set.
-    pub(crate) fn note(&self, usual: String) -> Result<Note, StorageError> {
-        let reason = self.reason.clone().unwrap_or(usual);
-        note(reason, self.by.clone().unwrap_or_else(|| "attestry".to_owned()))
-    }
-}
-
-/// A note, if both texts are short enough for a record.
-pub(super) fn note(reason: String, by: String) -> Result<Note, StorageError> {
-    let at = Timestamp::now();
-    ErasureRecord::new(0, 1, attestry_evidence::Hash::EMPTY_TREE, at, &*reason, &*by)
-        .map_err(EvidenceError::from)?;
-    Ok(Note { reason, by, at })
 }

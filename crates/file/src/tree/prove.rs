@@ -47,7 +47,7 @@ fn checkpoint(
 }
 
 /// The latest checkpoint, as it is stored.
-pub(super) fn latest(folder: &Folder) -> Result<Option<String>, EvidenceError> {
+pub(crate) fn latest(folder: &Folder) -> Result<Option<String>, EvidenceError> {
     let mut view = View::of_tree(folder)?;
     let path = view.checkpoints.folder().to_path_buf();
     let latest = view.checkpoints.latest();
@@ -56,7 +56,7 @@ pub(super) fn latest(folder: &Folder) -> Result<Option<String>, EvidenceError> {
 }
 
 /// For each id, what there is to say of the entry that was written first with it.
-pub(super) fn entries(
+pub(crate) fn entries(
     catalog: &Catalog,
     ids: &[EntryId],
 ) -> Result<Vec<Result<Option<EntryProof>, EvidenceError>>, EvidenceError> {
@@ -105,7 +105,7 @@ fn entry(
 }
 
 /// The proof that the latest checkpoint's tree grew out of that of `older`.
-pub(super) fn growth(
+pub(crate) fn growth(
     folder: &Folder,
     older: &OpenedCheckpoint,
 ) -> Result<ConsistencyProof, EvidenceError> {

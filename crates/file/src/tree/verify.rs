@@ -99,7 +99,7 @@ impl fmt::Debug for VerifyOptions {
 }
 
 /// Goes through the store in `folder`.
-pub(super) fn run(folder: &Folder, options: &VerifyOptions) -> Result<Verification, EvidenceError> {
+pub(crate) fn run(folder: &Folder, options: &VerifyOptions) -> Result<Verification, EvidenceError> {
     for _ in 0..LOOKS_BESIDE_WRITERS {
         let before = doings(folder)?;
         let found = pass(folder, options)?;

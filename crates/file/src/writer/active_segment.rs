@@ -14,9 +14,9 @@ use crate::fs::epoch;
 use crate::fs::layout::Folder;
 use crate::fs::lock::Turn;
 use crate::fs::sys::{self, FileId};
+use crate::observer::{LineEnd, LogObserver};
 use crate::recovery::{self, TornTail};
 use crate::segment::{Segment, SegmentName};
-use crate::tree::{Leaf, Ledger};
 
 /// The end of the log. Owned by the committer; nothing else appends.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ struct OpenSegment {
     /// A sync failed. The kernel may have dropped the dirty pages, and would report success the
     /// next time: nothing on this file is acknowledged again.
     distrusted: bool,
-    /// The evidence has not seen it since it was opened.
+    /// Not yet reported to the observer since it was opened.
     fresh: bool,
     /// When its name was last found to lead to it.
     looked_at: Turn,
@@ -74,15 +74,6 @@ impl OpenSegment {
 pub(crate) struct Appended<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) ends: &'a [LineEnd],
-}
-
-/// The end of one line among others.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LineEnd {
-    /// Where it is, behind the line break.
-    pub(crate) at: usize,
-    /// What the evidence needs of the line.
-    pub(crate) leaf: Leaf,
 }
 
 /// Why lines were not appended, and how many of them were appended and synced before that.
@@ -121,14 +112,14 @@ impl ActiveSegment {
         &mut self,
         turn: Turn,
         erasures: &mut Erasures,
-        ledger: &mut Ledger,
+        observer: &mut dyn LogObserver,
         lines: &Appended<'_>,
     ) -> Result<(), AppendError> {
         let Appended { bytes, ends } = *lines;
         let mut done = 0;
         while done < ends.len() {
             let start = if done == 0 { 0 } else { ends[done - 1].at };
-            let appended = self.prepare(turn, erasures, ledger).and_then(|room| {
+            let appended = self.prepare(turn, erasures, observer).and_then(|room| {
                 // As many lines as begin before the segment reaches its size; at least one.
                 let fits = ends[done..].iter().take_while(|end| ((end.at - start) as u64) < room);
                 let count = (fits.count() + 1).min(ends.len() - done);
@@ -139,12 +130,12 @@ impl ActiveSegment {
                 Err(error) => {
                     // At once, for other processes know nothing of it. What fails now is tried again
                     // before the next append.
-                    let _ = self.retire_distrusted(erasures, ledger);
+                    let _ = self.retire_distrusted(erasures, observer);
                     return Err(AppendError { durable_lines: done, error });
                 }
             };
             if let Some(open) = &self.open {
-                ledger.extend(bytes, start, &ends[done..done + count], open.length);
+                observer.appended(bytes, start, &ends[done..done + count], open.length);
             }
             done += count;
         }
@@ -218,7 +209,7 @@ impl ActiveSegment {
         &mut self,
         turn: Turn,
         erasures: &mut Erasures,
-        ledger: &mut Ledger,
+        observer: &mut dyn LogObserver,
     ) -> Result<u64, StorageError> {
         if self.broken {
             let path = self.folder.path();
@@ -227,7 +218,7 @@ impl ActiveSegment {
         }
         let name = self.today();
         let mut length = self.length_unless_replaced(name, turn)?;
-        self.retire_distrusted(erasures, ledger)?;
+        self.retire_distrusted(erasures, observer)?;
         if self.open.is_none() {
             // A rename must be on the disk before its old name is used again.
             self.sync_folder()?;
@@ -268,11 +259,11 @@ impl ActiveSegment {
                 .map_err(|source| StorageError::io("examine", &open.path, source))?;
         }
         if open.length >= self.rotation_bytes {
-            self.retire(erasures, ledger)?;
-            return self.prepare(turn, erasures, ledger);
+            self.retire(erasures, observer)?;
+            return self.prepare(turn, erasures, observer);
         }
-        // Nothing new is acknowledged before the tree has all that is there.
-        ledger.cover(open.name, &open.file, open.length, open.fresh)?;
+        // Lines that others appended are recorded before any that follow them.
+        observer.before_append(open.name, &open.file, open.length, open.fresh)?;
         open.fresh = false;
         let room = self.rotation_bytes - open.length;
         self.sync_folder()?;
@@ -350,11 +341,15 @@ impl ActiveSegment {
     }
 
     /// Seals the open segment: renames it to the next number of its day. An empty one is removed.
-    fn retire(&mut self, erasures: &mut Erasures, ledger: &mut Ledger) -> Result<(), StorageError> {
+    fn retire(
+        &mut self,
+        erasures: &mut Erasures,
+        observer: &mut dyn LogObserver,
+    ) -> Result<(), StorageError> {
         // The journal, perhaps that of a process that died, names segments; it must be done with
         // before a name changes.
         erasures.notice_pending();
-        erasures.finish_pending(ledger)?;
+        erasures.finish_pending(observer)?;
         if self.open.as_ref().is_some_and(|open| !open.distrusted) {
             self.sync()?;
         }
@@ -365,13 +360,13 @@ impl ActiveSegment {
         let length = sys::length_of(&open.file);
         if length.map_err(|source| StorageError::io("examine", from, source))? == 0 {
             fs::remove_file(from).map_err(|source| StorageError::io("remove", from, source))?;
-            ledger.removed(open.name);
+            observer.segment_removed(open.name);
         } else {
             let taken = self.folder.list()?;
             let sealed = open.name.sealed(taken.iter().map(|listed| listed.name));
-            ledger.renaming(open.name, sealed)?;
+            observer.before_rename(open.name, sealed)?;
             if let Err(source) = fs::rename(from, self.folder.segment(sealed)) {
-                ledger.renaming(sealed, open.name)?;
+                observer.before_rename(sealed, open.name)?;
                 return Err(StorageError::io("rename", from, source));
             }
         }
@@ -384,10 +379,10 @@ impl ActiveSegment {
     pub(crate) fn retire_distrusted(
         &mut self,
         erasures: &mut Erasures,
-        ledger: &mut Ledger,
+        observer: &mut dyn LogObserver,
     ) -> Result<(), StorageError> {
         let distrusted = self.open.as_ref().is_some_and(|open| open.distrusted);
-        if distrusted && !self.broken { self.retire(erasures, ledger) } else { Ok(()) }
+        if distrusted && !self.broken { self.retire(erasures, observer) } else { Ok(()) }
     }
 
     /// Puts everything appended so far on stable storage.
@@ -435,8 +430,8 @@ mod tests {
 
     use super::*;
     use crate::fs::clock::by_hand::ByHand;
+    use crate::observer::NoObserver;
     use crate::recovery;
-    use crate::tree::{Settings, leaf_of};
 
     thread_local! {
         static TURN: Cell<Turn> = const { Cell::new(Turn(0)) };
@@ -452,13 +447,13 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("audit"));
         recovery::create(&folder).unwrap();
-        let (mut erasures, mut ledger) = companions(&folder);
+        let (mut erasures, mut observer) = companions(&folder);
         let clock = ByHand::<0>;
         let active = ActiveSegment::new(folder.clone(), 40, Durability::Sync);
         let mut active = active.with_clock(clock.clock());
         let mut append = |moment: &str, line: &str| {
             clock.set(moment);
-            one_line(line, |lines| active.append(next_turn(), &mut erasures, &mut ledger, lines))
+            one_line(line, |lines| active.append(next_turn(), &mut erasures, &mut observer, lines))
                 .unwrap();
         };
         append("2026-01-28T23:59:59.999999", "the last of the day\n");
@@ -479,19 +474,19 @@ mod tests {
         epoch::Stamp::read(folder).unwrap().numbers.layout
     }
 
-    fn companions(folder: &Folder) -> (Erasures, Ledger) {
-        let mut ledger = Ledger::open(folder, &Settings::default()).unwrap();
-        (Erasures::recover(folder.clone(), &mut ledger).unwrap().0, ledger)
+    fn companions(folder: &Folder) -> (Erasures, NoObserver) {
+        let mut observer = NoObserver;
+        (Erasures::recover(folder.clone(), &mut observer).unwrap().0, observer)
     }
 
     fn one_line<T>(line: &str, append: impl FnOnce(&Appended<'_>) -> T) -> T {
-        let end = LineEnd { at: line.len(), leaf: leaf_of(line.as_bytes(), true) };
+        let end = LineEnd { at: line.len(), leaf: None };
         append(&Appended { bytes: line.as_bytes(), ends: &[end] })
     }
 
     fn append(active: &mut ActiveSegment, folder: &Folder, line: &str) {
-        let (mut erasures, mut ledger) = companions(folder);
-        one_line(line, |lines| active.append(next_turn(), &mut erasures, &mut ledger, lines))
+        let (mut erasures, mut observer) = companions(folder);
+        one_line(line, |lines| active.append(next_turn(), &mut erasures, &mut observer, lines))
             .unwrap();
     }
 
@@ -518,9 +513,9 @@ mod tests {
             append(&mut active, &folder, "acknowledged\n");
             SYNC_FAILS.set(true);
             let before = layout(&folder);
-            let (mut erasures, mut ledger) = companions(&folder);
+            let (mut erasures, mut observer) = companions(&folder);
             let refused = one_line("refused\n", |lines| {
-                active.append(next_turn(), &mut erasures, &mut ledger, lines)
+                active.append(next_turn(), &mut erasures, &mut observer, lines)
             });
             let failed = refused.unwrap_err();
             assert_eq!(failed.durable_lines, 0);
@@ -586,9 +581,9 @@ mod tests {
         let open = active.open.as_mut().unwrap();
         let path = open.path.clone();
         let writable = std::mem::replace(&mut open.file, File::open(&path).unwrap());
-        let (mut erasures, mut ledger) = companions(&folder);
+        let (mut erasures, mut observer) = companions(&folder);
         one_line("refused\n", |lines| {
-            active.append(next_turn(), &mut erasures, &mut ledger, lines)
+            active.append(next_turn(), &mut erasures, &mut observer, lines)
         })
         .unwrap_err();
         active.open.as_mut().unwrap().file = writable;
@@ -629,8 +624,8 @@ mod tests {
         one.sync_data = sync_or_fail;
         append(&mut one, &folder, "acknowledged\n");
         SYNC_FAILS.set(true);
-        let (mut erasures, mut ledger) = companions(&folder);
-        one_line("refused\n", |lines| one.append(next_turn(), &mut erasures, &mut ledger, lines))
+        let (mut erasures, mut observer) = companions(&folder);
+        one_line("refused\n", |lines| one.append(next_turn(), &mut erasures, &mut observer, lines))
             .unwrap_err();
         append(&mut other, &folder, "next\n");
         let listed = folder.list().unwrap();

@@ -12,7 +12,8 @@ use super::answered::Told;
 use super::outcome::{News, Outcome, Waiting};
 use super::sync::Mutex;
 use crate::fs::sys;
-use crate::writer::{AppendError, Appended, LineEnd};
+use crate::observer::LineEnd;
+use crate::writer::{AppendError, Appended};
 
 /// A buffer that many lines have made longer than this is not kept for the next batch.
 const MOST_KEPT_BYTES: usize = 4 << 20;
@@ -323,14 +324,13 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::tree::leaf_of;
 
     fn lines(input: &str, checked: bool) -> Lines {
         let id: EntryId = "an-id".parse().unwrap();
         let entry = AuditEntry::new(id.clone(), Timestamp::UNIX_EPOCH, input.into(), "o".into());
         let bytes = line::encode(&entry).unwrap();
         Lines {
-            ends: vec![LineEnd { at: bytes.len(), leaf: leaf_of(&bytes, true) }],
+            ends: vec![LineEnd { at: bytes.len(), leaf: None }],
             bytes,
             checked_ids: if checked { vec![id] } else { Vec::new() },
         }
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn parts_are_all_of_it_in_order() {
         let bytes = b"a\nbb\nccccccccc\nd\n".to_vec();
-        let leaf = leaf_of(b"", true);
+        let leaf = None;
         let ends = [2, 5, 15, 17].map(|at| LineEnd { at, leaf }).to_vec();
         let checked_ids = ["a", "b", "c", "d"].map(|id| id.parse().unwrap()).to_vec();
         let lines = Lines { bytes, ends, checked_ids };

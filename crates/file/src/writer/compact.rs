@@ -60,7 +60,7 @@ impl Changes {
         done: Option<SegmentName>,
         held: &Held<'_>,
     ) -> Result<Option<(SegmentName, u64)>, StorageError> {
-        self.erasures.finish_pending(&mut self.ledger)?;
+        self.erasures.finish_pending(&mut *self.observer)?;
         let segments = self.catalog.snapshot_locked(held)?;
         let written_to = self.catalog.clock().written_to();
         let sealed = &segments[..segments.len().saturating_sub(1)];
@@ -84,7 +84,7 @@ impl Changes {
         self.active.forget(segment.body.id);
         if blank == length {
             fs::remove_file(&path).map_err(|source| StorageError::io("remove", &path, source))?;
-            self.ledger.removed(segment.name);
+            self.observer.segment_removed(segment.name);
         } else {
             let copied = copy_lines(file, length, &temporary).and_then(|()| {
                 fs::set_permissions(&temporary, file.metadata()?.permissions())?;
@@ -94,7 +94,7 @@ impl Changes {
                 let _ = fs::remove_file(&temporary); // or the next open removes it
                 return Err(StorageError::io("compact", path, source));
             }
-            self.ledger.compacted(segment.name, length - blank);
+            self.observer.segment_compacted(segment.name, length - blank);
         }
         // Named by the old file's number; of no use any more.
         let _ = fs::remove_file(folder.index(segment.body.id));

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use attestry_core::{EntryId, StorageError};
 
 use super::Changes;
-use crate::erase::{Note, Plan, Record};
+use crate::erase::{Plan, Record};
 use crate::fs::lock::Held;
+use crate::observer::EraseReason;
 use crate::segment::{Line, Segment};
 
 impl Changes {
     pub(super) fn delete(
         &mut self,
         id: &EntryId,
-        note: Note,
+        note: EraseReason,
         held: &Held<'_>,
     ) -> Result<bool, StorageError> {
         let segments = self.before_deleting(held)?;
@@ -28,9 +29,9 @@ impl Changes {
         &mut self,
         held: &Held<'_>,
     ) -> Result<Arc<[Segment]>, StorageError> {
-        self.erasures.finish_pending(&mut self.ledger)?;
-        self.ledger.catch_up()?;
-        if self.ledger.is_kept() {
+        self.erasures.finish_pending(&mut *self.observer)?;
+        self.observer.catch_up()?;
+        if self.observer.leaf_hasher().is_some() {
             // An erasure puts the tree on stable storage, and no leaf may get there before its line.
             self.active.sync_if_buffered()?;
         }
@@ -40,7 +41,7 @@ impl Changes {
     pub(super) fn erase(
         &mut self,
         lines: &[(&Segment, Line)],
-        note: Note,
+        note: EraseReason,
     ) -> Result<(), StorageError> {
         let records = lines.iter().map(|(segment, line)| Record {
             segment: segment.name,
@@ -50,7 +51,7 @@ impl Changes {
             leaf: None,
         });
         let lines_of = Plan { lines: records.collect(), note: Some(note), ..Plan::default() };
-        let erased = self.erasures.erase(lines_of, &mut self.ledger);
+        let erased = self.erasures.erase(lines_of, &mut *self.observer);
         match &erased {
             Ok(()) => self.catalog.note_erased(lines)?,
             // What was overwritten until then is gone; nothing else, until the journal is done.

@@ -10,8 +10,9 @@ use attestry_core::{Order, StorageError, Timestamp};
 use super::Changes;
 use super::batch::share;
 use super::queue::Answer;
-use crate::erase::{Note, Plan, WholeSegment, is_full};
+use crate::erase::{Plan, WholeSegment, is_full};
 use crate::fs::lock::Held;
+use crate::observer::EraseReason;
 use crate::segment::{Cursor, Line, Segment, SegmentName};
 
 /// So many lines share a journal; its size stays bounded whatever expires at once.
@@ -30,7 +31,7 @@ const ROOM_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Expiry {
     cutoff: Timestamp,
-    note: Note,
+    note: EraseReason,
     /// Of segments up to this one all is erased that is due.
     done: Option<SegmentName>,
     /// Of this one, all that is older.
@@ -44,7 +45,7 @@ pub(crate) struct Expiry {
 }
 
 impl Expiry {
-    pub(crate) fn new(cutoff: Timestamp, note: Note, answer: Answer<u64>) -> Self {
+    pub(crate) fn new(cutoff: Timestamp, note: EraseReason, answer: Answer<u64>) -> Self {
         let (done, begun, unlinked) = (None, None, Vec::new());
         Self { cutoff, note, done, begun, deleted: 0, unlinked, looks_for_room: 0, answer }
     }
@@ -154,7 +155,7 @@ impl Changes {
         Ok(bad.is_empty() && length == segment.body.covered())
     }
 
-    fn unlink(&mut self, expired: &[Segment], note: &Note) -> Result<(), StorageError> {
+    fn unlink(&mut self, expired: &[Segment], note: &EraseReason) -> Result<(), StorageError> {
         let mut segments = Vec::with_capacity(expired.len());
         for segment in expired {
             self.active.forget(segment.body.id);
@@ -163,7 +164,7 @@ impl Changes {
             segments.push(whole.map_err(|source| StorageError::io("examine", path(), source))?);
         }
         let plan = Plan { segments, note: Some(note.clone()), ..Plan::default() };
-        self.erasures.erase(plan, &mut self.ledger)
+        self.erasures.erase(plan, &mut *self.observer)
     }
 
     /// Erases what is due in a segment; behind a damaged index file by what the segment itself says.
@@ -269,7 +270,8 @@ mod tests {
         append(&grows, &(0..15_000).flat_map(of_three).collect::<Vec<_>>());
 
         let (answer, mut told) = oneshot::channel();
-        let note = Note { reason: "expired".into(), by: String::new(), at: Timestamp::UNIX_EPOCH };
+        let note =
+            EraseReason { reason: "expired".into(), by: String::new(), at: Timestamp::UNIX_EPOCH };
         let cutoff = Timestamp::from_unix_micros(CUTOFF).unwrap();
         let mut left = Some(Expiry::new(cutoff, note, answer));
         let mut parts = 0;

@@ -28,13 +28,14 @@ use std::time::Instant;
 use attestry_core::{EntryId, StorageError, line};
 
 use crate::builder::Durability;
+use crate::callback;
 use crate::erase::Erasures;
 use crate::fs::lock::{Held, Kept, StoreLock};
 use crate::fs::sys::FileId;
+use crate::observer::LogObserver;
 use crate::reader::catalog::{Catalog, Found};
 use crate::recovery::RecoveryReport;
-use crate::tree::Ledger;
-pub(crate) use active_segment::{ActiveSegment, AppendError, Appended, LineEnd};
+pub(crate) use active_segment::{ActiveSegment, AppendError, Appended};
 pub(crate) use batch::Lines;
 use batch::{Answers, Batch, share};
 use burst::Burst;
@@ -66,7 +67,7 @@ struct Changes {
     catalog: Arc<Catalog>,
     active: ActiveSegment,
     erasures: Erasures,
-    ledger: Ledger,
+    observer: Box<dyn LogObserver>,
     burst: Burst,
     /// When the committer comes to sign a checkpoint, as it last knew.
     awaited: Option<Instant>,
@@ -79,7 +80,7 @@ impl Committer {
     pub(crate) fn start(
         catalog: Arc<Catalog>,
         lock: Arc<StoreLock>,
-        (erasures, ledger): (Erasures, Ledger),
+        (erasures, observer): (Erasures, Box<dyn LogObserver>),
         report: Arc<std::sync::Mutex<RecoveryReport>>,
         rotation_bytes: u64,
         durability: Durability,
@@ -91,7 +92,7 @@ impl Committer {
             catalog,
             active,
             erasures,
-            ledger,
+            observer,
             burst: Burst::default(),
             awaited: None,
             at_hand: true,
@@ -135,11 +136,12 @@ impl Committer {
         if !changes.active.has_room_for(lines.bytes.len(), held.turn()) {
             return None;
         }
-        let Changes { active, erasures, ledger, burst, awaited, at_hand, .. } = &mut *changes;
+        let Changes { active, erasures, observer, burst, awaited, at_hand, .. } = &mut *changes;
         let Lines { bytes, ends, .. } = lines;
-        let appended = active.append(held.turn(), erasures, ledger, &Appended { bytes, ends });
+        let appended =
+            active.append(held.turn(), erasures, &mut **observer, &Appended { bytes, ends });
         let now = Instant::now();
-        let due = ledger.due();
+        let due = observer.deadline();
         if due.is_some_and(|due| awaited.is_none_or(|awaited| due < awaited)) {
             *awaited = due;
             self.queue.rouse();
@@ -200,7 +202,7 @@ impl Committer {
             match self.lock.acquire() {
                 Ok(held) => {
                     answers = changes.work(jobs, &held, &mut unfinished);
-                    if changes.ledger.due().is_some_and(|due| due <= Instant::now()) {
+                    if changes.observer.deadline().is_some_and(|due| due <= Instant::now()) {
                         self.tell(answers.take());
                         changes.sign();
                     }
@@ -213,16 +215,16 @@ impl Committer {
                 let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
                 report.torn_tails.extend(mended);
             }
-            let signed = changes.ledger.take_signed();
-            changes.at_hand = signed.is_empty();
+            let callbacks = changes.observer.take_callbacks();
+            changes.at_hand = callbacks.is_empty();
             drop(changes);
             self.tell(answers);
             if !unfinished.is_empty() {
                 self.queue.put_back(unfinished.into_iter().rev().map(Job::Chore));
                 self.lock.give_way();
             }
-            if !signed.is_empty() {
-                signed.tell();
+            if !callbacks.is_empty() {
+                callbacks.into_iter().for_each(callback::run);
                 self.changes.lock().unwrap_or_else(PoisonError::into_inner).at_hand = true;
             }
         }
@@ -233,16 +235,16 @@ impl Committer {
             Ok(held) => changes.close(&held),
             Err(_) => changes.active.close(),
         };
-        let signed = changes.ledger.take_signed();
+        let callbacks = changes.observer.take_callbacks();
         drop(changes);
-        signed.tell();
+        callbacks.into_iter().for_each(callback::run);
     }
 }
 
 impl Changes {
     /// When the next checkpoint is due, for the committer to wait until then.
     fn await_due(&mut self) -> Option<Instant> {
-        self.awaited = self.ledger.due();
+        self.awaited = self.observer.deadline();
         self.awaited
     }
 
@@ -272,11 +274,8 @@ impl Changes {
                     self.finish(unfinished.drain(..), held);
                     drop(answer.send(self.close(held)));
                 }
-                #[cfg(feature = "evidence")]
-                Job::Checkpoint { answer } => drop(answer.send(self.checkpoint())),
-                #[cfg(feature = "evidence")]
-                Job::Cosign { text, policy, answer } => {
-                    drop(answer.send(self.ledger.cosign(&text, &policy)));
+                Job::Observer(call) => {
+                    call.run(self.active.sync().map(|()| &mut *self.observer));
                 }
             }
         }
@@ -286,8 +285,8 @@ impl Changes {
     fn append(&mut self, mut batch: Batch, held: &Held<'_>) -> Answers {
         let mut confirmed = HashSet::new();
         batch.sift(|id, line| self.is_stored(id, line, &mut confirmed, held));
-        let Self { active, erasures, ledger, .. } = self;
-        batch.commit(|lines| active.append(held.turn(), erasures, ledger, lines))
+        let Self { active, erasures, observer, .. } = self;
+        batch.commit(|lines| active.append(held.turn(), erasures, &mut **observer, lines))
     }
 
     /// Whether an entry equal to that of `line` is stored already, as durably as if it had been stored
@@ -300,7 +299,7 @@ impl Changes {
         held: &Held<'_>,
     ) -> Result<bool, StorageError> {
         // An erasure that was begun will be carried out, and must not take what is acknowledged now.
-        self.erasures.finish_pending(&mut self.ledger)?;
+        self.erasures.finish_pending(&mut *self.observer)?;
         let segments = self.catalog.snapshot_locked(held)?;
         let Some(Found { segment, entry, .. }) = self.catalog.find(&segments, id)? else {
             return Ok(false);
@@ -317,27 +316,21 @@ impl Changes {
 
     /// Puts everything on stable storage, under a last checkpoint where there are any.
     fn close(&mut self, held: &Held<'_>) -> Result<(), StorageError> {
-        let mut closed = self.active.retire_distrusted(&mut self.erasures, &mut self.ledger);
+        let mut closed = self.active.retire_distrusted(&mut self.erasures, &mut *self.observer);
         closed = closed.and(self.active.close());
         if closed.is_ok() && !self.erasures.is_pending() {
             closed = self.catalog.save(held, self.active.rotation_bytes());
         }
-        if closed.is_ok() && self.ledger.due().is_some() {
+        if closed.is_ok() && self.observer.deadline().is_some() {
             self.sign();
         }
-        closed.and(self.ledger.close())
+        closed.and(self.observer.close())
     }
 
     /// Signs a checkpoint that nobody asked for: who wants to know is told later.
     fn sign(&mut self) {
         let synced = self.active.sync();
-        self.ledger.sign_when_due(synced);
-    }
-
-    #[cfg(feature = "evidence")]
-    fn checkpoint(&mut self) -> Result<String, crate::EvidenceError> {
-        self.active.sync()?;
-        self.ledger.checkpoint()
+        self.observer.on_deadline(synced);
     }
 }
 
@@ -349,10 +342,7 @@ impl Job {
             Self::Delete { answer, .. } => drop(answer.send(Err(share(error)))),
             Self::Chore(chore) => chore.refuse(error),
             Self::Flush { answer } | Self::Close { answer } => drop(answer.send(Err(share(error)))),
-            #[cfg(feature = "evidence")]
-            Self::Checkpoint { answer } => drop(answer.send(Err(share(error).into()))),
-            #[cfg(feature = "evidence")]
-            Self::Cosign { answer, .. } => drop(answer.send(Err(share(error).into()))),
+            Self::Observer(call) => call.run(Err(share(error))),
         }
     }
 }
@@ -375,10 +365,10 @@ mod tests {
 
     use super::*;
     use crate::fs::layout::Folder;
+    use crate::observer::NoObserver;
     use crate::reader::catalog::Listener;
     use crate::recovery;
     use crate::segment::SegmentName;
-    use crate::tree::Settings;
 
     thread_local! {
         static SYNCS: Cell<usize> = const { Cell::new(0) };
@@ -394,14 +384,14 @@ mod tests {
     pub(super) fn changes_in(folder: &Folder) -> (Changes, Arc<StoreLock>) {
         recovery::create(folder).unwrap();
         let lock = Arc::new(StoreLock::open(folder).unwrap());
-        let mut ledger = Ledger::open(folder, &Settings::default()).unwrap();
-        let erasures = Erasures::recover(folder.clone(), &mut ledger).unwrap().0;
+        let mut observer = NoObserver;
+        let erasures = Erasures::recover(folder.clone(), &mut observer).unwrap().0;
         let listener = Listener::default();
         let changes = Changes {
             catalog: Arc::new(Catalog::new(folder.clone(), Some(lock.clone()), listener)),
             active: ActiveSegment::new(folder.clone(), 1 << 20, Durability::Sync),
             erasures,
-            ledger,
+            observer: Box::new(observer),
             burst: Burst::default(),
             awaited: None,
             at_hand: true,

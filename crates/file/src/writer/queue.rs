@@ -1,6 +1,7 @@
 //! What callers hand to the committer, in order, bounded by bytes.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::hint;
 use std::sync::{Arc, PoisonError};
@@ -15,7 +16,7 @@ use super::batch::{Batch, Buffers, Part};
 use super::chore::Chore;
 use super::outcome::Waiting;
 use super::sync::{Condvar, Mutex, MutexGuard, thread};
-use crate::erase::Note;
+use crate::observer::{EraseReason, LogObserver};
 
 /// Bytes of lines that may wait; further callers wait for room. A single longer line takes it all.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -40,26 +41,47 @@ pub(crate) enum Job {
     Append(Batch),
     Delete {
         id: EntryId,
-        note: Note,
+        note: EraseReason,
         answer: Answer<bool>,
     },
     Chore(Chore),
     Flush {
         answer: Answer<()>,
     },
-    #[cfg(feature = "evidence")]
-    Checkpoint {
-        answer: oneshot::Sender<Result<String, crate::EvidenceError>>,
-    },
-    #[cfg(feature = "evidence")]
-    Cosign {
-        text: String,
-        policy: Box<attestry_evidence::Policy>,
-        answer: oneshot::Sender<Result<(), crate::EvidenceError>>,
-    },
+    #[cfg_attr(not(feature = "evidence"), allow(dead_code))] // only the tree is called
+    Observer(ObserverCall),
     Close {
         answer: Answer<()>,
     },
+}
+
+/// A function to call with the observer, under the store lock and with all lines synced; or with the
+/// reason why that was not possible. It sends its own answer.
+pub(crate) struct ObserverCall(Box<ObserverFn>);
+
+type AnyObserver = dyn LogObserver + 'static;
+type ObserverFn = dyn FnOnce(Result<&mut AnyObserver, StorageError>) + Send;
+
+impl ObserverCall {
+    pub(super) fn run(self, observer: Result<&mut AnyObserver, StorageError>) {
+        (self.0)(observer);
+    }
+}
+
+impl fmt::Debug for ObserverCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObserverCall").finish_non_exhaustive()
+    }
+}
+
+impl Job {
+    /// A job that calls `function` with the observer. Type and lifetime of the argument allow a downcast.
+    #[cfg(feature = "evidence")]
+    pub(crate) fn observer(
+        function: impl FnOnce(Result<&mut AnyObserver, StorageError>) + Send + 'static,
+    ) -> Self {
+        Self::Observer(ObserverCall(Box::new(function)))
+    }
 }
 
 /// The queue between callers and the committer.
@@ -370,13 +392,12 @@ mod tests {
     use std::task::Context;
 
     use super::*;
-    use crate::tree::leaf_of;
-    use crate::writer::LineEnd;
+    use crate::observer::LineEnd;
     use crate::writer::Lines;
 
     fn line() -> Lines {
         let bytes = b"{}\n".to_vec();
-        let ends = vec![LineEnd { at: bytes.len(), leaf: leaf_of(&bytes, true) }];
+        let ends = vec![LineEnd { at: bytes.len(), leaf: None }];
         Lines { bytes, ends, checked_ids: Vec::new() }
     }
 

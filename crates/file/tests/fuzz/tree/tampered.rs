@@ -13,8 +13,9 @@ use attestry_evidence::{OpenedCheckpoint, Policy, SigningKey, leaf_hash};
 
 use super::{lines, read, write};
 use crate::fs::layout::Folder;
+use crate::observer::LogObserver;
 use crate::reader::catalog::{Catalog, Listener};
-use crate::tree::{EvidenceOptions, Ledger, Settings, VerifyOptions, prove, verify};
+use crate::tree::{EvidenceOptions, TreeObserver, VerifyOptions, prove, verify};
 use crate::{FileStorage, recovery};
 
 const ENTRIES: usize = 8;
@@ -85,12 +86,10 @@ fn proves_what_is_so(folder: &Folder, store: &Store) {
 }
 
 fn open_and_sign(folder: &Folder) -> Result<(), StorageError> {
-    let mut settings = Settings::default();
-    settings.keep(EvidenceOptions::new(key()));
-    let mut ledger = Ledger::open(folder, &settings)?;
-    recovery::recover(folder, &mut ledger)?;
-    let _ = ledger.checkpoint();
-    ledger.close()
+    let mut observer = TreeObserver::open(folder, Some(EvidenceOptions::new(key())), true)?;
+    recovery::recover(folder, &mut observer)?;
+    let _ = observer.checkpoint();
+    observer.close()
 }
 
 /// One change: of which file, where (two bytes), what, and with what.

@@ -7,16 +7,16 @@ use std::path::Path;
 use attestry_core::{StorageError, Timestamp};
 
 use super::{lines, write};
-use crate::erase::Note;
 use crate::fs::layout::Folder;
 use crate::fuzzing::sections;
+use crate::observer::{EraseReason, LogObserver};
 use crate::recovery;
 use crate::segment::SegmentName;
 use crate::tree::checkpoints::split;
 use crate::tree::erased::{self, Erased};
 use crate::tree::head::Head;
 use crate::tree::places::{Event, Places};
-use crate::tree::{Ledger, Settings, VerifyOptions, verify};
+use crate::tree::{TreeObserver, VerifyOptions, verify};
 
 const SEGMENT: &str = "audit_20260128.jsonl";
 const SEALED: &str = "audit_20260128_001.jsonl";
@@ -78,9 +78,9 @@ fn counts_every_line(folder: &Folder) {
 
 fn opened(folder: &Folder) -> Result<(), StorageError> {
     let open = || {
-        let mut ledger = Ledger::open(folder, &Settings::default())?;
-        let (_, report) = recovery::recover(folder, &mut ledger)?;
-        ledger.close()?;
+        let mut observer = TreeObserver::open(folder, None, true)?;
+        let (_, report) = recovery::recover(folder, &mut observer)?;
+        observer.close()?;
         Ok::<_, StorageError>(report)
     };
     open()?;
@@ -90,14 +90,15 @@ fn opened(folder: &Folder) -> Result<(), StorageError> {
 }
 
 fn erased_first(folder: &Folder) -> Result<(), StorageError> {
-    let mut ledger = Ledger::open(folder, &Settings::default())?;
+    let mut observer = TreeObserver::open(folder, None, true)?;
     let Some(segment) = SegmentName::parse(SEGMENT) else { return Ok(()) };
-    let leaves = ledger.lines_of(segment)?;
-    ledger.before_erasing()?;
-    let note = Note { reason: "why".to_owned(), by: "who".to_owned(), at: Timestamp::UNIX_EPOCH };
-    ledger.record(&leaves[..leaves.len().min(1)], &note, true)?;
-    ledger.record(&leaves[..leaves.len().min(1)], &note, false)?;
-    ledger.close()
+    let leaves = observer.leaves_of(segment)?;
+    observer.before_erase()?;
+    let note =
+        EraseReason { reason: "why".to_owned(), by: "who".to_owned(), at: Timestamp::UNIX_EPOCH };
+    observer.erased(&leaves[..leaves.len().min(1)], &note, false)?;
+    observer.erased(&leaves[..leaves.len().min(1)], &note, true)?;
+    observer.close()
 }
 
 /// A slot that says `text` and has the right checksum.

@@ -1,13 +1,15 @@
-//! What a store with evidence can be asked for, beside what every store can.
+//! The public API of the feature `evidence`: methods of the store and its builder.
 
 use attestry_core::{EntryId, StorageError};
 use attestry_evidence::{ConsistencyProof, OpenedCheckpoint, Policy};
 
-use super::{
-    EntryProof, EvidenceError, EvidenceOptions, Verification, VerifyOptions, options, prove, verify,
-};
+use crate::observer::EraseReason;
+use crate::tree::{TreeObserver, prove, verify};
 use crate::writer::Job;
-use crate::{FileStorage, FileStorageBuilder};
+use crate::{
+    EntryProof, EvidenceError, EvidenceOptions, FileStorage, FileStorageBuilder, Verification,
+    VerifyOptions,
+};
 
 /// With the feature `evidence`.
 impl FileStorageBuilder {
@@ -18,14 +20,14 @@ impl FileStorageBuilder {
     /// it are checkpoints signed. Begin while no program has the folder open that was built without
     /// the feature `evidence`: it would erase entries without a record.
     pub fn evidence(mut self, evidence: EvidenceOptions) -> Self {
-        self.evidence.keep(evidence);
+        self.evidence = Some(evidence);
         self
     }
 
     /// In whose name entries are erased, for the record of it; `attestry` unless set. At most 1,024
     /// bytes, or erasing fails.
     pub fn erased_by(mut self, name: impl Into<String>) -> Self {
-        self.evidence.erased_by(name.into());
+        self.erase_defaults.by = Some(name.into());
         self
     }
 
@@ -33,7 +35,7 @@ impl FileStorageBuilder {
     /// unless set. At most 1,024 bytes, or erasing fails. The record stays for ever: put nothing
     /// into it of what was erased.
     pub fn erase_reason(mut self, reason: impl Into<String>) -> Self {
-        self.evidence.erase_reason(reason.into());
+        self.erase_defaults.reason = Some(reason.into());
         self
     }
 }
@@ -52,7 +54,7 @@ impl FileStorage {
     ///
     /// Dropped, it may be signed all the same.
     pub async fn checkpoint(&self) -> Result<String, EvidenceError> {
-        self.committer()?.submit(|answer| Job::Checkpoint { answer }).await
+        self.with_tree(TreeObserver::checkpoint).await
     }
 
     /// The checkpoint that was signed last, whoever did, without signing one.
@@ -80,8 +82,8 @@ impl FileStorage {
         note: &str,
         policy: Policy,
     ) -> Result<(), EvidenceError> {
-        let (text, policy) = (note.to_owned(), Box::new(policy));
-        self.committer()?.submit(|answer| Job::Cosign { text, policy, answer }).await
+        let note = note.to_owned();
+        self.with_tree(move |tree| tree.store_cosigned(&note, &policy)).await
     }
 
     /// The raw line of an entry with the proof that it is in the log; `None` when there is no entry
@@ -163,6 +165,22 @@ impl FileStorage {
         reason: &str,
         by: &str,
     ) -> Result<bool, StorageError> {
-        self.delete_noting(id, options::note(reason.to_owned(), by.to_owned())?).await
+        self.delete_noting(id, EraseReason::new(reason.to_owned(), by.to_owned())?).await
+    }
+
+    /// Runs `request` on the writer thread, with the store lock held and all appended lines synced.
+    async fn with_tree<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(&mut TreeObserver) -> Result<T, EvidenceError> + Send + 'static,
+    ) -> Result<T, EvidenceError> {
+        let path = self.path().to_path_buf();
+        let job = |answer: tokio::sync::oneshot::Sender<_>| {
+            Job::observer(move |observer| {
+                let tree = observer.map(TreeObserver::from_any).map_err(EvidenceError::from);
+                let tree = tree.and_then(|tree| tree.ok_or(EvidenceError::NotKept { path }));
+                drop(answer.send(tree.and_then(request)));
+            })
+        };
+        self.committer()?.submit(job).await
     }
 }
