@@ -1,6 +1,5 @@
 //! The backend: validation and serialising here, changes to the committer, reads to the catalog.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +11,6 @@ use attestry_core::{
 use crate::builder::EraseDefaults;
 use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
-use crate::fs::sys;
 #[cfg(not(feature = "evidence"))]
 use crate::observer::NoObserver;
 use crate::observer::{EraseReason, LeafHasher, LineEnd, LogObserver};
@@ -152,18 +150,6 @@ impl FileStorage {
         committer.append(lines).await
     }
 
-    /// Runs a short read on this thread; `None` when it would have to wait for anything. A hop to
-    /// another thread and back would take far longer than all the rest.
-    fn read_at_once<T>(
-        &self,
-        read: impl FnOnce(&Catalog) -> Result<T, StorageError>,
-    ) -> Option<Result<T, StorageError>> {
-        match sys::without_waiting(|| read(&self.catalog)) {
-            Err(StorageError::Io { source, .. }) if source.kind() == ErrorKind::WouldBlock => None,
-            outcome => Some(outcome),
-        }
-    }
-
     /// Runs a read where it may block.
     pub(crate) async fn read_blocking<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
@@ -221,14 +207,14 @@ impl StorageBackend for FileStorage {
     }
 
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
-        let find = |catalog: &Catalog, id: &EntryId| {
-            Ok(catalog.find(&catalog.snapshot()?, id)?.map(|found| found.entry))
-        };
-        if let Some(found) = self.read_at_once(|catalog| find(catalog, id)) {
-            return found;
+        if let Some(found) = self.catalog.find_cached(id) {
+            return Ok(found);
         }
         let id = id.clone();
-        self.read_blocking(move |catalog| find(catalog, &id)).await
+        let find = move |catalog: &Catalog| {
+            Ok(catalog.find(&catalog.snapshot()?, &id)?.map(|found| found.entry))
+        };
+        self.read_blocking(find).await
     }
 
     async fn list_entries(
@@ -244,10 +230,9 @@ impl StorageBackend for FileStorage {
     }
 
     async fn count(&self) -> Result<u64, StorageError> {
-        let count = |catalog: &Catalog| catalog.count(&catalog.snapshot()?);
-        match self.read_at_once(count) {
-            Some(counted) => counted,
-            None => self.read_blocking(count).await,
+        match self.catalog.count_cached() {
+            Some(count) => Ok(count),
+            None => self.read_blocking(|catalog| catalog.count(&catalog.snapshot()?)).await,
         }
     }
 

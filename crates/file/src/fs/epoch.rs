@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use attestry_core::StorageError;
 
 use crate::fs::layout::Folder;
-use crate::fs::sys;
+use crate::fs::sys::{self, IoMode};
 
 /// Of each number.
 const DIGITS: usize = 20;
@@ -63,6 +63,19 @@ impl Stamp {
         Ok(Self { numbers: numbers(folder, &mut watched.counters)?, changed })
     }
 
+    /// The stamp as of what `watched` has open, without waiting for the disk; `None` where that cannot
+    /// be.
+    pub(crate) fn read_cached(watched: &Watched) -> Option<Self> {
+        let Watched { folder: Some(folder), counters: Some(counters) } = watched else {
+            return None;
+        };
+        let metadata = folder.metadata().ok()?;
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        let mut text = [0; TEXT_BYTES];
+        sys::read_at_with(counters, &mut text, 0, IoMode::Cached).ok()?;
+        Some(Self { numbers: parse(&text), changed })
+    }
+
     /// What this becomes when lines are erased once and nothing else happens.
     pub(crate) fn with_one_more_erasure(self) -> Self {
         let erasures = self.numbers.erasures.wrapping_add(1);
@@ -78,16 +91,18 @@ fn numbers(folder: &Folder, counters: &mut Option<File>) -> Result<Numbers, Stor
             .and_then(|file| sys::read_at(counters.insert(file), &mut text, 0)),
     };
     match read {
-        Ok(_) => {
-            let mut numbers = text.split(|byte| !byte.is_ascii_digit()).map(|digits| {
-                str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
-            });
-            let mut next = || numbers.next().unwrap_or(0);
-            Ok(Numbers { layout: next(), erasures: next() })
-        }
+        Ok(_) => Ok(parse(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Numbers::default()),
         Err(source) => Err(StorageError::io("read", folder.generation(), source)),
     }
+}
+
+fn parse(text: &[u8]) -> Numbers {
+    let mut numbers = text.split(|byte| !byte.is_ascii_digit()).map(|digits| {
+        str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    });
+    let mut next = || numbers.next().unwrap_or(0);
+    Numbers { layout: next(), erasures: next() }
 }
 
 /// The first counter as it is written, for whoever only wants to know whether it is the same: that is

@@ -1,12 +1,10 @@
-//! The system calls that need care: permissions, identity, syncing folders, reading at offsets
-//! with and without waiting.
+//! System calls that need care: permissions, file identity, syncing folders, positional reads that
+//! wait for the disk or not.
 
-use std::cell::Cell;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::time::UNIX_EPOCH;
 
 /// What stays the same when a file is renamed, and differs between files, also those that had the
@@ -137,50 +135,30 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-thread_local! {
-    static MAY_WAIT: Cell<bool> = const { Cell::new(true) };
-}
-
-/// Runs `attempt` on a thread that must not be kept waiting: a read in it that the page cache
-/// cannot answer fails with `WouldBlock` instead of going to the disk, and so does whatever else
-/// asks [`may_wait`] first. The caller then does the same once more where it may wait.
-pub(crate) fn without_waiting<T>(attempt: impl FnOnce() -> T) -> T {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            MAY_WAIT.set(self.0);
-        }
-    }
-    let _restore = Restore(MAY_WAIT.replace(false));
-    attempt()
-}
-
-/// Refuses with `WouldBlock` within [`without_waiting`].
-pub(crate) fn may_wait() -> io::Result<()> {
-    if MAY_WAIT.get() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
-}
-
-/// The lock that `tried` got, or that `wait` gets unless within [`without_waiting`]. A thread that
-/// panicked left nothing half done under any of our locks.
-pub(crate) fn unless_waiting<G>(
-    tried: TryLockResult<G>,
-    wait: impl FnOnce() -> LockResult<G>,
-) -> io::Result<G> {
-    match tried {
-        Ok(guard) => Ok(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => {
-            may_wait()?;
-            Ok(wait().unwrap_or_else(PoisonError::into_inner))
-        }
-    }
+/// Whether a read may wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IoMode {
+    Blocking,
+    /// For threads that must not block: reads only what the page cache holds, and fails with
+    /// `WouldBlock` otherwise.
+    Cached,
 }
 
 /// Fills `buffer` from `offset` on.
 pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    read_exact_at_with(file, buffer, offset, IoMode::Blocking)
+}
+
+/// [`read_exact_at`] that waits for the disk or not.
+pub(crate) fn read_exact_at_with(
+    file: &File,
+    buffer: &mut [u8],
+    offset: u64,
+    mode: IoMode,
+) -> io::Result<()> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match read_at(file, &mut buffer[filled..], offset + filled as u64)? {
+        match read_at_with(file, &mut buffer[filled..], offset + filled as u64, mode)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             count => filled += count,
         }
@@ -188,13 +166,22 @@ pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::
     Ok(())
 }
 
-/// Reads up to a whole `buffer` from `offset` on; 0 at the end.
+/// Reads up to `buffer.len()` bytes from `offset` on; 0 at the end of the file.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    read_at_with(file, buffer, offset, IoMode::Blocking)
+}
+
+/// [`read_at`] that waits for the disk or not.
+pub(crate) fn read_at_with(
+    file: &File,
+    buffer: &mut [u8],
+    offset: u64,
+    mode: IoMode,
+) -> io::Result<usize> {
     loop {
-        let read = if MAY_WAIT.get() {
-            file.read_at(buffer, offset)
-        } else {
-            read_cached_at(file, buffer, offset)
+        let read = match mode {
+            IoMode::Blocking => file.read_at(buffer, offset),
+            IoMode::Cached => read_cached_at(file, buffer, offset),
         };
         match read {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -1,5 +1,6 @@
 //! What the folder holds at a moment, with the indexes that are remembered of it.
 
+mod cached;
 mod progress;
 mod refresh;
 
@@ -15,7 +16,7 @@ use crate::fs::clock::Clock;
 use crate::fs::epoch::{Stamp, Watched};
 use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
-use crate::fs::sys::FileId;
+use crate::fs::sys::{FileId, IoMode};
 use crate::segment::{
     BadLine, Body, Line, Segment, SegmentName, Wanted, hash_of, likely, may_be_erased, read_line,
 };
@@ -88,7 +89,7 @@ impl Catalog {
         let records = |segment: &Segment| {
             segment
                 .body
-                .records()
+                .records(IoMode::Blocking)
                 .map_err(|source| self.failed("read the index of", segment, source))
         };
         segments.iter().map(records).sum()
@@ -137,7 +138,7 @@ impl Catalog {
         id: &EntryId,
         wanted: &Wanted,
     ) -> Result<Vec<Found>, StorageError> {
-        let candidates = match segment.body.candidates(wanted) {
+        let candidates = match segment.body.candidates(wanted, IoMode::Blocking) {
             Ok(candidates) => candidates,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return self.find_in(&self.replace_damaged(segment)?, id, wanted);
@@ -229,9 +230,9 @@ impl Catalog {
     ) -> Result<Vec<(Segment, BadLine)>, StorageError> {
         let mut found = Vec::new();
         for segment in segments {
-            let bad = match segment.body.bad() {
+            let bad = match segment.body.bad(IoMode::Blocking) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    self.replace_damaged(segment)?.body.bad()
+                    self.replace_damaged(segment)?.body.bad(IoMode::Blocking)
                 }
                 bad => bad,
             };
@@ -409,7 +410,7 @@ mod tests {
         sys::write_all_at(&file, &line_of("stored"), line_of("kept").len() as u64).unwrap();
         assert!(is_there("stored") && is_there("kept") && !is_there("undone"));
         // Who still looks into what was known before is not told that nothing is there.
-        assert_eq!(older[0].body.records().unwrap(), 2);
+        assert_eq!(older[0].body.records(IoMode::Blocking).unwrap(), 2);
         assert!(catalog.find(&older, &"kept".parse().unwrap()).unwrap().is_some());
     }
 }

@@ -9,7 +9,6 @@ use attestry_core::{AuditEntry, EntryId, Timestamp, line};
 use sha2::{Digest, Sha256};
 
 use super::lines::{RawLine, for_each_line, may_be_erased, read_line};
-use crate::fs::sys;
 
 /// How often progress is told.
 const PROGRESS_BYTES: u64 = 256 << 10;
@@ -114,7 +113,6 @@ impl Index {
         if length == self.covered {
             return Ok(());
         }
-        sys::may_wait()?;
         if length < self.covered {
             *self = Self::default();
         }

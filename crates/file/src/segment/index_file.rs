@@ -32,7 +32,7 @@ use attestry_core::{MAX_LINE_BYTES, Timestamp};
 
 use super::bloom::{self, Filter, Wanted};
 use super::index::{BadLine, Line};
-use crate::fs::sys::{self, FileId};
+use crate::fs::sys::{self, FileId, IoMode};
 
 use blocks::{BlockReader, Blocks};
 pub(crate) use load::load;
@@ -298,13 +298,13 @@ impl IndexFile {
     }
 
     /// Lines that may have the id, in the order written.
-    pub(crate) fn candidates(&self, wanted: &Wanted) -> io::Result<Vec<Line>> {
-        let (block, guess) = self.filter_block(wanted)?;
+    pub(crate) fn candidates(&self, wanted: &Wanted, mode: IoMode) -> io::Result<Vec<Line>> {
+        let (block, guess) = self.filter_block(wanted, mode)?;
         if !block.may_have(wanted) {
             return Ok(Vec::new());
         }
         let table = self.header.by_id();
-        let mut blocks = self.blocks();
+        let mut blocks = BlockReader::with_mode(&self.file, mode);
         let mut found = Vec::new();
         for number in blocks.lower_bound_near(table, wanted.hash, guess)?..table.records {
             let record = blocks.record(table, number)?;
@@ -318,14 +318,14 @@ impl IndexFile {
     }
 
     /// The block of the filter that the id belongs to, and about which record it has by its hash.
-    fn filter_block(&self, wanted: &Wanted) -> io::Result<(bloom::Block, u64)> {
+    fn filter_block(&self, wanted: &Wanted, mode: IoMode) -> io::Result<(bloom::Block, u64)> {
         let blocks = self.header.filter_bytes / bloom::BLOCK_BYTES as u64;
         let (place, share) = bloom::place_of(wanted.hash, blocks);
-        let block = match self.filter()?.and_then(|filter| filter.block(wanted)) {
+        let block = match self.filter(mode)?.and_then(|filter| filter.block(wanted)) {
             Some(block) => *block,
             None => {
                 let per_block = (FILTER_BYTES_PER_BLOCK / bloom::BLOCK_BYTES) as u64;
-                let mut reader = self.blocks();
+                let mut reader = BlockReader::with_mode(&self.file, mode);
                 let payload = reader.payload(FIRST_FILTER_BLOCK + place / per_block)?;
                 let (parts, _) = payload.as_chunks();
                 bloom::Block::from_bytes(&parts[(place % per_block) as usize])
@@ -336,9 +336,11 @@ impl IndexFile {
     }
 
     /// The filter, read when it is first wanted; `None` where there is no room for it.
-    fn filter(&self) -> io::Result<Option<&Filter>> {
+    fn filter(&self, mode: IoMode) -> io::Result<Option<&Filter>> {
         if self.filter.get().is_none() && self.keeps_filter {
-            sys::may_wait()?;
+            if mode == IoMode::Cached {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             let read = self.read_filter()?;
             self.filter.get_or_init(|| read);
         }
@@ -384,6 +386,11 @@ impl IndexFile {
             return Err(damaged("the place of a line"));
         }
         Ok(Line { timestamp, offset, length })
+    }
+
+    /// Whether there are lines that hold no entry.
+    pub(crate) fn has_bad(&self) -> bool {
+        self.header.bad > 0
     }
 
     pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {

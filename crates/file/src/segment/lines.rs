@@ -9,7 +9,7 @@ use crate::fs::sys;
 
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Parsing a longer line takes so long that a thread which must not wait had better not.
+/// Parsing a longer line takes too long for a thread that must not block.
 pub(crate) const LONG_LINE_BYTES: u32 = 64 << 10;
 
 /// One line, without its line break.
@@ -77,9 +77,6 @@ pub(super) fn split(
 
 /// The `length` bytes at `offset`.
 pub(crate) fn read_line(file: &File, offset: u64, length: u32) -> io::Result<Vec<u8>> {
-    if length > LONG_LINE_BYTES {
-        sys::may_wait()?;
-    }
     let mut line = vec![0; length as usize];
     sys::read_exact_at(file, &mut line, offset)?;
     Ok(line)

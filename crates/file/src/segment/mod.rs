@@ -12,11 +12,11 @@ mod name;
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use attestry_core::Timestamp;
 
-use crate::fs::sys::{self, FileId};
+use crate::fs::sys::{FileId, IoMode};
 
 pub(crate) use bloom::Wanted;
 pub(crate) use cursor::Cursor;
@@ -78,22 +78,17 @@ impl Body {
         }
     }
 
-    pub(crate) fn live_mut(&self) -> io::Result<Option<RwLockWriteGuard<'_, Index>>> {
+    pub(crate) fn live_mut(&self) -> Option<RwLockWriteGuard<'_, Index>> {
         match &self.lines {
-            Lines::Live(index) => {
-                sys::unless_waiting(index.try_write(), || index.write()).map(Some)
-            }
-            Lines::Sealed(_) => Ok(None),
+            Lines::Live(index) => Some(index.write().unwrap_or_else(PoisonError::into_inner)),
+            Lines::Sealed(_) => None,
         }
     }
 
     /// How many lines hold a record, readable or not.
-    pub(crate) fn records(&self) -> io::Result<u64> {
+    pub(crate) fn records(&self, mode: IoMode) -> io::Result<u64> {
         match &self.lines {
-            Lines::Live(index) => {
-                let index = sys::unless_waiting(index.try_read(), || index.read())?;
-                Ok(index.records())
-            }
+            Lines::Live(index) => Ok(read_lock(index, mode)?.records()),
             Lines::Sealed(index) => Ok(index.records()),
         }
     }
@@ -115,6 +110,14 @@ impl Body {
         }
     }
 
+    /// [`covered`](Self::covered), without waiting for the index in memory.
+    pub(crate) fn covered_if_free(&self) -> Option<u64> {
+        match &self.lines {
+            Lines::Live(index) => Some(read_lock(index, IoMode::Cached).ok()?.covered()),
+            Lines::Sealed(index) => Some(index.covered()),
+        }
+    }
+
     /// Whether lines may have the id, by what is in memory of an index file.
     #[inline]
     fn may_have(&self, wanted: &Wanted) -> bool {
@@ -125,22 +128,19 @@ impl Body {
     }
 
     /// Lines that may have the id, in the order written.
-    pub(crate) fn candidates(&self, wanted: &Wanted) -> io::Result<Vec<Line>> {
+    pub(crate) fn candidates(&self, wanted: &Wanted, mode: IoMode) -> io::Result<Vec<Line>> {
         match &self.lines {
-            Lines::Live(index) => {
-                let index = sys::unless_waiting(index.try_read(), || index.read())?;
-                Ok(index.candidates(wanted.hash))
-            }
-            Lines::Sealed(index) => index.candidates(wanted),
+            Lines::Live(index) => Ok(read_lock(index, mode)?.candidates(wanted.hash)),
+            Lines::Sealed(index) => index.candidates(wanted, mode),
         }
     }
 
     /// Lines that hold no entry.
-    pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
+    pub(crate) fn bad(&self, mode: IoMode) -> io::Result<Vec<BadLine>> {
         match &self.lines {
-            Lines::Live(index) => {
-                let index = sys::unless_waiting(index.try_read(), || index.read())?;
-                Ok(index.bad().to_vec())
+            Lines::Live(index) => Ok(read_lock(index, mode)?.bad().to_vec()),
+            Lines::Sealed(index) if mode == IoMode::Cached && index.has_bad() => {
+                Err(io::ErrorKind::WouldBlock.into())
             }
             Lines::Sealed(index) => index.bad(),
         }
@@ -156,5 +156,18 @@ impl Body {
             }
             Lines::Sealed(index) => index.time_bounds(),
         }
+    }
+}
+
+/// Locks an index for reading; fails with `WouldBlock` where that would have to wait and must not. A
+/// thread that panicked left nothing half done under this lock.
+fn read_lock(index: &RwLock<Index>, mode: IoMode) -> io::Result<RwLockReadGuard<'_, Index>> {
+    match index.try_read() {
+        Ok(guard) => Ok(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) if mode == IoMode::Cached => {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        Err(TryLockError::WouldBlock) => Ok(index.read().unwrap_or_else(PoisonError::into_inner)),
     }
 }

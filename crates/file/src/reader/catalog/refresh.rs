@@ -58,12 +58,9 @@ impl Catalog {
     }
 
     fn snapshot_with(&self, locking: Locking) -> Result<Arc<[Segment]>, StorageError> {
-        let waits = |source| StorageError::io("list", self.folder.path(), source);
-        let mut known =
-            sys::unless_waiting(self.known.try_lock(), || self.known.lock()).map_err(waits)?;
+        let mut known = self.lock();
         let mut stamp = Stamp::read_with(&self.folder, &mut known.watched)?;
         if known.stamp != Some(stamp) {
-            sys::may_wait().map_err(waits)?;
             known.watched = Watched::default();
             stamp = Stamp::read_with(&self.folder, &mut known.watched)?;
             self.refresh(&mut known, stamp, locking)?;
@@ -84,9 +81,7 @@ impl Catalog {
         reading: Option<&Reading<'_>>,
         segment: &Segment,
     ) -> Result<(), StorageError> {
-        let index = segment.body.live_mut();
-        let index = index.map_err(|source| self.failed("read", segment, source))?;
-        let Some(mut index) = index else { return Ok(()) };
+        let Some(mut index) = segment.body.live_mut() else { return Ok(()) };
         let being_erased = |offset, length| self.is_being_erased(segment, offset, length);
         // The length is asked for under the index's lock: an older, shorter one would look as if
         // the file had been cut.
@@ -190,7 +185,7 @@ impl Catalog {
         erased: bool,
     ) -> Result<bool, StorageError> {
         let failed = |source| StorageError::io("read", self.folder.segment(name), source);
-        let Some(mut index) = body.live_mut().map_err(failed)? else { return Ok(true) };
+        let Some(mut index) = body.live_mut() else { return Ok(true) };
         if !index.still_holds(&body.file).map_err(failed)? {
             return Ok(false);
         }
@@ -320,7 +315,7 @@ impl Catalog {
             return Ok(());
         }
         for segment in known.segments.iter() {
-            let Ok(Some(mut index)) = segment.body.live_mut() else { continue };
+            let Some(mut index) = segment.body.live_mut() else { continue };
             if index.unsaved() <= WORTH_SAVING.min(rotation_bytes / WORTH_SAVING_OF_FULL) {
                 continue;
             }
@@ -385,7 +380,6 @@ impl Catalog {
     /// The segment with an index in memory instead of its index file, which is damaged; that is
     /// removed, so that the next one who writes makes a new one.
     pub(crate) fn replace_damaged(&self, segment: &Segment) -> Result<Segment, StorageError> {
-        sys::may_wait().map_err(|source| self.failed("read the index of", segment, source))?;
         if self.lock.is_some() {
             let _ = fs::remove_file(self.folder.index(segment.body.id));
         }
@@ -416,8 +410,7 @@ impl Catalog {
     /// snapshot need not look for them.
     pub(crate) fn note_erased(&self, lines: &[(&Segment, Line)]) -> Result<(), StorageError> {
         for (segment, line) in lines {
-            let index = segment.body.live_mut();
-            if let Some(mut index) = index.map_err(|source| self.failed("read", segment, source))? {
+            if let Some(mut index) = segment.body.live_mut() {
                 index.erase(line.offset);
             }
         }

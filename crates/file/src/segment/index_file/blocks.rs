@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use super::{BLOCK, PAYLOAD, RECORD, RECORDS_PER_BLOCK, Record, Table, damaged, key_in};
-use crate::fs::sys;
+use crate::fs::sys::{self, IoMode};
 
 /// So many are read at once by who wants many.
 const MANY: u64 = 16;
@@ -37,6 +37,7 @@ impl<W: Write> Blocks<W> {
 /// Reads blocks; keeps what it read last, which is often wanted again.
 pub(super) struct BlockReader<'f> {
     file: &'f File,
+    mode: IoMode,
     /// How many it reads at once.
     at_once: u64,
     /// The first of those it has.
@@ -49,7 +50,11 @@ pub(super) struct BlockReader<'f> {
 impl<'f> BlockReader<'f> {
     /// A reader for who wants one block here and one there.
     pub(super) fn new(file: &'f File) -> Self {
-        Self { file, at_once: 1, first: 0, bytes: Vec::new(), sound: None }
+        Self::with_mode(file, IoMode::Blocking)
+    }
+
+    pub(super) fn with_mode(file: &'f File, mode: IoMode) -> Self {
+        Self { file, mode, at_once: 1, first: 0, bytes: Vec::new(), sound: None }
     }
 
     /// A reader for who wants blocks that follow each other.
@@ -80,7 +85,8 @@ impl<'f> BlockReader<'f> {
         let mut filled = 0;
         let mut outcome = Ok(());
         while filled < BLOCK && outcome.is_ok() {
-            match sys::read_at(self.file, &mut self.bytes[filled..], offset + filled as u64) {
+            let buffer = &mut self.bytes[filled..];
+            match sys::read_at_with(self.file, buffer, offset + filled as u64, self.mode) {
                 Ok(0) => outcome = Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => filled += count,
                 Err(error) => outcome = Err(error),

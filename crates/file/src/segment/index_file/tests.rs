@@ -87,9 +87,9 @@ fn a_line_is_found_wherever_it_is_thought_to_be() {
             assert_eq!((place(key), place(key + 1)), (number, number + 1));
         }
         let wanted = Wanted::new(key);
-        let (_, guess) = index.filter_block(&wanted).unwrap();
+        let (_, guess) = index.filter_block(&wanted, IoMode::Blocking).unwrap();
         assert!(guess.abs_diff(number) < RECORDS_PER_BLOCK, "{guess} for {number}");
-        assert_eq!(index.candidates(&wanted).unwrap().len(), 1);
+        assert_eq!(index.candidates(&wanted, IoMode::Blocking).unwrap().len(), 1);
     }
 }
 
@@ -106,7 +106,7 @@ fn a_line_that_the_segment_cannot_have_is_damage() {
         made.forge(by_time, at, number);
         let index = made.open().unwrap();
         let key = index.blocks().record(index.header.by_id(), 0).unwrap().key;
-        is_damage(index.candidates(&Wanted::new(key)));
+        is_damage(index.candidates(&Wanted::new(key), IoMode::Blocking));
         is_damage(index.lines_from(0, 1));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use attestry_core::{MAX_LINE_BYTES, Order, Timestamp};
 
-use crate::fs::sys::FileId;
+use crate::fs::sys::{FileId, IoMode};
 use crate::fuzzing::sections;
 use crate::segment::index_file::{BLOCK, MAGIC, PAYLOAD, RECORD};
 use crate::segment::load_index_file;
@@ -88,7 +88,8 @@ fn answers(index: &IndexFile, length: u64, recipe: &[u8]) {
     let keys = keys
         .map(|record| record.iter().take(8).rev().fold(0, |key, byte| key << 8 | u64::from(*byte)));
     for hash in [0, u64::MAX].into_iter().chain(keys).take(ASKED) {
-        let found = or_damaged(index.candidates(&Wanted::new(hash))).unwrap_or_default();
+        let found =
+            or_damaged(index.candidates(&Wanted::new(hash), IoMode::Blocking)).unwrap_or_default();
         assert!(found.len() as u64 <= index.lines() && found.iter().all(within));
     }
     let lines = or_damaged(index.lines_from(0, u64::MAX)).unwrap_or_default();

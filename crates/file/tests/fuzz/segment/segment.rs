@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use attestry_core::{AuditEntry, Order, Timestamp, line};
 
-use crate::fs::sys::{self, FileId};
+use crate::fs::sys::{self, FileId, IoMode};
 use crate::segment::lines::split;
 use crate::segment::{
     BadLine, Body, Cursor, Index, IndexFile, Line, Lines, RawLine, Wanted, hash_of, tail_start,
@@ -171,7 +171,9 @@ fn same_answers(live: &Index, sealed: &IndexFile, expected: &Expected) {
     for (hash, lines) in by_hash.iter().step_by(by_hash.len() / ASKED + 1) {
         assert_eq!(live.candidates(*hash), *lines, "the line written first comes first");
         for hash in [*hash, hash.wrapping_add(1), hash.wrapping_sub(1)] {
-            let found = sealed.candidates(&Wanted::new(hash)).expect("a whole index file");
+            let found = sealed
+                .candidates(&Wanted::new(hash), IoMode::Blocking)
+                .expect("a whole index file");
             assert_eq!(places(found), places(live.candidates(hash)));
         }
     }
@@ -236,7 +238,7 @@ fn erases(body: &Body, sealed: &IndexFile, index_path: &Path, expected: &Expecte
     IndexFile::add_erased(index_path, 1).expect("a whole index file");
     sealed.read_erased().expect("a whole index file");
 
-    let mut noticed = body.live_mut().expect("no other holds it").expect("an index in memory");
+    let mut noticed = body.live_mut().expect("an index in memory");
     noticed.notice_erased(&body.file).expect("a file");
     let length = sys::length_of(&body.file).expect("a file");
     let mut anew = Index::default();
