@@ -1,27 +1,28 @@
-//! The benchmark: builds `rigs/bench/`, a workspace of its own, runs it, and writes what it measured
-//! into `docs/performance.md`, with plots.
+//! Builds and runs the benchmark (`rigs/bench/`, a workspace of its own), keeps what it measured under
+//! `rigs/bench/results/`, and writes the table and plots of `docs/performance.md`.
 
+mod chart;
 mod page;
 mod plots;
-mod svg;
+pub(crate) mod results;
 
 use std::fs;
 use std::path::Path;
+
+use serde_json::Value;
 
 use crate::cmd::{Cmd, Result};
 use crate::interop::Python;
 use crate::workspace::{Profile, Workspace};
 
-pub(crate) use page::{PAGE, with_rows, write_into};
-
-/// What is not of the program's own help.
+/// The options that the benchmark itself does not have.
 const RENDER: &str = "\
-With cargo xtask bench --render FILE nothing is measured: the page gets the tables and plots of a
-result.json that was kept; with --as NAME only the table, at the marks of that name.";
+With cargo xtask bench --render FILE nothing is measured: the results of an earlier run (result.json)
+are written to rigs/bench/results/, and a whole run to docs/performance.md. With --as NAME only to
+rigs/bench/results/NAME.";
 
-/// Builds and runs it with these arguments. A run of all rows in the usual sizes, or in the full
-/// ones, or a replay, replaces its table in the page, and its plots. With `--render FILE` nothing
-/// is run: the page gets what a result of an earlier run says.
+/// Builds and runs it with these arguments. A run of all rows, or a replay, replaces the results kept of that kind; a
+/// run of all rows also replaces the table and plots of the page.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     if let Some(file) = option(arguments, "--render") {
         return render(workspace, &workspace.root.join(file), option(arguments, "--as"));
@@ -56,21 +57,31 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     render(workspace, &dir.join(if replay { "replay.json" } else { "result.json" }), None)
 }
 
-/// Writes what a file of results says into the page, at its place or at the one of this name.
+/// Keeps a result, under its kind or this name, and writes the page if it is a whole run.
 fn render(workspace: &Workspace, file: &Path, name: Option<&str>) -> Result {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    match page::render(workspace, &serde_json::from_str(&text)?, name)? {
-        Some(place) => println!("  wrote the {place} run into {PAGE}"),
-        None => println!("  {PAGE} stays: it has whole runs in the usual sizes only"),
+    let result: Value = serde_json::from_str(&text)?;
+    let kind = result["run"]["kind"].as_str().unwrap_or_default();
+    let whole = ["default", "full"].contains(&kind);
+    if name.is_none() && !whole && kind != "replay" {
+        println!("  not kept: only runs of all rows in the usual sizes are");
+        return Ok(());
+    }
+    let kept = name.unwrap_or(kind);
+    results::write_result(workspace, kept, &result)?;
+    println!("  wrote {}", results::path(kept));
+    if name.is_none() && whole {
+        page::write(workspace, kind, &result)?;
+        println!("  wrote {}", page::PAGE);
     }
     Ok(())
 }
 
 fn wants_python(arguments: &[&str]) -> bool {
     let rows: Vec<&str> = options(arguments, "--row").collect();
-    let asked = rows.is_empty() || rows.iter().any(|row| ["python", "encrypt"].contains(row));
-    asked && option(arguments, "--replay").is_none()
+    let compared = rows.is_empty() || rows.iter().any(|row| ["python", "encrypt"].contains(row));
+    compared && option(arguments, "--replay").is_none()
 }
 
 fn option<'a>(arguments: &[&'a str], name: &'a str) -> Option<&'a str> {
@@ -79,9 +90,9 @@ fn option<'a>(arguments: &[&'a str], name: &'a str) -> Option<&'a str> {
 
 /// The values of `--name VALUE` and `--name=VALUE`.
 fn options<'a>(arguments: &[&'a str], name: &'a str) -> impl Iterator<Item = &'a str> {
-    arguments.iter().enumerate().filter_map(move |(place, argument)| {
+    arguments.iter().enumerate().filter_map(move |(index, argument)| {
         match argument.strip_prefix(name)? {
-            "" => arguments.get(place + 1).copied(),
+            "" => arguments.get(index + 1).copied(),
             rest => rest.strip_prefix('='),
         }
     })
@@ -92,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_come_in_two_forms() {
+    fn options_have_two_forms() {
         let arguments = ["--row", "get", "--row=python", "--dir", "x", "--rounds"];
         assert_eq!(options(&arguments, "--row").collect::<Vec<_>>(), ["get", "python"]);
         assert_eq!(option(&arguments, "--dir"), Some("x"));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::cmd::{Cmd, Result, seconds};
 use crate::tools::{CARGO_DENY, TYPOS};
 use crate::workspace::{Package, Workspace};
-use crate::{costs, demo, docs, interop, layers, s3, torture};
+use crate::{api, costs, demo, docs, interop, layers, s3, torture};
 
 /// Name prefixes of crates that the facade must not depend on.
 const HEAVY: &[&str] = &["aws-", "openssl", "native-tls"];
@@ -41,6 +41,9 @@ const STEPS: &[Step] = &[
     Step::new("locked", "every lock file fits its manifests", locked),
     Step::new("clippy", "no warning in any target, with all features", clippy).quick(),
     Step::new("doc", "the documentation builds without a warning", doc),
+    Step::new("api", "the public API is as listed in docs/api", |workspace| {
+        api::run(workspace, &[])
+    }),
     Step::new("test", "all tests with default features", test).quick(),
     Step::new("test-features", "with all features, the packages that have more", test_features),
     Step::new("benches", "each criterion benchmark runs once", benches),

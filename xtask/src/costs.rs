@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::bench::{PAGE, write_into};
+use crate::bench::results;
 use crate::cmd::{Cmd, Result};
 use crate::workspace::{Profile, Workspace, emptied};
 use baseline::{Baseline, Costs};
@@ -86,8 +86,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
         let with = json!({"rustc": rustc()?, "valgrind": tools.valgrind});
         let renewed = baseline.renewed(measured, &with);
         renewed.write(&workspace.path(BASELINE))?;
-        write_into(&workspace.path(PAGE), "costs", &table(&renewed)?)?;
-        println!("  wrote {BASELINE}, and the table in {PAGE}");
+        results::write(workspace, "costs", &table(&renewed)?)?;
+        println!("  wrote {BASELINE} and {}", results::path("costs"));
         return Ok(());
     }
     let found = baseline.compare(&measured);

@@ -1,6 +1,7 @@
-//! Chores of the workspace; `cargo xtask --help` lists them.
+//! Tasks of the workspace; `cargo xtask --help` lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
+mod api;
 mod bench;
 mod ci;
 mod cmd;
@@ -23,26 +24,28 @@ use cmd::Result;
 use workspace::Workspace;
 
 const HELP: &str = "\
-Chores of the Attestry workspace.
+Tasks of the Attestry workspace.
 
-Usage: cargo xtask <CHORE>
+Usage: cargo xtask <TASK>
 
-  ci [STEP...]   Everything that must hold before a change goes in, or only the steps named
-  bench [ARG...] Measures Attestry beside its peers and the machine's limits (bench --help) and
-                 writes the tables and plots of docs/performance.md
+  ci [STEP...]   All checks that a change must pass, or only the steps named
+  ci quick       The steps marked * below, to run before a commit
+  layers         Forbidden dependencies between crates and imports between modules
+  api [--renew]  Compares the public API with docs/api, or writes the listings
+  bench [ARG...] Measures Attestry against other stores and the machine's limits (bench --help);
+                 writes rigs/bench/results/ and the table and plots of docs/performance.md
   costs [--renew]
-                 What single operations cost, counted and not timed, beside what is recorded; or
-                 records it
+                 Counts instructions, allocations, bytes and syncs of single operations and compares
+                 them with rigs/costs/baseline.json, or records them
+  demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
   interop        Both directions between Attestry and the real Python package
   s3             The S3 backend against SeaweedFS, and with the real Python package there
   s3 bench [--row NAME]...
-                 Measures both there behind a slow line and writes a table of docs/performance.md,
-                 or of it the rows named
-  demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
+                 Compares both there behind a slow connection; writes all or the named rows of
+                 rigs/bench/results/s3.md
   torture [NAME] The torture tests of the file backend, or one of them; see docs/torture.md
   torture fuzz [TARGET...] [--seconds N]
-                 The fuzz targets, or those named, for a minute or so many seconds each
-  layers         Which crate may use which
+                 The fuzz targets, or those named, for 60 or N seconds each
 ";
 
 fn main() -> ExitCode {
@@ -61,9 +64,10 @@ fn run(arguments: &[&str]) -> Result {
     match arguments {
         ["bench", arguments @ ..] => bench::run(&Workspace::load()?, arguments),
         [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h", ..] => {
-            print!("{HELP}\nSteps of ci, in order:\n\n{}", ci::steps());
+            print!("{HELP}\nSteps of ci, in order; * marks the quick tier:\n\n{}", ci::steps());
             Ok(())
         }
+        ["api", arguments @ ..] => api::run(&Workspace::load()?, arguments),
         ["ci", names @ ..] => ci::run(&Workspace::load()?, names),
         ["costs", arguments @ ..] => costs::run(&Workspace::load()?, arguments),
         ["interop"] => interop::run(&Workspace::load()?),
@@ -74,9 +78,6 @@ fn run(arguments: &[&str]) -> Result {
         ["torture", "fuzz", arguments @ ..] => fuzz::run(&Workspace::load()?, arguments),
         ["torture", arguments @ ..] => torture::run(&Workspace::load()?, arguments),
         ["layers"] => layers::run(&Workspace::load()?),
-        _ => {
-            Err(format!("there is no chore {:?}; see cargo xtask --help", arguments.join(" "))
-                .into())
-        }
+        _ => Err(format!("unknown task {:?}; see cargo xtask --help", arguments.join(" ")).into()),
     }
 }

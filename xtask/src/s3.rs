@@ -9,7 +9,7 @@ mod slow;
 
 use std::path::Path;
 
-use crate::bench::{PAGE, with_rows, write_into};
+use crate::bench::results;
 use crate::cmd::Result;
 use crate::interop::PACKAGE;
 use crate::venv::{Package, Venv};
@@ -38,17 +38,16 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
 }
 
 /// Measures the backend beside the Python package. A run of all rows writes the table of
-/// `docs/performance.md`, one of some rows replaces these.
+/// `rigs/bench/results/s3.md`, one of some rows replaces these.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[&str]) -> Result {
     let rows = bench::rows(arguments)?;
     with_server(workspace, |scripts, server, _| {
         let lines = bench::run(workspace, scripts, server, &rows)?;
-        let page = workspace.path(PAGE);
         let lines = match arguments {
             [] => lines,
-            _ => with_rows(&page, "s3", &lines)?,
+            _ => results::with_rows(workspace, "s3", &lines)?,
         };
-        write_into(&page, "s3", &bench::table(&lines)?)
+        results::write(workspace, "s3", &bench::table(&lines)?)
     })
 }
 

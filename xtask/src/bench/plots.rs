@@ -1,18 +1,14 @@
-//! Which plots a result has, and what is in them. A result of an older program lacks some series;
-//! then the plot lacks their lines, or is left out.
+//! The plots of a result. Where a result lacks a series, the plot lacks its line or is left out.
 
 use serde_json::Value;
 
-use super::svg::{Chart, Line, Scale, amount};
+use super::chart::{Chart, Line, Scale, amount};
 
 /// A plot of a result.
 pub(super) struct Plot {
-    /// What its file is called, without the run it is of.
+    /// The name of its file.
     pub(super) name: &'static str,
-    /// What it shows, for those who do not see it.
-    pub(super) alt: String,
-    /// The file.
-    pub(super) svg: String,
+    pub(super) chart: Chart,
 }
 
 /// One series of a row.
@@ -22,23 +18,22 @@ struct Series<'a> {
     points: Vec<(f64, f64)>,
 }
 
-/// All plots that the result has something for.
+/// All plots the result has data for.
 pub(super) fn of(rows: &[Value]) -> Vec<Plot> {
-    let mut plots = Vec::new();
-    let mut add = |name, chart: Option<Chart>| {
-        plots.extend(chart.map(|chart| Plot { name, alt: chart.title.clone(), svg: chart.svg() }));
-    };
-    add("throughput", throughput(rows));
-    add("latency", latency(rows));
-    add("cost", cost(rows));
-    add("memory", memory(rows));
-    plots
+    let plots = [
+        ("throughput", throughput(rows)),
+        ("latency", latency(rows)),
+        ("cost", cost(rows)),
+        ("memory", memory(rows)),
+    ];
+    let plot = |(name, chart): (_, Option<Chart>)| Some(Plot { name, chart: chart? });
+    plots.into_iter().filter_map(plot).collect()
 }
 
 fn throughput(rows: &[Value]) -> Option<Chart> {
     let mut chart = chart(series(rows, "writers"), |tasks| tasks.to_string())?;
-    let last = chart.places.len() - 1;
-    // What others store in batches does not depend on writers.
+    let last = chart.x_names.len() - 1;
+    // The batch loops of the other stores do not depend on the number of writers.
     for row in rows.iter().filter(|row| row["row"] == "durable") {
         let (name, rate) = (&row["reference"]["name"], &row["reference"]["figure"]["median"]);
         let (Some(name), Some(rate)) = (name.as_str(), rate.as_f64()) else { continue };
@@ -49,8 +44,8 @@ fn throughput(rows: &[Value]) -> Option<Chart> {
     }
     Some(Chart {
         title: "Durable log: throughput by number of writers".to_owned(),
-        across: "tasks that log at once",
-        up: "entries a second",
+        x_axis: "concurrent tasks",
+        y_axis: "entries/s",
         scale: Scale::Log,
         ..chart
     })
@@ -59,20 +54,20 @@ fn throughput(rows: &[Value]) -> Option<Chart> {
 fn latency(rows: &[Value]) -> Option<Chart> {
     let found = series(rows, "percentile");
     let name = |percent: f64| match percent {
-        100.0 => "most".to_owned(),
+        100.0 => "max".to_owned(),
         percent => format!("p{}", amount(percent)),
     };
     let mut chart = chart(found, name)?;
-    let last = chart.places.len() - 1;
+    let last = chart.x_names.len() - 1;
     let syncs = rows.iter().find(|row| row["row"] == "latency");
     if let Some(sync) = syncs.and_then(|row| row["reference"]["figure"]["median"].as_f64()) {
         let name = "write + fdatasync, median".to_owned();
         chart.lines.push(Line { name, points: vec![(0, sync), (last, sync)], dashed: true });
     }
     Some(Chart {
-        title: "Durable log: latency when calls come at random".to_owned(),
-        across: "share of the calls that take at most so long",
-        up: "µs from when a call was due",
+        title: "Durable log: latency when calls arrive at random".to_owned(),
+        x_axis: "percentile",
+        y_axis: "µs since the call was due",
         scale: Scale::Log,
         ..chart
     })
@@ -90,8 +85,8 @@ fn cost(rows: &[Value]) -> Option<Chart> {
     });
     Some(Chart {
         title: "Cost of an operation by size of the store".to_owned(),
-        across: "entries in the store",
-        up: "µs",
+        x_axis: "entries in the store",
+        y_axis: "µs",
         scale: Scale::Log,
         ..chart(times.collect(), amount)?
     })
@@ -101,14 +96,14 @@ fn memory(rows: &[Value]) -> Option<Chart> {
     let found = series(rows, "entries").into_iter().filter(|series| series.unit == "MiB");
     Some(Chart {
         title: "Resident memory by size of the store".to_owned(),
-        across: "entries in the store",
-        up: "MiB",
+        x_axis: "entries in the store",
+        y_axis: "MiB",
         scale: Scale::Linear,
         ..chart(found.collect(), amount)?
     })
 }
 
-/// The series whose points differ in this. Results of the first version had one kind of series.
+/// The series over `by`; a series without it is over the number of entries.
 fn series<'a>(rows: &'a [Value], by: &str) -> Vec<Series<'a>> {
     rows.iter()
         .filter(|row| row["series"]["by"].as_str().unwrap_or("entries") == by)
@@ -121,20 +116,19 @@ fn series<'a>(rows: &'a [Value], by: &str) -> Vec<Series<'a>> {
         .collect()
 }
 
-/// Where a point is, and its value.
+/// The position and the value of a point.
 pub(super) fn point(point: &Value) -> Option<(f64, f64)> {
     let at = point["at"].as_f64().or_else(|| point["entries"].as_f64());
     Some((at?, point["value"].as_f64()?))
 }
 
-/// The lines of these series over all places that any of them has. What a chart is about is for
-/// the caller to say.
+/// The lines of these series over the union of their positions; the caller sets titles and scale.
 fn chart(series: Vec<Series<'_>>, name: impl Fn(f64) -> String) -> Option<Chart> {
-    let mut places: Vec<f64> =
+    let mut positions: Vec<f64> =
         series.iter().flat_map(|series| &series.points).map(|(at, _)| *at).collect();
-    places.sort_by(f64::total_cmp);
-    places.dedup();
-    if places.is_empty() {
+    positions.sort_by(f64::total_cmp);
+    positions.dedup();
+    if positions.is_empty() {
         return None;
     }
     let line = |series: Series<'_>| Line {
@@ -142,16 +136,18 @@ fn chart(series: Vec<Series<'_>>, name: impl Fn(f64) -> String) -> Option<Chart>
         points: series
             .points
             .iter()
-            .filter_map(|(at, value)| Some((places.iter().position(|place| place == at)?, *value)))
+            .filter_map(|(at, value)| {
+                Some((positions.iter().position(|position| position == at)?, *value))
+            })
             .collect(),
         dashed: false,
     };
     let lines = series.into_iter().map(line).collect();
     Some(Chart {
         title: String::new(),
-        across: "",
-        places: places.iter().map(|place| name(*place)).collect(),
-        up: "",
+        x_axis: "",
+        x_names: positions.iter().map(|position| name(*position)).collect(),
+        y_axis: "",
         scale: Scale::Log,
         lines,
     })
@@ -168,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn each_series_is_in_the_plot_of_its_kind() {
+    fn series_are_assigned_to_plots() {
         let points = json!([{"at": 1.0, "value": 10.0}, {"at": 4.0, "value": 40.0}]);
         let by = |by: &str, what: &str| json!({"what": what, "by": by, "points": points});
         let rows = [
@@ -181,15 +177,17 @@ mod tests {
         let plots = of(&rows);
         let names: Vec<&str> = plots.iter().map(|plot| plot.name).collect();
         assert_eq!(names, ["throughput", "latency", "cost", "memory"]);
-        assert!(plots[0].svg.contains("R, batches of 1,000"));
-        assert!(plots[1].svg.contains("half of the peak") && plots[1].svg.contains(">p4<"));
-        assert!(plots[2].svg.contains("open") && !plots[2].svg.contains("resident memory<"));
-        assert!(plots[2].svg.contains(">50k<"), "40 ms are 40,000 µs");
-        assert_eq!(plots[3].svg.matches("<polyline").count(), 1);
+        let line = |plot: &Plot, line: usize| plot.chart.lines[line].name.clone();
+        assert_eq!(line(&plots[0], 1), "R, batches of 1,000");
+        assert_eq!(line(&plots[1], 0), "half of the peak");
+        assert_eq!(plots[1].chart.x_names, ["p1", "p4"]);
+        assert_eq!(line(&plots[2], 0), "open");
+        assert_eq!(plots[2].chart.lines[0].points[1], (1, 40_000.0), "40 ms are 40,000 µs");
+        assert_eq!(plots[3].chart.lines.len(), 1);
     }
 
     #[test]
-    fn what_an_old_result_lacks_is_left_out() {
+    fn missing_series_are_left_out() {
         let series = json!({"what": "get_entry", "points": [{"entries": 5, "value": 2.0}]});
         let plots = of(&[row("sizes", "µs", &series), row("get", "µs", &Value::Null)]);
         let names: Vec<&str> = plots.iter().map(|plot| plot.name).collect();
