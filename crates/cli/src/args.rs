@@ -1,4 +1,4 @@
-//! The command line.
+//! Command-line arguments.
 
 mod evidence;
 mod values;
@@ -12,14 +12,13 @@ use clap_complete::Shell;
 use serde_json::Value;
 
 pub(crate) use self::evidence::{
-    CheckpointArgs, ExportArgs, ProveArgs, TrustArgs, VerifyArgs, VerifyProofArgs,
+    CheckpointArgs, ExportArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
 };
-pub(crate) use self::values::{CheckFormat, ListFormat, Safety, StatsFormat};
+pub(crate) use self::values::{ListFormat, ReportFormat, Safety, StatsFormat};
 use self::values::{metadata, until};
 use crate::errors::Failure;
 
-/// The audit log for AI: record what a model was asked and what it answered, find it again, check
-/// it, and let it expire.
+/// Audit log for AI systems: record interactions with models, list, verify and erase them
 #[derive(Debug, Parser)]
 #[command(name = "attestry", version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Cli {
@@ -32,31 +31,38 @@ pub(crate) struct Cli {
 const AFTER: &str = "\
 Examples:
   attestry import interactions.jsonl         record one interaction per line
-  attestry list --since 2026-01-28           find them again
+  attestry list --since 2026-01-28           list entries since that day
   attestry check --against interactions.jsonl
-                                             prove that each is recorded
+                                             find damage and missing interactions
   attestry verify --public-key signing.key.pub
-                                             prove that nothing was changed since
+                                             find tampering
+
+check or verify:
+  check    like fsck: reads every entry, and finds corrupt records, duplicate ids
+           and content that does not match its hash. Works with every store.
+  verify   compares every entry with the Merkle tree and the signed checkpoints, and
+           finds entries that were altered, removed, inserted or moved. Needs a store
+           that was written with --signing-key.
 
 Environment:
-  ATTESTRY_STORE     as --store
-  ATTESTRY_KEY_FILE  as --key-file
-  ATTESTRY_KEY       the key itself, where no key file is given; several are
-                     separated by commas, the first encrypts, all decrypt
+  ATTESTRY_STORE     default of --store
+  ATTESTRY_KEY_FILE  default of --key-file
+  ATTESTRY_KEY       the key itself, if no key file is given; several keys are
+                     separated by commas: the first encrypts, all decrypt
   ATTESTRY_SIGNING_KEY_FILE
-                     as --signing-key
+                     default of --signing-key
 
 Exit status:
-  0  done
-  1  what was asked for is not there, or problems were found
-  2  wrong usage or failure; nothing that was acknowledged is lost
+  0  success
+  1  an entry was not found, or problems were found
+  2  wrong usage or failure; entries that were acknowledged are stored
 
 `attestry COMMAND --help` has examples of each command.";
 
-/// Which store, and with which key.
+/// The store and its keys.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// The store: a folder, or a URL such as `file:///var/log/audit`, `memory:` or
+    /// Store: a folder, or a URL such as `file:///var/log/audit`, `memory:` or
     /// `s3://bucket/prefix?region=eu-central-1`
     #[arg(
         long,
@@ -69,7 +75,7 @@ pub(crate) struct StoreArgs {
     )]
     pub(crate) store: OsString,
 
-    /// A file with the key that encrypts and decrypts contents; see `attestry key generate`
+    /// File with the key that encrypts and decrypts content, created by `attestry key generate`
     #[arg(
         long,
         global = true,
@@ -80,8 +86,8 @@ pub(crate) struct StoreArgs {
     )]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// A file with the key that signs checkpoints: whatever writes to the store keeps evidence of it
-    /// and signs that at its end; see `attestry checkpoint`
+    /// File with the key that signs checkpoints. Commands that write then extend the Merkle tree of
+    /// the store, and sign a checkpoint when they end; see `attestry checkpoint`
     #[arg(
         long,
         global = true,
@@ -99,42 +105,54 @@ pub(crate) enum Command {
     Log(Box<LogArgs>),
     /// Record the interactions of a JSON Lines file and print the ids of their entries
     Import(ImportArgs),
-    /// Print one entry as the JSON line it is stored as
+    /// Print one entry as it is stored: a line of JSON
     Get(GetArgs),
-    /// List entries by time, provider, model, conversation and outcome
+    /// List entries as a table, JSON lines or CSV, with filters
     List(ListArgs),
-    /// Print how many entries there are
+    /// Print the number of entries
     Count(CountArgs),
-    /// Erase entries
+    /// Erase entries by id
     Delete(DeleteArgs),
-    /// Erase the entries that are older than the retention period
+    /// Erase entries that are older than the retention period
     Cleanup(CleanupArgs),
-    /// Give back the space that erased entries still take in sealed segments
+    /// Reclaim the space of erased entries in sealed segments
     #[command(after_help = "\
-Erased entries leave blank lines behind; their bytes are gone, the space is not. This
-rewrites sealed segments without them, each in one step.
+Erasing overwrites the bytes of an entry with spaces, and keeps their space. This
+command rewrites sealed segments without the blank lines. Each segment is replaced
+atomically.
 
 Examples:
   attestry cleanup && attestry compact       in a nightly job")]
     Compact,
     /// Summarise entries by provider and model
     Stats(StatsArgs),
-    /// Read the whole store and name everything that is wrong in it
+    /// Check the records, like fsck: find corrupt records, duplicate ids, wrong content hashes
+    ///
+    /// Reads every entry and reports records that cannot be read, ids that occur more than once, and
+    /// stored content that does not match its hash. Works with every store and changes nothing.
+    ///
+    /// This finds damage. To find tampering, use `attestry verify`: it compares the entries with the
+    /// Merkle tree and with signed checkpoints.
     Check(CheckArgs),
-    /// Sign what the store holds now, and print it: for somebody else to keep
+    /// Sign a checkpoint of the Merkle tree and print it
     Checkpoint(CheckpointArgs),
-    /// Prove that nothing in the store was altered, inserted, dropped or moved
+    /// Verify the entries against the Merkle tree and signed checkpoints: find tampering
+    ///
+    /// Finds entries that were altered, removed, inserted or moved, also by an attacker with write
+    /// access to the files. Needs a store that was written with --signing-key.
+    ///
+    /// To find damage such as corrupt records, or to check a store without a tree, use `attestry check`.
     Verify(VerifyArgs),
-    /// Print the proof that an entry is in the log
+    /// Print the inclusion proof of an entry, or a consistency proof of the log
     Prove(ProveArgs),
-    /// Check the proof of an entry, without the store
+    /// Verify an inclusion proof without access to the store
     VerifyProof(VerifyProofArgs),
-    /// Copy entries out of the store, with proofs if wanted
+    /// Copy entries to a new folder, with inclusion proofs if requested
     Export(ExportArgs),
-    /// Make keys
+    /// Create keys
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Print a script that completes commands and options in a shell
+    /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
 
@@ -142,98 +160,99 @@ Examples:
 #[command(
     override_usage = "attestry log [OPTIONS] <--input TEXT|--input-file FILE> \
                       <--output TEXT|--output-file FILE>",
-    group(ArgGroup::new("asked").required(true).args(["input", "input_file"])),
-    group(ArgGroup::new("answered").required(true).args(["output", "output_file"])),
+    group(ArgGroup::new("input_source").required(true).args(["input", "input_file"])),
+    group(ArgGroup::new("output_source").required(true).args(["output", "output_file"])),
     after_help = "\
+Arguments are visible in the process list and kept in the shell's history. For
+confidential text use --input-file and --output-file.
+
 Examples:
   attestry log --input 'What is 2+2?' --output 4 --provider openai --model gpt-4
   attestry log --input-file prompt.txt --output-file answer.txt --store-content
   ask 'What is 2+2?' | attestry log --input 'What is 2+2?' --output-file -
   attestry log --input ... --output ... --safety failed --detector pii \\
-      --block-reason 'policy 4.2' --metadata user=\"42\" --metadata tags='[\"a\"]'
-
-Texts given as arguments are seen by whoever lists processes, and kept by the
-shell's history; --input-file and --output-file avoid both."
+      --block-reason 'policy 4.2' --metadata user=\"42\" --metadata tags='[\"a\"]'"
 )]
 pub(crate) struct LogArgs {
-    /// What was asked
+    /// Input of the model, such as the prompt
     #[arg(long, value_name = "TEXT")]
     pub(crate) input: Option<String>,
-    /// A file with what was asked; `-` reads the standard input
+    /// File with the input; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input_file: Option<PathBuf>,
-    /// What was answered
+    /// Output of the model
     #[arg(long, value_name = "TEXT")]
     pub(crate) output: Option<String>,
-    /// A file with what was answered; `-` reads the standard input
+    /// File with the output; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) output_file: Option<PathBuf>,
-    /// The AI provider, such as openai
+    /// AI provider, such as openai
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Option<String>,
-    /// The model, such as gpt-4
+    /// Model, such as gpt-4
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// Links the interactions of one conversation
+    /// Identifier that the interactions of one conversation share
     #[arg(long, alias = "conversation", value_name = "ID")]
     pub(crate) conversation_id: Option<String>,
-    /// Whether it passed the safety checks
+    /// Result of the safety checks
     #[arg(long, value_name = "OUTCOME", default_value = "passed")]
     pub(crate) safety: Safety,
-    /// The same as --safety failed
+    /// Same as --safety failed
     #[arg(long, conflicts_with = "safety")]
     pub(crate) safety_failed: bool,
-    /// A safety detector that triggered; may be repeated
+    /// Safety detector that triggered; may be repeated
     #[arg(long = "detector", value_name = "NAME")]
     pub(crate) detectors: Vec<String>,
-    /// Why the request was blocked
+    /// Reason why the request was blocked
     #[arg(long, value_name = "TEXT")]
     pub(crate) block_reason: Option<String>,
-    /// An alert message; may be repeated
+    /// Alert message; may be repeated
     #[arg(long = "alert", value_name = "TEXT")]
     pub(crate) alerts: Vec<String>,
-    /// How long the request took, in milliseconds
+    /// Latency of the request in milliseconds
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) latency_ms: Option<f64>,
-    /// Tokens of the input
+    /// Number of input tokens
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) input_tokens: Option<i64>,
-    /// Tokens of the output
+    /// Number of output tokens
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) output_tokens: Option<i64>,
-    /// Anything else; VALUE is JSON where it can be read as such, otherwise a text; may be repeated
+    /// Additional field; VALUE is parsed as JSON, or stored as text if it is not JSON; may be
+    /// repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = metadata)]
     pub(crate) metadata: Vec<(String, Value)>,
-    /// When it occurred, UTC unless it says otherwise; now by default
+    /// Time of the interaction, in UTC unless it has an offset; default: now
     #[arg(long, value_name = "TIME")]
     pub(crate) timestamp: Option<Timestamp>,
-    /// Store the texts too, encrypted if a key is given; otherwise only their SHA-256
+    /// Store the texts, encrypted if a key is given; default: only their SHA-256 hashes
     #[arg(long)]
     pub(crate) store_content: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each line is a JSON object: `input` and `output`, and as far as known `provider`,
+Each line is a JSON object with `input` and `output`. Optional fields: `provider`,
 `model`, `conversation_id`, `safety_passed`, `detectors_triggered`, `block_reason`,
 `alerts`, `latency_ms`, `input_tokens`, `output_tokens`, `metadata`, `timestamp`.
 
-An id is printed once its entry is on stable storage, in the order of the lines. A
-line that cannot be taken is named on the standard error as FILE:LINE: REASON, the
-others are recorded, and the exit status is 1. Ctrl-C stores what is under way,
-prints its ids and says where to go on. Should nobody read the ids any more, the
-rest is recorded all the same.
+An id is printed once its entry is on stable storage, in the order of the lines. Bad
+lines are reported on standard error as FILE:LINE: REASON; the other lines are
+recorded, and the exit status is 1. Ctrl-C completes the current batch, prints its
+ids, and prints the line to continue from. If standard output is closed, the import
+continues.
 
 Examples:
   attestry import interactions.jsonl
   attestry --key-file audit.key import interactions.jsonl --store-content > ids
   my-service | attestry import -
-  attestry --store memory: import interactions.jsonl    only looks for bad lines")]
+  attestry --store memory: import interactions.jsonl    check the lines, store nothing")]
 pub(crate) struct ImportArgs {
-    /// The file; `-` reads the standard input
+    /// File to import; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Store the texts too, encrypted if a key is given; otherwise only their SHA-256
+    /// Store the texts, encrypted if a key is given; default: only their SHA-256 hashes
     #[arg(long)]
     pub(crate) store_content: bool,
 }
@@ -244,27 +263,28 @@ Examples:
   attestry get 550e8400-e29b-41d4-a716-446655440000
   attestry --key-file audit.key get 550e8400-e29b-41d4-a716-446655440000 --decrypt | jq .
 
-The exit status is 1 when there is no such entry, and when its content does not match
-its hash.")]
+The exit status is 1 if there is no such entry, or if its content does not match its
+hash.")]
 pub(crate) struct GetArgs {
-    /// The id of the entry
+    /// Id of the entry
     #[arg(value_name = "ID")]
     pub(crate) id: String,
-    /// Print the contents as plain text, checked against the entry's hashes
+    /// Print the content as plain text, after comparing it with the hashes of the entry
     #[arg(long)]
     pub(crate) decrypt: bool,
-    /// Print the line as it is stored even where that is no JSON: Python writes NaN and Infinity
+    /// Print the stored line even if it is not JSON: the Python package writes NaN and Infinity
     #[arg(long, conflicts_with = "decrypt")]
     pub(crate) raw: bool,
 }
 
-/// Which entries.
+/// Filters that select entries.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
-    /// Only entries at or after TIME: 2026-01-28, 2026-01-28T09:15:00.5, or with an offset; UTC
+    /// Only entries at or after TIME, such as 2026-01-28 or 2026-01-28T09:15:00.5; UTC unless it has
+    /// an offset
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<Timestamp>,
-    /// Only entries at or before TIME; a date alone means the end of that day
+    /// Only entries at or before TIME; a date means the end of that day
     #[arg(long, value_name = "TIME", value_parser = until)]
     pub(crate) until: Option<Timestamp>,
     /// Only entries of this provider
@@ -276,16 +296,16 @@ pub(crate) struct Selection {
     /// Only entries of this conversation
     #[arg(long, alias = "conversation-id", value_name = "ID")]
     pub(crate) conversation: Option<String>,
-    /// Only entries that passed, or failed, the safety checks
+    /// Only entries with this result of the safety checks
     #[arg(long, value_name = "OUTCOME")]
     pub(crate) safety: Option<Safety>,
-    /// Only entries in which this detector triggered
+    /// Only entries for which this detector triggered
     #[arg(long, value_name = "NAME")]
     pub(crate) detector: Option<String>,
 }
 
 impl Selection {
-    /// The query, if it does not contradict itself.
+    /// Fails if the filters contradict each other.
     pub(crate) fn query(self) -> Result<Query, Failure> {
         let mut query = Query::new();
         query.since = self.since;
@@ -302,25 +322,25 @@ impl Selection {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+json prints each entry as its stored line. csv prints all 17 columns, with lists and
+metadata as JSON. Values are not changed: import the file as text, because a
+spreadsheet may evaluate a value that begins with `=` as a formula.
+
 Examples:
-  attestry list --limit 20 --desc                 the latest 20
+  attestry list --limit 20 --desc                 the latest 20 entries
   attestry list --since 2026-01-01 --until 2026-01-31 --safety failed
   attestry list --conversation conv-17 --format json | jq -r .id
-  attestry list --format csv > entries.csv
-
-json gives each entry as the line it is stored as. csv gives all 17 columns, lists and
-metadata as JSON. Its values stand as they are: a spreadsheet may take one that begins
-with `=` for a formula, so import it as text.")]
+  attestry list --format csv > entries.csv")]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// At most this many entries
+    /// Maximum number of entries
     #[arg(long, value_name = "NUMBER")]
     pub(crate) limit: Option<usize>,
-    /// Latest first
+    /// Latest entries first
     #[arg(long)]
     pub(crate) desc: bool,
-    /// How to print them
+    /// Output format
     #[arg(long, default_value = "table")]
     pub(crate) format: ListFormat,
 }
@@ -337,8 +357,8 @@ pub(crate) struct CountArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints the ids of the entries that were erased. Ids that are not there are named on
-the standard error, the others are erased, and the exit status is 1.
+Prints the ids of the erased entries. Ids without an entry are reported on standard
+error, the other entries are erased, and the exit status is 1.
 
 Examples:
   attestry delete 550e8400-e29b-41d4-a716-446655440000
@@ -346,20 +366,21 @@ Examples:
       550e8400-e29b-41d4-a716-446655440000
   attestry list --conversation conv-17 --format json | jq -r .id | xargs attestry delete")]
 pub(crate) struct DeleteArgs {
-    /// The ids of the entries
+    /// Ids of the entries
     #[arg(value_name = "ID", required = true)]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
-    pub(crate) record: RecordArgs,
+    pub(crate) erasure: ErasureArgs,
 }
 
-/// What is put on record about an erasure.
+/// Contents of the erasure record.
 #[derive(Debug, Args)]
-pub(crate) struct RecordArgs {
-    /// Why, where the store keeps evidence; it stays for ever, so say nothing of what was erased
+pub(crate) struct ErasureArgs {
+    /// Reason in the erasure record of a store with a Merkle tree. The record is never erased: do not
+    /// describe the erased content
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
-    /// In whose name, where the store keeps evidence; by default that of the user
+    /// Name in the erasure record of a store with a Merkle tree; default: the current user
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
 }
@@ -367,23 +388,23 @@ pub(crate) struct RecordArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  attestry cleanup --dry-run                 how many would go
-  attestry cleanup --retention-days 90       erase what is 90 days old or older")]
+  attestry cleanup --dry-run                 count the expired entries
+  attestry cleanup --retention-days 90       erase entries that are 90 days old or older")]
 pub(crate) struct CleanupArgs {
-    /// Days of 24 hours that entries are kept
+    /// Retention period in days of 24 hours
     #[arg(long, value_name = "NUMBER", default_value_t = 365)]
     pub(crate) retention_days: u32,
-    /// Only say how many entries would be erased
+    /// Print the number of entries that would be erased, and erase none
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
-    pub(crate) record: RecordArgs,
+    pub(crate) erasure: ErasureArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Latencies are in milliseconds. Entries without one (0) do not count for them. The
-percentiles are exact to half a percent, the greatest latency is exact.
+Latencies are in milliseconds; entries without a latency (0) are left out. Percentiles
+are accurate to 0.5 %, the maximum is exact.
 
 Examples:
   attestry stats
@@ -392,16 +413,15 @@ Examples:
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// How to print them
+    /// Output format
     #[arg(long, default_value = "table")]
     pub(crate) format: StatsFormat,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It names each record that cannot be read, each id that is there twice, and each stored
-content that does not match its hash; encrypted content is checked where the key is
-given. With --against it also names each interaction of FILE that is not recorded.
+Encrypted content is checked if its key is given. With --against, each interaction of
+FILE that is not recorded is reported, too.
 
 Examples:
   attestry check
@@ -409,45 +429,45 @@ Examples:
   attestry check --against interactions.jsonl
   attestry check --format json | jq '.problems[]'
 
-The exit status is 1 when there are problems.")]
+The exit status is 1 if there are problems.")]
 pub(crate) struct CheckArgs {
-    /// A file that was imported: each of its interactions must be recorded
+    /// Imported file, each interaction of which must be recorded
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
-    /// How to print the result
+    /// Output format
     #[arg(long, default_value = "text")]
-    pub(crate) format: CheckFormat,
+    pub(crate) format: ReportFormat,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Write a new random key to a new file that only you can read
+    /// Create a random key in a new file that only its owner can read
     #[command(after_help = "\
+Keep a copy of the key in a safe place: without it, the content that it encrypted is
+lost. To replace a key, put the new one on a line above the old one: the first key
+encrypts, all keys decrypt.
+
+A signing key signs the checkpoints of a store. Its public key is written to a second
+file, whose name ends in .pub. Give that file to the verifiers before they need it.
+
 Examples:
   attestry key generate --out audit.key
   attestry --key-file audit.key import interactions.jsonl --store-content
   attestry key generate --signing --name example.com/audit --out signing.key
-  attestry --signing-key signing.key checkpoint
-
-Keep a copy in a safe place: without the key nobody can read what it encrypted. To
-replace a key, put the new one on a line above the old one: the first encrypts, all
-decrypt.
-
-A signing key signs checkpoints of a store. Its public part goes to a file beside it
-that ends in .pub: give that to whoever verifies, and early.")]
+  attestry --signing-key signing.key checkpoint")]
     Generate(GenerateArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
-    /// The file to write; it must not exist yet
+    /// File to create; it must not exist
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// Make a key that signs checkpoints instead of one that encrypts
+    /// Create a key that signs checkpoints instead of one that encrypts content
     #[arg(long)]
     pub(crate) signing: bool,
-    /// The name of the log that the key signs, by custom a URL without its scheme; a random one by
-    /// default
+    /// Origin of the log that the key signs, by convention a URL without its scheme; default: a
+    /// random name
     #[arg(long, value_name = "NAME", requires = "signing")]
     pub(crate) name: Option<String>,
 }
@@ -459,7 +479,7 @@ Examples:
   attestry completions fish > ~/.config/fish/completions/attestry.fish
   attestry completions zsh > \"${fpath[1]}/_attestry\"")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete commands in
     pub(crate) shell: Shell,
 }
 
@@ -469,7 +489,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_definition_is_consistent() {
+    fn command_definitions_are_consistent() {
         Cli::command().debug_assert();
     }
 }

@@ -1,36 +1,36 @@
-//! Reads lines of any length in bounded memory, many at a time.
+//! Reads an input in chunks of whole lines, in bounded memory.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc;
 
 use attestry::line::MAX_LINE_BYTES;
 
-/// How much is read at once: a few hundred interactions.
+/// Size of one read: a few hundred interactions.
 const BLOCK_BYTES: usize = 512 << 10;
 
-/// What was read up to some place in the input.
+/// Consecutive lines of the input.
 pub(crate) struct Chunk {
     pub(crate) content: Content,
-    /// The number of the first line of it; lines count from 1.
+    /// Number of its first line, counted from 1.
     pub(crate) first_line: u64,
-    /// The number of the last line of it.
+    /// Number of its last line.
     pub(crate) last_line: u64,
-    /// How many bytes of the input end with it.
+    /// Offset of its end in the input, in bytes.
     pub(crate) end: u64,
-    /// Where its memory goes when it is done with.
-    spare: mpsc::Sender<Vec<u8>>,
+    /// Returns its buffer to the reader.
+    spare_sender: mpsc::Sender<Vec<u8>>,
 }
 
-/// What a [`Chunk`] holds.
+/// Content of a [`Chunk`].
 pub(crate) enum Content {
-    /// Whole lines; the last one of the input may lack its line break.
+    /// Whole lines. The last line of the input may have no line break.
     Lines(Vec<u8>),
-    /// One line that is too long to be read, and how long it is. Its bytes were dropped.
+    /// The length of one line that is too long. Its bytes were discarded.
     TooLong { length: u64 },
 }
 
 impl Chunk {
-    /// How much memory it takes.
+    /// Memory of the chunk in bytes.
     pub(crate) fn size(&self) -> usize {
         match &self.content {
             Content::Lines(bytes) => bytes.capacity(),
@@ -38,8 +38,8 @@ impl Chunk {
         }
     }
 
-    /// The lines that are not blank, with their numbers, each without its line break; or instead
-    /// of one that is too long its length.
+    /// The numbers of the lines that are not blank, each with the trimmed line, or with the length of a line
+    /// that is too long.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, Result<&[u8], u64>)> {
         let (bytes, too_long) = match &self.content {
             Content::Lines(bytes) => (bytes.as_slice(), None),
@@ -49,18 +49,18 @@ impl Chunk {
         let mut number = self.first_line;
         let lines = std::iter::from_fn(move || {
             while !rest.is_empty() {
-                let whole = rest;
-                // A search that uses the machine's vector instructions; slices have none. Reading
-                // from memory cannot fail.
-                let length = rest.skip_until(b'\n').unwrap_or(whole.len());
-                let line = whole[..length].trim_ascii();
-                let this = number;
+                let from_line = rest;
+                // `skip_until` searches with vector instructions, unlike the methods of slices. It cannot
+                // fail on memory.
+                let length = rest.skip_until(b'\n').unwrap_or(from_line.len());
+                let line = from_line[..length].trim_ascii();
+                let line_number = number;
                 number += 1;
                 if line.len() > MAX_LINE_BYTES {
-                    return Some((this, Err(line.len() as u64)));
+                    return Some((line_number, Err(line.len() as u64)));
                 }
                 if !line.is_empty() {
-                    return Some((this, Ok(line)));
+                    return Some((line_number, Ok(line)));
                 }
             }
             None
@@ -69,38 +69,38 @@ impl Chunk {
     }
 }
 
-/// The reader reads into this memory again, which spares it the cleaning of new one.
+/// Returns the buffer to the reader, which saves zeroing a new one.
 impl Drop for Chunk {
     fn drop(&mut self) {
         if let Content::Lines(bytes) = &mut self.content
             && (BLOCK_BYTES..=2 * BLOCK_BYTES).contains(&bytes.capacity())
         {
-            // Where the reader is done, it is simply freed.
-            let _ = self.spare.send(std::mem::take(bytes));
+            // Fails if the reader has finished; the buffer is then freed.
+            let _ = self.spare_sender.send(std::mem::take(bytes));
         }
     }
 }
 
-/// Cuts an input into [`Chunk`]s.
+/// Splits an input into [`Chunk`]s.
 pub(crate) struct Chunks<R> {
     input: R,
-    /// What was read and not handed out: the beginning of a line, in `..filled`.
+    /// In `..filled`, the beginning of a line that is not complete yet.
     buffer: Vec<u8>,
     filled: usize,
     next_line: u64,
     end: u64,
-    /// Memory of chunks that are done with.
+    /// Buffers of dropped chunks.
     spares: mpsc::Receiver<Vec<u8>>,
-    spare: mpsc::Sender<Vec<u8>>,
+    spare_sender: mpsc::Sender<Vec<u8>>,
 }
 
 impl<R: Read> Chunks<R> {
     pub(crate) fn new(input: R) -> Self {
-        let (spare, spares) = mpsc::channel();
-        Self { input, buffer: Vec::new(), filled: 0, next_line: 1, end: 0, spares, spare }
+        let (spare_sender, spares) = mpsc::channel();
+        Self { input, buffer: Vec::new(), filled: 0, next_line: 1, end: 0, spares, spare_sender }
     }
 
-    /// The next chunk, as soon as a whole line is there; `None` at the end of the input.
+    /// Returns a chunk as soon as a whole line was read, and `None` at the end of the input.
     pub(crate) fn next(&mut self) -> io::Result<Option<Chunk>> {
         loop {
             let before = self.filled;
@@ -127,17 +127,18 @@ impl<R: Read> Chunks<R> {
         if let Content::Lines(bytes) = &content {
             self.end += bytes.len() as u64;
         }
-        let (last_line, spare) = (self.next_line - 1, self.spare.clone());
-        Chunk { content, first_line, last_line, end: self.end, spare }
+        let (last_line, spare_sender) = (self.next_line - 1, self.spare_sender.clone());
+        Chunk { content, first_line, last_line, end: self.end, spare_sender }
     }
 
-    /// Hands out the first `length` bytes, without a byte order mark where the input begins.
+    /// Removes the first `length` bytes from the buffer. Replaces a byte order mark at the start of the
+    /// input by spaces.
     fn take(&mut self, length: usize) -> Vec<u8> {
         let rest = length..self.filled;
         self.filled = rest.len();
         let mut taken;
         if length < BLOCK_BYTES / 4 {
-            // A pipe gives little at a time; that is not worth a new buffer.
+            // Short reads from a pipe: copying is cheaper than a new buffer.
             taken = self.buffer[..length].to_vec();
             self.buffer.copy_within(rest, 0);
         } else {
@@ -153,7 +154,7 @@ impl<R: Read> Chunks<R> {
         taken
     }
 
-    /// Reads what is there, up to a block, behind what is held; 0 at the end of the input.
+    /// Reads up to a block to the end of the buffer. Returns 0 at the end of the input.
     fn read_block(&mut self) -> io::Result<usize> {
         if self.buffer.len() < self.filled + BLOCK_BYTES {
             self.buffer.resize(self.filled + BLOCK_BYTES, 0);
@@ -170,7 +171,7 @@ impl<R: Read> Chunks<R> {
         }
     }
 
-    /// Drops the line whose beginning is held, up to its line break or the end of the input.
+    /// Discards the line that the buffer begins with, up to its line break or the end of the input.
     fn skip_line(&mut self) -> io::Result<Chunk> {
         let mut length = self.filled as u64;
         self.buffer = Vec::new();
@@ -189,7 +190,7 @@ impl<R: Read> Chunks<R> {
     }
 }
 
-/// Counts line breaks in groups that a byte can count, which compilers turn into vector code.
+/// Counts in groups of 255 bytes, whose count fits in a byte, which the compiler vectorises.
 fn line_breaks(bytes: &[u8]) -> u64 {
     let in_group = |group: &[u8]| group.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>();
     bytes.chunks(255).map(|group| u64::from(in_group(group))).sum()
@@ -199,10 +200,10 @@ fn line_breaks(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Gives `step` bytes at a time, as a slow pipe does.
-    struct Slowly<'a>(&'a [u8], usize);
+    /// Reads at most this number of bytes at a time, like a slow pipe.
+    struct ShortReads<'a>(&'a [u8], usize);
 
-    impl Read for Slowly<'_> {
+    impl Read for ShortReads<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let length = self.0.len().min(self.1).min(buffer.len());
             buffer[..length].copy_from_slice(&self.0[..length]);
@@ -211,9 +212,9 @@ mod tests {
         }
     }
 
-    /// All lines of `input` with their numbers; those too long as their length.
+    /// All lines of `input`, read `step` bytes at a time.
     fn lines(input: &[u8], step: usize) -> Vec<(u64, Result<Vec<u8>, u64>)> {
-        let mut chunks = Chunks::new(Slowly(input, step));
+        let mut chunks = Chunks::new(ShortReads(input, step));
         let mut all = Vec::new();
         let mut end = 0;
         while let Some(chunk) = chunks.next().unwrap() {
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_their_numbers_however_they_arrive() {
+    fn line_numbers_do_not_depend_on_read_size() {
         let input = b"\xef\xbb\xbfone\n\n  two\r\n \n\nthree";
         let expected: Vec<_> = [(1, "one"), (3, "two"), (6, "three")]
             .map(|(number, line)| (number, Ok(line.as_bytes().to_vec())))
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_measured_and_dropped() {
+    fn too_long_line_is_measured_and_skipped() {
         let long = MAX_LINE_BYTES + 3 * BLOCK_BYTES + 17;
         let mut input = b"first\n".to_vec();
         input.resize(input.len() + long, b'x');
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_line_allowed_is_read() {
+    fn line_of_maximum_length_is_read() {
         for (length, allowed) in [(MAX_LINE_BYTES, true), (MAX_LINE_BYTES + 1, false)] {
             let mut input = vec![b'x'; length];
             input.push(b'\n');

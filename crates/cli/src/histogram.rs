@@ -1,12 +1,11 @@
-//! Percentiles of any number of values in bounded memory.
+//! Percentiles in bounded memory.
 
 use std::collections::BTreeMap;
 
-/// Values sorted into buckets that grow with the value, each at most 1/128 (0.8 %) wide.
+/// Counts values in buckets whose width is at most 1/128 (0.8 %) of their value.
 ///
-/// A percentile is told as the middle of its bucket, so it is off by less than 0.4 %; the maximum
-/// is exact. Only buckets that hold something take memory: 16 bytes each, and latencies between a
-/// microsecond and a day fall into fewer than 5,000 of them.
+/// A percentile is the middle of its bucket, so its error is less than 0.4 %. The maximum is exact.
+/// Each used bucket takes 16 bytes. Latencies between a microsecond and a day use at most 5,000 buckets.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Histogram {
     buckets: BTreeMap<u64, u64>,
@@ -14,22 +13,22 @@ pub(crate) struct Histogram {
     max: f64,
 }
 
-/// The bits of an `f64` below its first seven of the fraction.
+/// The number of fraction bits of an `f64` except the first seven, which select the bucket.
 const SHIFT: u32 = f64::MANTISSA_DIGITS - 1 - 7;
 
 impl Histogram {
-    /// Counts `value`, if it is a number above zero.
+    /// Counts `value` if it is finite and greater than zero.
     pub(crate) fn add(&mut self, value: f64) {
         if !(value > 0.0 && value.is_finite()) {
             return;
         }
-        // The bits of positive floats sort as the floats do.
+        // Positive floats have the same order as their bits.
         *self.buckets.entry(value.to_bits() >> SHIFT).or_default() += 1;
         self.count += 1;
         self.max = self.max.max(value);
     }
 
-    /// Counts all that `other` has counted.
+    /// Adds the counts of `other`.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (bucket, count) in &other.buckets {
             *self.buckets.entry(*bucket).or_default() += count;
@@ -38,17 +37,17 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// How many values were counted.
+    /// Number of counted values.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The greatest value, exactly.
+    /// The exact maximum.
     pub(crate) fn max(&self) -> Option<f64> {
         (self.count > 0).then_some(self.max)
     }
 
-    /// The value that `percent` of a hundred do not exceed (the nearest rank).
+    /// The nearest-rank percentile.
     pub(crate) fn percentile(&self, percent: u64) -> Option<f64> {
         let rank = (u128::from(self.count) * u128::from(percent)).div_ceil(100).max(1);
         let mut seen = 0;
@@ -68,24 +67,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_as_precise_as_promised() {
+    fn percentile_error_is_below_0_4_percent() {
         let mut histogram = Histogram::default();
-        // Spread over nine orders of magnitude, in no order.
+        // Shuffled, over nine orders of magnitude.
         let mut values: Vec<f64> =
             (0..10_000u32).map(|n| 1e-3 * 1.002_1f64.powi((n * 7919 % 10_000) as i32)).collect();
         values.iter().for_each(|&value| histogram.add(value));
         values.sort_by(f64::total_cmp);
         for percent in 1..=100 {
             let exact = values[percent as usize * 100 - 1];
-            let told = histogram.percentile(percent).unwrap();
-            assert!((told / exact - 1.0).abs() < 0.004, "p{percent}: {told} for {exact}");
+            let estimate = histogram.percentile(percent).unwrap();
+            assert!((estimate / exact - 1.0).abs() < 0.004, "p{percent}: {estimate} for {exact}");
         }
         assert_eq!(histogram.max(), values.last().copied());
         assert_eq!(histogram.percentile(100), histogram.max().map(|max| max.min(max)));
     }
 
     #[test]
-    fn what_is_no_latency_does_not_count() {
+    fn zero_negative_and_non_finite_are_ignored() {
         let mut histogram = Histogram::default();
         for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             histogram.add(value);
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_is_counting_everything() {
+    fn merge_adds_all_counts() {
         let (mut all, mut low, mut high) =
             (Histogram::default(), Histogram::default(), Histogram::default());
         for n in 1..=1000 {

@@ -1,21 +1,21 @@
-//! Ctrl-C and SIGTERM for commands that must not stop in the midst of something.
+//! Ctrl-C and SIGTERM, for commands that end in an orderly way.
 
 use tokio::sync::watch;
 
-/// Tells when the user wants the command to end.
+/// Waits for the first signal.
 pub(crate) struct Interrupt(watch::Receiver<Option<u8>>);
 
-/// From now on the first signal is told to the command, and the second one ends the program at
-/// once. Without this call, as for the commands that only read, the first one does.
+/// From now on, the first signal is passed to the [`Interrupt`], and the second one ends the program.
+/// Without this call, the first one ends it.
 pub(crate) fn listen() -> Interrupt {
-    let (told, wanted) = watch::channel(None);
+    let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         let first = next_signal().await;
-        let _ = told.send(Some(first));
+        let _ = sender.send(Some(first));
         let second = next_signal().await;
         std::process::exit(128 + i32::from(second));
     });
-    Interrupt(wanted)
+    Interrupt(receiver)
 }
 
 #[cfg(unix)]
@@ -25,7 +25,7 @@ async fn next_signal() -> u8 {
         return std::future::pending().await;
     };
     tokio::select! {
-        told = tokio::signal::ctrl_c() => match told {
+        result = tokio::signal::ctrl_c() => match result {
             Ok(()) => 2,
             Err(_) => std::future::pending().await,
         },
@@ -42,7 +42,7 @@ async fn next_signal() -> u8 {
 }
 
 impl Interrupt {
-    /// The number of the signal, once there is one.
+    /// The number of the first signal, once it is received.
     pub(crate) async fn wait(&mut self) -> u8 {
         match self.0.wait_for(Option::is_some).await {
             Ok(signal) => (*signal).unwrap_or(2),

@@ -1,28 +1,27 @@
-//! `attestry`: records interactions with AI systems in an audit store, finds them again, checks
-//! and expires them.
+//! `attestry`: records interactions with AI systems in an audit store, lists, verifies and erases them.
 //!
-//! Exit status: 0 done, 1 what was asked for is not there or problems were found, 2 wrong usage
-//! or failure, 130 ended by Ctrl-C (143 by SIGTERM) after an import had stored what was under way.
+//! Exit status: 0 success, 1 an entry was not found or problems were found, 2 wrong usage or failure,
+//! 130 (Ctrl-C) or 143 (SIGTERM) an import was interrupted after its current batch was stored.
 
 mod args;
 mod chunks;
 mod commands;
 mod errors;
 mod histogram;
+mod input;
 mod interrupt;
-mod limits;
 mod output;
 mod pipeline;
-mod problems;
+mod policy;
 mod progress;
 mod store;
 mod table;
 mod text;
-mod trust;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::Cli;
 use crate::errors::{Failure, Status};
@@ -32,18 +31,18 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too, with status 0. A closed pipe is no concern.
+            // Also `--help` and `--version`, with status 0. A closed pipe is not an error.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    limits::raise();
-    let outcome = tokio::runtime::Builder::new_multi_thread()
+    raise_open_file_limit();
+    let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new("cannot start").caused_by(error))
+        .map_err(|error| Failure::new("cannot start the async runtime").caused_by(error))
         .and_then(|runtime| runtime.block_on(run(cli)));
-    match outcome {
+    match result {
         Ok(status) => status.into(),
         Err(failure) => failure.report(),
     }
@@ -54,4 +53,15 @@ async fn run(cli: Cli) -> Result<Status, Failure> {
     let status = commands::run(cli, &mut out).await?;
     out.flush()?;
     Ok(status)
+}
+
+/// Raises the soft limit of open files to the hard limit.
+///
+/// A store keeps two files open per segment, one segment per day. The usual soft limit of 1,024 only
+/// protects programs that use `select(2)`.
+fn raise_open_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // If this fails, a later error names the file that could not be opened.
+    let _ = setrlimit(Resource::Nofile, limit);
 }

@@ -1,4 +1,4 @@
-//! The standard output, and entries as lines.
+//! Standard output, and entries as JSON lines.
 
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::errors::Failure;
 
-/// The standard output, buffered; [`flush`](Self::flush) before the command waits for long.
+/// Buffered standard output. Call [`flush`](Self::flush) before waiting for input.
 pub(crate) struct Stdout(BufWriter<StdoutLock<'static>>);
 
 impl Stdout {
@@ -24,7 +24,7 @@ impl Stdout {
         writeln!(self.0, "{line}").map_err(Failure::stdout)
     }
 
-    /// `value` as JSON for people and programs: indented, then a line break.
+    /// Writes `value` as indented JSON and a line break.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut self.0, value)
             .map_err(|error| Failure::stdout(error.into()))?;
@@ -36,9 +36,9 @@ impl Stdout {
     }
 }
 
-/// `entry` as it is stored: one line, with its line break. Where the store holds what cannot be
-/// written again (a NaN latency of the Python package's), the same with `null` in its place.
-pub(crate) fn stored_line(entry: &AuditEntry) -> Vec<u8> {
+/// The line of `entry`, with its line break. Values that JSON cannot express, such as a NaN latency
+/// written by the Python package, become `null`.
+pub(crate) fn encoded_line(entry: &AuditEntry) -> Vec<u8> {
     line::encode(entry).unwrap_or_else(|_| {
         let mut line = entry.to_value().to_string().into_bytes();
         line.push(b'\n');

@@ -1,8 +1,6 @@
-//! Reads an input on one thread, works on its chunks on several, and gives the results in order.
+//! Reads an input on one thread, processes its chunks in parallel, and yields the outputs in order.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -11,144 +9,115 @@ use tokio::task::JoinHandle;
 
 use crate::chunks::{Chunk, Chunks};
 use crate::errors::Failure;
+use crate::input::{Input, cannot_read};
 
-/// How much of the input may be under way at a time, in KiB. A single line may be longer than
-/// that; then it is alone.
-const BUDGET_KIB: u32 = 16 << 10;
+/// Memory for chunks in flight, in KiB. A chunk that is larger is processed alone.
+const MEMORY_BUDGET_KIB: u32 = 16 << 10;
 
-/// An input to read lines from.
-pub(crate) struct Input {
-    reader: Box<dyn Read + Send>,
-    /// What messages call it.
-    pub(crate) name: String,
-    /// Its length in bytes, where that is known.
-    pub(crate) length: Option<u64>,
-}
-
-impl Input {
-    /// Opens the file at `path`, or the standard input for `-`.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        if path.as_os_str() == "-" {
-            let name = "standard input".to_owned();
-            return Ok(Self { reader: Box::new(io::stdin()), name, length: None });
-        }
-        let name = path.display().to_string();
-        let failed = |error: io::Error| {
-            Failure::new(format!("cannot read {}", path.display())).caused_by(error)
-        };
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(failed(io::ErrorKind::IsADirectory.into()));
-        }
-        let length = metadata.is_file().then_some(metadata.len());
-        Ok(Self { reader: Box::new(file), name, length })
-    }
-}
-
-/// What the work on one chunk gave.
-pub(crate) struct Done<T> {
-    pub(crate) result: T,
-    /// The number of the last line it is about.
+/// The output for one chunk.
+pub(crate) struct Processed<T> {
+    pub(crate) output: T,
+    /// Number of the last line of the chunk.
     pub(crate) last_line: u64,
-    /// How many bytes of the input end there.
+    /// Offset of the end of the chunk in the input, in bytes.
     pub(crate) end: u64,
-    /// Its share of the budget, given back when this is dropped.
-    _share: OwnedSemaphorePermit,
+    /// Its part of the memory budget, released on drop.
+    _memory: OwnedSemaphorePermit,
 }
 
-/// The results, in the order of the input.
-pub(crate) struct Results<T> {
-    under_way: mpsc::UnboundedReceiver<io::Result<JoinHandle<Done<T>>>>,
-    /// Received and not yet handed out.
-    next: Option<io::Result<JoinHandle<Done<T>>>>,
-    name: String,
-    budget: Arc<Semaphore>,
+type Job<T> = io::Result<JoinHandle<Processed<T>>>;
+
+/// The outputs in the order of the input. Dropping it stops the reader.
+pub(crate) struct Outputs<T> {
+    jobs: mpsc::UnboundedReceiver<Job<T>>,
+    /// Received from `jobs` and not yet returned.
+    next: Option<Job<T>>,
+    input_name: String,
+    memory: Arc<Semaphore>,
 }
 
-/// Begins to read `input` and to do `work` on its chunks, as many at a time as there are cores.
-pub(crate) fn start<T: Send + 'static>(
+/// Starts to read `input` and to call `work` on its chunks, on as many threads as there are cores.
+pub(crate) fn process<T: Send + 'static>(
     input: Input,
     work: impl Fn(&Chunk) -> T + Send + Sync + 'static,
-) -> Results<T> {
-    let (sender, under_way) = mpsc::unbounded_channel();
-    let budget = Arc::new(Semaphore::new(BUDGET_KIB as usize));
-    let results = Results { under_way, next: None, name: input.name, budget: Arc::clone(&budget) };
-    let reading = Reading { budget, runtime: Handle::current(), work: Arc::new(work), sender };
-    // A thread of its own and none of the runtime's: it may wait for a pipe when all else is done,
-    // and ends with the process.
-    std::thread::spawn(move || reading.run(Chunks::new(input.reader)));
-    results
+) -> Outputs<T> {
+    let (sender, jobs) = mpsc::unbounded_channel();
+    let memory = Arc::new(Semaphore::new(MEMORY_BUDGET_KIB as usize));
+    let outputs = Outputs { jobs, next: None, input_name: input.name, memory: memory.clone() };
+    let reader = Reader { memory, runtime: Handle::current(), work: Arc::new(work), sender };
+    // Not a thread of the runtime, whose shutdown would wait for a read from a pipe. This thread ends with
+    // the process.
+    std::thread::spawn(move || reader.run(Chunks::new(input.reader)));
+    outputs
 }
 
-struct Reading<T, W> {
-    budget: Arc<Semaphore>,
+struct Reader<T, W> {
+    memory: Arc<Semaphore>,
     runtime: Handle,
     work: Arc<W>,
-    sender: mpsc::UnboundedSender<io::Result<JoinHandle<Done<T>>>>,
+    sender: mpsc::UnboundedSender<Job<T>>,
 }
 
-impl<T: Send + 'static, W: Fn(&Chunk) -> T + Send + Sync + 'static> Reading<T, W> {
+impl<T: Send + 'static, W: Fn(&Chunk) -> T + Send + Sync + 'static> Reader<T, W> {
     fn run(self, mut chunks: Chunks<Box<dyn Read + Send>>) {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let workers = Arc::new(Semaphore::new(cores));
         loop {
-            let message = match chunks.next() {
-                Ok(Some(chunk)) => match self.begin(chunk, &workers) {
+            let job = match chunks.next() {
+                Ok(Some(chunk)) => match self.spawn(chunk, &workers) {
                     Some(job) => Ok(job),
-                    None => return, // nobody wants the results any more
+                    None => return, // `Outputs` was dropped
                 },
                 Ok(None) => return,
                 Err(error) => Err(error),
             };
-            let failed = message.is_err();
-            if self.sender.send(message).is_err() || failed {
+            let failed = job.is_err();
+            if self.sender.send(job).is_err() || failed {
                 return;
             }
         }
     }
 
-    /// Begins to work on `chunk` once there is room for it and a core.
-    fn begin(&self, chunk: Chunk, workers: &Arc<Semaphore>) -> Option<JoinHandle<Done<T>>> {
-        let size = u32::try_from(chunk.size() >> 10).unwrap_or(u32::MAX).clamp(1, BUDGET_KIB);
-        let (share, worker) = self.runtime.block_on(async {
-            let share = Arc::clone(&self.budget).acquire_many_owned(size).await.ok()?;
-            Some((share, Arc::clone(workers).acquire_owned().await.ok()?))
+    /// Processes `chunk` on another thread, once memory and a core are available.
+    fn spawn(&self, chunk: Chunk, workers: &Arc<Semaphore>) -> Option<JoinHandle<Processed<T>>> {
+        let size = u32::try_from(chunk.size() >> 10).unwrap_or(u32::MAX);
+        let size = size.clamp(1, MEMORY_BUDGET_KIB);
+        let (memory, worker) = self.runtime.block_on(async {
+            let memory = Arc::clone(&self.memory).acquire_many_owned(size).await.ok()?;
+            Some((memory, Arc::clone(workers).acquire_owned().await.ok()?))
         })?;
         let work = Arc::clone(&self.work);
         Some(self.runtime.spawn_blocking(move || {
-            let result = work(&chunk);
+            let output = work(&chunk);
             drop(worker);
-            Done { result, last_line: chunk.last_line, end: chunk.end, _share: share }
+            Processed { output, last_line: chunk.last_line, end: chunk.end, _memory: memory }
         }))
     }
 }
 
-impl<T> Results<T> {
-    /// The next result, or `None` at the end of the input. Loses nothing when it is dropped while
-    /// it waits.
-    pub(crate) async fn next(&mut self) -> Option<Result<Done<T>, Failure>> {
+impl<T> Outputs<T> {
+    /// The next output, or `None` at the end of the input. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Result<Processed<T>, Failure>> {
         if self.next.is_none() {
-            self.next = Some(self.under_way.recv().await?);
+            self.next = Some(self.jobs.recv().await?);
         }
-        let done = match &mut self.next {
-            Some(Ok(job)) => Ok(job.await),
-            _ => Err(()),
+        let result = match &mut self.next {
+            Some(Ok(job)) => Some(job.await),
+            _ => None,
         };
-        Some(match (done, self.next.take()) {
-            (Ok(Ok(done)), _) => Ok(done),
-            (Ok(Err(panic)), _) => Err(Failure::new("a worker ended early").caused_by(panic)),
-            (_, Some(Err(error))) => {
-                Err(Failure::new(format!("cannot read {}", self.name)).caused_by(error))
+        Some(match (result, self.next.take()?) {
+            (Some(result), _) => {
+                result.map_err(|panic| Failure::new("a worker thread panicked").caused_by(panic))
             }
-            _ => return None,
+            (None, Err(error)) => Err(cannot_read(&self.input_name, error)),
+            (None, Ok(_)) => return None,
         })
     }
 
-    /// The next result, if it is there already.
-    pub(crate) async fn ready(&mut self) -> Option<Result<Done<T>, Failure>> {
+    /// The next output, if it is available without waiting.
+    pub(crate) async fn ready(&mut self) -> Option<Result<Processed<T>, Failure>> {
         if self.next.is_none() {
-            self.next = self.under_way.try_recv().ok();
+            self.next = self.jobs.try_recv().ok();
         }
         match &self.next {
             Some(Ok(job)) if !job.is_finished() => None,
@@ -158,9 +127,8 @@ impl<T> Results<T> {
     }
 }
 
-/// Nothing more is read.
-impl<T> Drop for Results<T> {
+impl<T> Drop for Outputs<T> {
     fn drop(&mut self) {
-        self.budget.close();
+        self.memory.close();
     }
 }

@@ -1,48 +1,42 @@
-//! Bars on the standard error, where that is a terminal.
+//! Progress bars on standard error, hidden if it is not a terminal.
 
 use std::io::{self, IsTerminal};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use attestry::{IndexingProgress, VerifyProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar over so many bytes, or a spinner where nobody knows how many; hidden where nobody looks.
-pub(crate) fn over_bytes(length: Option<u64>) -> ProgressBar {
+fn bar(length: Option<u64>, template: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let (bar, template) = match length {
-        Some(length) => (
-            ProgressBar::new(length),
-            "{prefix}{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-        ),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec}, {elapsed}"),
-    };
+    let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     bar.enable_steady_tick(Duration::from_millis(200));
-    // The templates are right; the fallback keeps a bar at all.
-    bar.with_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    let style = ProgressStyle::with_template(template);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Bytes of an input, of which the length may be unknown.
+pub(crate) fn bytes(length: Option<u64>) -> ProgressBar {
+    bar(
+        length,
+        match length {
+            Some(_) => "{prefix}{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            None => "{spinner} {bytes}, {bytes_per_sec}, {elapsed}",
+        },
     )
 }
 
-/// Counts what is done, where somebody looks.
-pub(crate) fn counter() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let template = ProgressStyle::with_template("{spinner} {human_pos} entries, {elapsed}");
-    bar.with_style(template.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+/// A number of entries.
+pub(crate) fn entries() -> ProgressBar {
+    bar(None, "{spinner} {human_pos} entries, {elapsed}")
 }
 
-/// Shows how far a verification is; gone when it is done.
-pub(crate) fn of_leaves() -> impl Fn(VerifyProgress) + Send + Sync + 'static {
-    let bar =
-        if io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
+/// Callback that shows the verified leaves.
+pub(crate) fn verified_leaves() -> impl Fn(VerifyProgress) + Send + Sync + 'static {
     let template = "verifying {bar:30} {human_pos} of {human_len} leaves, {per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(template);
-    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = bar(Some(0), template);
     move |progress| {
         bar.set_length(progress.leaves_total);
         bar.set_position(progress.leaves);
@@ -52,15 +46,15 @@ pub(crate) fn of_leaves() -> impl Fn(VerifyProgress) + Send + Sync + 'static {
     }
 }
 
-/// Shows how far the reading of segments without an index is; gone when it is done.
-pub(crate) fn of_indexing() -> impl Fn(IndexingProgress) + Send + Sync + 'static {
-    let bar = std::sync::Mutex::new(None::<ProgressBar>);
+/// Callback that shows the indexing of segments without an index file.
+pub(crate) fn indexing() -> impl Fn(IndexingProgress) + Send + Sync + 'static {
+    let bar = Mutex::new(None::<ProgressBar>);
     move |progress| {
         let Ok(mut shown) = bar.lock() else { return };
-        let begun = || over_bytes(Some(progress.bytes_total)).with_prefix("indexing ");
-        let bar = shown.get_or_insert_with(begun);
+        let bar =
+            shown.get_or_insert_with(|| bytes(Some(progress.bytes_total)).with_prefix("indexing "));
         bar.set_length(progress.bytes_total);
-        // Told by several threads, the lesser may come last.
+        // Several threads report progress, so a lower value may arrive after a higher one.
         bar.set_position(progress.bytes_read.max(bar.position()));
         if progress.bytes_read == progress.bytes_total {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! From `--store` and `--key-file` to a logger.
+//! Opens the store that the options name.
 
 use std::path::Path;
 
@@ -7,46 +7,31 @@ use attestry::{
     AuditLogger, EncryptionManager, EvidenceOptions, FileStorage, KeyError, OpenOptions,
 };
 
-use crate::args::{RecordArgs, StoreArgs};
-use crate::errors::{Failure, one_line};
+use crate::args::{ErasureArgs, StoreArgs};
+use crate::errors::{Failure, with_sources};
 use crate::progress;
-use crate::text::{complain, escaped};
+use crate::text::{escaped, stderr_line};
 
-/// The variable that holds the key itself. Read here and not by clap, so that no help text and no
-/// error message can show it.
+/// Contains the key itself. Not read by clap, so that no help text or error message can show it.
 const KEY_VARIABLE: &str = "ATTESTRY_KEY";
 
-enum Place<'a> {
+enum Location<'a> {
     Folder(&'a Path),
     Url(&'a str),
 }
 
-/// What the logger needs besides its store.
+/// Settings of the logger besides its store.
 #[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) encryption: Option<EncryptionManager>,
     pub(crate) store_content: bool,
     pub(crate) retention_days: Option<u32>,
-    /// What is put on record about erasures.
-    pub(crate) erasures: Erasures,
-}
-
-/// Why and in whose name entries are erased.
-#[derive(Default)]
-pub(crate) struct Erasures {
-    pub(crate) by: Option<String>,
-    pub(crate) reason: Option<String>,
-}
-
-impl From<RecordArgs> for Erasures {
-    fn from(args: RecordArgs) -> Self {
-        let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-        Self { by: args.by.or_else(user), reason: args.reason }
-    }
+    /// Contents of erasure records; none without an [`ErasureArgs`].
+    pub(crate) erasure: Option<ErasureArgs>,
 }
 
 impl StoreArgs {
-    /// The keys to encrypt and decrypt with, if any are given.
+    /// The keys that encrypt and decrypt content, if any are given.
     pub(crate) fn encryption(&self) -> Result<Option<EncryptionManager>, Failure> {
         let keys = match &self.key_file {
             Some(path) => EncryptionManager::from_file(path),
@@ -55,41 +40,40 @@ impl StoreArgs {
         match keys {
             Ok(keys) => Ok(Some(keys)),
             Err(KeyError::NotSet { .. }) => Ok(None),
-            // An empty variable is an error too: content that was to be encrypted must not be
-            // stored plain for the lack of a key.
+            // Also if the variable is empty: content must not be stored as plain text because a key
+            // is missing by mistake.
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Opens the store for reading. Nothing is created, locked or repaired.
+    /// Opens the store read-only: creates, locks and repairs nothing.
     pub(crate) async fn open_reader(&self, settings: Settings) -> Result<AuditLogger, Failure> {
         self.must_exist()?;
         self.open(settings, true).await
     }
 
-    /// Opens the store for writing, and makes it where there is none.
+    /// Opens the store for writing, and creates it if it does not exist.
     pub(crate) async fn open_writer(&self, settings: Settings) -> Result<AuditLogger, Failure> {
-        if let Place::Folder(path) = self.place()? {
+        if let Location::Folder(path) = self.location()? {
             must_not_be_a_file(path)?;
         }
         self.open(settings, false).await
     }
 
-    /// Opens a store for writing that must be there already: to delete from a misspelt one must
-    /// not create it.
+    /// Opens an existing store for writing: `delete` with a misspelt name must not create a store.
     pub(crate) async fn open_existing(&self, settings: Settings) -> Result<AuditLogger, Failure> {
         self.open_reader(Settings::default()).await?.close().await?;
         self.open(settings, false).await
     }
 
-    /// Opens the store of files itself for reading, for what only such a store can do.
+    /// Opens a file store read-only, for operations that other stores do not have.
     pub(crate) async fn open_files(&self) -> Result<FileStorage, Failure> {
         self.must_exist()?;
         let open = self.prepare(Settings::default(), true)?;
         Ok(open.file_storage().await?)
     }
 
-    /// The same for writing, with evidence where a signing key is given. It must be there already.
+    /// Opens an existing file store for writing, with evidence if a signing key is given.
     pub(crate) async fn open_files_to_write(&self) -> Result<FileStorage, Failure> {
         self.must_exist()?;
         let open = self.prepare(Settings::default(), false)?;
@@ -98,7 +82,7 @@ impl StoreArgs {
 
     /// The key that signs checkpoints, if one is given.
     pub(crate) fn signing_key(&self) -> Result<Option<SigningKey>, Failure> {
-        self.signing_key.as_deref().map(crate::trust::signing_key).transpose()
+        self.signing_key.as_deref().map(crate::policy::signing_key).transpose()
     }
 
     async fn open(&self, settings: Settings, read_only: bool) -> Result<AuditLogger, Failure> {
@@ -106,16 +90,16 @@ impl StoreArgs {
     }
 
     fn prepare(&self, settings: Settings, read_only: bool) -> Result<OpenOptions, Failure> {
-        let mut open = match self.place()? {
-            Place::Folder(path) => attestry::open(path),
-            Place::Url(url) => attestry::open_url(url),
+        let mut open = match self.location()? {
+            Location::Folder(path) => attestry::open(path),
+            Location::Url(url) => attestry::open_url(url),
         }
         .read_only(read_only)
         .store_content(settings.store_content)
-        .on_indexing(progress::of_indexing())
+        .on_indexing(progress::indexing())
         .on_recovery(|report| {
             let report = report.to_string();
-            report.lines().for_each(|line| complain(format_args!("{}", escaped(line))));
+            report.lines().for_each(|line| stderr_line(format_args!("{}", escaped(line))));
         });
         if let Some(manager) = settings.encryption {
             open = open.encryption(manager);
@@ -124,17 +108,23 @@ impl StoreArgs {
             open = open.retention_days(days);
         }
         if !read_only {
-            if let Some(name) = settings.erasures.by {
-                open = open.erased_by(name);
-            }
-            if let Some(reason) = settings.erasures.reason {
-                open = open.erase_reason(reason);
+            if let Some(ErasureArgs { by, reason }) = settings.erasure {
+                let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+                if let Some(name) = by.or_else(user) {
+                    open = open.erased_by(name);
+                }
+                if let Some(reason) = reason {
+                    open = open.erase_reason(reason);
+                }
             }
             if let Some(key) = self.signing_key()? {
-                // A checkpoint at the end; what is due before is signed on the way.
+                // Signs a checkpoint when the store is closed, and in between when one is due.
                 open = open.evidence(EvidenceOptions::new(key).on_checkpoint(|signed| {
                     if let Err(error) = signed {
-                        complain(format_args!("no checkpoint was signed: {}", one_line(error)));
+                        stderr_line(format_args!(
+                            "warning: cannot sign a checkpoint: {}",
+                            with_sources(error)
+                        ));
                     }
                 }));
             }
@@ -142,27 +132,27 @@ impl StoreArgs {
         Ok(open)
     }
 
-    fn place(&self) -> Result<Place<'_>, Failure> {
+    fn location(&self) -> Result<Location<'_>, Failure> {
         if self.store.is_empty() {
-            return Err(Failure::new("the store is the empty text")
-                .hint("name a folder with --store PATH or ATTESTRY_STORE"));
+            return Err(Failure::new("the store name is empty")
+                .hint("select a folder with --store PATH or ATTESTRY_STORE"));
         }
         Ok(match self.store.to_str() {
-            Some(text) if is_url(text) => Place::Url(text),
-            _ => Place::Folder(Path::new(&self.store)),
+            Some(text) if is_url(text) => Location::Url(text),
+            _ => Location::Folder(Path::new(&self.store)),
         })
     }
 
     fn must_exist(&self) -> Result<(), Failure> {
-        let Place::Folder(path) = self.place()? else { return Ok(()) };
+        let Location::Folder(path) = self.location()? else { return Ok(()) };
         must_not_be_a_file(path)?;
         match path.try_exists() {
             Ok(false) => Err(Failure::new(format!("there is no store at {}", path.display()))
                 .hint(
                     "`attestry log` or `attestry import` creates it; \
-                     or name another with --store PATH or ATTESTRY_STORE",
+                     select another store with --store PATH or ATTESTRY_STORE",
                 )),
-            // What else may be wrong, opening it will tell.
+            // Opening the store reports any other error.
             _ => Ok(()),
         }
     }
@@ -171,15 +161,15 @@ impl StoreArgs {
 fn must_not_be_a_file(path: &Path) -> Result<(), Failure> {
     match path.metadata() {
         Ok(metadata) if !metadata.is_dir() => {
-            Err(Failure::new(format!("{} is a file, and a store is a folder", path.display()))
-                .hint("name a folder with --store PATH or ATTESTRY_STORE"))
+            Err(Failure::new(format!("{} is a file; a store is a folder", path.display()))
+                .hint("select a folder with --store PATH or ATTESTRY_STORE"))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether `text` is meant as a URL: it begins with a scheme that is known, or with any and `//`.
-/// A path that looks like one can be written `./memory:`.
+/// Whether `text` is a URL: a known scheme, or any scheme followed by `//`. A path of this form can
+/// be written as `./memory:`.
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let known = matches!(scheme, "file" | "memory" | "s3");
@@ -193,7 +183,7 @@ mod tests {
     use super::is_url;
 
     #[test]
-    fn urls_are_told_from_paths() {
+    fn urls_are_distinguished_from_paths() {
         for url in
             ["file:///a", "file:/a", "memory:", "memory:?max_entries=3", "s3://b/p", "gs://b"]
         {

@@ -1,12 +1,11 @@
-//! Tables for people: aligned columns, of any number of rows, in bounded memory.
+//! Tables with aligned columns, for any number of rows in bounded memory.
 
 use crate::errors::Failure;
 use crate::output::Stdout;
 
-/// How many rows decide how wide the columns are; those behind them must do with it.
-const ROWS_MEASURED: usize = 100;
+/// The column widths fit the first rows; later rows may be misaligned.
+const MEASURED_ROWS: usize = 100;
 
-/// On which side of its column a text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
     Left,
@@ -16,56 +15,60 @@ pub(crate) enum Align {
 struct Column {
     name: &'static str,
     align: Align,
-    /// The width at which a text is cut; the first 36 of a UUID are never cut.
-    most: usize,
+    /// Longer texts are truncated.
+    max_width: usize,
     width: usize,
 }
 
-/// Prints rows as they come, once it has seen enough of them to know how wide they are.
+/// Buffers the first rows to measure them, and prints the others at once.
 pub(crate) struct Table<const N: usize> {
     columns: [Column; N],
-    waiting: Vec<[String; N]>,
-    begun: bool,
+    buffered: Vec<[String; N]>,
+    header_printed: bool,
 }
 
 impl<const N: usize> Table<N> {
-    /// A table of columns with their names, their sides, and the width at which a text is cut.
+    /// Each column has a name, an alignment and a maximum width.
     pub(crate) fn new(columns: [(&'static str, Align, usize); N]) -> Self {
-        let columns =
-            columns.map(|(name, align, most)| Column { name, align, most, width: name.len() });
-        Self { columns, waiting: Vec::new(), begun: false }
+        let columns = columns.map(|(name, align, max_width)| Column {
+            name,
+            align,
+            max_width,
+            width: name.len(),
+        });
+        Self { columns, buffered: Vec::new(), header_printed: false }
     }
 
     pub(crate) fn row(&mut self, row: [String; N], out: &mut Stdout) -> Result<(), Failure> {
-        if self.begun {
+        if self.header_printed {
             return self.print(&row, out);
         }
-        self.waiting.push(row);
-        if self.waiting.len() < ROWS_MEASURED { Ok(()) } else { self.begin(out) }
+        self.buffered.push(row);
+        if self.buffered.len() < MEASURED_ROWS { Ok(()) } else { self.print_buffered(out) }
     }
 
-    /// Prints the rows still waiting, and the header if there was no row at all.
+    /// Prints the buffered rows, or only the header if there are none.
     pub(crate) fn finish(&mut self, out: &mut Stdout) -> Result<(), Failure> {
-        if self.begun { Ok(()) } else { self.begin(out) }
+        if self.header_printed { Ok(()) } else { self.print_buffered(out) }
     }
 
-    fn begin(&mut self, out: &mut Stdout) -> Result<(), Failure> {
-        self.begun = true;
-        for row in &self.waiting {
+    fn print_buffered(&mut self, out: &mut Stdout) -> Result<(), Failure> {
+        self.header_printed = true;
+        for row in &self.buffered {
             for (column, text) in self.columns.iter_mut().zip(row) {
-                column.width = column.width.max(text.chars().count().min(column.most));
+                column.width = column.width.max(text.chars().count().min(column.max_width));
             }
         }
         let names = self.columns.each_ref().map(|column| column.name.to_owned());
         self.print(&names, out)?;
-        let waiting = std::mem::take(&mut self.waiting);
-        waiting.iter().try_for_each(|row| self.print(row, out))
+        let buffered = std::mem::take(&mut self.buffered);
+        buffered.iter().try_for_each(|row| self.print(row, out))
     }
 
     fn print(&self, row: &[String; N], out: &mut Stdout) -> Result<(), Failure> {
         let mut line = String::new();
         for (column, text) in self.columns.iter().zip(row) {
-            let (text, width) = (cut(text, column.width.max(column.most)), column.width);
+            let (text, width) = (truncated(text, column.width.max(column.max_width)), column.width);
             match column.align {
                 Align::Left => line.push_str(&format!("{text:width$}  ")),
                 Align::Right => line.push_str(&format!("{text:>width$}  ")),
@@ -75,8 +78,8 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// `text`, or as much of it as fits with an ellipsis.
-fn cut(text: &str, width: usize) -> String {
+/// `text`, shortened to `width` characters with an ellipsis.
+fn truncated(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -85,12 +88,12 @@ fn cut(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use super::truncated;
 
     #[test]
-    fn long_texts_are_cut_between_characters() {
-        assert_eq!(cut("日本語", 3), "日本語");
-        assert_eq!(cut("日本語テキスト", 3), "日本…");
-        assert_eq!(cut("", 3), "");
+    fn long_text_is_truncated_between_characters() {
+        assert_eq!(truncated("日本語", 3), "日本語");
+        assert_eq!(truncated("日本語テキスト", 3), "日本…");
+        assert_eq!(truncated("", 3), "");
     }
 }

@@ -1,28 +1,28 @@
-//! Small matters of text: what goes to a terminal, and how numbers read.
+//! Messages on standard error, escaping, and formatting of numbers.
 
 use std::fmt;
 use std::io::{self, Write};
 
-/// One line to the standard error. That it may be closed is no reason to stop.
-pub(crate) fn complain(line: fmt::Arguments<'_>) {
+/// Prints a line to standard error. Errors are ignored: it may be closed.
+pub(crate) fn stderr_line(line: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// `text` with everything escaped that would steer a terminal instead of being shown: control
-/// characters, and those that reorder or hide others.
+/// `text` with control characters, and characters that reorder or hide others, escaped, so that stored
+/// text cannot control the terminal.
 pub(crate) fn escaped(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if steers(character) {
-            shown.extend(character.escape_default());
+        if controls_terminal(character) {
+            escaped.extend(character.escape_default());
         } else {
-            shown.push(character);
+            escaped.push(character);
         }
     }
-    shown
+    escaped
 }
 
-fn steers(character: char) -> bool {
+fn controls_terminal(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -54,13 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_steers_the_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(escaped("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
         assert_eq!(escaped("日本 é 'x' \"y\""), "日本 é 'x' \"y\"");
     }
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_have_thousands_separators() {
         for (number, text) in
             [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567"), (-12, "-12")]
         {

@@ -1,4 +1,4 @@
-//! `check`: everything that is wrong is named.
+//! `check` and its report.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +7,7 @@ mod common;
 use common::{Folder, json, sample};
 
 #[test]
-fn a_sound_store_has_no_problems() {
+fn intact_store_has_no_problems() {
     let (folder, _) = Folder::with_sample();
     assert_eq!(folder.ok(&["check"]), "6 entries read, 0 stored contents checked: no problems\n");
     assert_eq!(
@@ -27,22 +27,21 @@ fn a_sound_store_has_no_problems() {
 }
 
 #[test]
-fn corrupt_records_and_duplicates_are_named() {
+fn corrupt_and_duplicate_records_are_reported() {
     let (folder, ids) = Folder::with_sample();
     let (path, content) = folder.segment();
     let fourth: usize = content.split_inclusive('\n').take(3).map(str::len).sum();
     let mut broken = content.clone().into_bytes();
     broken[fourth] = b'#';
-    // The first line once more: no program of ours writes that.
+    // A duplicate of the first line, which Attestry never writes.
     broken.extend_from_slice(content.split_inclusive('\n').next().unwrap().as_bytes());
     std::fs::write(&path, broken).unwrap();
 
     let run = folder.run(&["check"]);
     run.expect(1, "");
-    let place = format!("audit/{}:{fourth}: ", path.file_name().unwrap().to_str().unwrap());
-    assert!(run.stdout.contains(&place), "{place} is not in {}", run.stdout);
-    let duplicate =
-        format!("entry {}: the id is there more than once, again at 2026-01-01", ids[0]);
+    let location = format!("audit/{}:{fourth}: ", path.file_name().unwrap().to_str().unwrap());
+    assert!(run.stdout.contains(&location), "{location} is not in {}", run.stdout);
+    let duplicate = format!("entry {}: duplicate id, again with timestamp 2026-01-01", ids[0]);
     assert!(run.stdout.contains(&duplicate), "{}", run.stdout);
     assert!(run.stdout.ends_with("6 entries read, 0 stored contents checked: 2 problems\n"));
 
@@ -59,7 +58,7 @@ fn corrupt_records_and_duplicates_are_named() {
 }
 
 #[test]
-fn altered_content_is_named() {
+fn altered_content_is_reported() {
     let folder = Folder::new();
     folder.write("sample.jsonl", &sample());
     folder.ok(&["import", "sample.jsonl", "--store-content"]);
@@ -83,7 +82,7 @@ fn encrypted_content_is_checked_with_its_key() {
     folder.ok(&["--key-file", "right.key", "import", "sample.jsonl", "--store-content"]);
     assert_eq!(
         folder.ok(&["check"]),
-        "6 entries read, 0 stored contents checked, 12 not for lack of the key: \
+        "6 entries read, 0 stored contents checked, 12 not checked (no key): \
          no problems\n"
     );
     let run = folder.run(&["--key-file", "right.key", "check"]);
@@ -93,7 +92,7 @@ fn encrypted_content_is_checked_with_its_key() {
     assert!(run.stdout.contains("made with another key, or it was altered"), "{}", run.stdout);
     assert!(run.stdout.ends_with(": 12 problems\n"), "{}", run.stdout);
 
-    // One content altered: its sibling shows that the key is right.
+    // If only one content of an entry is altered, the other one shows that the key is right.
     let (path, content) = folder.segment();
     let first = content.lines().next().unwrap();
     let token = json(first)["input_content"].as_str().unwrap().to_owned();
@@ -107,22 +106,22 @@ fn encrypted_content_is_checked_with_its_key() {
 }
 
 #[test]
-fn missing_interactions_are_named_by_their_lines() {
+fn missing_interactions_are_reported_by_line() {
     let (folder, ids) = Folder::with_sample();
     folder.ok(&["delete", &ids[1], &ids[4]]);
     let run = folder.run(&["check", "--against", "sample.jsonl"]);
     run.expect(1, "");
     assert_eq!(
         run.stdout,
-        "sample.jsonl:2: this interaction is not recorded\n\
-         sample.jsonl:5: this interaction is not recorded\n\
+        "sample.jsonl:2: the interaction is not recorded\n\
+         sample.jsonl:5: the interaction is not recorded\n\
          4 entries read, 0 stored contents checked, 4 of 6 interactions of sample.jsonl \
          recorded: 2 problems\n"
     );
 }
 
 #[test]
-fn an_interaction_that_occurs_twice_must_be_recorded_twice() {
+fn repeated_interaction_must_be_recorded_repeatedly() {
     let (folder, _) = Folder::with_sample();
     let twice = sample() + &sample() + "{broken\n";
     folder.write("twice.jsonl", &twice);

@@ -1,14 +1,14 @@
-//! `delete` and `cleanup`.
+//! `delete`, `cleanup` and `compact`.
 
 mod common;
 
 use common::Folder;
 
 #[test]
-fn delete_erases_and_names_what_is_not_there() {
+fn delete_erases_entries_and_reports_unknown_ids() {
     let (folder, ids) = Folder::with_sample();
-    let run = folder.run(&["delete", &ids[0], "nobody", &ids[3]]);
-    run.expect(1, "there is no entry with the id nobody");
+    let run = folder.run(&["delete", &ids[0], "unknown", &ids[3]]);
+    run.expect(1, "there is no entry with the id unknown");
     assert_eq!(run.stdout, format!("{}\n{}\n", ids[0], ids[3]));
     assert_eq!(folder.ok(&["count"]), "4\n");
     let stored = folder.segment().1;
@@ -16,31 +16,31 @@ fn delete_erases_and_names_what_is_not_there() {
 
     folder.ok(&["delete", &ids[1]]);
     folder.run(&["delete", &ids[1]]).expect(1, "there is no entry");
-    // One impossible id, and nothing is erased.
-    folder.run(&["delete", &ids[2], "../x"]).expect(2, "is not the id of an entry");
+    // With one invalid id, nothing is erased.
+    folder.run(&["delete", &ids[2], "../x"]).expect(2, "is not a valid entry id");
     assert_eq!(folder.ok(&["count"]), "3\n");
     folder.run(&["delete"]).expect(2, "<ID>");
 }
 
 #[test]
-fn cleanup_erases_what_has_expired() {
+fn cleanup_erases_expired_entries() {
     let (folder, _) = Folder::with_sample();
     folder.ok(&["log", "--input", "new", "--output", "b"]);
     folder.ok(&["log", "--input", "old", "--output", "b", "--timestamp", "2001-01-01"]);
-    // The sample is of 2026, the limit in 1970 or so.
+    // The sample is of 2026, the cutoff is in the 1970s.
     let long = ["cleanup", "--retention-days", "20000"];
-    assert!(folder.ok(&long).starts_with("erased 0 entries of 19"));
+    assert!(folder.ok(&long).starts_with("erased 0 entries at or before 19"));
     let dry = folder.ok(&["cleanup", "--dry-run", "--retention-days", "1"]);
-    let gone = folder.ok(&["cleanup", "--retention-days", "1"]);
-    assert_eq!(dry.replace("would erase", "erased")[..16], gone[..16]);
-    assert!(gone.starts_with("erased 7 entries of "), "{gone}");
+    let erased = folder.ok(&["cleanup", "--retention-days", "1"]);
+    assert_eq!(dry.replace("would erase", "erased")[..16], erased[..16]);
+    assert!(erased.starts_with("erased 7 entries at or before "), "{erased}");
     assert_eq!(folder.entries().len(), 1);
     folder.run(&["cleanup", "--retention-days", "-1"]).expect(2, "");
     folder.run(&["cleanup", "--retention-days", "many"]).expect(2, "invalid value 'many'");
 }
 
 #[test]
-fn compact_gives_back_the_space_of_sealed_segments() {
+fn compact_reclaims_space_of_sealed_segments() {
     let (folder, ids) = Folder::with_sample();
     let (today, _) = folder.segment();
     let sealed = today.with_file_name("audit_20260101_001.jsonl");
@@ -57,7 +57,7 @@ fn compact_gives_back_the_space_of_sealed_segments() {
 }
 
 #[test]
-fn neither_makes_a_store() {
+fn erasing_commands_do_not_create_a_store() {
     let folder = Folder::new();
     for arguments in [&["delete", "x"][..], &["cleanup"], &["compact"], &["cleanup", "--dry-run"]] {
         folder.run(arguments).expect(2, "error: there is no store at ./audit\nhint: ");

@@ -1,4 +1,4 @@
-//! Evidence by the program: keys, checkpoints, verifying, proofs, exports.
+//! Signing keys, `checkpoint`, `verify`, `prove`, `verify-proof` and `export`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,15 +8,15 @@ use std::fs;
 
 use common::{Folder, json};
 
-/// A folder with a sample store under a checkpoint, the key in `signing.key`, and the ids.
+/// A folder with a signed sample store, its key in `signing.key`, its checkpoint in `checkpoint`; and the ids.
 fn signed() -> (Folder, Vec<String>) {
     let (folder, ids) = Folder::with_sample();
     let key =
         ["key", "generate", "--signing", "--name", "example.com/audit", "--out", "signing.key"];
-    let made = folder.run(&key);
-    made.expect(0, "wrote a new signing key of the log example.com/audit to signing.key");
+    let generated = folder.run(&key);
+    generated.expect(0, "wrote a new signing key of the log example.com/audit to signing.key");
     let secret = fs::read_to_string(folder.path("signing.key")).unwrap();
-    assert!(!made.stderr.contains(&secret) && !made.stdout.contains(&secret));
+    assert!(!generated.stderr.contains(&secret) && !generated.stdout.contains(&secret));
     let checkpoint = folder.ok(&["--signing-key", "signing.key", "checkpoint"]);
     fs::write(folder.path("checkpoint"), checkpoint).unwrap();
     (folder, ids)
@@ -25,27 +25,29 @@ fn signed() -> (Folder, Vec<String>) {
 const VERIFY: [&str; 3] = ["verify", "--public-key", "signing.key.pub"];
 
 #[test]
-fn what_was_not_changed_is_proven() {
+fn verify_accepts_an_unchanged_store() {
     let (folder, ids) = signed();
-    let told = folder.run(&VERIFY);
-    told.expect(0, "there before evidence was begun");
-    assert!(told.stdout.ends_with("signed: no problems\n"), "{}", told.stdout);
-    let nobody = folder.run(&["verify"]);
-    nobody.expect(0, "give the log's key with --public-key FILE");
+    let with_key = folder.run(&VERIFY);
+    with_key.expect(0, "note: 6 lines were in the store before evidence began");
+    assert_eq!(with_key.stdout, "6 entries match the Merkle tree, signed: no problems\n");
+    assert_eq!(
+        folder.ok(&["verify"]),
+        "6 entries match the Merkle tree, signed, signatures not verified (pass --public-key): no problems\n"
+    );
     folder.ok(&["--signing-key", "signing.key", "log", "--input", "a", "--output", "b"]);
     folder.ok(&["delete", "--reason", "request 4711", "--by", "dpo", &ids[0]]);
     let all = [&VERIFY[..], &["--since-checkpoint", "checkpoint", "--format", "json"]].concat();
     let report = json(&folder.ok(&all));
     assert_eq!(report["erased"], 1);
     assert_eq!(report["lines"], ids.len());
-    assert_eq!(report["checkpoints"], 3, "the kept one, its original, and that of `log`");
+    assert_eq!(report["checkpoints"], 3, "the given one, the same in the store, and that of `log`");
     assert_eq!(report["problems"].as_array().unwrap().len(), 0);
     let records = fs::read_to_string(folder.path("audit/.attestry/tree/erasures")).unwrap();
     assert!(records.contains("request 4711") && records.contains("dpo"), "{records}");
 }
 
 #[test]
-fn what_was_changed_is_named() {
+fn verify_reports_altered_entry() {
     let (folder, ids) = signed();
     let segment = fs::read_dir(folder.path("audit"))
         .unwrap()
@@ -64,38 +66,38 @@ fn what_was_changed_is_named() {
     assert_eq!(problem["kind"], "altered");
     assert!(problem["offset"].is_u64() && problem["id"].is_string() && problem["leaf"].is_u64());
     assert!(problem["path"].as_str().unwrap().ends_with(".jsonl"));
-    // Nothing is signed over it once the tree has been made to fit.
+    // Without the tree, the altered entry is not signed either.
     fs::remove_dir_all(folder.path("audit/.attestry/tree")).unwrap();
     let refused = folder.run(&["--signing-key", "signing.key", "checkpoint"]);
-    refused.expect(1, "hint: `attestry verify` names what was changed");
+    refused.expect(1, "hint: `attestry verify` reports what was changed");
 }
 
 #[test]
-fn a_proof_needs_no_store() {
+fn verify_proof_works_without_the_store() {
     let (folder, ids) = signed();
     fs::write(folder.path("proof"), folder.ok(&["prove", &ids[2]])).unwrap();
     fs::write(folder.path("entry.json"), folder.ok(&["get", &ids[2]])).unwrap();
     fs::write(folder.path("other.json"), folder.ok(&["get", &ids[3]])).unwrap();
-    fs::rename(folder.path("audit"), folder.path("gone")).unwrap();
+    fs::rename(folder.path("audit"), folder.path("moved")).unwrap();
     let check = |entry: &str| {
         folder.run(&["verify-proof", "proof", "--public-key", "signing.key.pub", entry])
     };
     assert!(
-        check("entry.json")
-            .stdout
-            .starts_with("proven: the entry is leaf 2 of the log example.com/audit")
+        check("entry.json").stdout.starts_with(
+            "verified: the entry is leaf 2 of the log example.com/audit with 6 leaves"
+        )
     );
-    check("other.json").expect(1, "not proven: ");
-    check("proof").expect(2, "hint: give the line as it is stored");
+    check("other.json").expect(1, "not verified: ");
+    check("proof").expect(2, "hint: pass the stored line");
     folder.ok(&["key", "generate", "--signing", "--out", "other.key"]);
     folder
         .run(&["verify-proof", "proof", "--public-key", "other.key.pub", "entry.json"])
-        .expect(1, "not proven: the checkpoint of the proof cannot be trusted");
+        .expect(1, "not verified: the checkpoint of the proof cannot be trusted");
     folder.run(&["verify-proof", "proof", "entry.json"]).expect(2, "--public-key");
 }
 
 #[test]
-fn an_export_is_all_that_an_auditor_needs() {
+fn exported_proofs_verify_without_the_store() {
     let (folder, ids) = signed();
     let export = ["export", "--out", "for-the-auditor", "--with-proofs"];
     folder.run(&export).expect(0, &format!("exported {} entries", ids.len()));
@@ -115,7 +117,7 @@ fn an_export_is_all_that_an_auditor_needs() {
 }
 
 #[test]
-fn an_export_without_proofs_copies_lines() {
+fn export_without_proofs_copies_stored_lines() {
     let (folder, ids) = Folder::with_sample();
     folder.run(&["export", "--out", "copy", "--provider", "openai"]).expect(0, "exported ");
     let text = fs::read_to_string(folder.path("copy/entries.jsonl")).unwrap();
@@ -125,7 +127,7 @@ fn an_export_without_proofs_copies_lines() {
 }
 
 #[test]
-fn a_log_shows_that_it_only_grew() {
+fn prove_grown_since_prints_consistency_proof() {
     let (folder, _) = signed();
     folder.ok(&["--signing-key", "signing.key", "log", "--input", "a", "--output", "b"]);
     let proof =
@@ -135,15 +137,15 @@ fn a_log_shows_that_it_only_grew() {
 }
 
 #[test]
-fn wrong_usage_says_what_to_do() {
+fn usage_errors_have_hints() {
     let (folder, ids) = Folder::with_sample();
-    folder.run(&["checkpoint"]).expect(2, "hint: give it with --signing-key FILE");
+    folder.run(&["checkpoint"]).expect(2, "hint: pass --signing-key FILE");
     folder.run(&["verify"]).expect(2, "keeps no evidence\nhint: ");
     folder.run(&["prove", &ids[0]]).expect(2, "keeps no evidence\nhint: ");
     folder.run(&["--store", "memory:", "verify"]).expect(2, "only a store in a folder");
     folder.write("bad.key", "PRIVATE+KEY+not+a+key");
     let bad = folder.run(&["--signing-key", "bad.key", "checkpoint"]);
-    bad.expect(2, "bad.key holds no signing key");
+    bad.expect(2, "bad.key does not contain a signing key");
     assert!(!bad.stderr.contains("PRIVATE"), "{}", bad.stderr);
     folder.ok(&["key", "generate", "--signing", "--out", "signing.key"]);
     folder

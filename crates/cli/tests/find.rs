@@ -7,7 +7,7 @@ mod common;
 use common::{Folder, json};
 use serde_json::Value;
 
-/// The numbers of the sample's entries that `list` gives with these options, in its order.
+/// The metadata numbers of the entries that `list` prints with these options.
 fn numbers(folder: &Folder, options: &[&str]) -> Vec<u64> {
     let arguments = [&["list", "--format", "json"], options].concat();
     let listed = folder.ok(&arguments);
@@ -22,10 +22,10 @@ fn get_prints_the_stored_line() {
 }
 
 #[test]
-fn get_tells_an_unknown_id_from_an_impossible_one() {
+fn get_distinguishes_unknown_from_invalid_ids() {
     let (folder, _) = Folder::with_sample();
-    let run = folder.run(&["get", "nobody"]);
-    run.expect(1, "there is no entry with the id nobody");
+    let run = folder.run(&["get", "unknown"]);
+    run.expect(1, "there is no entry with the id unknown");
     assert_eq!(run.stdout, "");
     for (id, reason) in [
         ("a/b", "path separator '/'"),
@@ -36,7 +36,7 @@ fn get_tells_an_unknown_id_from_an_impossible_one() {
     ] {
         for command in ["get", "delete"] {
             let run = folder.run(&[command, id]);
-            run.expect(2, "is not the id of an entry: ");
+            run.expect(2, "is not a valid entry id: ");
             run.expect(2, reason);
             assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
         }
@@ -70,7 +70,7 @@ fn list_selects() {
 }
 
 #[test]
-fn list_refuses_what_makes_no_sense() {
+fn list_rejects_invalid_filters() {
     let (folder, _) = Folder::with_sample();
     for command in ["list", "count", "stats"] {
         folder
@@ -86,7 +86,7 @@ fn list_refuses_what_makes_no_sense() {
 }
 
 #[test]
-fn the_table_is_aligned_and_steers_no_terminal() {
+fn table_is_aligned_and_escapes_control_characters() {
     let (folder, ids) = Folder::with_sample();
     folder.ok(&[
         "log",
@@ -111,12 +111,12 @@ fn the_table_is_aligned_and_steers_no_terminal() {
     assert!(lines[2].contains(&ids[1]) && lines[2].contains("FAILED pii,toxicity"), "{table}");
     assert!(lines[7].contains("\\u{1b}[2Jred\\nnew") && lines[7].contains('…'), "{table}");
     assert!(!table.contains('\u{1b}'));
-    // No entries: the names of the columns, and status 0.
-    assert_eq!(folder.ok(&["list", "--provider", "nobody"]).lines().count(), 1);
+    // Without entries, only the header is printed.
+    assert_eq!(folder.ok(&["list", "--provider", "unknown"]).lines().count(), 1);
 }
 
 #[test]
-fn csv_has_all_17_columns_and_reads_back() {
+fn csv_has_17_columns_and_round_trips() {
     let (folder, _) = Folder::with_sample();
     let tricky = "say \"hi\",\nthen =1+1";
     folder.ok(&[
@@ -153,14 +153,14 @@ fn csv_has_all_17_columns_and_reads_back() {
 }
 
 #[test]
-fn count_counts_all_or_some() {
+fn count_applies_filters() {
     let (folder, _) = Folder::with_sample();
     assert_eq!(folder.ok(&["count"]), "6\n");
     assert_eq!(folder.ok(&["count", "--safety", "failed", "--until", "2026-01-01"]), "1\n");
 }
 
 #[test]
-fn stats_add_up() {
+fn stats_totals_are_correct() {
     let (folder, _) = Folder::with_sample();
     folder.ok(&["log", "--input", "a", "--output", "b", "--timestamp", "2026-01-05"]);
     let stats = json(&folder.ok(&["stats", "--format", "json"]));
@@ -171,12 +171,12 @@ fn stats_add_up() {
     assert_eq!(total["safety_failed"], 2);
     assert_eq!(total["input_tokens"], 110 + 120 + 230 + 240 + 350 + 360);
     assert_eq!(total["output_tokens"], 42);
-    // The entry without a latency does not count for it.
+    // The entry without a latency is left out.
     assert_eq!(total["latency_ms"]["measured"], 6);
     assert_eq!(total["latency_ms"]["max"], 60.0);
     for (name, exact) in [("p50", 30.0), ("p90", 60.0), ("p99", 60.0)] {
-        let told = total["latency_ms"][name].as_f64().unwrap();
-        assert!((told / exact - 1.0).abs() < 0.005, "{name}: {told}");
+        let estimate = total["latency_ms"][name].as_f64().unwrap();
+        assert!((estimate / exact - 1.0).abs() < 0.005, "{name}: {estimate}");
     }
     let models: Vec<_> = stats["by_model"].as_array().unwrap().iter().collect();
     assert_eq!(models.len(), 4);
@@ -188,20 +188,20 @@ fn stats_add_up() {
     let table = folder.ok(&["stats", "--provider", "openai"]);
     assert!(table.starts_with("4 entries, 1 safety failure\nfrom 2026-01-01T12:00:00.000010 to "));
     assert!(table.lines().last().unwrap().starts_with("total"), "{table}");
-    let none = json(&folder.ok(&["stats", "--provider", "nobody", "--format", "json"]));
+    let none = json(&folder.ok(&["stats", "--provider", "unknown", "--format", "json"]));
     assert_eq!(none["first"], Value::Null);
-    assert_eq!(folder.ok(&["stats", "--provider", "nobody"]), "0 entries, 0 safety failures\n");
+    assert_eq!(folder.ok(&["stats", "--provider", "unknown"]), "0 entries, 0 safety failures\n");
 }
 
 #[test]
-fn corrupt_records_are_named_and_the_others_shown() {
+fn corrupt_records_are_reported_and_others_printed() {
     let (folder, _) = Folder::with_sample();
     let (path, content) = folder.segment();
     let second = content.find('\n').unwrap() + 1;
     let mut broken = content.into_bytes();
     broken[second] = b'#';
     std::fs::write(&path, broken).unwrap();
-    for (command, shown) in [
+    for (command, printed_lines) in [
         (&["list", "--format", "json"][..], 5),
         (&["list"], 6),
         (&["count", "--until", "2030-01-01"], 1),
@@ -209,6 +209,6 @@ fn corrupt_records_are_named_and_the_others_shown() {
         let run = folder.run(command);
         run.expect(1, "corrupt record in ");
         run.expect(1, &format!("at byte {second}: "));
-        assert_eq!(run.stdout.lines().count(), shown, "{run:?}");
+        assert_eq!(run.stdout.lines().count(), printed_lines, "{run:?}");
     }
 }

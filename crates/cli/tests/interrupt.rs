@@ -1,4 +1,4 @@
-//! Signals during an import: what was printed is stored, and the store is in order.
+//! Signals during an import: exactly the printed entries are stored, and the store is intact.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
@@ -10,13 +10,13 @@ use std::process::{Command, Stdio};
 
 use common::{Folder, sample};
 
-fn interrupted_by(signal: &str, status: i32) {
+fn assert_import_ends_cleanly(signal: &str, status: i32) {
     let folder = Folder::new();
     let mut child = folder.command(&["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
 
-    // A pipe that stays open, as of a service that records as it goes.
+    // The pipe stays open, like that of a running service.
     input.write_all(sample().as_bytes()).unwrap();
     input.write_all(b"{\"input\": \"half a li").unwrap();
     let mut printed = String::new();
@@ -29,9 +29,9 @@ fn interrupted_by(signal: &str, status: i32) {
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(status), "{errors}");
-    let told =
-        "interrupted: imported 6 interactions, all up to line 6; `tail -n +7` gives the rest";
-    assert!(errors.contains(told), "{errors}");
+    let message =
+        "interrupted: imported 6 interactions, all up to line 6; continue with `tail -n +7`";
+    assert!(errors.contains(message), "{errors}");
     drop(input);
 
     let stored: Vec<_> =
@@ -41,21 +41,21 @@ fn interrupted_by(signal: &str, status: i32) {
 }
 
 #[test]
-fn ctrl_c_ends_an_import_in_order() {
-    interrupted_by("-INT", 130);
+fn import_ends_cleanly_on_sigint() {
+    assert_import_ends_cleanly("-INT", 130);
 }
 
 #[test]
-fn so_does_sigterm() {
-    interrupted_by("-TERM", 143);
+fn import_ends_cleanly_on_sigterm() {
+    assert_import_ends_cleanly("-TERM", 143);
 }
 
 #[test]
-fn in_the_midst_of_a_big_import_everything_printed_is_stored_and_nothing_else() {
+fn interrupted_import_prints_exactly_the_stored_ids() {
     let folder = Folder::new();
     let mut child = folder.command(&["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
-    // Writes until the program is gone.
+    // Writes until the program ends.
     let writer = std::thread::spawn(move || {
         let block = sample().repeat(100);
         while input.write_all(block.as_bytes()).is_ok() {}

@@ -1,4 +1,4 @@
-//! Keys: made, given, wrong, and never shown.
+//! Keys: generated, read, rejected, and never printed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,20 +26,20 @@ fn encrypted() -> (Folder, String, String) {
     (folder, key, printed.trim_end().to_owned())
 }
 
-fn shows_nothing(run: &Run, key: &str) {
+fn assert_no_secret(run: &Run, key: &str) {
     for text in [&run.stdout, &run.stderr] {
         assert!(!text.contains(key) && !text.contains(SECRET), "{run:?}");
     }
 }
 
 #[test]
-fn a_new_key_is_for_its_owner_only_and_replaces_none() {
+fn new_key_file_is_private_and_never_overwrites() {
     let folder = Folder::new();
-    let made = folder.run(&["key", "generate", "--out", "audit.key"]);
-    made.expect(0, "wrote a new key to audit.key");
+    let generated = folder.run(&["key", "generate", "--out", "audit.key"]);
+    generated.expect(0, "wrote a new key to audit.key");
     let key = std::fs::read_to_string(folder.path("audit.key")).unwrap();
     assert_eq!(key.trim_end().len(), 44);
-    shows_nothing(&made, key.trim_end());
+    assert_no_secret(&generated, key.trim_end());
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -55,7 +55,7 @@ fn a_new_key_is_for_its_owner_only_and_replaces_none() {
 }
 
 #[test]
-fn the_right_key_decrypts_wherever_it_is_given() {
+fn key_is_read_from_option_and_environment() {
     let (folder, key, id) = encrypted();
     let stored = json(&folder.ok(&["get", &id]));
     assert!(!stored.to_string().contains(SECRET));
@@ -68,7 +68,7 @@ fn the_right_key_decrypts_wherever_it_is_given() {
     assert_eq!(by_variable.stdout, by_option);
     let by_file_variable = run(folder.command(&get).env("ATTESTRY_KEY_FILE", "audit.key"));
     assert_eq!(by_file_variable.stdout, by_option);
-    // A key file goes before the variable, and the first key that fits is used.
+    // A key file overrides the variable, and any key of the file decrypts.
     folder.ok(&["key", "generate", "--out", "new.key"]);
     let new = std::fs::read_to_string(folder.path("new.key")).unwrap();
     folder.write("both.key", &format!("# new, then old\n{new}{key}\n"));
@@ -81,18 +81,21 @@ fn the_right_key_decrypts_wherever_it_is_given() {
 }
 
 #[test]
-fn a_wrong_key_or_none_is_told_as_such() {
+fn wrong_or_missing_key_is_an_error() {
     let (folder, key, id) = encrypted();
     folder.ok(&["key", "generate", "--out", "wrong.key"]);
     let get = ["get", &id, "--decrypt"];
     let none = folder.run(&get);
-    none.expect(2, "error: the content is encrypted\nhint: give its key with --key-file FILE");
+    none.expect(2, "error: the content is encrypted\nhint: pass its key with --key-file FILE");
     let wrong = folder.run(&[&["--key-file", "wrong.key"], &get[..]].concat());
     wrong.expect(2, "error: cannot decrypt the content: ");
-    wrong.expect(2, "made with another key, or it was altered\nhint: give the key it was");
+    wrong.expect(
+        2,
+        "made with another key, or it was altered\nhint: pass the key that encrypted it",
+    );
     for run in [none, wrong] {
         assert_eq!(run.stdout, "");
-        shows_nothing(&run, &key);
+        assert_no_secret(&run, &key);
     }
     folder
         .run(&[&["--key-file", "missing.key"], &get[..]].concat())
@@ -100,10 +103,10 @@ fn a_wrong_key_or_none_is_told_as_such() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_and_not_shown() {
+fn invalid_key_is_rejected_and_not_printed() {
     let folder = Folder::new();
     let log = ["log", "--input", "a", "--output", "b", "--store-content"];
-    // Even an empty one: content that was to be encrypted must not be stored plain.
+    // An empty key is an error too, so that content is not stored as plain text by mistake.
     for (value, message) in [
         ("", "there is no key in ATTESTRY_KEY"),
         ("hunter2", "item 1 of ATTESTRY_KEY is not a key: a key has 44 characters, this has 7"),
@@ -120,7 +123,7 @@ fn what_is_no_key_is_refused_and_not_shown() {
 }
 
 #[test]
-fn altered_content_is_a_problem_of_the_record() {
+fn altered_content_exits_with_status_1() {
     let folder = Folder::new();
     let id = folder.ok(&["log", "--input", "aaaa", "--output", "b", "--store-content"]);
     let (path, content) = folder.segment();

@@ -1,4 +1,4 @@
-//! `log` and `import`: what goes in, and what is refused.
+//! `log` and `import`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,7 +6,7 @@ mod common;
 
 use common::{Folder, json, sample};
 
-/// Of `printf '2+2?' | sha256sum` and `printf '4' | sha256sum`.
+/// From `printf '2+2?' | sha256sum` and `printf '4' | sha256sum`.
 const HASH_OF_QUESTION: &str = "30ad205245cd25231f697fa8934fdf8d65d0cb24040d9f0d4106fa4cfc68e4c7";
 const HASH_OF_ANSWER: &str = "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a";
 
@@ -66,7 +66,7 @@ fn log_records_every_field() {
 }
 
 #[test]
-fn log_takes_texts_from_files_and_standard_input() {
+fn log_reads_files_and_standard_input() {
     let folder = Folder::new();
     folder.write("question", "2+2?");
     let arguments = ["log", "--input-file", "question", "--output-file", "-", "--store-content"];
@@ -82,44 +82,44 @@ fn log_takes_texts_from_files_and_standard_input() {
         .run(&["log", "--input-file", "missing", "--output", "4"])
         .expect(2, "error: cannot read missing: No such file");
     let run = folder.run_with_input(&["log", "--input-file", "-", "--output", "4"], b"a\xff");
-    run.expect(2, "error: standard input is not UTF-8 text: byte 1 is wrong");
+    run.expect(2, "error: standard input is not UTF-8 text: invalid byte at 1");
     assert_eq!(folder.entries().len(), 1);
 }
 
 #[test]
-fn log_refuses_wrong_usage() {
+fn log_rejects_invalid_arguments() {
     let folder = Folder::new();
-    let refused = |more: &[&str], message: &str| {
+    let rejected = |more: &[&str], message: &str| {
         let arguments = [&["log", "--input", "a", "--output", "b"], more].concat();
         folder.run(&arguments).expect(2, message);
     };
-    refused(&["--input-file", "x"], "cannot be used with");
-    refused(&["--timestamp", "yesterday"], "is not a time; write it like 2026-01-28T09:15:00");
-    refused(&["--timestamp", "+10000-01-01T00:00:00"], "outside the years 1 to 9999");
-    refused(&["--latency-ms", "NaN"], "latency_ms must be a finite number");
-    refused(&["--metadata", "alone"], "write it as KEY=VALUE");
-    refused(&["--safety", "maybe"], "possible values: passed, failed");
+    rejected(&["--input-file", "x"], "cannot be used with");
+    rejected(&["--timestamp", "yesterday"], "is not a time; write it like 2026-01-28T09:15:00");
+    rejected(&["--timestamp", "+10000-01-01T00:00:00"], "outside the years 1 to 9999");
+    rejected(&["--latency-ms", "NaN"], "latency_ms must be a finite number");
+    rejected(&["--metadata", "alone"], "expected KEY=VALUE");
+    rejected(&["--safety", "maybe"], "possible values: passed, failed");
     folder.run(&["log", "--input", "a"]).expect(2, "--output");
-    // Nothing was recorded by any of these.
+    // None of these recorded an entry.
     folder.ok(&["log", "--input", "a", "--output", "b", "--safety-failed"]);
     assert_eq!(folder.entries().len(), 1);
     assert_eq!(folder.entries()[0]["safety_passed"], false);
 }
 
 #[test]
-fn import_prints_the_ids_in_the_order_of_the_lines() {
+fn import_prints_ids_in_line_order() {
     let (folder, ids) = Folder::with_sample();
     let entries = folder.entries();
     assert_eq!(ids.len(), 6);
     assert_eq!(ids, entries.iter().map(|entry| entry["id"].as_str().unwrap()).collect::<Vec<_>>());
     let numbers: Vec<_> = entries.iter().map(|entry| entry["metadata"]["n"].clone()).collect();
     assert_eq!(numbers, [110, 120, 230, 240, 350, 360]);
-    // The stored bytes are what is listed.
+    // `list` prints the stored bytes.
     assert_eq!(folder.segment().1, folder.ok(&["list", "--format", "json"]));
 }
 
 #[test]
-fn import_reads_standard_input_and_sums_up() {
+fn import_reads_standard_input() {
     let folder = Folder::new();
     let run = folder.run_with_input(&["import", "-"], sample().as_bytes());
     run.expect(0, "imported 6 interactions, 0 bad lines, ");
@@ -128,7 +128,7 @@ fn import_reads_standard_input_and_sums_up() {
 }
 
 #[test]
-fn import_keeps_order_over_many_batches() {
+fn import_keeps_order_across_batches() {
     let folder = Folder::new();
     let lines: String = (0..5000)
         .map(|n| {
@@ -145,7 +145,7 @@ fn import_keeps_order_over_many_batches() {
 }
 
 #[test]
-fn import_names_bad_lines_and_takes_the_others() {
+fn import_reports_bad_lines_and_stores_the_others() {
     let folder = Folder::new();
     let good = r#"{"input": "a", "output": "b"}"#;
     let lines = [
@@ -182,7 +182,7 @@ fn import_names_bad_lines_and_takes_the_others() {
 }
 
 #[test]
-fn import_measures_a_line_of_100_mb_and_takes_the_others() {
+fn import_skips_line_of_100_mb() {
     let folder = Folder::new();
     let good = "{\"input\": \"a\", \"output\": \"b\"}\n";
     let mut input = format!("{good}{{\"input\": \"").into_bytes();
@@ -196,9 +196,9 @@ fn import_measures_a_line_of_100_mb_and_takes_the_others() {
 }
 
 #[test]
-fn import_refuses_what_grows_too_long_when_it_is_encoded() {
+fn import_rejects_line_too_long_when_encoded() {
     let folder = Folder::new();
-    // Two bytes here, six in the store.
+    // Each character takes two bytes here and six in the store.
     let input = format!("{{\"input\": \"{}\", \"output\": \"\"}}\n", "é".repeat(12 << 20));
     let run = folder.run_with_input(&["import", "-", "--store-content"], input.as_bytes());
     run.expect(1, "standard input:1: the entry takes ");
@@ -206,7 +206,7 @@ fn import_refuses_what_grows_too_long_when_it_is_encoded() {
 }
 
 #[test]
-fn import_of_nothing_readable_makes_no_store() {
+fn import_of_unreadable_file_creates_no_store() {
     let folder = Folder::new();
     folder.run(&["import", "missing.jsonl"]).expect(2, "error: cannot read missing.jsonl: No such");
     folder.run(&["import", "."]).expect(2, "error: cannot read .: is a directory");
@@ -214,7 +214,7 @@ fn import_of_nothing_readable_makes_no_store() {
 }
 
 #[test]
-fn import_into_memory_only_looks_for_bad_lines() {
+fn import_into_memory_only_checks_lines() {
     let folder = Folder::new();
     folder.write("sample.jsonl", &sample());
     let run = folder.run(&["--store", "memory:", "import", "sample.jsonl"]);

@@ -1,4 +1,4 @@
-//! Stores that cannot be used, the environment, help, and who reads the output.
+//! Store selection, unusable stores, help, completions, and output that cannot be written.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,11 +10,11 @@ use std::process::Stdio;
 use common::{Folder, finish, run, sample};
 
 #[test]
-fn a_missing_store_is_named_and_not_made_by_reading() {
+fn reading_commands_do_not_create_a_store() {
     let folder = Folder::new();
-    let reading: [&[&str]; 6] =
+    let reading_commands: [&[&str]; 6] =
         [&["list"], &["get", "x"], &["count"], &["stats"], &["check"], &["cleanup", "--dry-run"]];
-    for arguments in reading {
+    for arguments in reading_commands {
         let run = folder.run(arguments);
         run.expect(
             2,
@@ -25,7 +25,7 @@ fn a_missing_store_is_named_and_not_made_by_reading() {
 }
 
 #[test]
-fn reading_leaves_the_store_as_it_is() {
+fn reading_commands_do_not_change_the_store() {
     let (folder, _) = Folder::with_sample();
     let state = |name: &str| {
         let metadata = folder.path(name).metadata().unwrap();
@@ -39,34 +39,32 @@ fn reading_leaves_the_store_as_it_is() {
 }
 
 #[test]
-fn a_store_that_is_a_file_is_told_as_such() {
+fn store_path_that_is_a_file_is_an_error() {
     let folder = Folder::new();
-    folder.write("audit", "I am a file");
+    folder.write("audit", "not a store");
     for arguments in [&["list"][..], &["log", "--input", "a", "--output", "b"], &["cleanup"]] {
-        folder
-            .run(arguments)
-            .expect(2, "error: ./audit is a file, and a store is a folder\nhint: ");
+        folder.run(arguments).expect(2, "error: ./audit is a file; a store is a folder\nhint: ");
     }
     let url = format!("file://{}", folder.path("audit").display());
     for command in ["list", "cleanup"] {
         folder.run(&["--store", &url, command]).expect(2, "error: ");
     }
-    assert_eq!(std::fs::read_to_string(folder.path("audit")).unwrap(), "I am a file");
+    assert_eq!(std::fs::read_to_string(folder.path("audit")).unwrap(), "not a store");
     folder
         .run(&["--store", "audit/below", "log", "--input", "a", "--output", "b"])
-        .expect(2, "hint: a store is a folder; name one with --store");
+        .expect(2, "hint: a store is a folder; select one with --store");
 }
 
 #[test]
 #[cfg(not(feature = "s3"))]
-fn a_bucket_needs_the_feature() {
+fn s3_url_without_feature_is_an_error() {
     let run = Folder::new().run(&["--store", "s3://bucket/prefix", "count"]);
-    run.expect(2, "error: this program was built without stores on S3\nhint: build it with");
+    run.expect(2, "error: this build does not support S3 stores\nhint: build it with");
 }
 
 #[test]
 #[cfg(feature = "s3")]
-fn a_bucket_that_cannot_be_used_is_told_as_such() {
+fn invalid_s3_url_is_an_error() {
     let folder = Folder::new();
     folder
         .run(&["--store", "s3:///prefix", "count"])
@@ -78,9 +76,9 @@ fn a_bucket_that_cannot_be_used_is_told_as_such() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_folder_that_cannot_be_written_is_told_as_such() {
+fn unwritable_folder_is_an_error() {
     let folder = Folder::new();
-    // Even root cannot write there.
+    // Not even root can write there.
     let run = folder.run(&["--store", "/proc/audit", "log", "--input", "a", "--output", "b"]);
     run.expect(2, "error: cannot create the folder /proc/audit: ");
     let run = folder.run(&["--store", "/dev/null/x", "log", "--input", "a", "--output", "b"]);
@@ -89,7 +87,7 @@ fn a_folder_that_cannot_be_written_is_told_as_such() {
 }
 
 #[test]
-fn programs_take_turns_to_write() {
+fn concurrent_programs_share_a_store() {
     let (folder, _) = Folder::with_sample();
     let mut writer = folder.command(&["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = writer.stdin.take().unwrap();
@@ -107,9 +105,9 @@ fn programs_take_turns_to_write() {
     finish(writer).expect(0, "imported 6 interactions");
 }
 
-/// As after years: the usual limit of open files is no limit to that.
+/// A store of several years has more segments than the usual soft limit of open files.
 #[test]
-fn a_store_of_many_segments_can_be_opened() {
+fn open_file_limit_is_raised() {
     let (folder, _) = Folder::with_sample();
     let audit = folder.path("audit");
     let segment = std::fs::read_dir(&audit).unwrap().map(|item| item.unwrap().path());
@@ -126,11 +124,11 @@ fn a_store_of_many_segments_can_be_opened() {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "ulimit -n 64; exec \"$0\" count", env!("CARGO_BIN_EXE_attestry")]);
     shell.env("ATTESTRY_STORE", &audit).stdout(Stdio::piped()).stderr(Stdio::piped());
-    run(&mut shell).expect(2, "allow more with `ulimit -n`");
+    run(&mut shell).expect(2, "raise the limit with `ulimit -n`");
 }
 
 #[test]
-fn what_a_crash_left_is_set_aside_and_told() {
+fn torn_line_is_quarantined_and_reported() {
     let (folder, _) = Folder::with_sample();
     let (path, content) = folder.segment();
     std::fs::write(&path, content.clone() + "{\"id\": \"torn").unwrap();
@@ -145,7 +143,7 @@ fn what_a_crash_left_is_set_aside_and_told() {
 }
 
 #[test]
-fn urls_and_paths_name_stores() {
+fn store_is_selected_by_path_or_url() {
     let (folder, _) = Folder::with_sample();
     let url = format!("file://{}", folder.path("audit").display());
     assert_eq!(folder.ok(&["--store", &url, "count"]), "6\n");
@@ -157,19 +155,19 @@ fn urls_and_paths_name_stores() {
     wrong("gs://bucket", "error: \"gs://bucket\" is not the URL of a store");
     wrong("memory:?size=3", "unknown option \"size\"");
     wrong("file://relative", "a file URL has an absolute path");
-    wrong("", "error: the store is the empty text\nhint: name a folder");
+    wrong("", "error: the store name is empty\nhint: select a folder");
 }
 
 #[test]
-fn the_environment_names_the_store_and_the_option_goes_first() {
+fn store_option_overrides_environment() {
     let (folder, _) = Folder::with_sample();
     let count = |store: &str, arguments: &[&str]| {
         run(folder.command(arguments).env("ATTESTRY_STORE", store))
     };
     std::fs::rename(folder.path("audit"), folder.path("moved")).unwrap();
     assert_eq!(count("moved", &["count"]).stdout, "6\n");
-    count("nowhere", &["count"]).expect(2, "there is no store at nowhere");
-    assert_eq!(count("nowhere", &["--store", "moved", "count"]).stdout, "6\n");
+    count("missing", &["count"]).expect(2, "there is no store at missing");
+    assert_eq!(count("missing", &["--store", "moved", "count"]).stdout, "6\n");
 }
 
 #[test]
@@ -184,8 +182,14 @@ fn every_command_has_help_with_examples() {
         &["count"],
         &["delete"],
         &["cleanup"],
+        &["compact"],
         &["stats"],
         &["check"],
+        &["checkpoint"],
+        &["verify"],
+        &["prove"],
+        &["verify-proof"],
+        &["export"],
         &["key", "generate"],
         &["completions"],
     ] {
@@ -195,13 +199,16 @@ fn every_command_has_help_with_examples() {
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
     }
     assert!(help.contains("Exit status:") && help.contains("ATTESTRY_KEY"), "{help}");
+    for (command, other) in [("check", "attestry verify"), ("verify", "attestry check")] {
+        assert!(folder.ok(&[command, "--help"]).contains(other), "{command} and {other}");
+    }
     assert!(folder.ok(&["--version"]).starts_with("attestry 0."));
     folder.run::<&str>(&[]).expect(2, "Usage: attestry");
     folder.run(&["lst"]).expect(2, "unrecognized subcommand 'lst'");
 }
 
 #[test]
-fn completions_are_made_for_every_shell() {
+fn completions_exist_for_every_shell() {
     let folder = Folder::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(folder.ok(&["completions", shell]).contains("attestry"), "{shell}");
@@ -210,7 +217,7 @@ fn completions_are_made_for_every_shell() {
 }
 
 #[test]
-fn nobody_reading_the_output_is_no_error() {
+fn closed_output_pipe_is_not_an_error() {
     let folder = Folder::new();
     folder.write("many.jsonl", &sample().repeat(500));
     folder.ok(&["import", "many.jsonl"]);
@@ -232,7 +239,7 @@ fn nobody_reading_the_output_is_no_error() {
 }
 
 #[test]
-fn an_import_goes_on_when_nobody_reads_the_ids() {
+fn import_continues_after_output_is_closed() {
     let folder = Folder::new();
     folder.write("many.jsonl", &sample().repeat(500));
     let mut child = folder.command(&["import", "many.jsonl"]).spawn().unwrap();
@@ -243,11 +250,11 @@ fn an_import_goes_on_when_nobody_reads_the_ids() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn an_output_that_cannot_be_written_is_an_error() {
+fn failed_output_write_is_an_error() {
     let (folder, _) = Folder::with_sample();
     let full = || Stdio::from(std::fs::File::create("/dev/full").unwrap());
     run(folder.command(&["list"]).stdout(full()))
-        .expect(2, "error: cannot write to the standard output: No space left on device");
+        .expect(2, "error: cannot write to standard output: No space left on device");
     run(folder.command(&["import", "sample.jsonl"]).stdout(full()))
         .expect(2, "stopped: imported 6 interactions, all up to line 6;");
 }

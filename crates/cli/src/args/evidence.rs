@@ -1,83 +1,84 @@
-//! The arguments of the commands about evidence.
+//! Arguments of the commands that use the Merkle tree of a store.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CheckFormat, Selection};
+use super::{ReportFormat, Selection};
 
-/// Whom to believe.
+/// The signatures that are required.
 #[derive(Debug, Args)]
-pub(crate) struct TrustArgs {
-    /// A file with the public key of the log; `attestry key generate --signing` writes it
+pub(crate) struct PolicyArgs {
+    /// File with the public key of the log: the .pub file of `attestry key generate --signing`
     #[arg(long, value_name = "FILE")]
     pub(crate) public_key: Option<PathBuf>,
-    /// The public key of a witness that must have cosigned, or a file with it; may be repeated
+    /// Public key of a witness, or a file with it; may be repeated
     #[arg(long = "witness", value_name = "KEY|FILE", requires = "public_key")]
     pub(crate) witnesses: Vec<String>,
-    /// How many of the witnesses must have; all by default
+    /// Number of witnesses that must have cosigned; default: all
     #[arg(long, value_name = "NUMBER", requires = "witnesses")]
     pub(crate) witnesses_needed: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs --signing-key, or ATTESTRY_SIGNING_KEY_FILE, unless --latest or --cosigned is given.
-The first time it takes everything that is in the store for the beginning of its log.
+Needs --signing-key or ATTESTRY_SIGNING_KEY_FILE, except with --latest or --cosigned.
+The first checkpoint creates the Merkle tree from all entries in the store.
 
-Mail it, print it, commit it elsewhere, give it to the auditor: whoever keeps it can prove
-later that nothing before it was changed.
+Keep checkpoints outside the store: mail them, print them, give them to the auditor.
+`attestry verify --since-checkpoint` then finds any later change of an earlier entry.
 
 Examples:
   attestry --signing-key signing.key checkpoint > checkpoint-$(date +%F)
   attestry checkpoint --latest
   attestry checkpoint --cosigned answer --public-key signing.key.pub --witness w.pub")]
 pub(crate) struct CheckpointArgs {
-    /// Print the latest one without signing another
+    /// Print the latest checkpoint without signing a new one
     #[arg(long, conflicts_with = "cosigned")]
     pub(crate) latest: bool,
-    /// Store this checkpoint, to which witnesses have added their signatures
+    /// Store this checkpoint, to which witnesses have added cosignatures
     #[arg(long, value_name = "FILE", requires_all = ["public_key", "witnesses"])]
     pub(crate) cosigned: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) trust: TrustArgs,
+    pub(crate) policy: PolicyArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each problem is named with file, byte, entry and kind: altered, missing, inserted,
-moved, still-there (recorded as erased), false-record, checkpoint. It works beside
-programs that write.
+Each problem is reported with file, byte offset, entry and kind: altered, missing,
+inserted, moved, still-there (recorded as erased, but present), false-record,
+checkpoint. Other programs may write to the store meanwhile.
 
-Without --public-key it only finds what does not fit together: whoever has changed
-everything to fit is found by the signature. Without --since-checkpoint it takes the
-store's own checkpoints: whoever has the key, or puts an older copy in the store's
-place, is found by a checkpoint that was kept elsewhere.
+Without --public-key, signatures are not verified: files, tree and checkpoints that
+were all rewritten to match are not detected. Without --since-checkpoint, only the
+checkpoints in the store are used: a new history signed with the key, or an older copy
+of the store, is only detected with a checkpoint that was kept elsewhere.
 
 Examples:
   attestry verify --public-key signing.key.pub
   attestry verify --public-key signing.key.pub --since-checkpoint checkpoint-2026-01-28
   attestry verify --public-key signing.key.pub --format json | jq '.problems[]'
 
-The exit status is 1 when there are problems.")]
+The exit status is 1 if there are problems.")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
-    pub(crate) trust: TrustArgs,
-    /// A checkpoint that was kept elsewhere; may be repeated
+    pub(crate) policy: PolicyArgs,
+    /// Checkpoint that was kept elsewhere; may be repeated
     #[arg(long, value_name = "FILE", requires = "public_key")]
     pub(crate) since_checkpoint: Vec<PathBuf>,
-    /// How to print the result
+    /// Output format
     #[arg(long, default_value = "text")]
-    pub(crate) format: CheckFormat,
+    pub(crate) format: ReportFormat,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The proof is a file of the format C2SP tlog-proof. It ends in the latest checkpoint, or
-the latest cosigned one that covers the entry.
+The proof has the format C2SP tlog-proof. It contains the latest checkpoint, or the
+latest cosigned checkpoint that covers the entry.
 
-With --grown-since it proves instead that the log only grew since that checkpoint: the
-body of a request to a witness (C2SP tlog-witness).
+With --grown-since, prints a consistency proof instead: it proves that the log was only
+appended to since that checkpoint. It is the body of a request to a witness (C2SP
+tlog-witness).
 
 Examples:
   attestry prove 550e8400-e29b-41d4-a716-446655440000 > proof
@@ -85,41 +86,41 @@ Examples:
   attestry verify-proof proof --public-key signing.key.pub entry.json
   attestry prove --grown-since checkpoint --public-key signing.key.pub")]
 pub(crate) struct ProveArgs {
-    /// The id of the entry
+    /// Id of the entry
     #[arg(value_name = "ID", required_unless_present = "grown_since")]
     pub(crate) id: Option<String>,
-    /// Prove that the log only grew since this checkpoint
+    /// Print a consistency proof from this checkpoint to the latest one
     #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with = "id")]
     pub(crate) grown_since: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) trust: TrustArgs,
+    pub(crate) policy: PolicyArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It needs nothing but the three files. Other programs can do the same: see
-docs/evidence.md.
+Needs only the three files. docs/evidence.md describes how other programs verify them.
 
 Examples:
   attestry verify-proof proof --public-key signing.key.pub entry.json
 
-The exit status is 1 when the proof does not hold.")]
+The exit status is 1 if the proof is not valid.")]
 pub(crate) struct VerifyProofArgs {
-    /// The proof
+    /// File with the inclusion proof
     #[arg(value_name = "PROOF")]
     pub(crate) proof: PathBuf,
-    /// The entry: its line as it is stored
+    /// File with the stored line of the entry
     #[arg(value_name = "ENTRY")]
     pub(crate) entry: PathBuf,
     #[command(flatten)]
-    pub(crate) trust: TrustArgs,
+    pub(crate) policy: PolicyArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Writes entries.jsonl, each entry as the line it is stored as. With --with-proofs also
-proofs/NNNNNNNN.tlog-proof for the entry in that line, counted from 1, and checkpoint,
-the latest: all that an auditor needs who has the public key.
+Writes entries.jsonl, with the stored line of each entry. With --with-proofs, also
+writes proofs/NNNNNNNN.tlog-proof for the entry in that line, counted from 1, and the
+latest checkpoint to the file `checkpoint`. With these files and the public key, an
+auditor can verify each entry.
 
 Examples:
   attestry export --out for-the-auditor --since 2026-01-01 --with-proofs
@@ -127,10 +128,10 @@ Examples:
   attestry verify-proof for-the-auditor/proofs/00000001.tlog-proof \\
       --public-key signing.key.pub entry.json")]
 pub(crate) struct ExportArgs {
-    /// The folder to make; it must not exist yet
+    /// Folder to create; it must not exist
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
-    /// A proof for each entry
+    /// Write an inclusion proof for each entry
     #[arg(long)]
     pub(crate) with_proofs: bool,
     #[command(flatten)]

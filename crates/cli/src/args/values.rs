@@ -1,4 +1,4 @@
-//! What may stand behind an option.
+//! Types and parsers of option values.
 
 use attestry::{ParseTimestampError, Timestamp};
 use clap::ValueEnum;
@@ -30,16 +30,16 @@ pub(crate) enum StatsFormat {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CheckFormat {
+pub(crate) enum ReportFormat {
     Text,
     Json,
 }
 
-/// A time; a date alone means its last moment.
+/// A timestamp; a date alone means the end of that day.
 pub(super) fn until(text: &str) -> Result<Timestamp, ParseTimestampError> {
-    let moment: Timestamp = text.parse()?;
+    let timestamp: Timestamp = text.parse()?;
     let date_alone = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    Ok(if date_alone { moment.end_of_day() } else { moment })
+    Ok(if date_alone { timestamp.end_of_day() } else { timestamp })
 }
 
 /// `KEY=VALUE`.
@@ -47,7 +47,7 @@ pub(super) fn metadata(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text
         .split_once('=')
         .filter(|(key, _)| !key.is_empty())
-        .ok_or("write it as KEY=VALUE, such as user=42 or tags='[\"a\", \"b\"]'")?;
+        .ok_or("expected KEY=VALUE, such as user=42 or tags='[\"a\", \"b\"]'")?;
     Ok((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
@@ -55,13 +55,13 @@ pub(super) fn metadata(text: &str) -> Result<(String, Value), String> {
 mod tests {
     use super::*;
     #[test]
-    fn a_date_as_the_end_means_all_of_that_day() {
+    fn until_date_means_end_of_day() {
         assert_eq!(until("2026-01-28").unwrap().to_string(), "2026-01-28T23:59:59.999999");
         assert_eq!(until("2026-01-28T00:00").unwrap().to_string(), "2026-01-28T00:00:00");
     }
 
     #[test]
-    fn metadata_is_json_where_it_can_be() {
+    fn metadata_value_is_json_or_text() {
         assert_eq!(metadata("n=5").unwrap(), ("n".into(), 5.into()));
         assert_eq!(metadata("s=\"5\"").unwrap(), ("s".into(), "5".into()));
         assert_eq!(metadata("s=a=b").unwrap(), ("s".into(), "a=b".into()));

@@ -1,10 +1,10 @@
-//! `attestry checkpoint`: signs what the store holds, and prints it.
+//! `attestry checkpoint`: signs a checkpoint of the Merkle tree and prints it.
 
 use crate::args::{CheckpointArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
-use crate::text::complain;
-use crate::trust;
+use crate::policy;
+use crate::text::stderr_line;
 
 pub(super) async fn run(
     args: CheckpointArgs,
@@ -16,30 +16,32 @@ pub(super) async fn run(
         return Ok(match storage.latest_checkpoint().await? {
             Some(checkpoint) => {
                 out.bytes(checkpoint.as_bytes())?;
-                Status::Done
+                Status::Success
             }
             None => {
-                complain(format_args!("no checkpoint was signed yet"));
+                stderr_line(
+                    "the store has no checkpoint; sign one with `attestry --signing-key FILE checkpoint`",
+                );
                 Status::Problems
             }
         });
     }
     if let Some(path) = &args.cosigned {
-        let policy = args.trust.needed_policy()?;
-        let note = trust::text("the checkpoint", path)?;
+        let required = args.policy.required_policy()?;
+        let note = policy::read("the checkpoint", path)?;
         let storage = store.open_files_to_write().await?;
-        storage.store_cosigned_checkpoint(&note, policy).await?;
+        storage.store_cosigned_checkpoint(&note, required).await?;
         attestry::StorageBackend::close(&storage).await?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     if store.signing_key()?.is_none() {
-        return Err(Failure::new("a checkpoint is signed, and no signing key is given").hint(
-            "give it with --signing-key FILE; `attestry key generate --signing --out FILE` makes one",
+        return Err(Failure::new("cannot sign a checkpoint: the signing key is missing").hint(
+            "pass --signing-key FILE; `attestry key generate --signing --out FILE` creates a key",
         ));
     }
     let storage = store.open_files_to_write().await?;
     let checkpoint = storage.checkpoint().await?;
     attestry::StorageBackend::close(&storage).await?;
     out.bytes(checkpoint.as_bytes())?;
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

@@ -1,4 +1,4 @@
-//! `attestry cleanup`: erases what is older than the retention period.
+//! `attestry cleanup`: erases entries that are older than the retention period.
 
 use attestry::Query;
 
@@ -15,7 +15,7 @@ pub(super) async fn run(
 ) -> Result<Status, Failure> {
     let settings = Settings {
         retention_days: Some(args.retention_days),
-        erasures: args.record.into(),
+        erasure: Some(args.erasure),
         ..Settings::default()
     };
     let logger = if args.dry_run {
@@ -24,20 +24,17 @@ pub(super) async fn run(
         store.open_existing(settings).await?
     };
     let cutoff = logger.expiry_cutoff();
-    let entries = |count| counted(count, "entry", "entries");
-    let mut status = Status::Done;
+    let mut status = Status::Success;
+    let (verb, count);
     if args.dry_run {
-        let mut count = 0;
-        status = super::each(logger.query(Query::new().until(cutoff)), |_| {
-            count += 1;
-            Ok(())
-        })
-        .await?;
-        out.line(format_args!("would erase {} of {cutoff} or before", entries(count)))?;
+        verb = "would erase";
+        (count, status) = super::count(&logger, Query::new().until(cutoff)).await?;
     } else {
-        let count = logger.storage().delete_at_or_before(cutoff).await?;
-        out.line(format_args!("erased {} of {cutoff} or before", entries(count)))?;
+        verb = "erased";
+        count = logger.storage().delete_at_or_before(cutoff).await?;
     }
+    let entries = counted(count, "entry", "entries");
+    out.line(format_args!("{verb} {entries} at or before {cutoff} UTC"))?;
     logger.close().await?;
     Ok(status)
 }

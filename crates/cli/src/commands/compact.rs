@@ -1,4 +1,4 @@
-//! `attestry compact`: gives back the space of erased entries.
+//! `attestry compact`: reclaims the space of erased entries.
 
 use crate::args::StoreArgs;
 use crate::errors::{Failure, Status};
@@ -10,5 +10,5 @@ pub(super) async fn run(store: &StoreArgs, out: &mut Stdout) -> Result<Status, F
     let freed = logger.storage().compact().await?;
     out.line(format_args!("freed {freed} bytes"))?;
     logger.close().await?;
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

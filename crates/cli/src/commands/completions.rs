@@ -1,4 +1,4 @@
-//! `attestry completions`: a script for a shell.
+//! `attestry completions`: prints a completion script.
 
 use clap::CommandFactory;
 
@@ -7,9 +7,9 @@ use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 
 pub(super) fn run(args: &CompletionsArgs, out: &mut Stdout) -> Result<Status, Failure> {
-    // Into memory first: the generator panics when it cannot write.
+    // To memory first, because the generator panics if a write fails.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "attestry", &mut script);
     out.bytes(&script)?;
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

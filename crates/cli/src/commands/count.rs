@@ -1,4 +1,4 @@
-//! `attestry count`: how many entries there are.
+//! `attestry count`: prints the number of entries.
 
 use attestry::Query;
 
@@ -14,17 +14,10 @@ pub(super) async fn run(
 ) -> Result<Status, Failure> {
     let query = args.selection.query()?;
     let logger = store.open_reader(Settings::default()).await?;
-    let mut status = Status::Done;
-    let count = if query == Query::new() {
-        logger.storage().count().await?
+    let (count, status) = if query == Query::new() {
+        (logger.storage().count().await?, Status::Success)
     } else {
-        let mut count = 0;
-        status = super::each(logger.query(query), |_| {
-            count += 1;
-            Ok(())
-        })
-        .await?;
-        count
+        super::count(&logger, query).await?
     };
     out.line(format_args!("{count}"))?;
     logger.close().await?;

@@ -1,4 +1,4 @@
-//! `attestry export`: entries in a folder of their own, with proofs.
+//! `attestry export`: copies entries to a new folder, with inclusion proofs if requested.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -10,10 +10,10 @@ use crate::args::{ExportArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::progress;
 use crate::store::Settings;
-use crate::text::{complain, counted};
+use crate::text::{counted, stderr_line};
 
-/// So many proofs are made with one look at the tree.
-const AT_ONCE: usize = 1_000;
+/// Number of proofs computed from one snapshot of the tree.
+const PROOF_BATCH: usize = 1_000;
 
 pub(super) async fn run(args: ExportArgs, store: &StoreArgs) -> Result<Status, Failure> {
     let query = args.selection.query()?;
@@ -38,48 +38,49 @@ async fn copy(
     folder: &mut Folder<'_>,
     prover: Option<&FileStorage>,
 ) -> Result<Status, Failure> {
-    let bar = progress::counter();
-    let mut lines = Vec::new();
-    let mut status = super::each(storage.scan_lines(query), |line| {
+    let bar = progress::entries();
+    let mut ids = Vec::new();
+    let mut status = super::for_each(storage.scan_lines(query), |line| {
         folder.line(line)?;
         bar.inc(1);
         if prover.is_some() {
             let entry = line::decode(line);
-            lines.push(entry.map_err(|error| Failure::new(error.to_string()))?.id);
+            ids.push(entry.map_err(|error| Failure::new(error.to_string()))?.id);
         }
         Ok(())
     })
     .await?;
     folder.finish()?;
-    let mut unproven = 0;
+    let mut without_proof = 0;
     if let Some(prover) = prover {
-        for (chunk, numbered) in lines.chunks(AT_ONCE).enumerate() {
-            let proven = prover.inclusion_proofs(numbered).await?;
-            for (number, proven) in (chunk * AT_ONCE + 1..).zip(proven) {
-                match proven {
-                    Ok(Some(proven)) => {
+        for (chunk, ids) in ids.chunks(PROOF_BATCH).enumerate() {
+            let proofs = prover.inclusion_proofs(ids).await?;
+            for (number, proof) in (chunk * PROOF_BATCH + 1..).zip(proofs) {
+                match proof {
+                    Ok(Some(proof)) => {
                         let name = format!("proofs/{number:08}.tlog-proof");
-                        folder.file(&name, proven.proof.to_string().as_bytes())?;
+                        folder.file(&name, proof.proof.to_string().as_bytes())?;
                     }
-                    Ok(None) | Err(EvidenceError::NotSigned { .. }) => unproven += 1,
+                    Ok(None) | Err(EvidenceError::NotSigned { .. }) => without_proof += 1,
                     Err(error) => return Err(error.into()),
                 }
             }
         }
     }
     bar.finish_and_clear();
-    complain(format_args!("exported {}", counted(folder.lines, "entry", "entries")));
-    if unproven > 0 {
-        complain(format_args!(
-            "{} no proof: no checkpoint covers them; sign one with `attestry checkpoint`",
-            counted(unproven, "entry has", "entries have")
+    stderr_line(format_args!("exported {}", counted(folder.lines, "entry", "entries")));
+    if without_proof > 0 {
+        stderr_line(format_args!(
+            "{} no proof, because no checkpoint covers them; sign one with \
+             `attestry --signing-key FILE checkpoint`",
+            counted(without_proof, "entry has", "entries have")
         ));
         status = Status::Problems;
     }
     Ok(status)
 }
 
-/// The folder that is written.
+/// The folder that is exported to.
 struct Folder<'a> {
     path: &'a Path,
     entries: BufWriter<File>,
@@ -89,9 +90,9 @@ struct Folder<'a> {
 impl<'a> Folder<'a> {
     fn create(path: &'a Path) -> Result<Self, Failure> {
         fs::create_dir(path).map_err(|error| {
-            Failure::new(format!("cannot make the folder {}", path.display()))
+            Failure::new(format!("cannot create the folder {}", path.display()))
                 .caused_by(error)
-                .hint("name one with --out that does not exist yet, in a folder that does")
+                .hint("--out must name a new folder in an existing folder")
         })?;
         let file = path.join("entries.jsonl");
         let entries = File::create_new(&file).map_err(|error| cannot_write(&file, error))?;

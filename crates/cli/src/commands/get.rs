@@ -1,4 +1,4 @@
-//! `attestry get`: one entry.
+//! `attestry get`: prints one entry.
 
 use attestry::{AuditEntry, AuditLogger, EntryId, Query, line};
 use futures_util::StreamExt;
@@ -6,9 +6,8 @@ use serde_json::Value;
 
 use crate::args::{GetArgs, StoreArgs};
 use crate::errors::{Failure, Status};
-use crate::output::{Stdout, stored_line};
+use crate::output::{Stdout, encoded_line};
 use crate::store::Settings;
-use crate::text::{complain, escaped};
 
 pub(super) async fn run(
     args: GetArgs,
@@ -18,39 +17,34 @@ pub(super) async fn run(
     let id = super::entry_id(&args.id)?;
     let encryption = if args.decrypt { store.encryption()? } else { None };
     let logger = store.open_reader(Settings { encryption, ..Settings::default() }).await?;
-    let found = logger.get_entry::<EntryId>(id).await?;
-    let status = match found {
-        None => {
-            complain(format_args!("there is no entry with the id {}", escaped(&args.id)));
-            Status::Problems
-        }
+    let status = match logger.get_entry::<EntryId>(id.clone()).await? {
+        None => super::not_found(&id),
         Some(mut entry) if args.decrypt => {
             let content = logger.decrypt_entry(&entry)?;
             entry.input_content = content.input;
             entry.output_content = content.output;
-            out.bytes(&stored_line(&entry))?;
-            Status::Done
+            out.bytes(&encoded_line(&entry))?;
+            Status::Success
         }
         Some(entry) => {
             let raw = raw_line(&logger, &entry).await?;
-            // What Python writes beyond JSON is of no use to most who read this.
-            let as_it_is = args.raw || serde_json::from_slice::<Value>(&raw).is_ok();
-            if as_it_is {
+            // The Python package writes NaN and Infinity, which JSON parsers reject.
+            if args.raw || serde_json::from_slice::<Value>(&raw).is_ok() {
                 out.bytes(&raw)?;
             } else {
-                out.bytes(&stored_line(&entry))?;
+                out.bytes(&encoded_line(&entry))?;
             }
-            Status::Done
+            Status::Success
         }
     };
     logger.close().await?;
     Ok(status)
 }
 
-/// The line of an entry as it is stored, byte for byte, with its line break: what a proof is about.
+/// The stored line of an entry with its line break, byte for byte, as its proof requires.
 async fn raw_line(logger: &AuditLogger, entry: &AuditEntry) -> Result<Vec<u8>, Failure> {
-    let same_moment = Query::range(entry.timestamp, entry.timestamp);
-    let mut lines = logger.storage().scan_lines(same_moment);
+    let same_timestamp = Query::range(entry.timestamp, entry.timestamp);
+    let mut lines = logger.storage().scan_lines(same_timestamp);
     while let Some(found) = lines.next().await {
         if let Ok(mut bytes) = found
             && line::decode(&bytes).is_ok_and(|found| found.id == entry.id)
@@ -59,6 +53,6 @@ async fn raw_line(logger: &AuditLogger, entry: &AuditEntry) -> Result<Vec<u8>, F
             return Ok(bytes);
         }
     }
-    // Gone by now.
-    Ok(stored_line(entry))
+    // Erased in the meantime.
+    Ok(encoded_line(entry))
 }

@@ -1,4 +1,4 @@
-//! `attestry import`: records the interactions of a file.
+//! `attestry import`: records the interactions of a JSON Lines file.
 
 use std::io::{self, IsTerminal};
 use std::time::Instant;
@@ -9,15 +9,16 @@ use indicatif::ProgressBar;
 
 use crate::args::{ImportArgs, StoreArgs};
 use crate::chunks::Chunk;
-use crate::errors::{Failure, Status, one_line};
+use crate::errors::{Failure, Status, with_sources};
+use crate::input::Input;
 use crate::interrupt::{self, Interrupt};
 use crate::output::Stdout;
-use crate::pipeline::{self, Done, Input, Results};
+use crate::pipeline::{self, Outputs, Processed};
 use crate::progress;
 use crate::store::Settings;
-use crate::text::{complain, counted, escaped};
+use crate::text::{counted, escaped, stderr_line};
 
-/// How many entries are stored at once where so many are ready: one sync to disk for all of them.
+/// Maximum number of entries stored with one sync.
 const BATCH_ENTRIES: usize = 1000;
 
 pub(super) async fn run(
@@ -30,25 +31,25 @@ pub(super) async fn run(
     let settings =
         Settings { encryption, store_content: args.store_content, ..Settings::default() };
     let logger = store.open_writer(settings).await?;
-    // Before anything is read, so that no signal comes at a bad moment.
+    // Before the first read: a signal would otherwise end the program without a summary.
     let interrupt = interrupt::listen();
     let mut import = Import {
         out,
         logger: logger.clone(),
         name: input.name.clone(),
-        bar: progress::over_bytes(input.length),
-        begun: Instant::now(),
+        bar: progress::bytes(input.length),
+        started: Instant::now(),
         printing: true,
         imported: 0,
         bad_lines: 0,
         in_doubt: 0,
         last_line: 0,
     };
-    let prepared = pipeline::start(input, move |chunk| Prepared::from_chunk(chunk, &logger));
+    let prepared = pipeline::process(input, move |chunk| Prepared::from_chunk(chunk, &logger));
     import.run(prepared, interrupt).await
 }
 
-/// The entries to store for one chunk, and the lines that cannot be taken.
+/// The entries of one chunk, and its bad lines with their reasons.
 struct Prepared {
     entries: Vec<AuditEntry>,
     bad_lines: Vec<(u64, String)>,
@@ -69,9 +70,9 @@ impl Prepared {
 
 fn prepare(line: &[u8], logger: &AuditLogger) -> Result<AuditEntry, String> {
     let interaction = super::interaction(line)?;
-    let entry = logger.prepare(interaction).map_err(|error| one_line(&error))?;
-    // Escaping makes a text three times as long at most, encryption twice. Whether the entry fits
-    // has to be known here: one that does not would make all of its batch fail.
+    let entry = logger.prepare(interaction).map_err(|error| with_sources(&error))?;
+    // An entry that is too long would fail its whole batch. Escaping makes text at most three times as
+    // long, encryption at most twice, so only long lines need the check.
     if line.len() > MAX_LINE_BYTES / 4 {
         line::encode(&entry).map_err(|error| error.to_string())?;
     }
@@ -81,28 +82,28 @@ fn prepare(line: &[u8], logger: &AuditLogger) -> Result<AuditEntry, String> {
 struct Import<'a> {
     out: &'a mut Stdout,
     logger: AuditLogger,
-    /// What the input is called.
+    /// Name of the input in messages.
     name: String,
     bar: ProgressBar,
-    begun: Instant,
-    /// Whether anyone still reads the ids.
+    started: Instant,
+    /// Whether standard output is still open.
     printing: bool,
     imported: u64,
     bad_lines: u64,
-    /// How many more may have been stored when storing failed.
+    /// Number of entries of a batch whose append has not succeeded: they may have been stored.
     in_doubt: u64,
-    /// Everything up to this line is done.
+    /// All lines up to this one are stored or reported.
     last_line: u64,
 }
 
 impl Import<'_> {
     async fn run(
         &mut self,
-        mut prepared: Results<Prepared>,
+        mut prepared: Outputs<Prepared>,
         mut interrupt: Interrupt,
     ) -> Result<Status, Failure> {
         let outcome = loop {
-            // Only waiting can be interrupted, storing cannot.
+            // A signal ends the wait for input, but not an append.
             let first = tokio::select! {
                 biased;
                 signal = interrupt.wait() => break Ok(Some(signal)),
@@ -115,31 +116,31 @@ impl Import<'_> {
         };
         drop(prepared);
         self.bar.finish_and_clear();
-        // What went wrong first is told; closing after that may well fail too.
+        // The first error is reported: closing often fails after it.
         let closed = self.logger.close().await.map_err(Failure::from);
         let outcome = outcome.and_then(|signal| closed.map(|()| signal));
         self.summarise(outcome)
     }
 
-    /// Stores `first` and what else is ready by then, up to a batch, and prints the ids.
+    /// Stores `first` and other entries that are ready, up to a batch, and prints their ids.
     async fn batch(
         &mut self,
-        first: Result<Done<Prepared>, Failure>,
-        prepared: &mut Results<Prepared>,
+        first: Result<Processed<Prepared>, Failure>,
+        prepared: &mut Outputs<Prepared>,
     ) -> Result<(), Failure> {
         let mut failure = None;
         let mut batch = Vec::new();
-        let mut shares = Vec::new();
+        let mut chunks = Vec::new();
         let mut next = Some(first);
-        while let Some(done) = next {
-            match done {
-                Ok(mut done) => {
-                    self.report(&done.result.bad_lines);
-                    batch.append(&mut done.result.entries);
-                    shares.push(done);
+        while let Some(chunk) = next {
+            match chunk {
+                Ok(mut chunk) => {
+                    self.report(&chunk.output.bad_lines);
+                    batch.append(&mut chunk.output.entries);
+                    chunks.push(chunk);
                 }
                 Err(error) => {
-                    // What was read before is stored all the same.
+                    // The entries read before the error are stored first.
                     failure = Some(error);
                     break;
                 }
@@ -152,7 +153,7 @@ impl Import<'_> {
             self.in_doubt = 0;
         }
         self.imported += batch.len() as u64;
-        if let Some(last) = shares.last() {
+        if let Some(last) = chunks.last() {
             self.last_line = last.last_line;
             self.bar.set_position(last.end);
         }
@@ -167,12 +168,12 @@ impl Import<'_> {
         self.bad_lines += bad_lines.len() as u64;
         self.bar.suspend(|| {
             for (number, reason) in bad_lines {
-                complain(format_args!("{}", escaped(&format!("{}:{number}: {reason}", self.name))));
+                stderr_line(escaped(&format!("{}:{number}: {reason}", self.name)));
             }
         });
     }
 
-    /// Should nobody read them any more, the import goes on: to record is what it is for.
+    /// The import continues if standard output is closed.
     fn print_ids(&mut self, stored: &[AuditEntry]) -> Result<(), Failure> {
         if !self.printing {
             return Ok(());
@@ -185,40 +186,44 @@ impl Import<'_> {
             }
             out.flush()
         };
-        // Where the ids go to the same terminal as the bar, it must make way.
+        // Hide the progress bar while ids are printed to the same terminal.
         let on_terminal = io::stdout().is_terminal();
-        self.printing = super::shown(if on_terminal { self.bar.suspend(print) } else { print() })?;
+        self.printing =
+            super::is_open(if on_terminal { self.bar.suspend(print) } else { print() })?;
         Ok(())
     }
 
     fn summarise(&self, outcome: Result<Option<u8>, Failure>) -> Result<Status, Failure> {
         let interactions = counted(self.imported, "interaction", "interactions");
-        let seconds = self.begun.elapsed().as_secs_f64();
+        let seconds = self.started.elapsed().as_secs_f64();
         match outcome {
             Ok(None) => {
                 let bad_lines = counted(self.bad_lines, "bad line", "bad lines");
-                complain(format_args!("imported {interactions}, {bad_lines}, {seconds:.1} s"));
-                Ok(Status::done_if(self.bad_lines == 0))
+                stderr_line(format_args!("imported {interactions}, {bad_lines}, {seconds:.1} s"));
+                Ok(Status::success_if(self.bad_lines == 0))
             }
             Ok(Some(signal)) => {
-                complain(format_args!("interrupted: imported {interactions}, {}", self.go_on()));
+                stderr_line(format_args!(
+                    "interrupted: imported {interactions}, {}",
+                    self.position()
+                ));
                 Ok(Status::Interrupted(signal))
             }
             Err(failure) => {
-                complain(format_args!("stopped: imported {interactions}, {}", self.go_on()));
+                stderr_line(format_args!("stopped: imported {interactions}, {}", self.position()));
                 Err(failure)
             }
         }
     }
 
-    /// Where the import ended.
-    fn go_on(&self) -> String {
+    /// How far the import got, and how to continue it.
+    fn position(&self) -> String {
         let next = self.last_line + 1;
         let mut text =
-            format!("all up to line {}; `tail -n +{next}` gives the rest", self.last_line);
+            format!("all up to line {}; continue with `tail -n +{next}`", self.last_line);
         if self.in_doubt > 0 {
             let more = counted(self.in_doubt, "interaction", "interactions");
-            text += &format!(", of which the first {more} may be stored too, in part or all");
+            text += &format!(", of which the first {more} may have been stored");
         }
         text
     }

@@ -1,4 +1,4 @@
-//! `attestry key`: makes keys.
+//! `attestry key`: creates keys.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -10,40 +10,41 @@ use attestry::evidence::SigningKey;
 
 use crate::args::{GenerateArgs, KeyCommand};
 use crate::errors::{Failure, Status};
-use crate::text::complain;
+use crate::text::stderr_line;
 
 pub(super) fn run(command: KeyCommand) -> Result<Status, Failure> {
     let KeyCommand::Generate(args) = command;
     if args.signing {
-        return signing(&args);
+        return generate_signing_key(&args);
     }
     Key::generate().write_new_file(&args.out)?;
-    complain(format_args!(
+    stderr_line(format_args!(
         "wrote a new key to {}; keep a copy in a safe place",
         args.out.display()
     ));
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn signing(args: &GenerateArgs) -> Result<Status, Failure> {
+fn generate_signing_key(args: &GenerateArgs) -> Result<Status, Failure> {
     let random = || format!("attestry/{:.8}", attestry::create_entry_id().as_str());
     let name = args.name.clone().unwrap_or_else(random);
-    let key = SigningKey::generate(&name)
-        .map_err(|error| Failure::new(format!("{name:?} is no name for a log")).caused_by(error))?;
+    let key = SigningKey::generate(&name).map_err(|error| {
+        Failure::new(format!("{name:?} is not a valid log name")).caused_by(error)
+    })?;
     let public = public_path(&args.out);
-    // First what is not secret: whatever fails then leaves no secret behind.
+    // The public key first: if its file cannot be created, no secret is written.
     write_new(&public, &format!("{}\n", key.public()), 0o644)?;
     if let Err(failure) = write_new(&args.out, &key.expose_secret(), 0o600) {
         let _ = std::fs::remove_file(&public);
         return Err(failure);
     }
-    complain(format_args!(
-        "wrote a new signing key of the log {name} to {}, for its owner only, and its public part to \
-         {}; give that to whoever verifies, now",
+    stderr_line(format_args!(
+        "wrote a new signing key of the log {name} to {}, and its public key to {}; keep the signing \
+         key secret, and give the public key to the verifiers now",
         args.out.display(),
         public.display()
     ));
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 fn public_path(secret: &Path) -> PathBuf {
@@ -64,7 +65,7 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
             "{} exists already; a key file is never overwritten",
             path.display()
         ))
-        .hint("choose another name with --out"),
+        .hint("pass another file name with --out"),
         _ => Failure::new(format!("cannot write the key file {}", path.display())).caused_by(error),
     })
 }

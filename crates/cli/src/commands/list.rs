@@ -1,4 +1,4 @@
-//! `attestry list`: entries, as a table, as stored lines, or as CSV.
+//! `attestry list`: prints entries as a table, as stored lines, or as CSV.
 
 use attestry::{AuditEntry, Order};
 
@@ -19,16 +19,16 @@ pub(super) async fn run(
     query.order = if args.desc { Order::Descending } else { Order::Ascending };
     let logger = store.open_reader(Settings::default()).await?;
     if matches!(args.format, ListFormat::Json) {
-        // The record itself, with what an entry cannot hold.
+        // The stored line, which may contain more than an `AuditEntry` can represent.
         let lines = logger.storage().scan_lines(query);
-        let status = super::each(lines, |line| out.bytes(&[line, &b"\n"[..]].concat())).await?;
+        let status = super::for_each(lines, |line| out.bytes(&[line, &b"\n"[..]].concat())).await?;
         logger.close().await?;
         return Ok(status);
     }
     let mut printer = Printer::new(args.format, out)?;
-    let listed = super::each(logger.query(query), |entry| printer.print(entry, out)).await;
-    // What was found is shown even where the rest cannot be read.
-    let status = printer.finish(out).and(listed)?;
+    let result = super::for_each(logger.query(query), |entry| printer.print(entry, out)).await;
+    // Print the buffered rows even if reading the others failed.
+    let status = printer.finish(out).and(result)?;
     logger.close().await?;
     Ok(status)
 }
@@ -146,7 +146,8 @@ fn fields(entry: &AuditEntry) -> [String; 17] {
 
 fn csv_record<const N: usize>(fields: [String; N], out: &mut Stdout) -> Result<(), Failure> {
     let mut record = csv::Writer::from_writer(Vec::new());
-    // Writing into memory does not fail, and each record stands alone.
+    // A writer per record, because the writer cannot be reused after `into_inner`. Writes to memory do not
+    // fail.
     let written = record.write_record(fields).map_err(|error| error.to_string());
     let bytes =
         written.and_then(|()| record.into_inner().map_err(|error| error.error().to_string()));

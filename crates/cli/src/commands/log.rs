@@ -1,6 +1,5 @@
 //! `attestry log`: records one interaction.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use attestry::Interaction;
@@ -8,6 +7,7 @@ use attestry::line::MAX_LINE_BYTES;
 
 use crate::args::{LogArgs, StoreArgs};
 use crate::errors::{Failure, Status};
+use crate::input::{Input, is_stdin};
 use crate::output::Stdout;
 use crate::store::Settings;
 
@@ -29,7 +29,7 @@ pub(super) async fn run(
     out.line(format_args!("{id}"))?;
     out.flush()?;
     logger.close().await?;
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 fn interaction(args: LogArgs) -> Result<Interaction<'static>, Failure> {
@@ -67,28 +67,11 @@ fn interaction(args: LogArgs) -> Result<Interaction<'static>, Failure> {
     Ok(interaction)
 }
 
-fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-/// The text given, or that of the file, to the last byte.
+/// The text of an option or of its file.
 fn text(given: Option<String>, file: Option<&Path>) -> Result<String, Failure> {
-    let Some(path) = file else { return Ok(given.unwrap_or_default()) };
-    let name = if is_stdin(path) { "standard input".into() } else { path.display().to_string() };
-    let failed = |error: io::Error| Failure::new(format!("cannot read {name}")).caused_by(error);
-    let mut content = Vec::new();
-    // No more than an entry may hold: a device gives bytes without end.
-    let limit = MAX_LINE_BYTES as u64;
-    let read = if is_stdin(path) {
-        io::stdin().lock().take(limit + 1).read_to_end(&mut content)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut content))
-    };
-    if read.map_err(failed)? as u64 > limit {
-        return Err(Failure::new(format!("{name} has more than {limit} bytes")));
+    match file {
+        // Limited, because a device can be endless.
+        Some(path) => Input::open(path)?.read_text(MAX_LINE_BYTES),
+        None => Ok(given.unwrap_or_default()),
     }
-    String::from_utf8(content).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        Failure::new(format!("{name} is not UTF-8 text: byte {place} is wrong"))
-    })
 }

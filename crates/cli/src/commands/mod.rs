@@ -1,4 +1,4 @@
-//! One module per command, each with a `run` that does it.
+//! One module per command, each with a function `run`.
 
 mod check;
 mod checkpoint;
@@ -14,19 +14,18 @@ mod key;
 mod list;
 mod log;
 mod prove;
-mod recorded;
 mod stats;
 mod verify;
 mod verify_proof;
 
 use attestry::line::MAX_LINE_BYTES;
-use attestry::{EntryId, Interaction, StorageError};
+use attestry::{AuditLogger, EntryId, Interaction, Query, StorageError};
 use futures_util::{Stream, StreamExt};
 
 use crate::args::{Cli, Command};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
-use crate::text::{complain, escaped};
+use crate::text::{escaped, stderr_line};
 
 pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
     let store = &cli.store;
@@ -51,18 +50,18 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
     }
 }
 
-/// Hands each record to `take`. Records that cannot be read are named on the standard error and
-/// make the status [`Status::Problems`].
-async fn each<T>(
+/// Passes each record to `handle`. Corrupt records are reported on standard error and result in
+/// [`Status::Problems`].
+async fn for_each<T>(
     mut records: impl Stream<Item = Result<T, StorageError>> + Unpin,
-    mut take: impl FnMut(&T) -> Result<(), Failure>,
+    mut handle: impl FnMut(&T) -> Result<(), Failure>,
 ) -> Result<Status, Failure> {
-    let mut status = Status::Done;
+    let mut status = Status::Success;
     while let Some(record) = records.next().await {
         match record {
-            Ok(record) => take(&record)?,
+            Ok(record) => handle(&record)?,
             Err(StorageError::Corrupt(record)) => {
-                complain(format_args!("{}", escaped(&record.to_string())));
+                stderr_line(escaped(&record.to_string()));
                 status = Status::Problems;
             }
             Err(error) => return Err(error.into()),
@@ -71,26 +70,42 @@ async fn each<T>(
     Ok(status)
 }
 
-/// The id that `text` is. Checked before the store is opened, so that a wrong one is told as such.
+/// The entry id in `text`. To be called before the store is opened, so that an invalid id is reported
+/// even if the store cannot be opened.
 fn entry_id(text: &str) -> Result<EntryId, Failure> {
-    EntryId::new(text).map_err(|error| {
-        Failure::new(format!("{text:?} is not the id of an entry")).caused_by(error)
-    })
+    EntryId::new(text)
+        .map_err(|error| Failure::new(format!("{text:?} is not a valid entry id")).caused_by(error))
 }
 
-/// The interaction that `line`, without white space around it, holds.
+/// Counts the entries that `query` selects.
+async fn count(logger: &AuditLogger, query: Query) -> Result<(u64, Status), Failure> {
+    let mut count = 0;
+    let status = for_each(logger.query(query), |_| {
+        count += 1;
+        Ok(())
+    })
+    .await?;
+    Ok((count, status))
+}
+
+/// Reports that no entry has the id `id`.
+fn not_found(id: &EntryId) -> Status {
+    stderr_line(format_args!("there is no entry with the id {}", escaped(id.as_str())));
+    Status::Problems
+}
+
+/// The interaction in `line`, which has no surrounding white space.
 fn interaction(line: &[u8]) -> Result<Interaction<'static>, String> {
     Interaction::from_json(line).map_err(|error| error.to_string())
 }
 
-/// Why a line of so many bytes is not taken.
+/// The reason why a line of `length` bytes is bad.
 fn too_long(length: u64) -> String {
     format!("the line has {length} bytes; at most {MAX_LINE_BYTES} are allowed")
 }
 
-/// Whether what was printed is still read by someone; for commands that have more to do than to
-/// print.
-fn shown(printed: Result<(), Failure>) -> Result<bool, Failure> {
+/// Whether standard output is still open. For commands that continue after it is closed.
+fn is_open(printed: Result<(), Failure>) -> Result<bool, Failure> {
     match printed {
         Ok(()) => Ok(true),
         Err(failure) if failure.is_broken_pipe() => Ok(false),

@@ -1,4 +1,4 @@
-//! `attestry stats`: entries summarised by provider and model.
+//! `attestry stats`: summarises entries by provider and model.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,9 @@ pub(super) async fn run(
 ) -> Result<Status, Failure> {
     let query = args.selection.query()?;
     let logger = store.open_reader(Settings::default()).await?;
-    // Memory grows with the number of models, not of entries.
+    // Memory grows with the number of models, not with the number of entries.
     let mut groups: BTreeMap<Group, Summary> = BTreeMap::new();
-    let status = super::each(logger.query(query), |entry| {
+    let status = super::for_each(logger.query(query), |entry| {
         let group = Group { provider: entry.provider.clone(), model: entry.model.clone() };
         groups.entry(group).or_default().add(entry);
         Ok(())
@@ -85,7 +85,7 @@ impl Summary {
     }
 }
 
-/// The percentiles told.
+/// The reported percentiles.
 const PERCENTS: [u64; 3] = [50, 90, 99];
 
 fn print_table(groups: &BTreeMap<Group, Summary>, out: &mut Stdout) -> Result<(), Failure> {
@@ -188,7 +188,7 @@ fn as_json(groups: &BTreeMap<Group, Summary>) -> StatsJson<'_> {
 
 impl From<&Summary> for SummaryJson {
     fn from(summary: &Summary) -> Self {
-        // Few readers of JSON take whole numbers beyond 64 bits.
+        // Few JSON parsers accept integers of more than 64 bits.
         let tokens = |sum: i128| i64::try_from(sum.clamp(i64::MIN.into(), i64::MAX.into()));
         let [p50, p90, p99] = PERCENTS.map(|p| summary.latency.percentile(p));
         Self {

@@ -1,43 +1,43 @@
-//! `attestry verify`: proves that nothing in a store was changed, or names what was.
+//! `attestry verify`: compares the entries with the Merkle tree and signed checkpoints.
 
 use attestry::{Verification, VerifyOptions};
 use serde_json::{Value, json};
 
-use crate::args::{CheckFormat, StoreArgs, VerifyArgs};
+use crate::args::{ReportFormat, StoreArgs, VerifyArgs};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
+use crate::policy;
 use crate::progress;
-use crate::text::{complain, counted, escaped, thousands};
-use crate::trust;
+use crate::text::{counted, escaped, stderr_line, thousands};
 
 pub(super) async fn run(
     args: VerifyArgs,
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
-    let policy = args.trust.policy()?;
-    let mut options = VerifyOptions::new().on_progress(progress::of_leaves());
-    if let Some(policy) = &policy {
-        options = options.policy(policy.clone());
+    let required = args.policy.policy()?;
+    let mut options = VerifyOptions::new().on_progress(progress::verified_leaves());
+    if let Some(required) = &required {
+        options = options.policy(required.clone());
         for path in &args.since_checkpoint {
-            options = options.against(&trust::checkpoint(path, policy)?);
+            options = options.against(&policy::checkpoint(path, required)?);
         }
     }
     let storage = store.open_files().await?;
-    let found = storage.verify(options).await?;
-    if matches!(args.format, CheckFormat::Json) {
-        out.json(&report(&found))?;
+    let result = storage.verify(options).await?;
+    if matches!(args.format, ReportFormat::Json) {
+        out.json(&report(&result))?;
     } else {
-        for problem in &found.problems {
+        for problem in &result.problems {
             out.line(format_args!("{}", escaped(&problem.to_string())))?;
         }
-        summarise(&found, policy.is_some(), out)?;
+        summarise(&result, required.is_some(), out)?;
     }
-    Ok(Status::done_if(found.is_clean()))
+    Ok(Status::success_if(result.is_clean()))
 }
 
-fn report(found: &Verification) -> Value {
-    let problems: Vec<Value> = found
+fn report(result: &Verification) -> Value {
+    let problems: Vec<Value> = result
         .problems
         .iter()
         .map(|problem| {
@@ -52,80 +52,75 @@ fn report(found: &Verification) -> Value {
         })
         .collect();
     json!({
-        "leaves": found.leaves,
-        "root": found.root,
-        "lines": found.lines,
-        "erased": found.erased,
-        "erasure_records": found.records,
-        "adopted": found.adopted.map(|adopted| json!({ "leaves": adopted.leaves, "at": adopted.at })),
-        "not_covered": found.not_covered,
-        "checkpoints": found.checkpoints,
-        "foreign_checkpoints": found.foreign_checkpoints,
-        "signed": found.signed,
-        "witnessed": found.witnessed.as_ref().map(|seen| json!({
-            "leaves": seen.leaves,
-            "by": seen.by.iter().map(|one| json!({ "witness": one.witness, "at": one.time() }))
+        "leaves": result.leaves,
+        "root": result.root,
+        "lines": result.lines,
+        "erased": result.erased,
+        "erasure_records": result.records,
+        "adopted": result.adopted.map(|adopted| json!({ "leaves": adopted.leaves, "at": adopted.at })),
+        "not_covered": result.not_covered,
+        "checkpoints": result.checkpoints,
+        "foreign_checkpoints": result.foreign_checkpoints,
+        "signed": result.signed,
+        "witnessed": result.witnessed.as_ref().map(|witnessed| json!({
+            "leaves": witnessed.leaves,
+            "by": witnessed.by.iter().map(|by| json!({ "witness": by.witness, "at": by.time() }))
                 .collect::<Vec<_>>(),
         })),
         "problems": problems,
-        "problems_unlisted": found.problems_unlisted,
+        "problems_unlisted": result.problems_unlisted,
     })
 }
 
-fn summarise(found: &Verification, trusted: bool, out: &mut Stdout) -> Result<(), Failure> {
-    let number = |count: u64| thousands(i128::from(count));
-    let mut told = format!("{} there as logged", counted(found.lines, "entry", "entries"));
-    if found.erased > 0 {
-        told += &format!(", {} erased on record", number(found.erased));
+fn summarise(result: &Verification, with_key: bool, out: &mut Stdout) -> Result<(), Failure> {
+    let entries = counted(result.lines, "entry matches", "entries match");
+    let mut summary = format!("{entries} the Merkle tree");
+    if result.erased > 0 {
+        summary += &format!(", {} erased with a record", thousands(result.erased));
     }
-    told += match (found.signed, trusted) {
-        (Some(_), true) => ", signed",
-        (Some(_), false) => ", under checkpoints of which nobody looked who signed them",
-        (None, _) => ", not signed",
-    };
-    match found.signed {
-        Some(signed) if signed < found.leaves => {
-            told += &format!(" up to leaf {} of {}", number(signed), number(found.leaves));
+    if let Some(signed) = result.signed {
+        summary += ", signed";
+        if signed < result.leaves {
+            summary +=
+                &format!(" up to leaf {} of {}", thousands(signed), thousands(result.leaves));
         }
-        _ => {}
+        if !with_key {
+            summary += ", signatures not verified (pass --public-key)";
+        }
+    } else {
+        summary += ", no signed checkpoint";
     }
-    let problems = found.problems.len() as u64 + found.problems_unlisted;
-    let problems = match problems {
-        0 => "no problems".to_owned(),
-        count => counted(count, "problem", "problems"),
-    };
-    out.line(format_args!("{told}: {problems}"))?;
-    if let Some(seen) = &found.witnessed {
-        let names: Vec<String> = seen
+    match result.problems.len() as u64 + result.problems_unlisted {
+        0 => summary += ": no problems",
+        count => summary += &format!(": {}", counted(count, "problem", "problems")),
+    }
+    out.line(format_args!("{summary}"))?;
+    if let Some(witnessed) = &result.witnessed {
+        let witnesses: Vec<String> = witnessed
             .by
             .iter()
-            .map(|one| format!("{} at {}", escaped(&one.witness), one.time()))
+            .map(|by| format!("{} at {}", escaped(&by.witness), by.time()))
             .collect();
-        let leaves = counted(seen.leaves, "leaf was", "leaves were");
-        out.line(format_args!("{leaves} seen by {}", names.join(", ")))?;
+        let leaves = counted(witnessed.leaves, "leaf", "leaves");
+        out.line(format_args!("{leaves} cosigned by {}", witnesses.join(", ")))?;
     }
-    if let Some(adopted) = found.adopted {
-        complain(format_args!(
-            "note: {} there before evidence was begun at {}: nothing is proven of the time before",
-            counted(adopted.leaves, "line was", "lines were"),
-            adopted.at
+    if let Some(backfill) = result.adopted {
+        stderr_line(format_args!(
+            "note: {} in the store before evidence began at {}; earlier changes are not detected",
+            counted(backfill.leaves, "line was", "lines were"),
+            backfill.at
         ));
     }
-    if found.not_covered > 0 {
-        complain(format_args!(
-            "note: {} by another program and not in the tree yet; nothing is proven of it",
-            counted(found.not_covered, "line was written", "lines were written"),
+    if result.not_covered > 0 {
+        stderr_line(format_args!(
+            "note: {} by another program and not in the tree yet; changes of them are not detected",
+            counted(result.not_covered, "line was written", "lines were written"),
         ));
     }
-    if found.foreign_checkpoints > 0 {
-        complain(format_args!(
-            "note: {} of other names, by an earlier key perhaps, were passed over",
-            counted(found.foreign_checkpoints, "checkpoint", "checkpoints"),
-        ));
-    }
-    if !trusted {
-        complain(format_args!(
-            "note: give the log's key with --public-key FILE to know who signed"
+    if result.foreign_checkpoints > 0 {
+        stderr_line(format_args!(
+            "note: {} with another origin, for example of a previous key, not verified",
+            counted(result.foreign_checkpoints, "checkpoint", "checkpoints"),
         ));
     }
     Ok(())

@@ -1,49 +1,49 @@
-//! `attestry verify-proof`: checks the proof of an entry, without a store.
+//! `attestry verify-proof`: verifies the inclusion proof of an entry without the store.
 
 use std::fs;
 
 use attestry::evidence::{InclusionProof, InvalidProof, NotOneLine, line_hash};
 
 use crate::args::VerifyProofArgs;
-use crate::errors::{Failure, Status, one_line};
+use crate::errors::{Failure, Status, with_sources};
 use crate::output::Stdout;
-use crate::text::{complain, escaped, thousands};
-use crate::trust;
+use crate::policy;
+use crate::text::{escaped, stderr_line, thousands};
 
 pub(super) fn run(args: &VerifyProofArgs, out: &mut Stdout) -> Result<Status, Failure> {
-    let policy = args.trust.needed_policy()?;
-    let text = trust::text("the proof", &args.proof)?;
+    let required = args.policy.required_policy()?;
+    let text = policy::read("the proof", &args.proof)?;
     let proof: InclusionProof = text.parse().map_err(|error: InvalidProof| {
-        Failure::new(format!("{} is no proof", args.proof.display())).caused_by(error)
+        Failure::new(format!("{} is not an inclusion proof", args.proof.display())).caused_by(error)
     })?;
     let entry = fs::read(&args.entry).map_err(|error| {
         Failure::new(format!("cannot read the entry {}", args.entry.display())).caused_by(error)
     })?;
     let leaf = line_hash(&entry).map_err(|error: NotOneLine| {
-        Failure::new(format!("{} is not the line of one entry", args.entry.display()))
+        Failure::new(format!("{} is not the stored line of an entry", args.entry.display()))
             .caused_by(error)
-            .hint("give the line as it is stored: `attestry get --raw ID > entry.json`")
+            .hint("pass the stored line: `attestry get --raw ID > entry.json`")
     })?;
-    match proof.verify(leaf, &policy) {
+    match proof.verify(leaf, &required) {
         Ok(opened) => {
             let checkpoint = opened.checkpoint();
             out.line(format_args!(
-                "proven: the entry is leaf {} of the log {}, of {} leaves when that was signed",
+                "verified: the entry is leaf {} of the log {} with {} leaves",
                 thousands(i128::from(proof.index())),
                 escaped(checkpoint.origin()),
                 thousands(i128::from(checkpoint.size())),
             ))?;
-            for seen in opened.cosignatures() {
+            for cosignature in opened.cosignatures() {
                 out.line(format_args!(
-                    "seen by the witness {} at {}",
-                    escaped(&seen.witness),
-                    seen.time()
+                    "cosigned by the witness {} at {}",
+                    escaped(&cosignature.witness),
+                    cosignature.time()
                 ))?;
             }
-            Ok(Status::Done)
+            Ok(Status::Success)
         }
         Err(error) => {
-            complain(format_args!("not proven: {}", escaped(&one_line(&error))));
+            stderr_line(format_args!("not verified: {}", escaped(&with_sources(&error))));
             Ok(Status::Problems)
         }
     }

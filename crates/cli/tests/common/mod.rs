@@ -1,6 +1,6 @@
-//! Runs the program in a folder of its own.
+//! Runs the program in a temporary folder.
 
-#![allow(dead_code, clippy::unwrap_used)] // each test file uses some of it
+#![allow(dead_code, clippy::unwrap_used)] // each test file uses a part of it
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder to run the program in; the store is `audit` in it.
+/// The working directory of the program. The store is its folder `audit`.
 pub(crate) struct Folder(TempDir);
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: Option<i32>,
@@ -26,7 +26,7 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// A folder whose store holds what [`sample`] gives, and the ids of the entries.
+    /// A folder with a store that contains [`sample`], and the ids of its entries.
     pub(crate) fn with_sample() -> (Self, Vec<String>) {
         let folder = Self::new();
         folder.write("sample.jsonl", &sample());
@@ -58,18 +58,18 @@ impl Folder {
         run(&mut self.command(arguments))
     }
 
-    /// Runs it with `input` as its standard input.
+    /// Runs the program with `input` as its standard input.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Run {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         std::thread::scope(|scope| {
-            // It may well end before it has read everything.
+            // Fails if the program ends before it has read everything.
             scope.spawn(move || drop(stdin.write_all(input)));
             finish(child)
         })
     }
 
-    /// Runs it and returns what it printed; it must succeed.
+    /// Runs the program, which must succeed, and returns its standard output.
     pub(crate) fn ok<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
         let run = self.run(arguments);
         assert_eq!(run.status, Some(0), "{}", run.stderr);
@@ -81,7 +81,7 @@ impl Folder {
         self.ok(&["list", "--format", "json"]).lines().map(json).collect()
     }
 
-    /// The bytes of the one segment there is, and its path.
+    /// The path and content of the only segment.
     pub(crate) fn segment(&self) -> (PathBuf, String) {
         let files = std::fs::read_dir(self.path("audit")).unwrap();
         let paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
@@ -93,7 +93,7 @@ impl Folder {
 }
 
 impl Run {
-    /// It must have ended with this status, and said this on the standard error.
+    /// Asserts the exit status, and that standard error contains `message`.
     #[track_caller]
     pub(crate) fn expect(&self, status: i32, message: &str) {
         assert_eq!(self.status, Some(status), "{self:?}");
@@ -122,7 +122,7 @@ pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Six interactions of three models on three days.
+/// Six interactions of three models on three days, with a number in their metadata.
 pub(crate) fn sample() -> String {
     let line = |day: u32, provider: &str, model: &str, failed: bool, latency: u32| {
         let number = day * 100 + latency;

@@ -1,4 +1,8 @@
-//! `attestry check`: reads the whole store and names everything that is wrong in it.
+//! `attestry check`: reads every entry and reports corrupt records, duplicate ids and content that does
+//! not match its hash.
+
+mod against;
+mod problems;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -6,12 +10,12 @@ use std::hash::{BuildHasher, RandomState};
 use attestry::{AuditEntry, AuditError, AuditLogger, Query, StorageError};
 use futures_util::StreamExt;
 
+use self::against::{Comparison, Expected};
+use self::problems::{Problem, Problems};
 use crate::args::{CheckArgs, StoreArgs};
-use crate::commands::recorded::{Expected, Wanted};
-use crate::errors::{Failure, Status, one_line};
+use crate::errors::{Failure, Status, with_sources};
+use crate::input::Input;
 use crate::output::Stdout;
-use crate::pipeline::Input;
-use crate::problems::{Problem, Problems};
 use crate::store::Settings;
 use crate::text::{counted, escaped, thousands};
 
@@ -33,46 +37,45 @@ pub(super) async fn run(
     while let Some(entry) = entries.next().await {
         match entry {
             Ok(entry) => {
-                check.entry(&entry, &logger, &mut problems, out)?;
+                check.add(&entry, &logger, &mut problems, out)?;
                 if let Some(expected) = &mut expected {
-                    expected.found(&entry);
+                    expected.add(&entry);
                 }
             }
             Err(StorageError::Corrupt(record)) => {
-                let place = match record.offset {
+                let location = match record.offset {
                     Some(offset) => format!("{}:{offset}", record.location),
                     None => record.location,
                 };
-                problems.add(Problem { kind: "corrupt", place, reason: record.reason }, out)?;
+                problems.add(Problem { kind: "corrupt", location, reason: record.reason }, out)?;
             }
             Err(error) => return Err(error.into()),
         }
     }
     drop(entries);
-    let wanted = match expected {
-        Some(expected) => Some(expected.finish(&mut problems, out)?),
-        None => None,
-    };
-    let status = Status::done_if(problems.count() == 0);
-    check.summarise(problems, wanted, out)?;
+    let comparison = expected.map(|expected| expected.finish(&mut problems, out)).transpose()?;
+    let status = Status::success_if(problems.count() == 0);
+    check.summarise(problems, comparison, out)?;
     logger.close().await?;
     Ok(status)
 }
 
-/// What was seen so far. Memory grows by 8 to 16 bytes with each entry, for its id.
+/// Progress of the check. Memory grows by 8 to 16 bytes per entry, for its id.
 #[derive(Default)]
 struct Check {
     entries: u64,
+    /// Contents compared with their hash.
     checked: u64,
+    /// Contents that are encrypted, or hashed, with a key that is not given.
     unchecked: u64,
-    /// Hashes of the ids. Two ids share one by chance in one of 370,000 stores of ten million
-    /// entries; the hash is random, so that nobody can arrange for it.
+    /// Hashes of the ids. In a store of ten million entries, two ids share a hash with a probability of
+    /// 1/370,000. The hash is keyed at random, so that collisions cannot be prepared.
     ids: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Check {
-    fn entry(
+    fn add(
         &mut self,
         entry: &AuditEntry,
         logger: &AuditLogger,
@@ -81,18 +84,19 @@ impl Check {
     ) -> Result<(), Failure> {
         self.entries += 1;
         if !self.ids.insert(self.hasher.hash_one(&entry.id)) {
-            let reason = format!("the id is there more than once, again at {}", entry.timestamp);
-            let place = format!("entry {}", entry.id);
-            problems.add(Problem { kind: "duplicate", place, reason }, out)?;
+            let reason = format!("duplicate id, again with timestamp {}", entry.timestamp);
+            let location = format!("entry {}", entry.id);
+            problems.add(Problem { kind: "duplicate", location, reason }, out)?;
         }
         for error in self.content(entry, logger) {
-            let place = format!("entry {}", entry.id);
-            problems.add(Problem { kind: "content", place, reason: one_line(&error) }, out)?;
+            let location = format!("entry {}", entry.id);
+            problems
+                .add(Problem { kind: "content", location, reason: with_sources(&error) }, out)?;
         }
         Ok(())
     }
 
-    /// Checks what is stored of the content, and returns what is wrong with it.
+    /// Compares the stored content with its hashes.
     fn content(&mut self, entry: &AuditEntry, logger: &AuditLogger) -> Vec<AuditError> {
         let stored = [&entry.input_content, &entry.output_content].map(Option::is_some);
         let contents = stored.iter().map(|&stored| u64::from(stored)).sum::<u64>();
@@ -102,12 +106,12 @@ impl Check {
                 Vec::new()
             }
             Err(error) if contents == 2 => {
-                // Which of the two? The one may be wrong and the other not to be checked.
+                // Check each alone: one may be wrong while the other has no key.
                 let input = AuditEntry { output_content: None, ..entry.clone() };
                 let output = AuditEntry { input_content: None, ..entry.clone() };
                 let mut errors: Vec<_> =
                     [input, output].iter().flat_map(|half| self.content(half, logger)).collect();
-                // Together they tell an altered content from a wrong key.
+                // Only both together distinguish altered content from a wrong key.
                 if matches!(error, AuditError::Altered { .. }) && errors.len() == 1 {
                     errors = vec![error];
                 }
@@ -127,18 +131,18 @@ impl Check {
     fn summarise(
         &self,
         problems: Problems,
-        wanted: Option<Wanted>,
+        comparison: Option<Comparison>,
         out: &mut Stdout,
     ) -> Result<(), Failure> {
         if problems.as_json() {
             return out.json(&serde_json::json!({
                 "entries": self.entries,
                 "contents": { "checked": self.checked, "not_checked": self.unchecked },
-                "against": wanted.map(|wanted| serde_json::json!({
-                    "file": wanted.file,
-                    "interactions": wanted.interactions,
-                    "missing": wanted.missing,
-                    "not_compared": wanted.keyed,
+                "against": comparison.map(|comparison| serde_json::json!({
+                    "file": comparison.file,
+                    "interactions": comparison.interactions,
+                    "missing": comparison.missing,
+                    "not_compared": comparison.keyed,
                 })),
                 "problems": problems.into_list(),
             }));
@@ -149,16 +153,16 @@ impl Check {
             counted(self.checked, "stored content", "stored contents"),
         );
         if self.unchecked > 0 {
-            summary += &format!(", {} not for lack of the key", thousands(self.unchecked));
+            summary += &format!(", {} not checked (no key)", thousands(self.unchecked));
         }
-        if let Some(wanted) = wanted {
-            let recorded = wanted.interactions - wanted.missing;
-            let interactions = counted(wanted.interactions, "interaction", "interactions");
-            let file = escaped(&wanted.file);
+        if let Some(Comparison { file, interactions, missing, keyed }) = comparison {
+            let recorded = interactions - missing;
+            let interactions = counted(interactions, "interaction", "interactions");
+            let file = escaped(&file);
             summary += &format!(", {} of {interactions} of {file} recorded", thousands(recorded));
-            if wanted.keyed > 0 {
-                let keyed = counted(wanted.keyed, "entry", "entries");
-                summary += &format!(", {keyed} not compared for lack of the hash key");
+            if keyed > 0 {
+                let keyed = counted(keyed, "entry", "entries");
+                summary += &format!(", {keyed} not compared (no hash key)");
             }
         }
         let found = match problems.count() {

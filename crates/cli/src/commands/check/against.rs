@@ -1,41 +1,43 @@
-//! `attestry check --against FILE`: whether each interaction of a file is recorded.
+//! `attestry check --against FILE`: finds interactions of a file that are not recorded.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use attestry::{AuditEntry, hash_content};
 
+use super::problems::{Problem, Problems};
+use crate::commands;
 use crate::errors::Failure;
+use crate::input::Input;
 use crate::output::Stdout;
-use crate::pipeline::{self, Input};
-use crate::problems::{Problem, Problems};
+use crate::pipeline;
 
-/// The interactions of a file, each known by a hash of its two content hashes, and how many of
-/// each were found. Memory: 20 bytes an interaction.
+/// The interactions of a file, identified by a hash of their two content hashes, with the number of
+/// entries found for each. Takes 20 bytes of memory per interaction.
 pub(super) struct Expected {
     file: String,
-    /// Sorted; the same hash as often as the interaction occurs, by line.
+    /// Hash and line number, sorted. A repeated interaction has several items with one hash.
     lines: Vec<(u64, u64)>,
-    /// How many entries were found, where the first of equal hashes stands.
+    /// Number of entries found, at the index of the first item with their hash.
     found: Vec<u32>,
     hasher: Arc<RandomState>,
     keyed: u64,
 }
 
-/// What became of the interactions of a file.
-pub(super) struct Wanted {
+/// Result of the comparison.
+pub(super) struct Comparison {
     pub(super) file: String,
     pub(super) interactions: u64,
     pub(super) missing: u64,
-    /// Entries of the store whose hashes are keyed: they tell nothing without the hash key.
+    /// Number of entries with keyed hashes, which cannot be compared without the hash key.
     pub(super) keyed: u64,
 }
 
-/// One line of the file: its number, and its hash or what is wrong with it.
+/// A line number, and the hash of the line or the reason why it is bad.
 type Line = (u64, Result<u64, String>);
 
 impl Expected {
-    /// Reads `input`. Lines that are no interactions are problems.
+    /// Reads `input`. Bad lines are problems.
     pub(super) async fn read(
         input: Input,
         problems: &mut Problems,
@@ -43,24 +45,24 @@ impl Expected {
     ) -> Result<Self, Failure> {
         let file = input.name.clone();
         let hasher = Arc::new(RandomState::new());
-        let keys = Arc::clone(&hasher);
-        let mut chunks = pipeline::start(input, move |chunk| -> Vec<Line> {
+        let line_hasher = Arc::clone(&hasher);
+        let mut chunks = pipeline::process(input, move |chunk| -> Vec<Line> {
             let hash = |line: &[u8]| {
-                let interaction = super::interaction(line)?;
+                let interaction = commands::interaction(line)?;
                 let input = hash_content(interaction.input());
-                Ok(keys.hash_one((input, hash_content(interaction.output()))))
+                Ok(line_hasher.hash_one((input, hash_content(interaction.output()))))
             };
             let lines = chunk.lines();
-            lines.map(|(n, line)| (n, line.map_err(super::too_long).and_then(hash))).collect()
+            lines.map(|(n, line)| (n, line.map_err(commands::too_long).and_then(hash))).collect()
         });
         let mut lines = Vec::new();
         while let Some(chunk) = chunks.next().await {
-            for (number, line) in chunk?.result {
+            for (number, line) in chunk?.output {
                 match line {
                     Ok(hash) => lines.push((hash, number)),
                     Err(reason) => {
-                        let place = format!("{file}:{number}");
-                        problems.add(Problem { kind: "bad line", place, reason }, out)?;
+                        let location = format!("{file}:{number}");
+                        problems.add(Problem { kind: "bad line", location, reason }, out)?;
                     }
                 }
             }
@@ -70,9 +72,9 @@ impl Expected {
         Ok(Self { file, lines, found, hasher, keyed: 0 })
     }
 
-    /// Takes note of an entry of the store.
-    pub(super) fn found(&mut self, entry: &AuditEntry) {
-        // `hmac-sha256:` and digits, where a plain hash is digits alone.
+    /// Counts an entry of the store.
+    pub(super) fn add(&mut self, entry: &AuditEntry) {
+        // A keyed hash begins with `hmac-sha256:`, a plain one has only digits.
         self.keyed += u64::from(entry.input_hash.contains(':'));
         let hash = self.hasher.hash_one((&entry.input_hash, &entry.output_hash));
         let first = self.lines.partition_point(|line| line.0 < hash);
@@ -81,13 +83,13 @@ impl Expected {
         }
     }
 
-    /// Names what was not found. Of an interaction that occurs more often than it is recorded,
-    /// the last lines are taken to be those that are missing.
+    /// Reports the interactions that were not found. If an interaction occurs more often in the file than
+    /// in the store, its last lines are reported.
     pub(super) fn finish(
         self,
         problems: &mut Problems,
         out: &mut Stdout,
-    ) -> Result<Wanted, Failure> {
+    ) -> Result<Comparison, Failure> {
         let mut missing = Vec::new();
         let mut first = 0;
         for equal in self.lines.chunk_by(|a, b| a.0 == b.0) {
@@ -97,12 +99,12 @@ impl Expected {
         }
         missing.sort_unstable();
         for number in &missing {
-            let place = format!("{}:{number}", self.file);
-            let reason = "this interaction is not recorded".to_owned();
-            problems.add(Problem { kind: "missing", place, reason }, out)?;
+            let location = format!("{}:{number}", self.file);
+            let reason = "the interaction is not recorded".to_owned();
+            problems.add(Problem { kind: "missing", location, reason }, out)?;
         }
         let interactions = self.lines.len() as u64;
         let missing = missing.len() as u64;
-        Ok(Wanted { file: self.file, interactions, missing, keyed: self.keyed })
+        Ok(Comparison { file: self.file, interactions, missing, keyed: self.keyed })
     }
 }

@@ -1,0 +1,56 @@
+//! Input files and standard input.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::errors::Failure;
+
+/// An open input.
+pub(crate) struct Input {
+    pub(crate) reader: Box<dyn Read + Send>,
+    /// Name in messages.
+    pub(crate) name: String,
+    /// Length in bytes, if it is known.
+    pub(crate) length: Option<u64>,
+}
+
+/// Whether `path` means standard input.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+impl Input {
+    /// Opens the file at `path`, or standard input if it is `-`.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        if is_stdin(path) {
+            let name = "standard input".to_owned();
+            return Ok(Self { reader: Box::new(io::stdin()), name, length: None });
+        }
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| cannot_read(&name, error))?;
+        let metadata = file.metadata().map_err(|error| cannot_read(&name, error))?;
+        if metadata.is_dir() {
+            return Err(cannot_read(&name, io::ErrorKind::IsADirectory.into()));
+        }
+        let length = metadata.is_file().then_some(metadata.len());
+        Ok(Self { reader: Box::new(file), name, length })
+    }
+
+    /// Reads the whole input, at most `limit` bytes.
+    pub(crate) fn read_text(self, limit: usize) -> Result<String, Failure> {
+        let mut content = Vec::new();
+        let read = self.reader.take(limit as u64 + 1).read_to_end(&mut content);
+        if read.map_err(|error| cannot_read(&self.name, error))? > limit {
+            return Err(Failure::new(format!("{} has more than {limit} bytes", self.name)));
+        }
+        String::from_utf8(content).map_err(|error| {
+            let offset = error.utf8_error().valid_up_to();
+            Failure::new(format!("{} is not UTF-8 text: invalid byte at {offset}", self.name))
+        })
+    }
+}
+
+pub(crate) fn cannot_read(name: &str, error: io::Error) -> Failure {
+    Failure::new(format!("cannot read {name}")).caused_by(error)
+}
