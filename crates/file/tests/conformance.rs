@@ -1,6 +1,6 @@
-//! The behaviour suite, on a folder that is new for each case, with one segment, rotated every
-//! few lines, and with appends on the caller's thread.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! The conformance suite on a new folder for each case: with one segment, with a rotation every few
+//! lines, and with `Durability::Buffered`.
+#![allow(clippy::unwrap_used)] // test helper
 
 use attestry_conformance::Fresh;
 use attestry_file::{Durability, FileStorage};

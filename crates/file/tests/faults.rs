@@ -1,7 +1,7 @@
-//! Real faults: a file system that is full, one that is read-only, a folder that goes away.
+//! Real faults: a full file system, a read-only one, a folder or segment that is moved or removed.
 //!
-//! Some mount a small tmpfs, which takes root; elsewhere they say so and pass.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! Some tests mount a small tmpfs, which needs root.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 
@@ -22,7 +22,7 @@ fn kind(error: &StorageError) -> ErrorKind {
 }
 
 #[tokio::test]
-async fn a_full_disk_fails_the_write_and_nothing_else() {
+async fn full_disk_fails_the_write_and_nothing_else() {
     let Some(mount) = Mount::new("size=128k") else { return };
     let storage = open(&mount.path()).await;
     fs::write(mount.filler(), vec![0; 40_000]).unwrap();
@@ -42,14 +42,14 @@ async fn a_full_disk_fails_the_write_and_nothing_else() {
             }
         }
     }
-    assert_eq!(failures, 5, "the disk never filled up");
+    assert_eq!(failures, 5, "the disk did not fill up");
     let text = fs::read(only_segment(&mount.path())).unwrap();
-    assert_eq!(text.last(), Some(&b'\n'), "no half line stays");
+    assert_eq!(text.last(), Some(&b'\n'), "no partial line stays");
     assert_eq!(all(&storage).await.unwrap(), acknowledged);
 
-    // A batch that does not fit fails as a whole for its caller, and what was there stays.
+    // A batch that does not fit fails as a whole and changes nothing.
     assert!(storage.write_batch(&entries(2_000..2_500)).await.is_err());
-    // Room again: the same store goes on, with the same entry if need be.
+    // With free space the same store works again.
     mount.free();
     let next = entry("next", 5_000);
     storage.write(&next).await.unwrap();
@@ -57,14 +57,14 @@ async fn a_full_disk_fails_the_write_and_nothing_else() {
     assert_eq!(found.last(), Some(&next));
     assert_eq!(found[..acknowledged.len()], acknowledged);
 
-    // An erasure needs room for its journal only, and succeeds or changes nothing.
+    // An erasure needs space for its intent log only.
     assert!(storage.delete(&next.id).await.unwrap());
     storage.close().await.unwrap();
     assert!(open(&mount.path()).await.recovery().is_clean());
 }
 
 #[tokio::test]
-async fn an_erasure_without_room_for_its_journal_changes_nothing() {
+async fn erasure_without_space_for_its_intent_log_changes_nothing() {
     let Some(mount) = Mount::new("size=128k") else { return };
     let storage = open(&mount.path()).await;
     let written = entries(0..20);
@@ -78,9 +78,9 @@ async fn an_erasure_without_room_for_its_journal_changes_nothing() {
     assert_eq!(all(&storage).await.unwrap().len(), 19);
 }
 
-/// Cleaning up is what makes room.
+/// Expiry is how a full disk gets free space.
 #[tokio::test]
-async fn expired_segments_go_even_where_the_disk_is_full() {
+async fn expiry_works_on_a_full_disk() {
     let Some(mount) = Mount::new("size=256k") else { return };
     let builder = FileStorage::builder(mount.path()).rotation_size_bytes(2_000);
     let storage = builder.open().await.unwrap();
@@ -89,30 +89,33 @@ async fn expired_segments_go_even_where_the_disk_is_full() {
     mount.fill();
     let error = storage.delete(&written[59].id).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::StorageFull, "{error}");
-    // Of the segment on the border lines are erased, for which the others have made room.
+    // Unlinking whole segments frees the space that erasing lines of the next one needs.
     assert_eq!(storage.delete_at_or_before(written[40].timestamp).await.unwrap(), 41);
     assert!(all(&storage).await.unwrap() == written[41..]);
     storage.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_erasure_that_fails_midway_hides_what_is_gone_and_nothing_else() {
+async fn failed_erasure_hides_only_the_overwritten_line() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     let written = entries(0..3);
     storage.write_batch(&written).await.unwrap();
     assert_eq!(storage.count().await.unwrap(), 3);
-    // The line is overwritten; then an index file is to go that cannot.
+    // The line is overwritten; then removing the index file fails.
     let inode = fs::metadata(only_segment(&path)).unwrap().ino();
-    let in_the_way = path.join(".attestry/index").join(format!("{inode}.idx"));
-    fs::create_dir_all(&in_the_way).unwrap();
+    let blocker = path.join(".attestry/index").join(format!("{inode}.idx"));
+    fs::create_dir_all(&blocker).unwrap();
     storage.delete(&written[1].id).await.unwrap_err();
     let left = [written[0].clone(), written[2].clone()];
     assert_eq!(all(&storage).await.unwrap(), left);
     assert_eq!(storage.count().await.unwrap(), 2);
 
-    fs::remove_dir(&in_the_way).unwrap();
-    assert!(!storage.delete(&written[1].id).await.unwrap(), "finished first, and then not there");
+    fs::remove_dir(&blocker).unwrap();
+    assert!(
+        !storage.delete(&written[1].id).await.unwrap(),
+        "the first erasure is finished, then the id is absent"
+    );
     assert_eq!(storage.count().await.unwrap(), 2);
     assert!(storage.delete(&written[0].id).await.unwrap());
     assert_eq!(all(&storage).await.unwrap(), left[1..]);
@@ -120,7 +123,7 @@ async fn an_erasure_that_fails_midway_hides_what_is_gone_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_read_only_file_system_can_be_read_and_says_so_otherwise() {
+async fn read_only_file_system_can_be_read() {
     let Some(mount) = Mount::new("size=256k") else { return };
     let storage = open(&mount.path()).await;
     storage.write(&entry("a", 1)).await.unwrap();
@@ -134,7 +137,7 @@ async fn a_read_only_file_system_can_be_read_and_says_so_otherwise() {
 }
 
 #[tokio::test]
-async fn a_reader_sees_the_folder_that_was_put_in_the_place_of_another() {
+async fn reader_follows_a_replaced_folder() {
     let (_guard, path) = folder();
     let (before, after) = (path.with_file_name("before"), path.with_file_name("after"));
     let (old, new) = (entries(0..3), entries(3..5));
@@ -145,7 +148,7 @@ async fn a_reader_sees_the_folder_that_was_put_in_the_place_of_another() {
     }
     let reader = open_read_only(&path).await;
     assert_eq!(all(&reader).await.unwrap(), old);
-    // As one who puts a backup back.
+    // As when a backup is restored.
     fs::rename(&path, &before).unwrap();
     assert!(all(&reader).await.is_err());
     fs::rename(&after, &path).unwrap();
@@ -154,7 +157,7 @@ async fn a_reader_sees_the_folder_that_was_put_in_the_place_of_another() {
 }
 
 #[tokio::test]
-async fn a_segment_that_goes_away_is_begun_anew() {
+async fn removed_active_segment_is_recreated() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.write(&entry("a", 1)).await.unwrap();
@@ -164,7 +167,7 @@ async fn a_segment_that_goes_away_is_begun_anew() {
 }
 
 #[tokio::test]
-async fn a_closed_store_refuses_writes_and_can_be_opened_at_once() {
+async fn closed_store_refuses_writes_and_reopens_at_once() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.write(&entry("a", 1)).await.unwrap();

@@ -1,5 +1,5 @@
-//! What lies in the folder: names, bytes, permissions, and what the Python package wrote.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! The files of a store: names, bytes, permissions; and stores that the Python package wrote.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 
@@ -17,7 +17,7 @@ fn today() -> String {
 }
 
 #[tokio::test]
-async fn a_segment_is_its_lines_and_nothing_else() {
+async fn segment_is_exactly_its_lines() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     let written = [entry("é", 2), entry("b", 1)];
@@ -25,14 +25,14 @@ async fn a_segment_is_its_lines_and_nothing_else() {
         storage.write(entry).await.unwrap();
     }
     storage.close().await.unwrap();
-    // Named by the day of the write, not by the entries' time; in the order written.
+    // The name has the day of the write, not that of the entries; lines are in the order written.
     let segment = only_segment(&path);
     assert_eq!(names(std::slice::from_ref(&segment)), [format!("audit_{}.jsonl", today())]);
     assert_eq!(fs::read(segment).unwrap(), written.map(|entry| line_of(&entry)).concat());
 }
 
 #[tokio::test]
-async fn an_open_store_tells_its_settings() {
+async fn open_store_reports_its_settings() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     assert_eq!(storage.path(), path);
@@ -43,15 +43,15 @@ async fn an_open_store_tells_its_settings() {
 }
 
 #[tokio::test]
-async fn only_the_owner_may_read() {
+async fn files_and_folders_are_private_to_the_owner() {
     let (_guard, path) = folder();
-    let made = path.join("made/on/the/way");
-    let storage = FileStorage::builder(&made).rotation_size_bytes(10).open().await.unwrap();
+    let nested = path.join("a/b/c");
+    let storage = FileStorage::builder(&nested).rotation_size_bytes(10).open().await.unwrap();
     storage.write_batch(&entries(0..3)).await.unwrap();
     storage.delete(&"e00000".parse().unwrap()).await.unwrap();
     storage.close().await.unwrap();
-    assert!(made.join(".attestry/index").is_dir());
-    let mut looked_at = 0;
+    assert!(nested.join(".attestry/index").is_dir());
+    let mut visited = 0;
     let mut pending = vec![path];
     while let Some(path) = pending.pop() {
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
@@ -61,18 +61,18 @@ async fn only_the_owner_may_read() {
         } else {
             assert_eq!(mode, 0o600, "{}", path.display());
         }
-        looked_at += 1;
+        visited += 1;
     }
-    assert!(looked_at >= 9, "{looked_at}");
+    assert!(visited >= 9, "{visited}");
 }
 
 #[tokio::test]
-async fn rotates_before_a_write_once_the_size_is_reached() {
+async fn rotates_before_the_write_after_the_rotation_size() {
     let (_guard, path) = folder();
     let length = line_of(&entry("e00000", 0)).len() as u64;
     let storage = FileStorage::builder(&path).rotation_size_bytes(2 * length).open().await.unwrap();
     let written = entries(0..7);
-    // One by one and as a batch: the same files.
+    // Single writes and a batch produce the same files.
     for entry in &written[..3] {
         storage.write(entry).await.unwrap();
     }
@@ -80,7 +80,7 @@ async fn rotates_before_a_write_once_the_size_is_reached() {
     let day = today();
     let expected = ["_001", "_002", "_003", ""].map(|number| format!("audit_{day}{number}.jsonl"));
     let mut found = names(&segments(&path));
-    found.rotate_left(1); // the active one sorts first by name, and was written last
+    found.rotate_left(1); // the active segment sorts first by name and is the newest
     assert_eq!(found, expected);
     for (name, lines) in
         expected.iter().zip([&written[0..2], &written[2..4], &written[4..6], &written[6..]])
@@ -92,7 +92,7 @@ async fn rotates_before_a_write_once_the_size_is_reached() {
 }
 
 #[tokio::test]
-async fn ties_come_in_the_order_written_across_segments() {
+async fn equal_timestamps_keep_write_order_across_segments() {
     let (_guard, path) = folder();
     let storage = FileStorage::builder(&path).rotation_size_bytes(1_000).open().await.unwrap();
     let written: Vec<_> = (0..20).map(|n| entry(&format!("{}", 99 - n), 7)).collect();
@@ -104,7 +104,7 @@ async fn ties_come_in_the_order_written_across_segments() {
 }
 
 #[tokio::test]
-async fn an_erased_line_is_blank_and_the_rest_stays_where_it_was() {
+async fn erasing_blanks_the_line_and_moves_no_other_byte() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     let written = entries(0..3);
@@ -121,17 +121,17 @@ async fn an_erased_line_is_blank_and_the_rest_stays_where_it_was() {
 }
 
 #[tokio::test]
-async fn wholly_expired_segments_are_unlinked_and_the_others_keep_their_bytes() {
+async fn expiry_unlinks_whole_segments_and_keeps_other_bytes() {
     let (_guard, path) = folder();
     let length = line_of(&entry("e00000", 0)).len() as u64;
     let storage = FileStorage::builder(&path).rotation_size_bytes(3 * length).open().await.unwrap();
     storage.write_batch(&entries(0..12)).await.unwrap();
-    let untouched = segments(&path)[0].clone(); // the active one sorts first by name
+    let untouched = segments(&path)[0].clone(); // the active segment sorts first by name
     let before = fs::read(&untouched).unwrap();
     let cutoff = Timestamp::from_unix_micros(6).unwrap();
     assert_eq!(storage.delete_at_or_before(cutoff).await.unwrap(), 7);
     let day = today();
-    // 0..6 in two segments that went, 6 erased from the third.
+    // Entries 0..6 were in two segments, now unlinked; entry 6 was erased from the third.
     assert_eq!(
         names(&segments(&path)),
         [format!("audit_{day}.jsonl"), format!("audit_{day}_003.jsonl")]
@@ -139,7 +139,7 @@ async fn wholly_expired_segments_are_unlinked_and_the_others_keep_their_bytes() 
     assert_eq!(all(&storage).await.unwrap(), entries(7..12));
     assert_eq!(storage.count().await.unwrap(), 5);
     assert_eq!(fs::read(&untouched).unwrap(), before);
-    // Everything gone, the active segment too; writing goes on.
+    // All segments are unlinked, the active one too; writes still work.
     assert_eq!(storage.delete_at_or_before(Timestamp::MAX).await.unwrap(), 5);
     assert!(segments(&path).is_empty());
     storage.write(&entry("next", 1)).await.unwrap();
@@ -147,7 +147,7 @@ async fn wholly_expired_segments_are_unlinked_and_the_others_keep_their_bytes() 
 }
 
 #[tokio::test]
-async fn a_new_number_is_one_above_the_greatest() {
+async fn sealed_number_is_one_above_the_greatest() {
     let (_guard, path) = folder();
     fs::create_dir(&path).unwrap();
     let day = today();
@@ -166,7 +166,7 @@ async fn a_new_number_is_one_above_the_greatest() {
 }
 
 #[tokio::test]
-async fn an_id_held_twice_reads_as_the_first_lists_twice_and_goes_at_once() {
+async fn duplicate_id_reads_first_lists_both_deletes_both() {
     let (_guard, path) = folder();
     fs::create_dir(&path).unwrap();
     let (first, second) = (entry("twin", 5), entry("twin", 6));
@@ -182,7 +182,7 @@ async fn an_id_held_twice_reads_as_the_first_lists_twice_and_goes_at_once() {
 }
 
 #[tokio::test]
-async fn reads_every_store_that_the_python_package_wrote() {
+async fn reads_every_python_fixture() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/python");
     let mut stores = 0;
     for store in fs::read_dir(fixtures).unwrap() {
@@ -213,11 +213,11 @@ async fn reads_every_store_that_the_python_package_wrote() {
             assert_eq!((&found.id, found.timestamp), (&expected.id, expected.timestamp));
             let first = storage.read(&found.id).await.unwrap().unwrap();
             assert_eq!(first.id, found.id);
-            // An entry holds all that Python wrote but for what JSON cannot say, and what 64 bits
-            // cannot; the stored line has even that.
-            let beyond =
+            // An entry holds all that Python wrote, except values that JSON or 64-bit integers cannot
+            // express; the stored line has those, too.
+            let is_lossy =
                 ["NaN", "Infinity", "\\ud8", "\"beyond\""].iter().any(|sign| text.contains(sign));
-            if !beyond {
+            if !is_lossy {
                 assert_eq!(String::from_utf8(line_of(found)).unwrap().trim_end(), text);
             }
             assert_eq!(String::from_utf8(stored_lines.remove(0)).unwrap(), text);

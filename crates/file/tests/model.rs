@@ -1,6 +1,6 @@
-//! Random sequences of operations by two owners, each in a process of its own, and a reader, with
-//! reopening, rotation and lost indexes in between, against a list in memory.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of a test; one process answers the other
+//! Random operations by two writer processes and a reader, with reopening, rotation and lost index files
+//! in between, compared with a list in memory.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // test helpers; the second process replies on stdout
 
 mod common;
 
@@ -18,33 +18,33 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone)]
 enum Operation {
-    Write { id: u8, moment: i64 },
-    Batch { ids: Vec<u8>, moment: i64 },
-    Append { count: u8, moment: i64 },
+    Write { id: u8, micros: i64 },
+    Batch { ids: Vec<u8>, micros: i64 },
+    Append { count: u8, micros: i64 },
     Delete { id: u8 },
-    DeleteUntil { moment: i64 },
+    DeleteAtOrBefore { micros: i64 },
     Compact,
     Reopen,
     LoseIndexes,
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let moment = 0..30i64;
+    let micros = 0..30i64;
     prop_oneof![
-        4 => (any::<u8>(), moment.clone()).prop_map(|(id, moment)| Operation::Write { id: id % 40, moment }),
-        2 => (proptest::collection::vec(0..40u8, 0..12), moment.clone())
-            .prop_map(|(ids, moment)| Operation::Batch { ids, moment }),
-        3 => (1..20u8, moment.clone()).prop_map(|(count, moment)| Operation::Append { count, moment }),
+        4 => (any::<u8>(), micros.clone()).prop_map(|(id, micros)| Operation::Write { id: id % 40, micros }),
+        2 => (proptest::collection::vec(0..40u8, 0..12), micros.clone())
+            .prop_map(|(ids, micros)| Operation::Batch { ids, micros }),
+        3 => (1..20u8, micros.clone()).prop_map(|(count, micros)| Operation::Append { count, micros }),
         3 => (0..40u8).prop_map(|id| Operation::Delete { id }),
-        1 => moment.prop_map(|moment| Operation::DeleteUntil { moment }),
+        1 => micros.prop_map(|micros| Operation::DeleteAtOrBefore { micros }),
         1 => Just(Operation::Compact),
         1 => Just(Operation::Reopen),
         1 => Just(Operation::LoseIndexes),
     ]
 }
 
-fn at(moment: i64) -> Timestamp {
-    Timestamp::from_unix_micros(moment).unwrap()
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_unix_micros(micros).unwrap()
 }
 
 async fn open(path: &Path, evidence: bool) -> FileStorage {
@@ -56,39 +56,39 @@ async fn open(path: &Path, evidence: bool) -> FileStorage {
     builder.open().await.unwrap()
 }
 
-/// What an owner is asked to do. Entries are told by their ids and one moment.
+/// A request to a writer. Its entries have the given ids and one timestamp, in microseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-enum Task {
+enum Request {
     Open,
     Close,
-    Write { id: String, moment: i64 },
-    Batch { ids: Vec<String>, moment: i64 },
-    Append { ids: Vec<String>, moment: i64 },
+    Write { id: String, micros: i64 },
+    Batch { ids: Vec<String>, micros: i64 },
+    Append { ids: Vec<String>, micros: i64 },
     Delete { id: String },
-    DeleteUntil { moment: i64 },
+    DeleteAtOrBefore { micros: i64 },
     Compact,
-    Look,
+    Read,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Answer {
+enum Response {
     Done(u64),
     AlreadyExists,
     Failed(String),
-    Seen(Seen),
+    Contents(Contents),
 }
 
-/// What the ways to read tell.
+/// The results of all ways to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Seen {
+struct Contents {
     all: Vec<String>,
     count: u64,
-    /// The ids that are found when they are asked for.
+    /// The results of reading each known id.
     found: Vec<String>,
     page: Vec<String>,
 }
 
-fn asked_for() -> impl Iterator<Item = String> {
+fn known_ids() -> impl Iterator<Item = String> {
     (0..40).map(|id| format!("id-{id}"))
 }
 
@@ -96,22 +96,22 @@ fn page() -> Query {
     Query::range(at(5), at(20)).order(Order::Descending).limit(7)
 }
 
-/// An entry by what tells it from the others here.
-fn told(entries: &[AuditEntry]) -> Vec<String> {
+/// Id and timestamp of each entry.
+fn describe(entries: &[AuditEntry]) -> Vec<String> {
     entries.iter().map(|entry| format!("{} {}", entry.id, entry.timestamp)).collect()
 }
 
-impl Seen {
+impl Contents {
     async fn of(storage: &FileStorage) -> Result<Self, StorageError> {
         let mut found = Vec::new();
-        for id in asked_for() {
+        for id in known_ids() {
             found.extend(storage.read(&id.parse().unwrap()).await?);
         }
         Ok(Self {
-            all: told(&all(storage).await?),
+            all: describe(&all(storage).await?),
             count: storage.count().await?,
-            found: told(&found),
-            page: told(&storage.scan(page()).try_collect::<Vec<_>>().await?),
+            found: describe(&found),
+            page: describe(&storage.scan(page()).try_collect::<Vec<_>>().await?),
         })
     }
 
@@ -119,109 +119,113 @@ impl Seen {
         let mut all = model.to_vec();
         all.sort_by_key(|entry| entry.timestamp);
         let stored = |id: String| model.iter().find(|entry| entry.id.as_str() == id).cloned();
-        let found: Vec<_> = asked_for().filter_map(stored).collect();
+        let found: Vec<_> = known_ids().filter_map(stored).collect();
         Self {
             count: all.len() as u64,
-            found: told(&found),
-            all: told(&all),
-            page: told(&page().select(all)),
+            found: describe(&found),
+            all: describe(&all),
+            page: describe(&page().select(all)),
         }
     }
 }
 
-/// An owner of the store in this process.
-struct Here {
+/// A writer in this process.
+struct LocalWriter {
     path: PathBuf,
     evidence: bool,
     storage: FileStorage,
 }
 
-impl Here {
+impl LocalWriter {
     async fn new(path: &Path, evidence: bool) -> Self {
         Self { path: path.to_owned(), evidence, storage: open(path, evidence).await }
     }
 
-    async fn asked(&mut self, task: Task) -> Answer {
-        match self.done(task).await {
-            Ok(answer) => answer,
-            Err(StorageError::AlreadyExists { .. }) => Answer::AlreadyExists,
-            Err(error) => Answer::Failed(format!("{error:?}")),
+    async fn request(&mut self, request: Request) -> Response {
+        match self.execute(request).await {
+            Ok(response) => response,
+            Err(StorageError::AlreadyExists { .. }) => Response::AlreadyExists,
+            Err(error) => Response::Failed(format!("{error:?}")),
         }
     }
 
-    async fn done(&mut self, task: Task) -> Result<Answer, StorageError> {
+    async fn execute(&mut self, request: Request) -> Result<Response, StorageError> {
         let entries =
-            |ids: &[String], moment| -> Vec<_> { ids.iter().map(|id| entry(id, moment)).collect() };
+            |ids: &[String], micros| -> Vec<_> { ids.iter().map(|id| entry(id, micros)).collect() };
         let storage = &self.storage;
-        Ok(Answer::Done(match task {
-            Task::Open => {
+        Ok(Response::Done(match request {
+            Request::Open => {
                 self.storage = open(&self.path, self.evidence).await;
                 assert!(self.storage.recovery().is_clean(), "{:?}", self.storage.recovery());
                 0
             }
-            Task::Close => storage.close().await.map(|()| 0)?,
-            Task::Write { id, moment } => storage.write(&entry(&id, moment)).await.map(|_| 1)?,
-            Task::Batch { ids, moment } => {
-                storage.write_batch(&entries(&ids, moment)).await.map(|()| ids.len() as u64)?
+            Request::Close => storage.close().await.map(|()| 0)?,
+            Request::Write { id, micros } => storage.write(&entry(&id, micros)).await.map(|_| 1)?,
+            Request::Batch { ids, micros } => {
+                storage.write_batch(&entries(&ids, micros)).await.map(|()| ids.len() as u64)?
             }
-            Task::Append { ids, moment } => {
-                storage.append(&entries(&ids, moment)).await.map(|()| ids.len() as u64)?
+            Request::Append { ids, micros } => {
+                storage.append(&entries(&ids, micros)).await.map(|()| ids.len() as u64)?
             }
-            Task::Delete { id } => storage.delete(&id.parse().unwrap()).await.map(u64::from)?,
-            Task::DeleteUntil { moment } => storage.delete_at_or_before(at(moment)).await?,
-            Task::Compact => storage.compact().await.map(|_| 0)?,
-            Task::Look => return Ok(Answer::Seen(Seen::of(storage).await?)),
+            Request::Delete { id } => storage.delete(&id.parse().unwrap()).await.map(u64::from)?,
+            Request::DeleteAtOrBefore { micros } => storage.delete_at_or_before(at(micros)).await?,
+            Request::Compact => storage.compact().await.map(|_| 0)?,
+            Request::Read => return Ok(Response::Contents(Contents::of(storage).await?)),
         }))
     }
 }
 
-/// An owner of the store in another process: this program, of which [`the_other_owner`] runs.
-struct There {
+/// A writer in another process: this test program, running [`second_writer_process`].
+struct RemoteWriter {
     process: Child,
-    tasks: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    requests: ChildStdin,
+    responses: BufReader<ChildStdout>,
 }
 
 const STORE: &str = "ATTESTRY_MODEL_STORE";
 const EVIDENCE: &str = "ATTESTRY_MODEL_EVIDENCE";
-/// What an answer begins with; the harness of tests says things, too.
-const ANSWER: &str = "answer: ";
+/// Marks a response line; the test harness prints to stdout, too.
+const RESPONSE: &str = "response: ";
 
-impl There {
+impl RemoteWriter {
     fn new(path: &Path, evidence: bool) -> Self {
         let mut process = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "the_other_owner", "--include-ignored", "--nocapture"])
+            .args(["--exact", "second_writer_process", "--include-ignored", "--nocapture"])
             .env(STORE, path)
             .env(EVIDENCE, evidence.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let tasks = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        let mut owner = Self { process, tasks, answers };
-        assert_eq!(owner.answer(), Answer::Done(0), "it is ready");
-        owner
+        let requests = process.stdin.take().unwrap();
+        let responses = BufReader::new(process.stdout.take().unwrap());
+        let mut writer = Self { process, requests, responses };
+        assert_eq!(writer.response(), Response::Done(0), "the process is ready");
+        writer
     }
 
-    fn asked(&mut self, task: &Task) -> Answer {
-        writeln!(self.tasks, "{}", serde_json::to_string(task).unwrap()).unwrap();
-        self.answer()
+    fn request(&mut self, request: &Request) -> Response {
+        writeln!(self.requests, "{}", serde_json::to_string(request).unwrap()).unwrap();
+        self.response()
     }
 
-    fn answer(&mut self) -> Answer {
+    fn response(&mut self) -> Response {
         let mut line = String::new();
         loop {
             line.clear();
-            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the other owner died");
-            if let Some((_, answer)) = line.split_once(ANSWER) {
-                return serde_json::from_str(answer).unwrap();
+            assert_ne!(
+                self.responses.read_line(&mut line).unwrap(),
+                0,
+                "the second writer process died"
+            );
+            if let Some((_, response)) = line.split_once(RESPONSE) {
+                return serde_json::from_str(response).unwrap();
             }
         }
     }
 }
 
-impl Drop for There {
+impl Drop for RemoteWriter {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -229,38 +233,43 @@ impl Drop for There {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the other tests run it in a process of its own"]
-async fn the_other_owner() {
+#[ignore = "started by the other tests as a second process"]
+async fn second_writer_process() {
     let Ok(path) = env::var(STORE) else { return };
-    let mut owner = Here::new(Path::new(&path), env::var(EVIDENCE).unwrap() == "true").await;
-    let mut answer = Answer::Done(0);
+    let mut writer =
+        LocalWriter::new(Path::new(&path), env::var(EVIDENCE).unwrap() == "true").await;
+    let mut response = Response::Done(0);
     loop {
-        println!("{ANSWER}{}", serde_json::to_string(&answer).unwrap());
-        let mut task = String::new();
-        if std::io::stdin().read_line(&mut task).unwrap() == 0 {
+        println!("{RESPONSE}{}", serde_json::to_string(&response).unwrap());
+        let mut request = String::new();
+        if std::io::stdin().read_line(&mut request).unwrap() == 0 {
             return;
         }
-        answer = owner.asked(serde_json::from_str(&task).unwrap()).await;
+        response = writer.request(serde_json::from_str(&request).unwrap()).await;
     }
 }
 
-struct Owners {
-    here: Here,
-    there: There,
+struct Writers {
+    local: LocalWriter,
+    remote: RemoteWriter,
 }
 
-impl Owners {
-    async fn asked(&mut self, number: usize, task: Task) -> Answer {
+impl Writers {
+    async fn request(&mut self, number: usize, request: Request) -> Response {
         match number % 2 {
-            0 => self.here.asked(task).await,
-            _ => self.there.asked(&task),
+            0 => self.local.request(request).await,
+            _ => self.remote.request(&request),
         }
     }
 }
 
-/// The store is as its tree says, and grew out of every checkpoint that was ever signed.
+/// Verifies the store against its tree and against all earlier checkpoints.
 #[cfg(feature = "evidence")]
-async fn is_proven(storage: &FileStorage, checkpoints: &mut Vec<String>, model: &[AuditEntry]) {
+async fn assert_verifies(
+    storage: &FileStorage,
+    checkpoints: &mut Vec<String>,
+    model: &[AuditEntry],
+) {
     let found = common::evidence::verify(storage, checkpoints).await;
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.lines, found.not_covered), (model.len() as u64, 0));
@@ -268,9 +277,9 @@ async fn is_proven(storage: &FileStorage, checkpoints: &mut Vec<String>, model: 
 }
 
 #[cfg(not(feature = "evidence"))]
-async fn is_proven(_: &FileStorage, _: &mut Vec<String>, _: &[AuditEntry]) {}
+async fn assert_verifies(_: &FileStorage, _: &mut Vec<String>, _: &[AuditEntry]) {}
 
-/// Writes an entry to the model; whether it may stand there.
+/// Writes an entry to the model; returns false if its id is taken by a different entry.
 fn write(model: &mut Vec<AuditEntry>, entry: &AuditEntry) -> bool {
     match model.iter().find(|stored| stored.id == entry.id) {
         Some(stored) => stored == entry,
@@ -281,111 +290,124 @@ fn write(model: &mut Vec<AuditEntry>, entry: &AuditEntry) -> bool {
     }
 }
 
-/// What the operation is to answer, of whoever does it, and what is in the store then.
-fn expected(model: &mut Vec<AuditEntry>, task: &Task) -> Answer {
+/// Applies the request to the model and returns the expected response of either writer.
+fn expected(model: &mut Vec<AuditEntry>, request: &Request) -> Response {
     let before = model.len();
-    match task {
-        Task::Write { id, moment } => match write(model, &entry(id, *moment)) {
-            true => Answer::Done(1),
-            false => Answer::AlreadyExists,
+    match request {
+        Request::Write { id, micros } => match write(model, &entry(id, *micros)) {
+            true => Response::Done(1),
+            false => Response::AlreadyExists,
         },
-        Task::Batch { ids, moment } => match ids.iter().all(|id| write(model, &entry(id, *moment)))
-        {
-            true => Answer::Done(ids.len() as u64),
-            false => Answer::AlreadyExists,
-        },
-        Task::Append { ids, moment } => {
-            model.extend(ids.iter().map(|id| entry(id, *moment)));
-            Answer::Done(ids.len() as u64)
+        Request::Batch { ids, micros } => {
+            match ids.iter().all(|id| write(model, &entry(id, *micros))) {
+                true => Response::Done(ids.len() as u64),
+                false => Response::AlreadyExists,
+            }
         }
-        Task::Delete { id } => {
+        Request::Append { ids, micros } => {
+            model.extend(ids.iter().map(|id| entry(id, *micros)));
+            Response::Done(ids.len() as u64)
+        }
+        Request::Delete { id } => {
             model.retain(|entry| entry.id.as_str() != id);
-            Answer::Done((before - model.len()) as u64)
+            Response::Done((before - model.len()) as u64)
         }
-        Task::DeleteUntil { moment } => {
-            model.retain(|entry| entry.timestamp > at(*moment));
-            Answer::Done((before - model.len()) as u64)
+        Request::DeleteAtOrBefore { micros } => {
+            model.retain(|entry| entry.timestamp > at(*micros));
+            Response::Done((before - model.len()) as u64)
         }
-        Task::Open | Task::Close | Task::Compact => Answer::Done(0),
-        Task::Look => Answer::Seen(Seen::expected(model)),
+        Request::Open | Request::Close | Request::Compact => Response::Done(0),
+        Request::Read => Response::Contents(Contents::expected(model)),
     }
 }
 
 async fn run(operations: Vec<Operation>, evidence: bool) {
     let (_guard, path) = folder();
-    let here = Here::new(&path, evidence).await;
-    let mut owners = Owners { here, there: There::new(&path, evidence) };
+    let local = LocalWriter::new(&path, evidence).await;
+    let mut writers = Writers { local, remote: RemoteWriter::new(&path, evidence) };
     let mut checkpoints = Vec::new();
     let reader = open_read_only(&path).await;
     let mut model: Vec<AuditEntry> = Vec::new();
-    let mut fresh = 0;
+    let mut next_id = 0;
     for (number, operation) in operations.into_iter().enumerate() {
         let what = format!("{number}: {operation:?}");
         let name = |id: u8| format!("id-{id}");
-        let tasks = match operation {
-            Operation::Write { id, moment } => vec![Task::Write { id: name(id), moment }],
-            Operation::Batch { ids, moment } => {
-                vec![Task::Batch { ids: ids.into_iter().map(name).collect(), moment }]
+        let requests = match operation {
+            Operation::Write { id, micros } => vec![Request::Write { id: name(id), micros }],
+            Operation::Batch { ids, micros } => {
+                vec![Request::Batch { ids: ids.into_iter().map(name).collect(), micros }]
             }
-            Operation::Append { count, moment } => {
-                let new = fresh..fresh + u32::from(count);
-                fresh = new.end;
-                vec![Task::Append { ids: new.map(|n| format!("fresh-{n}")).collect(), moment }]
+            Operation::Append { count, micros } => {
+                let new = next_id..next_id + u32::from(count);
+                next_id = new.end;
+                vec![Request::Append { ids: new.map(|n| format!("next_id-{n}")).collect(), micros }]
             }
-            Operation::Delete { id } => vec![Task::Delete { id: name(id) }],
-            Operation::DeleteUntil { moment } => vec![Task::DeleteUntil { moment }],
-            Operation::Compact => vec![Task::Compact],
-            Operation::Reopen => vec![Task::Close, Task::Open],
+            Operation::Delete { id } => vec![Request::Delete { id: name(id) }],
+            Operation::DeleteAtOrBefore { micros } => vec![Request::DeleteAtOrBefore { micros }],
+            Operation::Compact => vec![Request::Compact],
+            Operation::Reopen => vec![Request::Close, Request::Open],
             Operation::LoseIndexes => {
-                // As if a disk had lost them, with nobody at work.
-                for owner in 0..2 {
-                    assert_eq!(owners.asked(owner, Task::Close).await, Answer::Done(0), "{what}");
+                // Both writers are closed when the index files disappear.
+                for writer in 0..2 {
+                    assert_eq!(
+                        writers.request(writer, Request::Close).await,
+                        Response::Done(0),
+                        "{what}"
+                    );
                 }
                 let _ = fs::remove_dir_all(path.join(".attestry/index"));
-                assert_eq!(owners.asked(number + 1, Task::Open).await, Answer::Done(0), "{what}");
-                vec![Task::Open]
+                assert_eq!(
+                    writers.request(number + 1, Request::Open).await,
+                    Response::Done(0),
+                    "{what}"
+                );
+                vec![Request::Open]
             }
         };
-        for task in tasks {
-            let expected = expected(&mut model, &task);
-            assert_eq!(owners.asked(number, task).await, expected, "{what}");
+        for request in requests {
+            let expected = expected(&mut model, &request);
+            assert_eq!(writers.request(number, request).await, expected, "{what}");
         }
         if number % 5 == 0 {
-            let expected = expected(&mut model, &Task::Look);
-            for owner in 0..2 {
-                let seen = owners.asked(owner, Task::Look).await;
-                assert_eq!(seen, expected, "{what}, says {owner}");
+            let expected = expected(&mut model, &Request::Read);
+            for writer in 0..2 {
+                let seen = writers.request(writer, Request::Read).await;
+                assert_eq!(seen, expected, "{what}, writer {writer}");
             }
-            let seen = Answer::Seen(Seen::of(&reader).await.unwrap());
-            assert_eq!(seen, expected, "{what}, says the reader");
+            let seen = Response::Contents(Contents::of(&reader).await.unwrap());
+            assert_eq!(seen, expected, "{what}, reader");
             if evidence {
-                is_proven(&owners.here.storage, &mut checkpoints, &model).await;
+                assert_verifies(&writers.local.storage, &mut checkpoints, &model).await;
             }
         }
     }
-    let expected = expected(&mut model, &Task::Look);
-    for owner in 0..2 {
-        assert_eq!(owners.asked(owner, Task::Look).await, expected, "at the end, says {owner}");
+    let expected = expected(&mut model, &Request::Read);
+    for number in 0..2 {
+        assert_eq!(
+            writers.request(number, Request::Read).await,
+            expected,
+            "at the end, writer {number}"
+        );
     }
     assert_eq!(all(&reader).await.unwrap().len(), model.len());
-    let stored = all(&owners.here.storage).await.unwrap();
+    let stored = all(&writers.local.storage).await.unwrap();
     assert!(stored.iter().all(|entry| model.contains(entry)));
     if evidence {
-        is_proven(&reader, &mut checkpoints, &model).await;
+        assert_verifies(&reader, &mut checkpoints, &model).await;
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
-    fn two_processes_and_a_reader_agree_with_a_list(operations in proptest::collection::vec(operation(), 1..60)) {
+    fn two_processes_and_a_reader_agree_with_the_model(operations in proptest::collection::vec(operation(), 1..60)) {
         let run = run(operations, false);
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(run);
     }
 
     #[cfg(feature = "evidence")]
     #[test]
-    fn the_tree_follows_whatever_they_do(operations in proptest::collection::vec(operation(), 1..60)) {
+    fn tree_follows_every_operation(operations in proptest::collection::vec(operation(), 1..60)) {
         let run = run(operations, true);
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(run);
     }

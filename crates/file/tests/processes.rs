@@ -1,6 +1,6 @@
-//! Several owners and readers of one folder. Each owner here has its own lock file handle, thread
-//! and indexes, as another process would.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! Several writers and readers of one folder. Each open store has its own lock file handle, writer
+//! thread and indexes, as in another process.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 
@@ -12,7 +12,7 @@ use attestry_file::{Durability, FileStorage};
 use common::{all, entries, entry, folder, open, open_read_only};
 
 #[tokio::test]
-async fn a_reader_sees_what_a_writer_writes_rotates_and_erases() {
+async fn reader_sees_writes_rotations_and_erasures() {
     let (_guard, path) = folder();
     let storage = FileStorage::builder(&path).rotation_size_bytes(600).open().await.unwrap();
     storage.write(&entry("a", 1)).await.unwrap();
@@ -33,50 +33,50 @@ async fn a_reader_sees_what_a_writer_writes_rotates_and_erases() {
 }
 
 #[tokio::test]
-async fn two_owners_take_turns_and_see_each_other() {
+async fn two_writers_alternate_and_see_each_other() {
     let (_guard, path) = folder();
     let builder = FileStorage::builder(&path).rotation_size_bytes(2_000);
-    let owners = [builder.clone().open().await.unwrap(), builder.open().await.unwrap()];
+    let stores = [builder.clone().open().await.unwrap(), builder.open().await.unwrap()];
     let mut expected = Vec::new();
     for n in 0..60usize {
         let entry = entry(&format!("e{n:03}"), n as i64);
-        owners[n % 2].write(&entry).await.unwrap();
-        // Stored already, whoever is asked.
-        owners[(n + 1) % 2].write(&entry).await.unwrap();
+        stores[n % 2].write(&entry).await.unwrap();
+        // A write of the same entry through the other store is idempotent.
+        stores[(n + 1) % 2].write(&entry).await.unwrap();
         expected.push(entry);
         if n % 7 == 6 {
             let gone = expected.remove(n / 14);
-            assert!(owners[n / 7 % 2].delete(&gone.id).await.unwrap());
+            assert!(stores[n / 7 % 2].delete(&gone.id).await.unwrap());
         }
-        for owner in &owners {
-            assert!(all(owner).await.unwrap() == expected, "after {n}");
-            assert_eq!(owner.count().await.unwrap(), expected.len() as u64);
+        for store in &stores {
+            assert!(all(store).await.unwrap() == expected, "after {n}");
+            assert_eq!(store.count().await.unwrap(), expected.len() as u64);
         }
     }
     let cutoff = expected[10].timestamp;
-    assert_eq!(owners[0].delete_at_or_before(cutoff).await.unwrap(), 11);
-    for owner in &owners {
-        assert!(all(owner).await.unwrap() == expected[11..]);
-        assert_eq!(owner.read(&expected[3].id).await.unwrap(), None);
+    assert_eq!(stores[0].delete_at_or_before(cutoff).await.unwrap(), 11);
+    for store in &stores {
+        assert!(all(store).await.unwrap() == expected[11..]);
+        assert_eq!(store.read(&expected[3].id).await.unwrap(), None);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn owners_that_write_at_once_lose_nothing() {
+async fn concurrent_writers_lose_nothing() {
     let (_guard, path) = folder();
     let mut tasks = Vec::new();
-    for owner in 0..4 {
+    for store in 0..4 {
         let path = path.clone();
         tasks.push(tokio::spawn(async move {
             let builder = FileStorage::builder(&path).rotation_size_bytes(3_000);
             let storage = builder.open().await.unwrap();
             let mut outcomes = Vec::new();
             for n in 0..50i64 {
-                // Half of the ids are every owner's, with contents that differ.
+                // Half of the ids are shared by all stores, with differing contents.
                 let id =
-                    if n % 2 == 0 { format!("own-{owner}-{n}") } else { format!("shared-{n}") };
+                    if n % 2 == 0 { format!("own-{store}-{n}") } else { format!("shared-{n}") };
                 let mut entry = entry(&id, n);
-                entry.provider = Some(owner.to_string());
+                entry.provider = Some(store.to_string());
                 outcomes.push((entry.clone(), storage.write(&entry).await));
             }
             storage.close().await.unwrap();
@@ -95,7 +95,7 @@ async fn owners_that_write_at_once_lose_nothing() {
             }
         }
     }
-    assert_eq!(stored.len(), 4 * 25 + 25, "each shared id was won by one");
+    assert_eq!(stored.len(), 4 * 25 + 25, "each shared id was stored by one");
     let storage = open(&path).await;
     assert!(storage.recovery().is_clean());
     assert_eq!(storage.count().await.unwrap(), 125);
@@ -104,9 +104,8 @@ async fn owners_that_write_at_once_lose_nothing() {
     }
 }
 
-/// Many buffered appends share a turn of the lock, but not with another owner that waits for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owner_gets_its_turn_while_another_appends_without_a_pause() {
+async fn lock_is_not_starved_by_continuous_appends() {
     let (_guard, path) = folder();
     let builder =
         FileStorage::builder(&path).rotation_size_bytes(60_000).durability(Durability::Buffered);
@@ -124,7 +123,7 @@ async fn an_owner_gets_its_turn_while_another_appends_without_a_pause() {
             appended
         })
     };
-    // Each call here waits for a turn; were none given, the first would fail after two minutes.
+    // Each call waits for the store lock; starved, the first would time out after two minutes.
     let other = builder.open().await.unwrap();
     for n in 0..40 {
         let entry = entry(&format!("other-{n}"), n);
@@ -137,21 +136,21 @@ async fn an_owner_gets_its_turn_while_another_appends_without_a_pause() {
     }
     stop.store(true, Ordering::SeqCst);
     let expected = appending.await.unwrap() + 30;
-    for owner in [&*busy, &other] {
-        assert_eq!(owner.count().await.unwrap() as i64, expected);
-        assert_eq!(all(owner).await.unwrap().len() as i64, expected);
+    for store in [&*busy, &other] {
+        assert_eq!(store.count().await.unwrap() as i64, expected);
+        assert_eq!(all(store).await.unwrap().len() as i64, expected);
     }
 }
 
 #[tokio::test]
-async fn an_owner_that_stops_appending_gives_the_lock_back() {
+async fn idle_writer_does_not_hold_the_lock() {
     let (_guard, path) = folder();
     let builder = FileStorage::builder(&path).durability(Durability::Buffered);
     let busy = builder.clone().open().await.unwrap();
     for entry in entries(0..200) {
         busy.append(&[entry]).await.unwrap();
     }
-    // It stays open. Had it kept the lock, this would fail after two minutes.
+    // `busy` stays open. If it kept the lock, this call would time out after two minutes.
     let other = builder.open().await.unwrap();
     assert!(other.delete(&entry("e00007", 7).id).await.unwrap());
     assert_eq!(busy.count().await.unwrap(), 199);
@@ -160,7 +159,7 @@ async fn an_owner_that_stops_appending_gives_the_lock_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_never_miss_what_was_acknowledged() {
+async fn readers_see_every_acknowledged_entry() {
     let (_guard, path) = folder();
     let storage =
         Arc::new(FileStorage::builder(&path).rotation_size_bytes(40_000).open().await.unwrap());

@@ -1,5 +1,5 @@
-//! What a crash, or another program, may leave behind, and what opening the folder makes of it.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! States that a crash or another program leaves behind, and what opening the folder makes of them.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 
@@ -10,21 +10,21 @@ use common::{all, entries, entry, folder, line_of, only_segment, open, open_read
 use futures_util::StreamExt;
 
 #[tokio::test]
-async fn a_write_cut_short_at_any_byte_is_set_aside_or_whole() {
-    let kept = entries(0..2);
+async fn torn_write_is_quarantined_or_completed() {
+    let earlier = entries(0..2);
     let last = entry("last", 9);
     let line = line_of(&last);
     for cut in 1..=line.len() {
         let (_guard, path) = folder();
         fs::create_dir(&path).unwrap();
-        let whole: Vec<u8> = kept.iter().flat_map(line_of).collect();
+        let whole: Vec<u8> = earlier.iter().flat_map(line_of).collect();
         let text = [&whole, &line[..cut]].concat();
         fs::write(path.join("audit_20260128.jsonl"), &text).unwrap();
 
         let storage = open(&path).await;
         let report = storage.recovery().clone();
         let complete = cut >= line.len() - 1;
-        let mut expected = kept.clone();
+        let mut expected = earlier.clone();
         expected.extend(complete.then(|| last.clone()));
         assert_eq!(all(&storage).await.unwrap(), expected, "cut at {cut}");
         if cut == line.len() {
@@ -38,7 +38,7 @@ async fn a_write_cut_short_at_any_byte_is_set_aside_or_whole() {
                 assert!(report.to_string().contains(quarantined.to_str().unwrap()));
             }
         }
-        // What is written next stands on a line of its own.
+        // The next write starts a line of its own.
         storage.write(&entry("next", 10)).await.unwrap();
         expected.push(entry("next", 10));
         assert_eq!(all(&storage).await.unwrap(), expected, "cut at {cut}");
@@ -48,7 +48,7 @@ async fn a_write_cut_short_at_any_byte_is_set_aside_or_whole() {
 }
 
 #[tokio::test]
-async fn a_torn_tail_of_any_segment_hides_no_other_line() {
+async fn torn_tail_of_any_segment_hides_no_other_line() {
     let (_guard, path) = folder();
     fs::create_dir(&path).unwrap();
     for (name, id) in [
@@ -65,7 +65,7 @@ async fn a_torn_tail_of_any_segment_hides_no_other_line() {
 }
 
 #[tokio::test]
-async fn reading_only_changes_nothing_and_reports_the_torn_tail() {
+async fn read_only_open_changes_nothing_and_reports_torn_tail() {
     let (_guard, path) = folder();
     fs::create_dir(&path).unwrap();
     let text = [line_of(&entry("a", 1)), b"{\"id\": \"to".to_vec()].concat();
@@ -90,7 +90,7 @@ async fn reading_only_changes_nothing_and_reports_the_torn_tail() {
 }
 
 #[tokio::test]
-async fn a_corrupt_line_is_named_and_hides_no_other() {
+async fn corrupt_line_is_located_and_hides_no_other() {
     let (_guard, path) = folder();
     fs::create_dir(&path).unwrap();
     let (first, last) = (entry("a", 1), entry("z", 2));
@@ -100,7 +100,7 @@ async fn a_corrupt_line_is_named_and_hides_no_other() {
     let offset = line_of(&first).len() + 3;
 
     let storage = open(&path).await;
-    assert!(storage.recovery().is_clean(), "a whole line is left where it is");
+    assert!(storage.recovery().is_clean(), "a complete corrupt line stays in place");
     let found: Vec<_> = storage.scan(Query::new()).collect().await;
     let entries: Vec<_> = found.iter().filter_map(|found| found.as_ref().ok()).collect();
     assert_eq!(entries, [&first, &last]);
@@ -111,21 +111,21 @@ async fn a_corrupt_line_is_named_and_hides_no_other() {
     assert!(!record.to_string().contains("confidential"), "{record}");
 
     assert!(matches!(all(&storage).await, Err(StorageError::Corrupt(_))));
-    assert_eq!(storage.count().await.unwrap(), 3, "it is still a record");
+    assert_eq!(storage.count().await.unwrap(), 3, "a corrupt line counts as a record");
     assert_eq!(storage.read(&last.id).await.unwrap(), Some(last));
-    // An id that stands in the corrupt line is not simply absent, and must not be written again.
+    // An id in a corrupt line is not reported absent and cannot be written again.
     let id = "bad".parse().unwrap();
     assert!(matches!(storage.read(&id).await, Err(StorageError::Corrupt(_))));
     assert!(matches!(storage.write(&entry("bad", 1)).await, Err(StorageError::Corrupt(_))));
     assert_eq!(storage.read(&"none".parse().unwrap()).await.unwrap(), None);
-    // Expiry leaves what it cannot date.
+    // Expiry keeps lines without a readable timestamp.
     assert_eq!(storage.delete_at_or_before(attestry_core::Timestamp::MAX).await.unwrap(), 2);
     assert_eq!(storage.count().await.unwrap(), 1);
     assert!(only_segment(&path).exists());
 }
 
-/// The journal as an interrupted erasure leaves it, for lines of `(offset, length)`.
-fn journal(lines: &[(usize, usize)]) -> String {
+/// The intent log of an interrupted erasure of the lines at `(offset, length)`.
+fn intent_log(lines: &[(usize, usize)]) -> String {
     let lines: Vec<_> = lines
         .iter()
         .map(|(offset, length)| {
@@ -137,23 +137,23 @@ fn journal(lines: &[(usize, usize)]) -> String {
 }
 
 #[tokio::test]
-async fn an_erasure_cut_short_anywhere_is_finished_or_never_began() {
+async fn interrupted_erasure_is_finished_or_never_started() {
     let written = entries(0..3);
     let lines: Vec<_> = written.iter().map(line_of).collect();
     let (offset, length) = (lines[0].len(), lines[1].len() - 1);
-    let whole = journal(&[(offset, length)]);
+    let whole = intent_log(&[(offset, length)]);
 
-    // While the journal is written, nothing has been erased yet.
+    // A torn intent log: nothing was overwritten yet.
     for cut in [0, 1, whole.len() / 2, whole.len() - 1] {
         let (_guard, path) = folder();
         fs::create_dir_all(path.join(".attestry")).unwrap();
         fs::write(path.join("audit_20260128.jsonl"), lines.concat()).unwrap();
         fs::write(path.join(".attestry/erasures.journal"), &whole[..cut]).unwrap();
         let storage = open(&path).await;
-        assert!(storage.recovery().is_clean(), "journal cut to {cut} bytes");
+        assert!(storage.recovery().is_clean(), "intent log cut to {cut} bytes");
         assert_eq!(all(&storage).await.unwrap(), written);
     }
-    // Behind it, any part of the line may have been overwritten.
+    // A complete intent log: any part of the line may be overwritten.
     for overwritten in 0..=length {
         let (_guard, path) = folder();
         fs::create_dir_all(path.join(".attestry")).unwrap();
@@ -162,7 +162,7 @@ async fn an_erasure_cut_short_anywhere_is_finished_or_never_began() {
         fs::write(path.join("audit_20260128.jsonl"), &text).unwrap();
         fs::write(path.join(".attestry/erasures.journal"), &whole).unwrap();
 
-        // A reader that comes before the owner sees the entry or not, and no corrupt line.
+        // A reader before recovery sees the entry or not, but no corrupt line.
         let seen = all(&open_read_only(&path).await).await.unwrap();
         assert!(
             seen == written || seen == [written[0].clone(), written[2].clone()],
@@ -179,35 +179,36 @@ async fn an_erasure_cut_short_anywhere_is_finished_or_never_began() {
     }
 }
 
-/// Whoever reads a line on two pages while it is overwritten may get its beginning from before.
+/// A read concurrent with the overwrite of a line on two pages may return the old first page.
 #[tokio::test]
-async fn a_line_whose_end_is_blank_is_on_its_way_to_being_erased() {
+async fn line_with_blank_end_is_being_erased() {
     let written = entries(0..3);
     let lines: Vec<_> = written.iter().map(line_of).collect();
     let (offset, length) = (lines[0].len(), lines[1].len() - 1);
-    for kept in 0..length {
+    for intact in 0..length {
         let (_guard, path) = folder();
         fs::create_dir_all(path.join(".attestry")).unwrap();
         let mut text = lines.concat();
-        text[offset + kept..offset + length].fill(b' ');
+        text[offset + intact..offset + length].fill(b' ');
         fs::write(path.join("audit_20260128.jsonl"), &text).unwrap();
-        fs::write(path.join(".attestry/erasures.journal"), journal(&[(offset, length)])).unwrap();
+        fs::write(path.join(".attestry/erasures.journal"), intent_log(&[(offset, length)]))
+            .unwrap();
         let seen = all(&open_read_only(&path).await).await.unwrap();
-        assert_eq!(seen, [written[0].clone(), written[2].clone()], "{kept}");
+        assert_eq!(seen, [written[0].clone(), written[2].clone()], "{intact}");
     }
 }
 
-/// The other process died over an erasure; what comes behind it is no part of that.
+/// The other process died during an erasure. Later writes are not part of it.
 #[tokio::test]
-async fn what_is_written_again_is_not_erased_by_what_was_begun_before() {
+async fn interrupted_erasure_keeps_a_later_rewrite() {
     let (_guard, path) = folder();
     let written = entries(0..3);
     let lines: Vec<_> = written.iter().map(line_of).collect();
     fs::create_dir_all(path.join(".attestry")).unwrap();
     fs::write(path.join("audit_20260128.jsonl"), lines.concat()).unwrap();
     let storage = open(&path).await;
-    let begun = journal(&[(0, lines[0].len() - 1)]);
-    fs::write(path.join(".attestry/erasures.journal"), begun).unwrap();
+    let pending = intent_log(&[(0, lines[0].len() - 1)]);
+    fs::write(path.join(".attestry/erasures.journal"), pending).unwrap();
     storage.write(&written[0]).await.unwrap();
     storage.delete(&written[2].id).await.unwrap();
     storage.close().await.unwrap();
@@ -215,7 +216,7 @@ async fn what_is_written_again_is_not_erased_by_what_was_begun_before() {
 }
 
 #[tokio::test]
-async fn an_id_in_a_line_that_cannot_be_read_is_not_said_to_be_absent() {
+async fn id_in_a_corrupt_line_is_not_reported_absent() {
     let (_guard, path) = folder();
     fs::create_dir_all(&path).unwrap();
     let id = "日本 😀";
@@ -232,15 +233,15 @@ async fn an_id_in_a_line_that_cannot_be_read_is_not_said_to_be_absent() {
 }
 
 #[tokio::test]
-async fn an_erasure_of_a_segment_that_is_gone_is_done() {
+async fn erasure_of_a_removed_segment_is_complete() {
     let (_guard, path) = folder();
     fs::create_dir_all(path.join(".attestry")).unwrap();
-    fs::write(path.join(".attestry/erasures.journal"), journal(&[(0, 10)])).unwrap();
+    fs::write(path.join(".attestry/erasures.journal"), intent_log(&[(0, 10)])).unwrap();
     assert_eq!(open(&path).await.recovery().erasures_finished, 1);
 }
 
 #[tokio::test]
-async fn losing_our_own_folder_loses_no_entry() {
+async fn losing_the_private_folder_loses_no_entry() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.write_batch(&entries(0..5)).await.unwrap();
@@ -251,7 +252,7 @@ async fn losing_our_own_folder_loses_no_entry() {
 }
 
 #[tokio::test]
-async fn what_another_program_appends_is_seen_and_never_joined_to_ours() {
+async fn appends_of_other_programs_are_seen_and_kept_apart() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.write(&entry("a", 1)).await.unwrap();
@@ -281,19 +282,19 @@ async fn what_another_program_appends_is_seen_and_never_joined_to_ours() {
 }
 
 #[tokio::test]
-async fn where_another_program_drops_what_was_erased_last_and_appends_its_lines_are_seen() {
-    for kept in [1, 0] {
+async fn lines_in_place_of_dropped_blanks_are_seen() {
+    for survivors in [1, 0] {
         let (_guard, path) = folder();
         let storage = open(&path).await;
-        let ours: Vec<_> = (0..kept + 2).map(|n| entry(&format!("ours-{n}"), n)).collect();
+        let ours: Vec<_> = (0..survivors + 2).map(|n| entry(&format!("ours-{n}"), n)).collect();
         storage.write_batch(&ours).await.unwrap();
-        let (kept, erased) = ours.split_at(kept as usize);
+        let (kept, erased) = ours.split_at(survivors as usize);
         for entry in erased {
             assert!(storage.delete(&entry.id).await.unwrap());
         }
         assert_eq!(all(&storage).await.unwrap(), kept);
 
-        // The Python package keeps no blank lines when it rewrites a file.
+        // The Python package drops blank lines when it rewrites a file.
         let theirs: Vec<_> = (10..16).map(|n| entry(&format!("theirs-{n}"), n)).collect();
         let expected: Vec<_> = kept.iter().chain(&theirs).cloned().collect();
         let lines: Vec<u8> = expected.iter().flat_map(line_of).collect();

@@ -1,5 +1,5 @@
-//! What the tests of this crate share.
-#![allow(dead_code, clippy::unwrap_used)] // helpers of tests, of which none uses all
+//! Helpers of the integration tests.
+#![allow(dead_code, clippy::unwrap_used)] // no test uses all helpers
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ pub(crate) fn skip(reason: &str) {
     eprintln!("skipped: {reason}");
 }
 
-/// An entry of `moment` microseconds after 1970 began.
-pub(crate) fn entry(id: &str, moment: i64) -> AuditEntry {
-    let timestamp = Timestamp::from_unix_micros(moment).unwrap();
+/// An entry whose timestamp is `micros` microseconds after the Unix epoch.
+pub(crate) fn entry(id: &str, micros: i64) -> AuditEntry {
+    let timestamp = Timestamp::from_unix_micros(micros).unwrap();
     AuditEntry::new(id.parse().unwrap(), timestamp, hash_content(id), hash_content("out"))
 }
 
@@ -52,18 +52,18 @@ pub(crate) fn line_of(entry: &AuditEntry) -> Vec<u8> {
     line::encode(entry).unwrap()
 }
 
-/// The segments in the folder, by name.
+/// The segments of the store, sorted by file name.
 pub(crate) fn segments(path: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(path).unwrap().map(|item| item.unwrap().path()).collect();
-    found.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     found.sort();
     found
 }
 
-/// The same in the order they were written.
+/// The segments of the store, oldest first.
 pub(crate) fn segments_in_order(path: &Path) -> Vec<PathBuf> {
     let mut found = segments(path);
-    // The one without a number is the day's last.
+    // The active segment has no number and is the newest of its day.
     found.sort_by_key(|path| path.to_str().unwrap().replace(".jsonl", "~"));
     found
 }

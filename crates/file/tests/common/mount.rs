@@ -11,11 +11,11 @@ use tempfile::TempDir;
 
 use super::skip;
 
-/// A file system of its own, unmounted when dropped.
+/// A mounted file system; unmounted when dropped.
 pub(crate) struct Mount(TempDir);
 
 impl Mount {
-    /// A tmpfs.
+    /// Mounts a tmpfs; `None` if that is not permitted.
     pub(crate) fn new(options: &str) -> Option<Self> {
         Self::of(["-t", "tmpfs", "-o", options, "tmpfs"], "a tmpfs")
     }
@@ -29,13 +29,13 @@ impl Mount {
         None
     }
 
-    /// Changes its options; whether the system allows that.
+    /// Changes the mount options; returns whether the kernel allowed it.
     pub(crate) fn remount(&self, options: &str) -> bool {
         let options = format!("remount,{options}");
         succeeds(Command::new("mount").args(["-o", &options]).arg(self.root()))
     }
 
-    /// Where a store goes.
+    /// The folder for a store.
     pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("audit")
     }
@@ -44,13 +44,14 @@ impl Mount {
         self.0.path()
     }
 
-    /// Leaves no room at all.
+    /// Fills the file system up to the last byte.
     pub(crate) fn fill(&self) {
         let mut filler = fs::File::create(self.filler()).unwrap();
         while filler.write(&[0; 4_096]).is_ok_and(|count| count > 0) {}
     }
 
-    /// Makes room again, at once: a process that another test is just starting may have the file open.
+    /// Frees the space. Truncates first: a process that another test is just spawning may hold the file
+    /// open, which keeps the blocks of an unlinked file allocated.
     pub(crate) fn free(&self) {
         fs::File::create(self.filler()).unwrap();
         fs::remove_file(self.filler()).unwrap();
@@ -68,7 +69,7 @@ impl Drop for Mount {
     }
 }
 
-/// An ext4 file system in an image file, mounted so that an error makes it read-only, as on many machines.
+/// An ext4 file system in an image file, mounted with `errors=remount-ro`, a common default.
 pub(crate) struct Disk {
     mount: Option<Mount>,
     folder: TempDir,
@@ -97,13 +98,12 @@ impl Disk {
         self.folder.path().join("image")
     }
 
-    /// Where a store goes; somewhere else once it was mended.
+    /// The folder for a store. Another path after [`repair`](Self::repair).
     pub(crate) fn path(&self) -> PathBuf {
         self.mount.as_ref().unwrap().path()
     }
 
-    /// Has the kernel find an error: at once nothing can be written any more, by files that are open
-    /// neither.
+    /// Triggers an ext4 error: the kernel makes the file system read-only at once, for open files too.
     pub(crate) fn fail(&self) {
         let root = self.mount.as_ref().unwrap().root().to_str().unwrap();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
@@ -112,19 +112,20 @@ impl Disk {
         fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "1").unwrap();
     }
 
-    /// Unmounts, repairs and mounts it, as an administrator has to.
-    pub(crate) fn mend(&mut self) {
+    /// Unmounts the file system, runs `e2fsck` and mounts it again.
+    pub(crate) fn repair(&mut self) {
         self.mount = None;
-        // It is unmounted when the last file is closed, perhaps that of a process that is being started.
-        let checks = || succeeds(Command::new("e2fsck").args(["-f", "-y"]).arg(self.image()));
+        // The lazy unmount ends when the last file is closed; a process that another test is just
+        // spawning may hold one.
+        let check = || succeeds(Command::new("e2fsck").args(["-f", "-y"]).arg(self.image()));
         for _ in 0..500 {
             if !self.is_attached() {
                 break;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        // The first time something was mended, which e2fsck does not call a success.
-        assert!(checks() || checks());
+        // e2fsck exits with an error code when it corrected something; the second run is clean.
+        assert!(check() || check());
         self.mount();
         assert!(self.mount.is_some());
     }

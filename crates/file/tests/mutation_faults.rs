@@ -1,6 +1,7 @@
-//! What each operation does where the folder is gone, the disk is full, the file system becomes read-only,
-//! or the store is opened only to be read: it fails with an error that says so, changes nothing, and succeeds once the trouble is over.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! Every mutation when the folder is gone, the disk is full, the file system turns read-only, or the
+//! store is opened read-only: it fails with the matching error, changes nothing, and succeeds once the
+//! cause is removed.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 
@@ -15,30 +16,30 @@ use common::mount::{Disk, Mount};
 use common::{all, entries, entry, folder, open_read_only};
 use futures_util::TryStreamExt;
 
-/// Every operation that changes a store.
+/// A mutation of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     Write,
     WriteBatch,
     Append,
     Delete,
-    /// Of lines in a segment that has others, too.
-    DeleteUntil,
+    /// Erases some lines of a segment.
+    DeleteAtOrBefore,
     Compact,
 }
 
-const CHANGES: [Change; 6] = [
+const ALL_CHANGES: [Change; 6] = [
     Change::Write,
     Change::WriteBatch,
     Change::Append,
     Change::Delete,
-    Change::DeleteUntil,
+    Change::DeleteAtOrBefore,
     Change::Compact,
 ];
 
 impl Change {
-    async fn of(self, storage: &FileStorage, stored: &[AuditEntry]) -> Result<(), StorageError> {
-        // More than fits in what is left of a page.
+    async fn apply(self, storage: &FileStorage, stored: &[AuditEntry]) -> Result<(), StorageError> {
+        // More than the rest of a page has room for.
         let new = [("new", 1_000), ("newer", 1_001)].map(|(id, moment)| AuditEntry {
             input_content: Some("text ".repeat(2_000)),
             ..entry(id, moment)
@@ -48,13 +49,15 @@ impl Change {
             Self::WriteBatch => storage.write_batch(&new).await,
             Self::Append => storage.append(&new).await,
             Self::Delete => storage.delete(&stored[9].id).await.map(drop),
-            Self::DeleteUntil => storage.delete_at_or_before(stored[0].timestamp).await.map(drop),
+            Self::DeleteAtOrBefore => {
+                storage.delete_at_or_before(stored[0].timestamp).await.map(drop)
+            }
             Self::Compact => storage.compact().await.map(drop),
         }
     }
 }
 
-/// A store of several segments, the first with a line that was erased; and what is in it.
+/// A store of several segments, with an erased line in the first, and its entries.
 async fn filled(path: &Path) -> (FileStorage, Vec<AuditEntry>) {
     filled_by(builder(path)).await
 }
@@ -64,7 +67,7 @@ fn builder(path: &Path) -> FileStorageBuilder {
 }
 
 #[cfg(feature = "evidence")]
-fn keeping_evidence(path: &Path) -> FileStorageBuilder {
+fn evidence_builder(path: &Path) -> FileStorageBuilder {
     common::evidence::kept(builder(path))
 }
 
@@ -78,16 +81,16 @@ async fn filled_by(builder: FileStorageBuilder) -> (FileStorage, Vec<AuditEntry>
     (storage, stored)
 }
 
-/// Every way to read tells the same.
-async fn assert_holds(storage: &FileStorage, expected: &[AuditEntry], what: Change) {
-    assert!(all(storage).await.unwrap() == expected, "{what:?}");
+/// Every way to read returns `expected`.
+async fn assert_holds(storage: &FileStorage, expected: &[AuditEntry], change: Change) {
+    assert!(all(storage).await.unwrap() == expected, "{change:?}");
     let scanned: Vec<_> = storage.scan(Query::new()).try_collect().await.unwrap();
-    assert!(scanned == expected, "{what:?}");
-    assert_eq!(storage.count().await.unwrap(), expected.len() as u64, "{what:?}");
+    assert!(scanned == expected, "{change:?}");
+    assert_eq!(storage.count().await.unwrap(), expected.len() as u64, "{change:?}");
     for entry in expected.iter().step_by(40) {
-        assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry), "{what:?}");
+        assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry), "{change:?}");
     }
-    assert_eq!(storage.read(&"absent".parse().unwrap()).await.unwrap(), None, "{what:?}");
+    assert_eq!(storage.read(&"absent".parse().unwrap()).await.unwrap(), None, "{change:?}");
 }
 
 fn kind(error: &StorageError) -> ErrorKind {
@@ -111,19 +114,19 @@ fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[tokio::test]
-async fn where_the_folder_is_gone() {
-    for change in CHANGES {
+async fn every_change_fails_without_the_folder() {
+    for change in ALL_CHANGES {
         let (_guard, path) = folder();
         let (storage, stored) = filled(&path).await;
         let moved = path.with_file_name("moved");
         fs::rename(&path, &moved).unwrap();
         let before = content(&moved);
-        let error = change.of(&storage, &stored).await.unwrap_err();
+        let error = change.apply(&storage, &stored).await.unwrap_err();
         assert_eq!(kind(&error), ErrorKind::NotFound, "{change:?}: {error}");
         assert!(error.to_string().contains(path.to_str().unwrap()), "{change:?}: {error}");
-        assert!(!path.exists(), "{change:?} made it anew");
+        assert!(!path.exists(), "{change:?} created the folder");
         assert!(content(&moved) == before, "{change:?}");
-        // It is not said to be empty.
+        // Reads fail, too: the store does not look empty.
         assert!(all(&storage).await.is_err());
         assert!(storage.count().await.is_err());
         assert!(storage.read(&"absent".parse().unwrap()).await.is_err());
@@ -131,32 +134,33 @@ async fn where_the_folder_is_gone() {
 
         fs::rename(&moved, &path).unwrap();
         assert_holds(&storage, &stored, change).await;
-        change.of(&storage, &stored).await.unwrap();
+        change.apply(&storage, &stored).await.unwrap();
         storage.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn where_the_disk_is_full() {
-    for change in CHANGES {
+async fn every_change_fails_on_a_full_disk() {
+    for change in ALL_CHANGES {
         let Some(mount) = Mount::new("size=512k") else { return };
         let (storage, stored) = filled(&mount.path()).await;
         mount.fill();
-        let error = change.of(&storage, &stored).await.unwrap_err();
+        let error = change.apply(&storage, &stored).await.unwrap_err();
         assert_eq!(kind(&error), ErrorKind::StorageFull, "{change:?}: {error}");
         assert_holds(&storage, &stored, change).await;
-        // So does one who opens it now.
+        // A new open recovers and reads the same.
         storage.close().await.unwrap();
         let storage = FileStorage::builder(mount.path()).open().await.unwrap();
         assert_holds(&storage, &stored, change).await;
-        assert!(change.of(&storage, &stored).await.is_err(), "{change:?}");
+        assert!(change.apply(&storage, &stored).await.is_err(), "{change:?}");
         mount.free();
-        change.of(&storage, &stored).await.unwrap();
+        change.apply(&storage, &stored).await.unwrap();
         storage.close().await.unwrap();
     }
 }
 
-/// The change fails, by files that are open and by those that are not, and nothing but that.
+/// The change fails with `ReadOnlyFilesystem`, with files that are open and after a new open, and has no
+/// other effect.
 async fn assert_refused(
     change: Change,
     storage: &FileStorage,
@@ -165,12 +169,12 @@ async fn assert_refused(
 ) {
     let path = storage.path();
     let before = content(path);
-    let error = change.of(storage, stored).await.unwrap_err();
+    let error = change.apply(storage, stored).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::ReadOnlyFilesystem, "{change:?}: {error}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{change:?}: {error}");
     assert!(!error.is_retryable(), "{change:?}");
     assert_holds(storage, stored, change).await;
-    assert!(change.of(storage, stored).await.is_err(), "{change:?}");
+    assert!(change.apply(storage, stored).await.is_err(), "{change:?}");
     assert_holds(storage, stored, change).await;
     assert_holds(&open_read_only(path).await, stored, change).await;
     let error = builder.open().await.unwrap_err();
@@ -178,14 +182,14 @@ async fn assert_refused(
     assert!(content(path) == before, "{change:?}");
 }
 
-/// By somebody, which the system allows while no file is open to be written. The store goes on once it
-/// can be written again.
+/// A read-only remount, which the kernel permits while no file is open for writing. The store works
+/// again after a remount with `rw`.
 #[tokio::test]
-async fn where_the_file_system_becomes_read_only() {
-    for change in CHANGES {
+async fn every_change_fails_after_a_read_only_remount() {
+    for change in ALL_CHANGES {
         let Some(mount) = Mount::new("size=2m") else { return };
         let (storage, stored) = filled(&mount.path()).await;
-        assert!(!mount.remount("ro"), "the segment that grows is open");
+        assert!(!mount.remount("ro"), "the active segment is open for writing");
         storage.close().await.unwrap();
         let storage = builder(&mount.path()).open().await.unwrap();
         assert_holds(&storage, &stored, change).await;
@@ -195,22 +199,21 @@ async fn where_the_file_system_becomes_read_only() {
 
         assert!(mount.remount("rw"));
         assert_holds(&storage, &stored, change).await;
-        change.of(&storage, &stored).await.unwrap();
+        change.apply(&storage, &stored).await.unwrap();
         storage.close().await.unwrap();
     }
 }
 
-/// By an error of its own, whatever is open. It has to be unmounted and mended, for which the store has
-/// to be closed.
+/// A file system error, which ignores open files. The repair needs an unmount, and that a closed store.
 #[tokio::test]
-async fn where_an_error_makes_the_file_system_read_only() {
+async fn every_change_fails_after_a_file_system_error() {
     let builders = [
         builder,
         #[cfg(feature = "evidence")]
-        keeping_evidence,
+        evidence_builder,
     ];
     for (change, builder) in
-        CHANGES.iter().flat_map(|&change| builders.map(|builder| (change, builder)))
+        ALL_CHANGES.iter().flat_map(|&change| builders.map(|builder| (change, builder)))
     {
         let Some(mut disk) = Disk::new() else { return };
         let (storage, stored) = filled_by(builder(&disk.path())).await;
@@ -220,24 +223,24 @@ async fn where_an_error_makes_the_file_system_read_only() {
         assert_eq!(kind(&error), ErrorKind::ReadOnlyFilesystem, "{change:?}: {error}");
         drop(storage);
 
-        disk.mend();
+        disk.repair();
         let storage = builder(&disk.path()).open().await.unwrap();
         assert!(storage.recovery().is_clean(), "{change:?}");
         assert_holds(&storage, &stored, change).await;
-        change.of(&storage, &stored).await.unwrap();
+        change.apply(&storage, &stored).await.unwrap();
         storage.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn where_the_store_is_opened_to_be_read_only() {
-    for change in CHANGES {
+async fn every_change_fails_on_a_read_only_store() {
+    for change in ALL_CHANGES {
         let (_guard, path) = folder();
         let (storage, stored) = filled(&path).await;
         storage.close().await.unwrap();
         let before = content(&path);
         let storage = open_read_only(&path).await;
-        let error = change.of(&storage, &stored).await.unwrap_err();
+        let error = change.apply(&storage, &stored).await.unwrap_err();
         assert!(error.to_string().contains("read"), "{change:?}: {error}");
         assert_holds(&storage, &stored, change).await;
         storage.close().await.unwrap();
