@@ -7,7 +7,7 @@ use attestry_core::StorageError;
 use crate::IndexingProgress;
 use crate::fs::clock::Clock;
 use crate::observer::EraseReason;
-use crate::reader::catalog::Listener;
+use crate::reader::Listener;
 use crate::storage::FileStorage;
 #[cfg(feature = "evidence")]
 use crate::tree::EvidenceOptions;

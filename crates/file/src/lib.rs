@@ -59,7 +59,7 @@ mod tree;
 mod writer;
 
 pub use builder::{Durability, FileStorageBuilder};
-pub use reader::catalog::IndexingProgress;
+pub use reader::IndexingProgress;
 pub use recovery::{RecoveryReport, TornTail};
 pub use storage::FileStorage;
 #[cfg(feature = "evidence")]

@@ -14,8 +14,7 @@ use crate::fs::lock::StoreLock;
 #[cfg(not(feature = "evidence"))]
 use crate::observer::NoObserver;
 use crate::observer::{EraseReason, LeafHasher, LineEnd, LogObserver};
-use crate::reader::catalog::Catalog;
-use crate::reader::scan;
+use crate::reader::{Catalog, scan};
 #[cfg(feature = "evidence")]
 use crate::tree::TreeObserver;
 use crate::writer::{Chore, Committer, Compaction, Expiry, Job, Lines};
@@ -76,9 +75,8 @@ impl FileStorage {
         let mut observer = open_observer(&folder, builder)?;
         let (erasures, mut report) = recovery::recover(&folder, &mut *observer)?;
         drop(held);
-        catalog.make_indexes()?;
-        report.indexes_made = catalog.indexes_made();
-        catalog.save(&lock.acquire()?, rotation_bytes)?;
+        report.indexes_made = catalog.build_indexes()?;
+        catalog.save_indexes(&lock.acquire()?, rotation_bytes)?;
         let recovery = Arc::new(Mutex::new(report));
         let leaf_hasher = observer.leaf_hasher();
         let committer = Committer::start(

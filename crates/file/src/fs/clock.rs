@@ -2,7 +2,7 @@
 
 use attestry_core::Timestamp;
 
-use crate::segment::SegmentName;
+use crate::fs::segment_name::SegmentName;
 
 /// Whoever chose a segment has appended to it after so long.
 const LATE_MICROS: i64 = 60_000_000;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use attestry_core::StorageError;
 
+use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::FileId;
-use crate::segment::SegmentName;
 
 /// The paths of one store. All that the Python package does not know lies under `.attestry/`.
 #[derive(Debug, Clone)]

@@ -5,4 +5,5 @@ pub(crate) mod clock;
 pub(crate) mod epoch;
 pub(crate) mod layout;
 pub(crate) mod lock;
+pub(crate) mod segment_name;
 pub(crate) mod sys;

@@ -1,42 +1,48 @@
-//! A Bloom filter of ids, in blocks of one cache line: most segments that do not have an id say so
-//! without a look at their index.
+//! A blocked Bloom filter of ids: most segments without an id answer from memory, without a read of their
+//! index file.
 //!
-//! An id sets one bit in each of seven words of its block, so that asking is seven comparisons without
-//! a branch between them. A store asks the filters of all its segments for each id; where no branch
-//! waits for the last cache line, the processor fetches those of several filters at once.
+//! A block is one cache line of eight words. An id sets one bit in each of the first seven. A test compares
+//! these seven without a branch.
 //!
-//! Blocks are in the order of the hashes, and the eighth word counts the ids before the block. So the
-//! same cache line tells where among the records an id is, to a few.
+//! Blocks are in the order of the id hashes. The eighth word, the rank word, counts the ids of the blocks
+//! before. It tells about which record of the sorted id section belongs to an id.
 
-/// Words in a block, the count among them.
+use attestry_core::EntryId;
+use sha2::{Digest, Sha256};
+
+/// Words in a block, including the rank word.
 const WORDS: usize = 8;
 const WORD_BYTES: usize = 8;
-/// Which word is the count.
-const COUNT: usize = WORDS - 1;
-pub(crate) const BLOCK_BYTES: usize = WORDS * WORD_BYTES;
-/// With the count. Of those who ask in vain, one in 270 is told yes.
+/// Which word is the rank word.
+const RANK: usize = WORDS - 1;
+pub(super) const BLOCK_BYTES: usize = WORDS * WORD_BYTES;
+/// Including the rank word. One false positive in 270 tests.
 const BITS_PER_ID: usize = 14;
 
-/// The bits of some ids. Aligned, as it would lie in two cache lines otherwise.
+/// One cache line of a filter; aligned so that it does not straddle two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(align(64))]
 pub(super) struct Block([u64; WORDS]);
 
-/// The hash of an id that is looked for, with its bits in any filter.
+/// The hash of an id, with the bits that it sets in its block of any filter.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    pub(crate) hash: u64,
+pub(crate) struct HashedId {
+    pub(super) hash: u64,
     bits: Block,
 }
 
-/// A filter, at least one block.
+/// A filter of at least one block.
 #[derive(Debug)]
-pub(super) struct Filter(Vec<Block>);
+pub(super) struct BloomFilter(Vec<Block>);
 
-impl Wanted {
-    pub(crate) fn new(hash: u64) -> Self {
-        // Six bits of the hash for each word, from the lowest on; the uppermost say which block.
-        let bit = |word| if word == COUNT { 0 } else { 1u64 << (hash >> (6 * word) & 63) };
+impl HashedId {
+    pub(crate) fn new(id: &EntryId) -> Self {
+        Self::from_hash(hash_id(id))
+    }
+
+    pub(super) fn from_hash(hash: u64) -> Self {
+        // Six bits of the hash select the bit of each word, from the lowest up; the top bits select the block.
+        let bit = |word| if word == RANK { 0 } else { 1u64 << (hash >> (6 * word) & 63) };
         Self { hash, bits: Block(std::array::from_fn(bit)) }
     }
 }
@@ -47,41 +53,41 @@ impl Block {
         Self(std::array::from_fn(|word| u64::from_le_bytes(words[word])))
     }
 
-    /// Whether the id may be among those whose bits these are.
+    /// False if the id is certainly not among those of this block.
     #[inline]
-    pub(super) fn may_have(&self, wanted: &Wanted) -> bool {
+    pub(super) fn may_contain(&self, id: &HashedId) -> bool {
         let missing = |missing, (word, bit): (&u64, &u64)| missing | (bit & !word);
-        self.0.iter().zip(&wanted.bits.0).fold(0, missing) == 0
+        self.0.iter().zip(&id.bits.0).fold(0, missing) == 0
     }
 
-    /// How many ids have a lesser hash than all that belong to this block.
-    pub(super) fn ids_before(&self) -> u64 {
-        self.0[COUNT]
+    /// How many ids are in the blocks before this one.
+    pub(super) fn rank(&self) -> u64 {
+        self.0[RANK]
     }
 }
 
-impl Filter {
-    /// The filter of `hashes`, which ascend.
-    pub(super) fn of(hashes: impl ExactSizeIterator<Item = u64>) -> Self {
+impl BloomFilter {
+    /// Builds the filter of `hashes`, which must be sorted.
+    pub(super) fn build(hashes: impl ExactSizeIterator<Item = u64>) -> Self {
         let blocks = (hashes.len() * BITS_PER_ID).div_ceil(BLOCK_BYTES * 8).max(1);
         let mut filter = vec![Block::default(); blocks];
-        let (mut counted, mut before) = (0, 0);
+        let (mut ranked, mut rank) = (0, 0);
         for hash in hashes {
-            let place = place_of(hash, blocks as u64).0 as usize;
-            // One that has ids already keeps what it counts.
-            while counted <= place {
-                filter[counted].0[COUNT] = before;
-                counted += 1;
+            let number = block_of(hash, blocks as u64).0 as usize;
+            // A block with earlier ids keeps its rank.
+            while ranked <= number {
+                filter[ranked].0[RANK] = rank;
+                ranked += 1;
             }
-            let bits = Wanted::new(hash).bits;
-            filter[place].0.iter_mut().zip(&bits.0).for_each(|(word, bit)| *word |= bit);
-            before += 1;
+            let bits = HashedId::from_hash(hash).bits;
+            filter[number].0.iter_mut().zip(&bits.0).for_each(|(word, bit)| *word |= bit);
+            rank += 1;
         }
-        filter[counted..].iter_mut().for_each(|block| block.0[COUNT] = before);
+        filter[ranked..].iter_mut().for_each(|block| block.0[RANK] = rank);
         Self(filter)
     }
 
-    /// The filter that [`to_bytes`](Self::to_bytes) gave.
+    /// Decodes what [`to_bytes`](Self::to_bytes) returned.
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         let (blocks, _) = bytes.as_chunks();
         Self(blocks.iter().map(Block::from_bytes).collect())
@@ -91,19 +97,25 @@ impl Filter {
         self.0.iter().flat_map(|block| block.0).flat_map(u64::to_le_bytes).collect()
     }
 
-    /// The block that the id belongs to.
+    /// The block of the id; `None` only for a damaged filter without blocks.
     #[inline]
-    pub(super) fn block(&self, wanted: &Wanted) -> Option<&Block> {
-        self.0.get(place_of(wanted.hash, self.0.len() as u64).0 as usize)
+    pub(super) fn block(&self, id: &HashedId) -> Option<&Block> {
+        self.0.get(block_of(id.hash, self.0.len() as u64).0 as usize)
     }
 }
 
-/// Which of `blocks` blocks `hash` belongs to, and which share of 2^32 of those that do lies before it
-/// if they are spread evenly.
+/// The first 64 bits of the SHA-256 of an id. Part of the index file format; evenly spread for any ids.
+pub(super) fn hash_id(id: &EntryId) -> u64 {
+    let digest = Sha256::digest(id.as_str().as_bytes());
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+/// The block of `hash` among `blocks`, and the fraction, in units of 2^-32, of that block's ids which
+/// evenly spread hashes put before it.
 #[inline]
-pub(super) fn place_of(hash: u64, blocks: u64) -> (u64, u64) {
-    let place = (hash >> 32) * blocks;
-    (place >> 32, place & u64::from(u32::MAX))
+pub(super) fn block_of(hash: u64, blocks: u64) -> (u64, u64) {
+    let position = (hash >> 32) * blocks;
+    (position >> 32, position & u64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -111,7 +123,7 @@ mod tests {
     use super::*;
 
     fn hashes() -> impl Iterator<Item = u64> {
-        // SplitMix64: hashes of ids are as evenly spread.
+        // SplitMix64, as evenly spread as hashes of ids.
         let mut state = 0u64;
         std::iter::repeat_with(move || {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -123,41 +135,42 @@ mod tests {
     }
 
     #[test]
-    fn never_denies_what_it_has_and_seldom_claims_what_it_has_not() {
+    fn no_false_negatives_and_few_false_positives() {
         let mut all = hashes();
-        let mut has: Vec<u64> = all.by_ref().take(50_000).collect();
-        has.sort_unstable();
-        let filter = Filter::from_bytes(&Filter::of(has.iter().copied()).to_bytes());
-        let claims = |hash| {
-            let wanted = Wanted::new(hash);
-            filter.block(&wanted).unwrap().may_have(&wanted)
+        let mut stored: Vec<u64> = all.by_ref().take(50_000).collect();
+        stored.sort_unstable();
+        let filter = BloomFilter::build(stored.iter().copied());
+        let filter = BloomFilter::from_bytes(&filter.to_bytes());
+        let may_contain = |hash| {
+            let id = HashedId::from_hash(hash);
+            filter.block(&id).unwrap().may_contain(&id)
         };
-        assert!(has.iter().all(|&hash| claims(hash)));
-        let wrong = all.take(50_000).filter(|&hash| claims(hash)).count();
-        assert!(wrong < 250, "{wrong} of 50,000 claimed wrongly");
+        assert!(stored.iter().all(|&hash| may_contain(hash)));
+        let false_positives = all.take(50_000).filter(|&hash| may_contain(hash)).count();
+        assert!(false_positives < 250, "{false_positives} of 50,000");
     }
 
     #[test]
-    fn each_block_counts_the_ids_before_it() {
+    fn rank_word_counts_the_ids_of_earlier_blocks() {
         for count in [0, 1, 2, 40, 5_000] {
-            // Many blocks in the middle have none.
-            let mut has: Vec<u64> =
+            // The middle half of the blocks is empty.
+            let mut stored: Vec<u64> =
                 hashes().take(count).map(|hash| hash ^ hash >> 62 << 60).collect();
-            has.sort_unstable();
-            let filter = Filter::of(has.iter().copied());
+            stored.sort_unstable();
+            let filter = BloomFilter::build(stored.iter().copied());
             let blocks = filter.0.len() as u64;
-            for (place, block) in (0..).zip(&filter.0) {
-                let before = has.iter().filter(|&&hash| place_of(hash, blocks).0 < place).count();
-                assert_eq!(block.ids_before(), before as u64);
+            for (number, block) in (0..).zip(&filter.0) {
+                let before = stored.iter().filter(|&&hash| block_of(hash, blocks).0 < number);
+                assert_eq!(block.rank(), before.count() as u64);
             }
         }
     }
 
     #[test]
-    fn a_filter_of_nothing_is_a_block_that_has_nothing() {
-        let none = Filter::of([].into_iter());
-        assert_eq!(none.to_bytes(), [0; BLOCK_BYTES]);
-        let wanted = Wanted::new(7);
-        assert!(!none.block(&wanted).unwrap().may_have(&wanted));
+    fn empty_filter_is_one_empty_block() {
+        let empty = BloomFilter::build([].into_iter());
+        assert_eq!(empty.to_bytes(), [0; BLOCK_BYTES]);
+        let id = HashedId::from_hash(7);
+        assert!(!empty.block(&id).unwrap().may_contain(&id));
     }
 }

@@ -1,97 +1,98 @@
-//! Walking a segment's lines in the order of time, and reading them, in bounded memory.
+//! Iterates over a segment's lines in time order and reads them, in bounded memory.
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use attestry_core::{Order, Timestamp};
 
-use super::{Body, Line, Lines};
+use super::{Line, SegmentFile, SegmentIndex};
 use crate::fs::sys;
 
-/// So many lines are looked up at once.
-const LOOKED_UP: u64 = 1_024;
-/// So much of the file is read at once where lines follow each other.
+/// How many lines are looked up in an index file at once.
+const LOOKUP_LINES: u64 = 1_024;
+/// How many bytes of the segment one read returns when lines are read in file order.
 const WINDOW_BYTES: usize = 128 << 10;
-/// Lines no further apart than this are read together.
-const NEAR_BYTES: u64 = 4 << 10;
+/// A line at most this many bytes after the previous one counts as in file order.
+const MAX_GAP_BYTES: u64 = 4 << 10;
 
-/// The lines of a segment in a range of time, one after the other.
+/// The lines of a segment in a time range.
 #[derive(Debug)]
-pub(crate) struct Cursor {
-    body: Arc<Body>,
+pub(crate) struct LineCursor {
+    segment: Arc<SegmentFile>,
     order: Order,
     lines: VecDeque<Line>,
-    /// Lines of the index file that are not looked up yet, by number; empty for one in memory.
-    rest: (u64, u64),
+    /// The numbers of the lines in the index file that are not in `lines` yet; empty for an index in memory.
+    pending: Range<u64>,
     window: Window,
 }
 
-impl Cursor {
+impl LineCursor {
+    /// Both ends of the range are inclusive.
     pub(crate) fn new(
-        body: Arc<Body>,
+        segment: Arc<SegmentFile>,
         start: Timestamp,
         end: Timestamp,
         order: Order,
     ) -> io::Result<Self> {
-        let (lines, rest) = match &body.lines {
-            Lines::Live(_) => {
-                let index = body.live();
+        let (lines, pending) = match &segment.index {
+            SegmentIndex::InMemory(_) => {
+                let index = segment.memory_index();
                 let lines = index.iter().flat_map(|index| index.lines());
                 let mut lines: Vec<_> =
                     lines.filter(|line| (start..=end).contains(&line.timestamp)).collect();
-                lines.sort_by_key(|line| line.timestamp); // stable: ties stay as written
+                lines.sort_by_key(|line| line.timestamp); // stable: ties stay in write order
                 if order == Order::Descending {
                     lines.reverse();
                 }
-                (lines.into(), (0, 0))
+                (lines.into(), 0..0)
             }
-            Lines::Sealed(index) => {
+            SegmentIndex::OnDisk(index) => {
                 let first = index.first_at_or_after(start)?;
-                let behind = match Timestamp::from_unix_micros(end.unix_micros() + 1) {
-                    Ok(behind) => index.first_at_or_after(behind)?,
+                let after = match Timestamp::from_unix_micros(end.unix_micros() + 1) {
+                    Ok(after) => index.first_at_or_after(after)?,
                     Err(_) => index.lines(),
                 };
-                (VecDeque::new(), (first, behind))
+                (VecDeque::new(), first..after)
             }
         };
-        Ok(Self { body, order, lines, rest, window: Window::default() })
+        Ok(Self { segment, order, lines, pending, window: Window::default() })
     }
 
-    /// The next line, which stays the next until it is taken.
+    /// The next line; [`advance`](Self::advance) moves past it.
     pub(crate) fn peek(&mut self) -> io::Result<Option<Line>> {
         if self.lines.is_empty()
-            && let Lines::Sealed(index) = &self.body.lines
+            && let SegmentIndex::OnDisk(index) = &self.segment.index
         {
-            let (first, behind) = self.rest;
-            let count = LOOKED_UP.min(behind.saturating_sub(first));
+            let Range { start, end } = self.pending;
+            let count = LOOKUP_LINES.min(end.saturating_sub(start));
             match self.order {
                 Order::Ascending => {
-                    self.lines = index.lines_from(first, count)?.into();
-                    self.rest = (first + count, behind);
+                    self.lines = index.lines_from(start, count)?.into();
+                    self.pending = start + count..end;
                 }
                 Order::Descending => {
-                    let lines = index.lines_from(behind - count, count)?;
+                    let lines = index.lines_from(end - count, count)?;
                     self.lines = lines.into_iter().rev().collect();
-                    self.rest = (first, behind - count);
+                    self.pending = start..end - count;
                 }
             }
         }
         Ok(self.lines.front().copied())
     }
 
-    /// Passes over the line that [`peek`](Self::peek) showed.
     pub(crate) fn advance(&mut self) {
         self.lines.pop_front();
     }
 
-    /// The bytes of a line of this segment.
+    /// Reads the bytes of a line of this segment.
     pub(crate) fn read(&mut self, line: Line) -> io::Result<&[u8]> {
-        self.window.read(&self.body, line)
+        self.window.read(&self.segment, line)
     }
 }
 
-/// A part of a segment's file, read ahead where lines follow each other.
+/// A part of a segment, read ahead when lines are read in file order.
 #[derive(Debug, Default)]
 struct Window {
     start: u64,
@@ -100,24 +101,21 @@ struct Window {
 }
 
 impl Window {
-    /// The bytes of `line`, without its line break.
-    fn read(&mut self, body: &Body, line: Line) -> io::Result<&[u8]> {
+    /// Reads `line`, without its line break.
+    fn read(&mut self, segment: &SegmentFile, line: Line) -> io::Result<&[u8]> {
         let length = line.length as usize;
         let end = line.offset + u64::from(line.length);
         if line.offset < self.start || end > self.start + self.bytes.len() as u64 {
-            let follows = self
+            let in_file_order = self
                 .last_end
-                .is_some_and(|last| line.offset >= last && line.offset - last <= NEAR_BYTES);
-            let wanted = if follows { length.max(WINDOW_BYTES) } else { length };
+                .is_some_and(|last| line.offset >= last && line.offset - last <= MAX_GAP_BYTES);
+            let wanted = if in_file_order { length.max(WINDOW_BYTES) } else { length };
             self.bytes.resize(wanted, 0);
             self.start = line.offset;
             let mut filled = 0;
             while filled < wanted {
-                match sys::read_at(
-                    &body.file,
-                    &mut self.bytes[filled..],
-                    line.offset + filled as u64,
-                )? {
+                let buffer = &mut self.bytes[filled..];
+                match sys::read_at(&segment.handle, buffer, line.offset + filled as u64)? {
                     0 => break,
                     count => filled += count,
                 }
@@ -129,7 +127,7 @@ impl Window {
             }
         }
         self.last_end = Some(end);
-        // Within the window, which is far smaller than memory.
+        // An offset within the window fits into usize.
         let at = (line.offset - self.start) as usize;
         Ok(&self.bytes[at..at + length])
     }

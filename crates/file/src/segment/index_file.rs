@@ -1,22 +1,22 @@
-//! The index file of a segment: which lines it has, by id and by time, in blocks that are read as they
-//! are needed. That of a segment which grows covers a part of it, and is taken [back](load) into memory.
+//! The index file of a segment: its lines by id and by time, in checksummed blocks that are read on demand.
+//! The index file of an active segment covers a part of it; it is loaded into memory by [`load`].
 //!
 //! | block | content |
 //! | --- | --- |
 //! | 0 | the header |
-//! | 1 | how many of the lines were erased since; the one part that changes |
-//! | then | the filter of ids, 960 bytes a block |
-//! | then | lines by the hash of their id, 51 records a block |
-//! | then | lines by their time, 51 records a block |
-//! | then | lines that hold no entry, 51 records a block |
+//! | 1 | how many of the lines were erased since; the only mutable part |
+//! | then | the Bloom filter of ids, 960 bytes a block |
+//! | then | lines by id hash, 51 records a block |
+//! | then | lines by time, 51 records a block |
+//! | then | corrupt lines, 51 records a block |
 //!
-//! A block has 1,024 bytes; the last four are the CRC-32 of the others. A record is a key of 64
-//! bits (hash, or microseconds since 1970 with the sign bit flipped), the offset of the line in 64
-//! bits, and its length in 32. All numbers are little-endian. See `docs/format.md`.
+//! A block has 1,024 bytes; the last four are the CRC-32 of the others. A record is a key of 64 bits (hash,
+//! or microseconds since 1970 with the sign bit flipped), the offset of the line in 64 bits, and its length
+//! in 32. All numbers are little-endian. See `docs/format.md`.
 //!
-//! The filter is read when an id is looked for, and stays in memory. It says where the record of an id
-//! is, to a few, so that finding it mostly takes one read of one block; a block is as small as may be,
-//! since all of it is read and summed for one record.
+//! The Bloom filter is read by the first lookup and stays in memory. Its rank words give the record number
+//! of an id within a few records, so a lookup mostly reads one block. Blocks are small because a lookup
+//! reads and checks a whole one for one record.
 
 mod blocks;
 mod load;
@@ -30,11 +30,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use attestry_core::{MAX_LINE_BYTES, Timestamp};
 
-use super::bloom::{self, Filter, Wanted};
-use super::index::{BadLine, Line};
+use super::bloom::{self, BloomFilter, HashedId};
+use super::index::{CorruptLine, Line};
 use crate::fs::sys::{self, FileId, IoMode};
 
-use blocks::{BlockReader, Blocks};
+use blocks::{BlockReader, BlockWriter};
 pub(crate) use load::load;
 pub(crate) use write::write;
 
@@ -53,31 +53,31 @@ pub(crate) struct IndexFile {
     id: FileId,
     header: Header,
     erased: AtomicU64,
-    /// Whether there is room for the filter in memory.
-    keeps_filter: bool,
-    filter: OnceLock<Filter>,
+    /// Whether the memory budget has room for the filter.
+    caches_filter: bool,
+    filter: OnceLock<BloomFilter>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Header {
     segment: u64,
-    covered: u64,
+    indexed_len: u64,
     lines: u64,
-    bad: u64,
+    corrupt: u64,
     earliest: i64,
     latest: i64,
     filter_bytes: u64,
     born: u64,
 }
 
-/// A part of the file that holds records in the order of their keys.
+/// A part of the file with records sorted by key.
 #[derive(Debug, Clone, Copy)]
-struct Table {
+struct Section {
     first_block: u64,
     records: u64,
 }
 
-/// One record of a table.
+/// One record of a section.
 #[derive(Debug, Clone, Copy)]
 struct Record {
     key: u64,
@@ -85,7 +85,7 @@ struct Record {
     length: u32,
 }
 
-/// Times in the order of unsigned numbers.
+/// A timestamp as an unsigned number with the same order.
 fn key_of(timestamp: Timestamp) -> u64 {
     timestamp.unix_micros().cast_unsigned() ^ (1 << 63)
 }
@@ -97,7 +97,7 @@ fn damaged(what: &str) -> io::Error {
 impl Header {
     fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        for number in [self.segment, self.covered, self.lines, self.bad] {
+        for number in [self.segment, self.indexed_len, self.lines, self.corrupt] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&self.earliest.to_le_bytes());
@@ -112,21 +112,21 @@ impl Header {
         let number = |n: usize| u64_at(numbers, n * 8);
         let header = Self {
             segment: number(0),
-            covered: number(1),
+            indexed_len: number(1),
             lines: number(2),
-            bad: number(3),
+            corrupt: number(3),
             earliest: number(4).cast_signed(),
             latest: number(5).cast_signed(),
             filter_bytes: number(6),
             born: number(7),
         };
-        let sane = header.lines < 1 << 40
-            && header.bad < 1 << 40
+        let valid = header.lines < 1 << 40
+            && header.corrupt < 1 << 40
             && (header.lines == 0) == header.time_bounds().is_none()
             && header.filter_bytes >= bloom::BLOCK_BYTES as u64
             && header.filter_bytes < 1 << 38
             && header.filter_bytes.is_multiple_of(bloom::BLOCK_BYTES as u64);
-        sane.then_some(header)
+        valid.then_some(header)
     }
 
     fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
@@ -135,26 +135,26 @@ impl Header {
         (earliest <= latest).then_some((earliest, latest))
     }
 
-    /// Whether a line of `length` bytes at `offset`, and its line break, lie within the segment.
-    fn has_room_for(&self, offset: u64, length: u64) -> bool {
-        offset.checked_add(length).is_some_and(|end| end < self.covered)
+    /// Whether a line of `length` bytes at `offset`, with its line break, is within the indexed bytes.
+    fn contains(&self, offset: u64, length: u64) -> bool {
+        offset.checked_add(length).is_some_and(|end| end < self.indexed_len)
     }
 
-    fn by_id(&self) -> Table {
+    fn by_id(&self) -> Section {
         let filter_blocks = self.filter_bytes.div_ceil(FILTER_BYTES_PER_BLOCK as u64);
-        Table { first_block: FIRST_FILTER_BLOCK + filter_blocks, records: self.lines }
+        Section { first_block: FIRST_FILTER_BLOCK + filter_blocks, records: self.lines }
     }
 
-    fn by_time(&self) -> Table {
-        Table { first_block: self.by_id().end(), records: self.lines }
+    fn by_time(&self) -> Section {
+        Section { first_block: self.by_id().end(), records: self.lines }
     }
 
-    fn bad_lines(&self) -> Table {
-        Table { first_block: self.by_time().end(), records: self.bad }
+    fn corrupt_lines(&self) -> Section {
+        Section { first_block: self.by_time().end(), records: self.corrupt }
     }
 }
 
-impl Table {
+impl Section {
     fn end(&self) -> u64 {
         self.first_block + self.records.div_ceil(RECORDS_PER_BLOCK)
     }
@@ -185,58 +185,58 @@ fn key_in(record: &[u8; RECORD]) -> u64 {
 }
 
 impl IndexFile {
-    /// Opens the index file at `path` if it is that of the segment `segment` of `length` bytes;
-    /// `None` when there is none, or it is stale or damaged. Only the header is read; the filter is
-    /// kept in memory once it is wanted, when that takes at most `filter_budget` bytes.
+    /// Opens the index file at `path`; `None` if it is missing, damaged, or does not cover all `length` bytes
+    /// of the segment `segment`. Reads the header only. The Bloom filter is kept in memory after the first
+    /// lookup, provided it fits into `filter_budget` bytes.
     pub(crate) fn open(
         path: &Path,
         segment: FileId,
         length: u64,
         filter_budget: usize,
     ) -> Option<Self> {
-        let mut opened = Self::open_any(path, segment)?;
-        opened.keeps_filter = opened.header.filter_bytes <= filter_budget as u64;
-        (opened.header.covered == length).then_some(opened)
+        let mut opened = Self::open_partial(path, segment)?;
+        opened.caches_filter = opened.header.filter_bytes <= filter_budget as u64;
+        (opened.header.indexed_len == length).then_some(opened)
     }
 
-    /// The index file at `path` if it is that of the segment `segment`, whatever it covers.
-    fn open_any(path: &Path, segment: FileId) -> Option<Self> {
+    /// [`open`](Self::open) for an index file that covers any part of the segment.
+    fn open_partial(path: &Path, segment: FileId) -> Option<Self> {
         let file = File::open(path).ok()?;
         let metadata = file.metadata().ok()?;
         let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
         let blocks = metadata.len() / BLOCK as u64;
         if (header.segment, header.born) != (segment.number(), segment.born())
-            || header.bad_lines().end() != blocks
+            || header.corrupt_lines().end() != blocks
             || !metadata.len().is_multiple_of(BLOCK as u64)
         {
             return None;
         }
         let id = FileId::of(&metadata);
         let (erased, filter) = (AtomicU64::new(0), OnceLock::new());
-        let opened = Self { file, id, header, erased, keeps_filter: false, filter };
-        opened.read_erased().ok()?;
+        let opened = Self { file, id, header, erased, caches_filter: false, filter };
+        opened.reload_erased().ok()?;
         Some(opened)
     }
 
-    /// Whether this still is the file at `path`.
+    /// Whether the file at `path` is still this one.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|metadata| FileId::of(&metadata) == self.id)
     }
 
-    fn read_filter(&self) -> io::Result<Filter> {
+    fn read_filter(&self) -> io::Result<BloomFilter> {
         let length =
             usize::try_from(self.header.filter_bytes).map_err(|_| damaged("its filter"))?;
         let mut filter = Vec::with_capacity(length);
-        let mut blocks = self.ahead();
+        let mut blocks = self.sequential_blocks();
         for block in FIRST_FILTER_BLOCK..self.header.by_id().first_block {
             filter.extend_from_slice(&blocks.payload(block)?[..FILTER_BYTES_PER_BLOCK]);
         }
         filter.truncate(length);
-        Ok(Filter::from_bytes(&filter))
+        Ok(BloomFilter::from_bytes(&filter))
     }
 
-    /// Reads again how many lines were erased.
-    pub(crate) fn read_erased(&self) -> io::Result<()> {
+    /// Reads the number of erased lines, which other processes may have changed.
+    pub(crate) fn reload_erased(&self) -> io::Result<()> {
         let erased = u64_at(self.blocks().payload(1)?, 0);
         if erased > self.header.lines {
             return Err(damaged("its number of erased lines"));
@@ -245,99 +245,101 @@ impl IndexFile {
         Ok(())
     }
 
-    /// Adds `count` to the number of erased lines of the index file at `path`, durably.
+    /// Adds `count` to the number of erased lines of the index file at `path`, and syncs it.
     pub(crate) fn add_erased(path: &Path, count: u64) -> io::Result<()> {
         let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
         let erased = u64_at(BlockReader::new(&file).payload(1)?, 0).checked_add(count);
         let erased = erased.ok_or_else(|| damaged("its number of erased lines"))?;
         let mut block = Vec::with_capacity(BLOCK);
-        Blocks(&mut block).block(&erased.to_le_bytes())?;
+        BlockWriter(&mut block).block(&erased.to_le_bytes())?;
         sys::write_all_at(&file, &block, BLOCK as u64)?;
         file.sync_data()
     }
 
-    /// Whether no byte of the segment is that of a blank line.
-    pub(crate) fn is_dense(&self) -> io::Result<bool> {
+    /// Whether the segment has no blank lines.
+    pub(crate) fn has_no_holes(&self) -> io::Result<bool> {
         if self.erased.load(Ordering::Relaxed) > 0 {
             return Ok(false);
         }
         let lines = self.lines_from(0, u64::MAX)?;
-        let bytes: u64 = lines.iter().map(|line| u64::from(line.length) + 1).sum();
-        let bad: u64 = self.bad()?.iter().map(|bad| bad.length.saturating_add(1)).sum();
-        Ok(bytes.checked_add(bad) == Some(self.header.covered))
+        let valid: u64 = lines.iter().map(|line| u64::from(line.length) + 1).sum();
+        let corrupt: u64 = self.corrupt()?.iter().map(|line| line.length.saturating_add(1)).sum();
+        Ok(valid.checked_add(corrupt) == Some(self.header.indexed_len))
     }
 
+    /// How many lines hold a record, valid or corrupt.
     pub(crate) fn records(&self) -> u64 {
-        self.header.lines + self.header.bad - self.erased.load(Ordering::Relaxed)
+        self.header.lines + self.header.corrupt - self.erased.load(Ordering::Relaxed)
     }
 
-    /// How many lines were readable when it was made, erased ones too.
+    /// How many valid lines it has, including those erased since.
     pub(crate) fn lines(&self) -> u64 {
         self.header.lines
     }
 
-    pub(crate) fn covered(&self) -> u64 {
-        self.header.covered
+    /// How many bytes of the segment it covers.
+    pub(crate) fn indexed_len(&self) -> u64 {
+        self.header.indexed_len
     }
 
-    /// How many bytes the filter takes in memory, or will once it is wanted.
+    /// How many bytes of memory the filter takes once it is read.
     pub(crate) fn filter_bytes(&self) -> usize {
-        if self.keeps_filter { usize::try_from(self.header.filter_bytes).unwrap_or(0) } else { 0 }
+        if self.caches_filter { usize::try_from(self.header.filter_bytes).unwrap_or(0) } else { 0 }
     }
 
-    /// The earliest and the latest time of its lines, if it has any.
+    /// The earliest and the latest timestamp of its lines, unless it has none.
     pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         self.header.time_bounds()
     }
 
-    /// Whether lines may have the id; always where the filter is not in memory.
+    /// False if the id is certainly not in the segment; true as long as the filter is not in memory.
     #[inline]
-    pub(crate) fn may_have(&self, wanted: &Wanted) -> bool {
-        let block = self.filter.get().and_then(|filter| filter.block(wanted));
-        block.is_none_or(|block| block.may_have(wanted))
+    pub(crate) fn may_contain(&self, id: &HashedId) -> bool {
+        let block = self.filter.get().and_then(|filter| filter.block(id));
+        block.is_none_or(|block| block.may_contain(id))
     }
 
-    /// Lines that may have the id, in the order written.
-    pub(crate) fn candidates(&self, wanted: &Wanted, mode: IoMode) -> io::Result<Vec<Line>> {
-        let (block, guess) = self.filter_block(wanted, mode)?;
-        if !block.may_have(wanted) {
+    /// Lines whose id may be this one, in write order, with unknown timestamps.
+    pub(crate) fn lookup(&self, id: &HashedId, mode: IoMode) -> io::Result<Vec<Line>> {
+        let (block, guess) = self.filter_block(id, mode)?;
+        if !block.may_contain(id) {
             return Ok(Vec::new());
         }
-        let table = self.header.by_id();
+        let section = self.header.by_id();
         let mut blocks = BlockReader::with_mode(&self.file, mode);
         let mut found = Vec::new();
-        for number in blocks.lower_bound_near(table, wanted.hash, guess)?..table.records {
-            let record = blocks.record(table, number)?;
-            if record.key != wanted.hash {
+        for number in blocks.lower_bound_near(section, id.hash, guess)?..section.records {
+            let record = blocks.record(section, number)?;
+            if record.key != id.hash {
                 break;
             }
-            // The time is known once the line is read.
+            // The line itself has the timestamp.
             found.push(self.line(record, Timestamp::MIN)?);
         }
         Ok(found)
     }
 
-    /// The block of the filter that the id belongs to, and about which record it has by its hash.
-    fn filter_block(&self, wanted: &Wanted, mode: IoMode) -> io::Result<(bloom::Block, u64)> {
+    /// The filter block of the id, and the approximate number of its record in the id section.
+    fn filter_block(&self, id: &HashedId, mode: IoMode) -> io::Result<(bloom::Block, u64)> {
         let blocks = self.header.filter_bytes / bloom::BLOCK_BYTES as u64;
-        let (place, share) = bloom::place_of(wanted.hash, blocks);
-        let block = match self.filter(mode)?.and_then(|filter| filter.block(wanted)) {
+        let (number, fraction) = bloom::block_of(id.hash, blocks);
+        let block = match self.filter(mode)?.and_then(|filter| filter.block(id)) {
             Some(block) => *block,
             None => {
                 let per_block = (FILTER_BYTES_PER_BLOCK / bloom::BLOCK_BYTES) as u64;
                 let mut reader = BlockReader::with_mode(&self.file, mode);
-                let payload = reader.payload(FIRST_FILTER_BLOCK + place / per_block)?;
+                let payload = reader.payload(FIRST_FILTER_BLOCK + number / per_block)?;
                 let (parts, _) = payload.as_chunks();
-                bloom::Block::from_bytes(&parts[(place % per_block) as usize])
+                bloom::Block::from_bytes(&parts[(number % per_block) as usize])
             }
         };
-        let within = share.saturating_mul(self.header.lines / blocks) >> 32;
-        Ok((block, block.ids_before().saturating_add(within)))
+        let within = fraction.saturating_mul(self.header.lines / blocks) >> 32;
+        Ok((block, block.rank().saturating_add(within)))
     }
 
-    /// The filter, read when it is first wanted; `None` where there is no room for it.
-    fn filter(&self, mode: IoMode) -> io::Result<Option<&Filter>> {
-        if self.filter.get().is_none() && self.keeps_filter {
+    /// The filter, read on first use; `None` if the memory budget has no room for it.
+    fn filter(&self, mode: IoMode) -> io::Result<Option<&BloomFilter>> {
+        if self.filter.get().is_none() && self.caches_filter {
             if mode == IoMode::Cached {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -347,62 +349,62 @@ impl IndexFile {
         Ok(self.filter.get())
     }
 
-    /// The first line at or behind `timestamp`, by its number in the order of time.
+    /// The number, in time order, of the first line at or after `timestamp`.
     pub(crate) fn first_at_or_after(&self, timestamp: Timestamp) -> io::Result<u64> {
-        let (table, key) = (self.header.by_time(), key_of(timestamp));
+        let (section, key) = (self.header.by_time(), key_of(timestamp));
         let mut blocks = self.blocks();
-        let (mut low, mut high) = (0, table.records.div_ceil(RECORDS_PER_BLOCK));
-        // The first block whose last key is not less.
+        let (mut low, mut high) = (0, section.records.div_ceil(RECORDS_PER_BLOCK));
+        // Finds the first block whose last key is not less.
         while low < high {
             let middle = low + (high - low) / 2;
-            let last = ((middle + 1) * RECORDS_PER_BLOCK).min(table.records) - 1;
-            if blocks.record(table, last)?.key < key { low = middle + 1 } else { high = middle }
+            let last = ((middle + 1) * RECORDS_PER_BLOCK).min(section.records) - 1;
+            if blocks.record(section, last)?.key < key { low = middle + 1 } else { high = middle }
         }
-        let first = (low * RECORDS_PER_BLOCK).min(table.records);
+        let first = (low * RECORDS_PER_BLOCK).min(section.records);
         let lines = self.lines_from(first, RECORDS_PER_BLOCK)?;
         Ok(first + lines.iter().take_while(|line| line.timestamp < timestamp).count() as u64)
     }
 
-    /// At most `count` lines in the order of time, from number `first` on.
+    /// At most `count` lines in time order, from number `first` on.
     pub(crate) fn lines_from(&self, first: u64, count: u64) -> io::Result<Vec<Line>> {
-        let table = self.header.by_time();
-        let end = first.saturating_add(count).min(table.records);
-        let mut blocks = self.ahead();
+        let section = self.header.by_time();
+        let end = first.saturating_add(count).min(section.records);
+        let mut blocks = self.sequential_blocks();
         (first..end)
             .map(|number| {
-                let record = blocks.record(table, number)?;
+                let record = blocks.record(section, number)?;
                 let micros = (record.key ^ (1 << 63)).cast_signed();
                 let timestamp =
-                    Timestamp::from_unix_micros(micros).map_err(|_| damaged("a time"))?;
+                    Timestamp::from_unix_micros(micros).map_err(|_| damaged("a timestamp"))?;
                 self.line(record, timestamp)
             })
             .collect()
     }
 
-    /// The line that `record` stands for. One that the segment cannot have is not looked for in it.
+    /// The line of `record`; an error if the segment cannot have it.
     fn line(&self, record: Record, timestamp: Timestamp) -> io::Result<Line> {
         let Record { offset, length, .. } = record;
-        if length as usize > MAX_LINE_BYTES || !self.header.has_room_for(offset, length.into()) {
-            return Err(damaged("the place of a line"));
+        if length as usize > MAX_LINE_BYTES || !self.header.contains(offset, length.into()) {
+            return Err(damaged("the offset of a line"));
         }
         Ok(Line { timestamp, offset, length })
     }
 
-    /// Whether there are lines that hold no entry.
-    pub(crate) fn has_bad(&self) -> bool {
-        self.header.bad > 0
+    pub(crate) fn has_corrupt(&self) -> bool {
+        self.header.corrupt > 0
     }
 
-    pub(crate) fn bad(&self) -> io::Result<Vec<BadLine>> {
-        let table = self.header.bad_lines();
-        let mut blocks = self.ahead();
-        (0..table.records)
+    pub(crate) fn corrupt(&self) -> io::Result<Vec<CorruptLine>> {
+        let section = self.header.corrupt_lines();
+        let mut blocks = self.sequential_blocks();
+        (0..section.records)
             .map(|number| {
-                let record = blocks.record(table, number)?;
-                if !self.header.has_room_for(record.offset, record.key) {
-                    return Err(damaged("the place of a line that holds no entry"));
+                // The length may exceed 32 bits, so it is in the key.
+                let Record { key: length, offset, .. } = blocks.record(section, number)?;
+                if !self.header.contains(offset, length) {
+                    return Err(damaged("the offset of a corrupt line"));
                 }
-                Ok(BadLine { offset: record.offset, length: record.key })
+                Ok(CorruptLine { offset, length })
             })
             .collect()
     }
@@ -411,8 +413,8 @@ impl IndexFile {
         BlockReader::new(&self.file)
     }
 
-    fn ahead(&self) -> BlockReader<'_> {
-        BlockReader::ahead(&self.file)
+    fn sequential_blocks(&self) -> BlockReader<'_> {
+        BlockReader::sequential(&self.file)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The lines of a file, with their offsets, in bounded memory.
+//! Splits a file into lines with their offsets, in bounded memory.
 
 use std::fs::File;
 use std::io;
@@ -15,13 +15,13 @@ pub(crate) const LONG_LINE_BYTES: u32 = 64 << 10;
 /// One line, without its line break.
 pub(crate) enum RawLine<'a> {
     Bytes(&'a [u8]),
-    /// Longer than any line that may be read; its length. Its bytes were passed over.
+    /// The length of a line that exceeds the limit; its bytes were skipped.
     TooLong(u64),
 }
 
-/// Calls `visit` with offset and bytes of each line of `file` that begins at or behind `from`,
-/// which must be the start of a line, and ends before `to`. Returns where the last of them ended:
-/// the end, or the start of a last line without a line break.
+/// Calls `visit` with the offset and the bytes of each line of `file` that starts at `from` or later, which
+/// must be the start of a line, and ends before `to`. Returns the end of the last line: `to`, or the start
+/// of a last line without a line break.
 pub(crate) fn for_each_line(
     file: &File,
     from: u64,
@@ -31,13 +31,13 @@ pub(crate) fn for_each_line(
     split(file, from, to, CHUNK_BYTES, MAX_LINE_BYTES, visit)
 }
 
-/// [`for_each_line`], reading `chunk` bytes at once and passing over lines longer than `longest`.
+/// [`for_each_line`] with `chunk` bytes per read, skipping lines longer than `max_length`.
 pub(super) fn split(
     file: &File,
     from: u64,
     to: u64,
     chunk: usize,
-    longest: usize,
+    max_length: usize,
     mut visit: impl FnMut(u64, RawLine<'_>),
 ) -> io::Result<u64> {
     let mut buffer: Vec<u8> = Vec::new();
@@ -53,14 +53,14 @@ pub(super) fn split(
             return Ok(line_start);
         }
         read_to += count as u64;
-        // Behind a line that is being passed over, the buffer starts later than the line does.
+        // While a long line is skipped, the buffer starts after the start of the line.
         let buffer_start = read_to - buffer.len() as u64;
         let mut consumed = 0;
         for at in memchr::memchr_iter(b'\n', &buffer[kept..]) {
             let end = kept + at;
             let end_offset = buffer_start + end as u64;
             let length = end_offset - line_start;
-            if length > longest as u64 {
+            if length > max_length as u64 {
                 visit(line_start, RawLine::TooLong(length));
             } else {
                 visit(line_start, RawLine::Bytes(&buffer[consumed..end]));
@@ -69,27 +69,27 @@ pub(super) fn split(
             line_start = end_offset + 1;
         }
         buffer.drain(..consumed);
-        if buffer.len() > longest {
+        if buffer.len() > max_length {
             buffer.clear();
         }
     }
 }
 
-/// The `length` bytes at `offset`.
+/// Reads the `length` bytes at `offset`.
 pub(crate) fn read_line(file: &File, offset: u64, length: u32) -> io::Result<Vec<u8>> {
     let mut line = vec![0; length as usize];
     sys::read_exact_at(file, &mut line, offset)?;
     Ok(line)
 }
 
-/// Where the last line of a file of `length` bytes starts when it has no line break; `length` when
-/// it has one, or the file is empty.
+/// The start of an unterminated last line of a file of `length` bytes; `length` if the file is empty or
+/// ends with a line break.
 pub(crate) fn tail_start(file: &File, length: u64) -> io::Result<u64> {
     let mut end = length;
     let mut buffer = vec![0; CHUNK_BYTES];
     while end > 0 {
         let count = CHUNK_BYTES.min(usize::try_from(end).unwrap_or(CHUNK_BYTES));
-        // The last byte alone decides in nearly every case.
+        // Usually the last byte is the line break.
         let count = if end == length { 1 } else { count };
         let start = end - count as u64;
         sys::read_exact_at(file, &mut buffer[..count], start)?;
@@ -101,8 +101,8 @@ pub(crate) fn tail_start(file: &File, length: u64) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Whether a line that was an entry's may have been overwritten. That begins at the front; but of a
-/// line on two pages, who reads meanwhile may get the first as it was and the second as it is.
+/// Whether an erasure may have overwritten a part of this line. It overwrites from the front; but if the line
+/// is on two pages, a concurrent read may return the old first page and the new second one.
 pub(crate) fn may_be_erased(bytes: &[u8]) -> bool {
     bytes.first() == Some(&b' ') || bytes.last() == Some(&b' ')
 }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn passes_over_a_line_that_is_too_long_and_goes_on() {
+    fn skips_a_line_that_is_too_long() {
         let mut content = b"a\n".to_vec();
         content.resize(content.len() + MAX_LINE_BYTES + 1, b'x');
         content.extend_from_slice(b"\nb\n");
@@ -152,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn yields_what_splitting_yields(
+        fn agrees_with_a_plain_split(
             parts in proptest::collection::vec(("[ab]{0,5}", 0..2_000usize), 0..300), terminated in any::<bool>(),
         ) {
             let mut content = Vec::new();

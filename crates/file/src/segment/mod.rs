@@ -1,4 +1,4 @@
-//! One segment: its name, its lines, its index, and appending to it.
+//! A segment: one JSONL file, its lines and its index.
 
 mod bloom;
 mod cursor;
@@ -8,7 +8,6 @@ pub(crate) mod fuzzing;
 mod index;
 mod index_file;
 mod lines;
-mod name;
 
 use std::fs::File;
 use std::io;
@@ -18,150 +17,155 @@ use attestry_core::Timestamp;
 
 use crate::fs::sys::{FileId, IoMode};
 
-pub(crate) use bloom::Wanted;
-pub(crate) use cursor::Cursor;
-pub(crate) use index::{BadLine, Index, Line, hash_of};
+pub(crate) use crate::fs::segment_name::SegmentName;
+pub(crate) use bloom::HashedId;
+pub(crate) use cursor::LineCursor;
+pub(crate) use index::{CorruptLine, Line, MemoryIndex};
 pub(crate) use index_file::{IndexFile, load as load_index_file, write as write_index_file};
 pub(crate) use lines::{
     LONG_LINE_BYTES, RawLine, for_each_line, may_be_erased, read_line, tail_start,
 };
-pub(crate) use name::SegmentName;
 
-/// One segment with what is known of its lines.
+/// A segment under its name at the time of a snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
     pub(crate) name: SegmentName,
-    pub(crate) body: Arc<Body>,
+    pub(crate) file: Arc<SegmentFile>,
 }
 
-/// A segment's file, whatever its name is by now.
+/// A segment's open file with its index. A rotation changes the name, not this.
 #[derive(Debug)]
-pub(crate) struct Body {
+pub(crate) struct SegmentFile {
     pub(crate) id: FileId,
-    pub(crate) file: Arc<File>,
-    pub(crate) lines: Lines,
+    pub(crate) handle: Arc<File>,
+    pub(crate) index: SegmentIndex,
 }
 
-/// Those of `segments` that may have the id, by the filters that are in memory, in their order. Others
-/// have not.
-pub(crate) fn likely<'s>(
-    segments: &'s [Segment],
-    wanted: &Wanted,
-) -> impl Iterator<Item = &'s Segment> {
-    /// So many are asked before any answer counts: the processor waits for their cache lines at once.
-    const AT_ONCE: usize = 16;
-    segments.chunks(AT_ONCE).flat_map(|some| {
-        let answers = some.iter().map(|segment| u16::from(segment.body.may_have(wanted)));
-        let likely = answers.zip(0..).fold(0, |likely, (answer, place)| likely | answer << place);
-        some.iter()
-            .zip(0..)
-            .filter(move |(_, place)| likely >> place & 1 == 1)
-            .map(|(some, _)| some)
-    })
-}
-
-/// Where the lines of a segment are.
+/// Which lines a segment has, and where.
 #[derive(Debug)]
-pub(crate) enum Lines {
-    /// In memory, for a segment that grows or has no index file yet.
-    Live(RwLock<Index>),
-    /// In its index file.
-    Sealed(IndexFile),
+pub(crate) enum SegmentIndex {
+    /// Of a segment that may grow or has no index file yet.
+    InMemory(RwLock<MemoryIndex>),
+    /// An index file, of a sealed segment.
+    OnDisk(IndexFile),
 }
 
-impl Body {
-    /// The index in memory, if it is there.
-    pub(crate) fn live(&self) -> Option<RwLockReadGuard<'_, Index>> {
-        match &self.lines {
-            Lines::Live(index) => Some(index.read().unwrap_or_else(PoisonError::into_inner)),
-            Lines::Sealed(_) => None,
+impl Segment {
+    /// The same segment with another index.
+    pub(crate) fn with_new_index(&self, index: SegmentIndex) -> Self {
+        let file = SegmentFile { id: self.file.id, handle: self.file.handle.clone(), index };
+        Self { name: self.name, file: Arc::new(file) }
+    }
+}
+
+impl SegmentIndex {
+    pub(crate) fn in_memory(index: MemoryIndex) -> Self {
+        Self::InMemory(RwLock::new(index))
+    }
+}
+
+impl SegmentFile {
+    /// The index, if it is in memory.
+    pub(crate) fn memory_index(&self) -> Option<RwLockReadGuard<'_, MemoryIndex>> {
+        match &self.index {
+            SegmentIndex::InMemory(index) => {
+                Some(index.read().unwrap_or_else(PoisonError::into_inner))
+            }
+            SegmentIndex::OnDisk(_) => None,
         }
     }
 
-    pub(crate) fn live_mut(&self) -> Option<RwLockWriteGuard<'_, Index>> {
-        match &self.lines {
-            Lines::Live(index) => Some(index.write().unwrap_or_else(PoisonError::into_inner)),
-            Lines::Sealed(_) => None,
+    pub(crate) fn memory_index_mut(&self) -> Option<RwLockWriteGuard<'_, MemoryIndex>> {
+        match &self.index {
+            SegmentIndex::InMemory(index) => {
+                Some(index.write().unwrap_or_else(PoisonError::into_inner))
+            }
+            SegmentIndex::OnDisk(_) => None,
         }
     }
 
-    /// How many lines hold a record, readable or not.
+    /// How many lines hold a record, valid or corrupt.
     pub(crate) fn records(&self, mode: IoMode) -> io::Result<u64> {
-        match &self.lines {
-            Lines::Live(index) => Ok(read_lock(index, mode)?.records()),
-            Lines::Sealed(index) => Ok(index.records()),
+        match &self.index {
+            SegmentIndex::InMemory(index) => Ok(read_lock(index, mode)?.records()),
+            SegmentIndex::OnDisk(index) => Ok(index.records()),
         }
     }
 
-    /// Whether its index file says that every byte is a line's that has not been erased. Where that is
-    /// not known without reading the lines it is not said.
-    pub(crate) fn is_dense(&self) -> bool {
-        match &self.lines {
-            Lines::Live(_) => false,
-            Lines::Sealed(index) => index.is_dense().unwrap_or(false),
+    /// Whether its index file proves that it has no blank lines. False if only reading the segment could tell.
+    pub(crate) fn has_no_holes(&self) -> bool {
+        match &self.index {
+            SegmentIndex::InMemory(_) => false,
+            SegmentIndex::OnDisk(index) => index.has_no_holes().unwrap_or(false),
         }
     }
 
-    /// Up to where its lines are known.
-    pub(crate) fn covered(&self) -> u64 {
-        match &self.lines {
-            Lines::Live(index) => index.read().unwrap_or_else(PoisonError::into_inner).covered(),
-            Lines::Sealed(index) => index.covered(),
+    /// How many bytes are indexed.
+    pub(crate) fn indexed_len(&self) -> u64 {
+        match &self.index {
+            SegmentIndex::InMemory(index) => {
+                index.read().unwrap_or_else(PoisonError::into_inner).indexed_len()
+            }
+            SegmentIndex::OnDisk(index) => index.indexed_len(),
         }
     }
 
-    /// [`covered`](Self::covered), without waiting for the index in memory.
-    pub(crate) fn covered_if_free(&self) -> Option<u64> {
-        match &self.lines {
-            Lines::Live(index) => Some(read_lock(index, IoMode::Cached).ok()?.covered()),
-            Lines::Sealed(index) => Some(index.covered()),
+    /// [`indexed_len`](Self::indexed_len); `None` if another thread is changing the index.
+    pub(crate) fn try_indexed_len(&self) -> Option<u64> {
+        match &self.index {
+            SegmentIndex::InMemory(index) => {
+                Some(read_lock(index, IoMode::Cached).ok()?.indexed_len())
+            }
+            SegmentIndex::OnDisk(index) => Some(index.indexed_len()),
         }
     }
 
-    /// Whether lines may have the id, by what is in memory of an index file.
+    /// False if the id is certainly not in this segment, by what is in memory.
     #[inline]
-    fn may_have(&self, wanted: &Wanted) -> bool {
-        match &self.lines {
-            Lines::Live(_) => true,
-            Lines::Sealed(index) => index.may_have(wanted),
+    pub(crate) fn may_contain(&self, id: &HashedId) -> bool {
+        match &self.index {
+            SegmentIndex::InMemory(_) => true,
+            SegmentIndex::OnDisk(index) => index.may_contain(id),
         }
     }
 
-    /// Lines that may have the id, in the order written.
-    pub(crate) fn candidates(&self, wanted: &Wanted, mode: IoMode) -> io::Result<Vec<Line>> {
-        match &self.lines {
-            Lines::Live(index) => Ok(read_lock(index, mode)?.candidates(wanted.hash)),
-            Lines::Sealed(index) => index.candidates(wanted, mode),
+    /// Lines whose id may be this one, in write order.
+    pub(crate) fn lookup(&self, id: &HashedId, mode: IoMode) -> io::Result<Vec<Line>> {
+        match &self.index {
+            SegmentIndex::InMemory(index) => Ok(read_lock(index, mode)?.lookup(id)),
+            SegmentIndex::OnDisk(index) => index.lookup(id, mode),
         }
     }
 
-    /// Lines that hold no entry.
-    pub(crate) fn bad(&self, mode: IoMode) -> io::Result<Vec<BadLine>> {
-        match &self.lines {
-            Lines::Live(index) => Ok(read_lock(index, mode)?.bad().to_vec()),
-            Lines::Sealed(index) if mode == IoMode::Cached && index.has_bad() => {
+    pub(crate) fn corrupt_lines(&self, mode: IoMode) -> io::Result<Vec<CorruptLine>> {
+        match &self.index {
+            SegmentIndex::InMemory(index) => Ok(read_lock(index, mode)?.corrupt().to_vec()),
+            SegmentIndex::OnDisk(index) if mode == IoMode::Cached && index.has_corrupt() => {
                 Err(io::ErrorKind::WouldBlock.into())
             }
-            Lines::Sealed(index) => index.bad(),
+            SegmentIndex::OnDisk(index) => index.corrupt(),
         }
     }
 
-    /// The earliest and the latest time of its lines, if it has any; perhaps of erased ones.
+    /// The earliest and the latest timestamp of its lines, possibly of erased ones; `None` without lines.
     pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
-        match &self.lines {
-            Lines::Live(index) => {
-                let index = index.read().unwrap_or_else(PoisonError::into_inner);
+        match &self.index {
+            SegmentIndex::InMemory(_) => {
+                let index = self.memory_index()?;
                 let times = || index.lines().map(|line| line.timestamp);
                 Some((times().min()?, times().max()?))
             }
-            Lines::Sealed(index) => index.time_bounds(),
+            SegmentIndex::OnDisk(index) => index.time_bounds(),
         }
     }
 }
 
-/// Locks an index for reading; fails with `WouldBlock` where that would have to wait and must not. A
-/// thread that panicked left nothing half done under this lock.
-fn read_lock(index: &RwLock<Index>, mode: IoMode) -> io::Result<RwLockReadGuard<'_, Index>> {
+/// Locks an index for reading; with [`IoMode::Cached`], fails with `WouldBlock` instead of waiting. A poisoned
+/// lock is fine: no update leaves the index inconsistent when it panics.
+fn read_lock(
+    index: &RwLock<MemoryIndex>,
+    mode: IoMode,
+) -> io::Result<RwLockReadGuard<'_, MemoryIndex>> {
     match index.try_read() {
         Ok(guard) => Ok(guard),
         Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),

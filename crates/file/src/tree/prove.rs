@@ -13,7 +13,7 @@ use super::search;
 use super::view::View;
 use crate::fs::layout::Folder;
 use crate::fs::sys;
-use crate::reader::catalog::Catalog;
+use crate::reader::Catalog;
 use crate::segment::{Segment, read_line};
 
 /// An entry's line, and the proof that it is in the log.
@@ -73,7 +73,7 @@ fn entry(
     id: &EntryId,
 ) -> Result<Option<EntryProof>, EvidenceError> {
     let Some(found) = catalog.find(snapshot, id)? else { return Ok(None) };
-    let (name, file) = (found.segment.name, &found.segment.body.file);
+    let (name, file) = (found.segment.name, &found.segment.file.handle);
     let path = catalog.folder().segment(name);
     let failed = |source| EvidenceError::io("read", &path, source);
     let line = read_line(file, found.line.offset, found.line.length).map_err(failed)?;

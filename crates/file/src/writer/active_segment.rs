@@ -184,8 +184,8 @@ impl ActiveSegment {
         if self.durability == Durability::Buffered {
             return Ok(());
         }
-        if let Err(source) = (self.sync_data)(&segment.body.file) {
-            if let Some(open) = self.open.as_mut().filter(|open| open.id == segment.body.id) {
+        if let Err(source) = (self.sync_data)(&segment.file.handle) {
+            if let Some(open) = self.open.as_mut().filter(|open| open.id == segment.file.id) {
                 open.distrusted = true;
             }
             return Err(StorageError::io("sync", self.folder.segment(segment.name), source));

@@ -67,7 +67,7 @@ impl Changes {
         let is_next =
             |segment: &&Segment| !written_to.contains(&segment.name) && Some(segment.name) > done;
         let Some(next) = sealed.iter().find(is_next) else { return Ok(None) };
-        let freed = if next.body.is_dense() { 0 } else { self.compact_segment(next)? };
+        let freed = if next.file.has_no_holes() { 0 } else { self.compact_segment(next)? };
         Ok(Some((next.name, freed)))
     }
 
@@ -75,13 +75,13 @@ impl Changes {
         let folder = self.catalog.folder().clone();
         let (path, temporary) = (folder.segment(segment.name), folder.compacted());
         let failed = |source| StorageError::io("compact", &path, source);
-        let file = &segment.body.file;
+        let file = &segment.file.handle;
         let length = file.metadata().map_err(failed)?.len();
         let blank = blank_bytes(file, length).map_err(failed)?;
         if blank == 0 {
             return Ok(0);
         }
-        self.active.forget(segment.body.id);
+        self.active.forget(segment.file.id);
         if blank == length {
             fs::remove_file(&path).map_err(|source| StorageError::io("remove", &path, source))?;
             self.observer.segment_removed(segment.name);
@@ -97,7 +97,7 @@ impl Changes {
             self.observer.segment_compacted(segment.name, length - blank);
         }
         // Named by the old file's number; of no use any more.
-        let _ = fs::remove_file(folder.index(segment.body.id));
+        let _ = fs::remove_file(folder.index(segment.file.id));
         epoch::raise_layout(&folder)?;
         sys::sync_folder(folder.path())
             .map_err(|source| StorageError::io("sync", folder.path(), source))?;

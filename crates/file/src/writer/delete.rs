@@ -53,9 +53,9 @@ impl Changes {
         let lines_of = Plan { lines: records.collect(), note: Some(note), ..Plan::default() };
         let erased = self.erasures.erase(lines_of, &mut *self.observer);
         match &erased {
-            Ok(()) => self.catalog.note_erased(lines)?,
+            Ok(()) => self.catalog.mark_erased(lines)?,
             // What was overwritten until then is gone; nothing else, until the journal is done.
-            Err(_) => self.catalog.look_anew(),
+            Err(_) => self.catalog.invalidate(),
         }
         erased
     }

@@ -13,7 +13,7 @@ use super::queue::Answer;
 use crate::erase::{Plan, WholeSegment, is_full};
 use crate::fs::lock::Held;
 use crate::observer::EraseReason;
-use crate::segment::{Cursor, Line, Segment, SegmentName};
+use crate::segment::{Line, LineCursor, Segment, SegmentName};
 
 /// So many lines share a journal; its size stays bounded whatever expires at once.
 const ERASURES_AT_ONCE: usize = 4_096;
@@ -86,7 +86,7 @@ impl Changes {
             Ok(Progress::Done) => Ok(expiry.deleted),
             Err(error) => Err(error),
         };
-        self.catalog.close_later(expiry.unlinked);
+        self.catalog.defer_close(expiry.unlinked);
         drop(expiry.answer.send(outcome));
         None
     }
@@ -100,7 +100,7 @@ impl Changes {
         let segments = self.before_deleting(held)?;
         let (mut expired, mut in_part) = (Vec::new(), Vec::new());
         for segment in segments.iter() {
-            let Some((earliest, latest)) = segment.body.time_bounds() else { continue };
+            let Some((earliest, latest)) = segment.file.time_bounds() else { continue };
             if latest <= expiry.cutoff && self.holds_entries_only(segment)? {
                 expired.push(segment.clone());
             } else if earliest <= expiry.cutoff && Some(segment.name) > expiry.done {
@@ -149,18 +149,18 @@ impl Changes {
     /// Whether every byte of a segment is accounted for by lines that can be read.
     fn holds_entries_only(&self, segment: &Segment) -> Result<bool, StorageError> {
         let path = || self.catalog.folder().segment(segment.name);
-        let metadata = segment.body.file.metadata();
+        let metadata = segment.file.handle.metadata();
         let length = metadata.map_err(|source| StorageError::io("examine", path(), source))?.len();
-        let bad = self.catalog.bad_lines(std::slice::from_ref(segment))?;
-        Ok(bad.is_empty() && length == segment.body.covered())
+        let corrupt = self.catalog.corrupt_lines(std::slice::from_ref(segment))?;
+        Ok(corrupt.is_empty() && length == segment.file.indexed_len())
     }
 
     fn unlink(&mut self, expired: &[Segment], note: &EraseReason) -> Result<(), StorageError> {
         let mut segments = Vec::with_capacity(expired.len());
         for segment in expired {
-            self.active.forget(segment.body.id);
+            self.active.forget(segment.file.id);
             let path = || self.catalog.folder().segment(segment.name);
-            let whole = WholeSegment::new(segment.name, &segment.body.file);
+            let whole = WholeSegment::new(segment.name, &segment.file.handle);
             segments.push(whole.map_err(|source| StorageError::io("examine", path(), source))?);
         }
         let plan = Plan { segments, note: Some(note.clone()), ..Plan::default() };
@@ -192,17 +192,18 @@ impl Changes {
         let path = self.catalog.folder().segment(segment.name);
         let failed = |source| StorageError::io("read the index of", &path, source);
         let start = expiry.start_in(segment.name);
-        let mut cursor = Cursor::new(segment.body.clone(), start, expiry.cutoff, Order::Ascending)
-            .map_err(failed)?;
+        let mut cursor =
+            LineCursor::new(segment.file.clone(), start, expiry.cutoff, Order::Ascending)
+                .map_err(failed)?;
         let mut lines: Vec<(&Segment, Line)> = Vec::new();
         loop {
             let line = cursor.peek().map_err(failed)?;
             cursor.advance();
             if let Some(line) = line {
                 // Only what still is the line that was indexed is overwritten.
-                let bytes = self.catalog.still_there(segment, cursor.read(line))?;
+                let bytes = self.catalog.unless_truncated(segment, cursor.read(line))?;
                 let entry = match bytes {
-                    Some(bytes) => self.catalog.understand(segment.name, line.offset, bytes)?,
+                    Some(bytes) => self.catalog.decode(segment.name, line.offset, bytes)?,
                     None => None,
                 };
                 if entry.is_some_and(|entry| entry.timestamp == line.timestamp) {

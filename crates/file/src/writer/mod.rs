@@ -33,7 +33,7 @@ use crate::erase::Erasures;
 use crate::fs::lock::{Held, Kept, StoreLock};
 use crate::fs::sys::FileId;
 use crate::observer::LogObserver;
-use crate::reader::catalog::{Catalog, Found};
+use crate::reader::{Catalog, Found};
 use crate::recovery::RecoveryReport;
 pub(crate) use active_segment::{ActiveSegment, AppendError, Appended};
 pub(crate) use batch::Lines;
@@ -307,9 +307,9 @@ impl Changes {
         if line::decode(line).ok() != Some(entry) {
             return Err(StorageError::AlreadyExists { id: id.clone() });
         }
-        if !confirmed.contains(&segment.body.id) {
+        if !confirmed.contains(&segment.file.id) {
             self.active.confirm(&segment)?;
-            confirmed.insert(segment.body.id);
+            confirmed.insert(segment.file.id);
         }
         Ok(true)
     }
@@ -319,7 +319,7 @@ impl Changes {
         let mut closed = self.active.retire_distrusted(&mut self.erasures, &mut *self.observer);
         closed = closed.and(self.active.close());
         if closed.is_ok() && !self.erasures.is_pending() {
-            closed = self.catalog.save(held, self.active.rotation_bytes());
+            closed = self.catalog.save_indexes(held, self.active.rotation_bytes());
         }
         if closed.is_ok() && self.observer.deadline().is_some() {
             self.sign();
@@ -366,7 +366,7 @@ mod tests {
     use super::*;
     use crate::fs::layout::Folder;
     use crate::observer::NoObserver;
-    use crate::reader::catalog::Listener;
+    use crate::reader::Listener;
     use crate::recovery;
     use crate::segment::SegmentName;
 

@@ -1,4 +1,4 @@
-//! Any bytes as an erasure journal.
+//! Any bytes as the intent log of an erasure.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -9,9 +9,9 @@ use super::intent_log::{decode, encode};
 use super::{Plan, Record, overwrite};
 use crate::segment::SegmentName;
 
-/// Holds `bytes` as a journal, and as one that lacks its checksum only, against the promises of
-/// the erasures: what is not whole is void, and nothing but the lines named changes.
-pub fn journal(folder: &Path, bytes: &[u8]) {
+/// Checks `bytes` as an intent log, also with a valid checksum appended: an incomplete log is void, and an
+/// erasure changes only the lines that it names.
+pub fn intent_log(folder: &Path, bytes: &[u8]) {
     check(folder, decode(bytes));
     if let Ok(document) = std::str::from_utf8(bytes) {
         let whole = format!("{document}\n{}\n", hash_content(document));
@@ -19,8 +19,8 @@ pub fn journal(folder: &Path, bytes: &[u8]) {
     }
 }
 
-/// The lines that a journal of these bytes names.
-pub(crate) fn recorded(bytes: &[u8]) -> Vec<Record> {
+/// The lines that an intent log with these bytes names.
+pub(crate) fn intended_lines(bytes: &[u8]) -> Vec<Record> {
     decode(bytes).unwrap_or_default().lines
 }
 
@@ -29,23 +29,24 @@ fn check(folder: &Path, plan: Option<Plan>) {
     let lines = plan.lines.iter().map(|record| record.segment);
     for segment in lines.chain(plan.segments.iter().map(|whole| whole.segment)) {
         let name = segment.to_string();
-        assert_eq!(SegmentName::parse(&name), Some(segment), "one name, one spelling");
-        assert!(!name.contains('/'), "a segment lies in the folder");
+        assert_eq!(SegmentName::parse(&name), Some(segment), "each name has one spelling");
+        assert!(!name.contains('/'), "a segment is in the folder");
     }
-    let whole = encode(&plan).expect("a plan is numbers and texts").into_bytes();
+    let whole = encode(&plan).expect("an intent has only numbers and strings").into_bytes();
     assert_eq!(decode(&whole).as_ref(), Some(&plan));
     let records = plan.lines;
     for cut in [0, whole.len() / 2, whole.len() - 1] {
-        assert_eq!(decode(&whole[..cut]), None, "a journal cut short is void");
+        assert_eq!(decode(&whole[..cut]), None, "a truncated intent log is void");
     }
 
     let before: Vec<u8> = (0..64).map(|at| if at % 8 == 7 { b'\n' } else { b'x' }).collect();
     let path = folder.join("segment");
-    fs::write(&path, &before).expect("the folder takes a file");
-    let file = OpenOptions::new().read(true).write(true).open(&path).expect("it was just made");
-    overwrite(&file, &records).expect("any range may be named");
-    let after = fs::read(&path).expect("it was just written");
-    assert_eq!(after.len(), before.len(), "erasing makes no segment longer or shorter");
+    fs::write(&path, &before).expect("the folder is writable");
+    let file =
+        OpenOptions::new().read(true).write(true).open(&path).expect("the file was just created");
+    overwrite(&file, &records).expect("any range can be overwritten");
+    let after = fs::read(&path).expect("the file was just written");
+    assert_eq!(after.len(), before.len(), "erasing keeps the length of a segment");
     for (at, (before, after)) in before.iter().zip(&after).enumerate() {
         let at = at as u64;
         let named = |record: &Record| at >= record.offset && at - record.offset < record.length;

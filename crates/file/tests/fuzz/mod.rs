@@ -1,19 +1,21 @@
-//! What must hold of any bytes in a folder. The fuzz targets of `rigs/fuzz/` look for bytes of which it
-//! does not; the tests here replay those that were found, and the ones they started from.
+//! Properties that hold for any bytes in the files of a store. The fuzz targets in `rigs/fuzz/` search for
+//! counterexamples; the tests here check the corpus.
 //!
-//! Each property takes a folder that it may fill, and the bytes.
-#![allow(clippy::missing_panics_doc)] // panicking is what a property is for
+//! Each property gets an empty folder to write to, and the input; it panics on a counterexample.
+//!
+//! A module of the crate, because it tests private items; compiled for tests and with `cfg(fuzzing)` only.
+#![allow(clippy::missing_panics_doc)]
 
 mod folder;
 
-pub use crate::erase::fuzzing::journal;
+pub use crate::erase::fuzzing::intent_log;
 pub use crate::segment::fuzzing::{index_file, many_lines, segment};
 #[cfg(feature = "evidence")]
 pub use crate::tree::fuzzing::{tampered, tree};
 pub use folder::folder;
 
-/// The parts of an input that has several: the length of each in two bytes, then the part. The
-/// last one ends with the input.
+/// Splits an input into sections: two bytes of length, then the section. The last section ends with the
+/// input.
 pub(crate) fn sections(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = input.split_first_chunk()?;
@@ -31,12 +33,12 @@ mod tests {
 
     use super::*;
 
-    fn holds_for_the_corpus_of(target: &str, property: fn(&Path, &[u8])) {
+    fn check_corpus(target: &str, property: fn(&Path, &[u8])) {
         let corpus =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rigs/fuzz/corpus").join(target);
         let files: Vec<_> =
             fs::read_dir(&corpus).unwrap().map(|item| item.unwrap().path()).collect();
-        assert!(files.len() > 5, "the corpus is in rigs/fuzz/corpus");
+        assert!(files.len() > 5, "the corpus in rigs/fuzz/corpus is missing");
         let folder = tempfile::tempdir().unwrap();
         for file in files {
             property(folder.path(), &fs::read(file).unwrap());
@@ -44,39 +46,39 @@ mod tests {
     }
 
     #[test]
-    fn segments() {
-        holds_for_the_corpus_of("segment", segment);
+    fn segment_corpus_holds() {
+        check_corpus("segment", segment);
     }
 
     #[test]
-    fn segments_of_many_lines() {
-        holds_for_the_corpus_of("many_lines", many_lines);
+    fn many_lines_corpus_holds() {
+        check_corpus("many_lines", many_lines);
     }
 
     #[test]
-    fn index_files() {
-        holds_for_the_corpus_of("index_file", index_file);
+    fn index_file_corpus_holds() {
+        check_corpus("index_file", index_file);
     }
 
     #[test]
-    fn journals() {
-        holds_for_the_corpus_of("journal", journal);
-    }
-
-    #[cfg(feature = "evidence")]
-    #[test]
-    fn trees() {
-        holds_for_the_corpus_of("tree", tree);
+    fn intent_log_corpus_holds() {
+        check_corpus("intent_log", intent_log);
     }
 
     #[cfg(feature = "evidence")]
     #[test]
-    fn tampered_stores() {
-        holds_for_the_corpus_of("tampered", tampered);
+    fn tree_corpus_holds() {
+        check_corpus("tree", tree);
+    }
+
+    #[cfg(feature = "evidence")]
+    #[test]
+    fn tampered_corpus_holds() {
+        check_corpus("tampered", tampered);
     }
 
     #[test]
-    fn folders() {
-        holds_for_the_corpus_of("folder", folder);
+    fn folder_corpus_holds() {
+        check_corpus("folder", folder);
     }
 }

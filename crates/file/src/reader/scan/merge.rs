@@ -1,4 +1,4 @@
-//! Joining the segments' lines into one order of time.
+//! Merges the lines of all segments into one time order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,39 +7,41 @@ use std::io;
 
 use attestry_core::{AuditEntry, Order, StorageError, Timestamp};
 
-use crate::reader::catalog::Catalog;
-use crate::segment::{Cursor, Line, Segment, SegmentName, may_be_erased};
+use crate::reader::Catalog;
+use crate::segment::{Line, LineCursor, Segment, SegmentName, may_be_erased};
 
-/// Lines of many segments in the order of time, ties in the order written (both reversed when
-/// descending). A segment is opened when its time comes, and let go when it has no more.
+/// Merges segments in time order; ties come in write order, or reversed when descending. A segment is opened
+/// when the merge reaches its first timestamp, and dropped after its last line.
 pub(super) struct Merge<'a> {
     catalog: &'a Catalog,
     start: Timestamp,
     end: Timestamp,
     order: Order,
-    /// Segments whose time has not come, the next one last.
-    waiting: Vec<Waiting>,
+    /// Segments not opened yet, the next one last.
+    unopened: Vec<Unopened>,
+    /// By the number of the segment.
     open: Vec<Option<Open>>,
-    /// The next line of each open segment: its key, and which it is.
+    /// The key of the next line of each open segment, with its number.
     next: BinaryHeap<Reverse<(Key, usize)>>,
-    /// The first line of them was handed out, and is still the first.
-    handed_out: bool,
+    /// Whether the line at the top of `next` was returned already.
+    returned: bool,
 }
 
 struct Open {
     segment: Segment,
-    cursor: Cursor,
-    /// The line handed out last.
+    cursor: LineCursor,
+    /// The line returned last.
     last: Option<Key>,
 }
 
-struct Waiting {
+struct Unopened {
+    /// The time of its first line; negated when descending.
     from: i64,
     number: usize,
     segment: Segment,
 }
 
-/// Time, number of the segment, offset; negated when descending.
+/// Timestamp, segment number, offset; negated when descending.
 type Key = (i64, i64, i64);
 
 impl<'a> Merge<'a> {
@@ -50,70 +52,69 @@ impl<'a> Merge<'a> {
         end: Timestamp,
         order: Order,
     ) -> Self {
-        let mut waiting: Vec<_> = segments
+        let mut unopened: Vec<_> = segments
             .iter()
             .enumerate()
             .filter_map(|(number, segment)| {
-                let (earliest, latest) = segment.body.time_bounds()?;
+                let (earliest, latest) = segment.file.time_bounds()?;
                 let from = match order {
                     Order::Ascending => earliest.unix_micros(),
                     Order::Descending => -latest.unix_micros(),
                 };
                 let in_range = earliest <= end && latest >= start;
-                in_range.then(|| Waiting { from, number, segment: segment.clone() })
+                in_range.then(|| Unopened { from, number, segment: segment.clone() })
             })
             .collect();
-        waiting.sort_by_key(|waiting| Reverse(waiting.from));
+        unopened.sort_by_key(|unopened| Reverse(unopened.from));
         let (open, next) = (Vec::new(), BinaryHeap::new());
-        Self { catalog, start, end, order, waiting, open, next, handed_out: false }
+        Self { catalog, start, end, order, unopened, open, next, returned: false }
     }
 
-    /// The next line. Whoever is told of an error has nothing more to expect.
-    pub(super) fn next(&mut self) -> Result<Option<Found<'_>>, StorageError> {
-        self.pass_over_last()?;
+    /// Returns the next line. After an error the merge must not be used.
+    pub(super) fn next(&mut self) -> Result<Option<ScannedLine<'_>>, StorageError> {
+        self.skip_returned()?;
         self.open_due()?;
-        let Some(&Reverse((key, slot))) = self.next.peek() else { return Ok(None) };
-        let Some(Open { segment, cursor, last }) = &mut self.open[slot] else { return Ok(None) };
+        let Some(&Reverse((key, number))) = self.next.peek() else { return Ok(None) };
+        let Some(Open { segment, cursor, last }) = &mut self.open[number] else { return Ok(None) };
         *last = Some(key);
-        self.handed_out = true;
+        self.returned = true;
         let line = cursor.peek().map_err(|source| index_failed(self.catalog, segment, source))?;
         let Some(line) = line else { return Ok(None) };
-        let bytes = self.catalog.still_there(segment, cursor.read(line))?;
-        Ok(Some(Found {
+        let bytes = self.catalog.unless_truncated(segment, cursor.read(line))?;
+        Ok(Some(ScannedLine {
             segment: segment.name,
             offset: line.offset,
             bytes: bytes.unwrap_or_default(),
         }))
     }
 
-    /// The segment whose line was handed out last still stands first; it goes where its next line
-    /// belongs.
-    fn pass_over_last(&mut self) -> Result<(), StorageError> {
-        if !std::mem::take(&mut self.handed_out) {
+    /// Advances the segment whose line was returned last.
+    fn skip_returned(&mut self) -> Result<(), StorageError> {
+        if !std::mem::take(&mut self.returned) {
             return Ok(());
         }
-        let Some(&Reverse((_, slot))) = self.next.peek() else { return Ok(()) };
-        let key = self.next_key(slot)?;
+        let Some(&Reverse((_, number))) = self.next.peek() else { return Ok(()) };
+        let key = self.next_key(number)?;
         if let Some(top) = self.next.peek_mut() {
             match key {
-                Some(key) => *{ top } = Reverse((key, slot)),
+                Some(key) => *{ top } = Reverse((key, number)),
                 None => drop(PeekMut::pop(top)),
             }
         }
         Ok(())
     }
 
-    /// Opens every segment that may hold a line before the next one known.
+    /// Opens every segment that may have a line before the next known one.
     fn open_due(&mut self) -> Result<(), StorageError> {
-        while let Some(waiting) = self.waiting.last() {
-            if self.next.peek().is_some_and(|Reverse(((time, _, _), _))| *time < waiting.from) {
+        while let Some(first) = self.unopened.last() {
+            if self.next.peek().is_some_and(|Reverse(((time, _, _), _))| *time < first.from) {
                 break;
             }
-            let Some(Waiting { number, segment, .. }) = self.waiting.pop() else { break };
+            let Some(Unopened { number, segment, .. }) = self.unopened.pop() else { break };
             if self.open.len() <= number {
                 self.open.resize_with(number + 1, || None);
             }
-            self.open[number] = Some(self.open_segment(segment, None)?);
+            self.open[number] = Some(self.open_segment(&segment, None)?);
             if let Some(key) = self.next_key(number)? {
                 self.next.push(Reverse((key, number)));
             }
@@ -121,49 +122,40 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
-    fn open_segment(&self, segment: Segment, last: Option<Key>) -> Result<Open, StorageError> {
-        let cursor =
-            |segment: &Segment| Cursor::new(segment.body.clone(), self.start, self.end, self.order);
-        match cursor(&segment) {
-            Ok(cursor) => Ok(Open { segment, cursor, last }),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let segment = self.catalog.replace_damaged(&segment)?;
-                let cursor = cursor(&segment)
-                    .map_err(|source| index_failed(self.catalog, &segment, source))?;
-                Ok(Open { segment, cursor, last })
-            }
-            Err(source) => Err(index_failed(self.catalog, &segment, source)),
-        }
+    fn open_segment(&self, segment: &Segment, last: Option<Key>) -> Result<Open, StorageError> {
+        let (segment, cursor) = self.catalog.read_index(segment, |segment| {
+            LineCursor::new(segment.file.clone(), self.start, self.end, self.order)
+        })?;
+        Ok(Open { segment, cursor, last })
     }
 
-    /// The key of the next line of an open segment, which is let go when it has none.
-    fn next_key(&mut self, slot: usize) -> Result<Option<Key>, StorageError> {
+    /// The key of the next line of an open segment. Drops the segment if it has none.
+    fn next_key(&mut self, number: usize) -> Result<Option<Key>, StorageError> {
         let order = self.order;
         let key_of = |line: Line| {
             let sign = if order == Order::Ascending { 1 } else { -1 };
-            // Offsets and numbers of segments are far below 2^63.
+            // Offsets and segment numbers are far below 2^63.
             (
                 line.timestamp.unix_micros() * sign,
-                slot as i64 * sign,
+                number as i64 * sign,
                 line.offset.cast_signed() * sign,
             )
         };
         loop {
-            let Some(Open { segment, cursor, last }) = &mut self.open[slot] else {
+            let Some(Open { segment, cursor, last }) = &mut self.open[number] else {
                 return Ok(None);
             };
             match cursor.peek() {
-                // What was handed out already; behind a damaged index there may be more of it.
+                // Returned already; after a damaged index was replaced, there may be several.
                 Ok(Some(line)) if last.is_some_and(|last| key_of(line) <= last) => cursor.advance(),
                 Ok(Some(line)) => return Ok(Some(key_of(line))),
                 Ok(None) => {
-                    self.open[slot] = None;
+                    self.open[number] = None;
                     return Ok(None);
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    let segment = self.catalog.replace_damaged(segment)?;
-                    let last = *last;
-                    self.open[slot] = Some(self.open_segment(segment, last)?);
+                    let (segment, last) = (self.catalog.replace_damaged(segment)?, *last);
+                    self.open[number] = Some(self.open_segment(&segment, last)?);
                 }
                 Err(source) => return Err(index_failed(self.catalog, segment, source)),
             }
@@ -171,24 +163,24 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// A line of a segment, without its line break; empty when it is gone.
+/// A line of a segment, without its line break; empty if the file ends before it.
 #[derive(Clone, Copy)]
-pub(super) struct Found<'m> {
+pub(super) struct ScannedLine<'m> {
     pub(super) segment: SegmentName,
     pub(super) offset: u64,
     pub(super) bytes: &'m [u8],
 }
 
-impl Found<'_> {
-    /// The entry it holds; `None` when it is gone, or has been erased since it was indexed.
+impl ScannedLine<'_> {
+    /// Its entry; `None` if it is gone or has been erased since it was indexed.
     pub(super) fn entry(&self, catalog: &Catalog) -> Result<Option<AuditEntry>, StorageError> {
         if self.bytes.is_empty() {
             return Ok(None);
         }
-        catalog.understand(self.segment, self.offset, self.bytes)
+        catalog.decode(self.segment, self.offset, self.bytes)
     }
 
-    /// Whether [`entry`](Self::entry) may find none.
+    /// Whether [`entry`](Self::entry) may return `None`.
     pub(super) fn may_be_gone(&self) -> bool {
         self.bytes.is_empty() || may_be_erased(self.bytes)
     }

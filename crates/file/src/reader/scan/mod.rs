@@ -1,16 +1,16 @@
-//! Selecting entries in the order of time, and streaming them in bounded memory.
+//! Selects entries in time order and streams them in bounded memory.
 
 mod merge;
 mod stream;
 
 use attestry_core::{AuditEntry, Cursor, Query, StorageError, Timestamp};
 
-use crate::reader::catalog::Catalog;
+use super::Catalog;
 use crate::segment::{LONG_LINE_BYTES, SegmentName};
-use merge::{Found, Merge};
+use merge::{Merge, ScannedLine};
 pub(crate) use stream::stream;
 
-/// All entries from `start` to `end`, in order; fails on the first record that cannot be read.
+/// All entries from `start` to `end`, in order; fails on the first corrupt record.
 pub(crate) fn list(
     catalog: &Catalog,
     start: Timestamp,
@@ -19,10 +19,10 @@ pub(crate) fn list(
     let mut entries = Vec::new();
     let query = Query::range(start, end);
     run(catalog, &query, |selected| {
-        let Selected { found, entry } = selected?;
+        let Selected { line, entry } = selected?;
         let entry = match entry {
             Some(entry) => Some(entry),
-            None => found.entry(catalog)?,
+            None => line.entry(catalog)?,
         };
         entries.extend(entry.filter(|entry| query.matches(entry)));
         Ok(true)
@@ -32,23 +32,23 @@ pub(crate) fn list(
 
 /// A line that a query selects.
 struct Selected<'m> {
-    found: Found<'m>,
-    /// What it holds, where that had to be known for selecting it, or takes long to find out.
+    line: ScannedLine<'m>,
+    /// Its entry, if selecting the line needed it or decoding it takes long.
     entry: Option<AuditEntry>,
 }
 
-/// Hands the lines that `query` selects to `take`, in order, until that says no or fails.
+/// Calls `visit` with each line that `query` selects, in order, until it returns false or fails.
 fn run(
     catalog: &Catalog,
     query: &Query,
-    mut take: impl FnMut(Result<Selected<'_>, StorageError>) -> Result<bool, StorageError>,
+    mut visit: impl FnMut(Result<Selected<'_>, StorageError>) -> Result<bool, StorageError>,
 ) -> Result<(), StorageError> {
     query.validate()?;
     let Some((start, end)) = query.time_range() else { return Ok(()) };
     let segments = catalog.snapshot()?;
-    // A line that cannot be read has no time that could place it; they come first.
+    // Corrupt lines have no timestamp to sort by, so they come first.
     for error in catalog.corrupt_records(&segments)? {
-        if !take(Err(error))? {
+        if !visit(Err(error))? {
             return Ok(());
         }
     }
@@ -57,73 +57,73 @@ fn run(
         return Ok(());
     }
     let by_time_alone = query.is_by_time_alone();
-    // Says whether there is more to do.
-    let mut hand_on = |found: Found<'_>| {
-        let is_long = found.bytes.len() > LONG_LINE_BYTES as usize;
-        let entry = if by_time_alone && !is_long && !found.may_be_gone() {
+    // Returns false if the scan is complete.
+    let mut select = |line: ScannedLine<'_>| {
+        let is_long = line.bytes.len() > LONG_LINE_BYTES as usize;
+        let entry = if by_time_alone && !is_long && !line.may_be_gone() {
             None
         } else {
-            match found.entry(catalog) {
+            match line.entry(catalog) {
                 Ok(Some(entry)) if query.matches(&entry) => Some(entry),
                 Ok(_) => return Ok(true),
-                Err(error @ StorageError::Corrupt(_)) => return take(Err(error)),
+                Err(error @ StorageError::Corrupt(_)) => return visit(Err(error)),
                 Err(error) => return Err(error),
             }
         };
         left -= 1;
-        Ok(take(Ok(Selected { found, entry }))? && left > 0)
+        Ok(visit(Ok(Selected { line, entry }))? && left > 0)
     };
     let mut merge = Merge::new(catalog, &segments, start, end, query.order);
     if let Some(cursor) = &query.after {
-        for held in behind_cursor(catalog, &mut merge, cursor)? {
-            if !hand_on(held.found())? {
+        for line in skip_to(catalog, &mut merge, cursor)? {
+            if !select(line.as_scanned())? {
                 return Ok(());
             }
         }
     }
-    while let Some(found) = merge.next()? {
-        if !hand_on(found)? {
+    while let Some(line) = merge.next()? {
+        if !select(line)? {
             break;
         }
     }
     Ok(())
 }
 
-/// A line on its own, as [`Found`] has it.
-struct Held {
+/// A [`ScannedLine`] that owns its bytes.
+struct OwnedLine {
     segment: SegmentName,
     offset: u64,
     bytes: Vec<u8>,
 }
 
-impl Held {
-    fn found(&self) -> Found<'_> {
-        Found { segment: self.segment, offset: self.offset, bytes: &self.bytes }
+impl OwnedLine {
+    fn as_scanned(&self) -> ScannedLine<'_> {
+        ScannedLine { segment: self.segment, offset: self.offset, bytes: &self.bytes }
     }
 }
 
-/// What comes behind `cursor` among the lines of its moment, which stand first, and the first of a
-/// later one; all of them when its entry is not there.
-fn behind_cursor(
+/// Reads the lines with the timestamp of `cursor`, which come first, and one more. Returns those after the
+/// entry of the cursor, or all if that entry is gone.
+fn skip_to(
     catalog: &Catalog,
     merge: &mut Merge<'_>,
     cursor: &Cursor,
-) -> Result<Vec<Held>, StorageError> {
+) -> Result<Vec<OwnedLine>, StorageError> {
     let mut ties = Vec::new();
-    while let Some(found) = merge.next()? {
-        let (same_moment, is_it) = match found.entry(catalog) {
+    while let Some(line) = merge.next()? {
+        let (is_tie, is_cursor) = match line.entry(catalog) {
             Ok(Some(entry)) => {
-                let same_moment = entry.timestamp == cursor.timestamp;
-                (same_moment, same_moment && entry.id == cursor.id)
+                let is_tie = entry.timestamp == cursor.timestamp;
+                (is_tie, is_tie && entry.id == cursor.id)
             }
             _ => (true, false),
         };
-        let Found { segment, offset, bytes } = found;
-        ties.push(Held { segment, offset, bytes: bytes.to_vec() });
-        if is_it {
+        let ScannedLine { segment, offset, bytes } = line;
+        ties.push(OwnedLine { segment, offset, bytes: bytes.to_vec() });
+        if is_cursor {
             ties.clear();
         }
-        if !same_moment {
+        if !is_tie {
             break;
         }
     }

@@ -1,4 +1,4 @@
-//! A scan that is read on a thread of its own, a little ahead of the consumer.
+//! A scan that reads on a thread of its own, a bounded number of lines ahead of its consumer.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,34 +10,34 @@ use attestry_core::{AuditEntry, Query, StorageError};
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use super::merge::Found;
+use super::merge::ScannedLine;
 use super::{Selected, run};
-use crate::reader::catalog::Catalog;
+use crate::reader::Catalog;
 use crate::segment::SegmentName;
 
-/// Lines travel from the reading thread in groups: the first is of so many, for those who want the
-/// first entry soon,
-const FIRST_GROUP: usize = 16;
-/// and each four times the one before, up to this many: waking the consumer takes as long as reading
-/// ten lines.
-const GROUP: usize = 1024;
-/// None has more than about this many bytes.
-const GROUP_BYTES: usize = 1 << 20;
-/// So many groups are read ahead of the consumer.
-const GROUPS_AHEAD: usize = 2;
+/// Lines in the first chunk: few, so that the first entry arrives early.
+const FIRST_CHUNK_LINES: usize = 16;
+/// Chunks grow by this factor ...
+const CHUNK_GROWTH: usize = 4;
+/// ... up to this many lines. Waking the consumer costs as much as reading ten lines.
+const MAX_CHUNK_LINES: usize = 1024;
+/// A chunk ends with the line that reaches this many bytes.
+const CHUNK_BYTES: usize = 1 << 20;
+/// How many chunks are read ahead of the consumer.
+const CHUNKS_AHEAD: usize = 2;
 
-/// What of a record the consumer wants: of its line, without the line break, and of its entry.
-pub(crate) type Pick<T> = fn(&[u8], AuditEntry) -> T;
+/// Maps a line, without its line break, and its entry to an item of the stream.
+pub(crate) type Map<T> = fn(&[u8], AuditEntry) -> T;
 
-/// What `pick` takes of the records that `query` selects. Dropping the stream ends the reading.
-pub(crate) fn stream<T>(catalog: Arc<Catalog>, query: Query, pick: Pick<T>) -> ScanStream<T> {
-    let (sender, groups) = mpsc::channel(GROUPS_AHEAD);
-    let scan = Scan { catalog, query, pick };
+/// Streams the records that `query` selects, mapped by `map`. Dropping the stream ends the scan.
+pub(crate) fn stream<T>(catalog: Arc<Catalog>, query: Query, map: Map<T>) -> ScanStream<T> {
+    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let scan = Scan { catalog, query, map };
     ScanStream {
         scan: Arc::new(scan),
         sender: Some(sender),
-        groups,
-        group: Group::with_capacity(0, 0),
+        chunks,
+        chunk: Chunk::with_capacity(0, 0),
     }
 }
 
@@ -45,42 +45,42 @@ pub(crate) fn stream<T>(catalog: Arc<Catalog>, query: Query, pick: Pick<T>) -> S
 struct Scan<T> {
     catalog: Arc<Catalog>,
     query: Query,
-    pick: Pick<T>,
+    map: Map<T>,
 }
 
-/// Records in order.
+/// Consecutive records.
 #[derive(Debug)]
-struct Group<T> {
+struct Chunk<T> {
     records: VecDeque<Record<T>>,
-    /// The lines that are left to the consumer.
+    /// The bytes of the [`Record::Line`]s.
     lines: Vec<u8>,
-    /// How long all lines are together.
-    size: usize,
+    /// The length of all lines together.
+    bytes: usize,
 }
 
-impl<T> Group<T> {
+impl<T> Chunk<T> {
     fn with_capacity(records: usize, bytes: usize) -> Self {
         let (records, lines) = (VecDeque::with_capacity(records), Vec::with_capacity(bytes));
-        Self { records, lines, size: 0 }
+        Self { records, lines, bytes: 0 }
     }
 }
 
-/// Most lines are taken apart by the consumer: an entry has a dozen pieces of memory, and letting go of
-/// them is half as dear on the thread that asked for them.
+/// Most lines are decoded on the consumer's thread: freeing an entry's dozen allocations is cheaper on the
+/// thread that made them.
 #[derive(Debug)]
 enum Record<T> {
     Line { segment: SegmentName, offset: u64, at: Range<usize> },
-    Taken(Result<T, StorageError>),
+    Item(Result<T, StorageError>),
 }
 
-/// The consumer's end of a scan. Reading starts when it is first polled.
+/// The consumer's end of a scan. The first poll starts the reading thread.
 #[derive(Debug)]
 pub(crate) struct ScanStream<T> {
     scan: Arc<Scan<T>>,
-    /// There until reading starts.
-    sender: Option<mpsc::Sender<Group<T>>>,
-    groups: mpsc::Receiver<Group<T>>,
-    group: Group<T>,
+    /// `Some` until the reading thread starts.
+    sender: Option<mpsc::Sender<Chunk<T>>>,
+    chunks: mpsc::Receiver<Chunk<T>>,
+    chunk: Chunk<T>,
 }
 
 impl<T: Send + Unpin + 'static> Stream for ScanStream<T> {
@@ -93,14 +93,14 @@ impl<T: Send + Unpin + 'static> Stream for ScanStream<T> {
             tokio::task::spawn_blocking(move || scan.read(&sender));
         }
         loop {
-            while let Some(record) = this.group.records.pop_front() {
+            while let Some(record) = this.chunk.records.pop_front() {
                 match record {
-                    Record::Taken(taken) => return Poll::Ready(Some(taken)),
+                    Record::Item(item) => return Poll::Ready(Some(item)),
                     Record::Line { segment, offset, at } => {
-                        let line = &this.group.lines[at];
-                        match this.scan.catalog.understand(segment, offset, line) {
+                        let line = &this.chunk.lines[at];
+                        match this.scan.catalog.decode(segment, offset, line) {
                             Ok(Some(entry)) if this.scan.query.matches(&entry) => {
-                                return Poll::Ready(Some(Ok((this.scan.pick)(line, entry))));
+                                return Poll::Ready(Some(Ok((this.scan.map)(line, entry))));
                             }
                             Ok(_) => {}
                             Err(error) => return Poll::Ready(Some(Err(error))),
@@ -108,8 +108,8 @@ impl<T: Send + Unpin + 'static> Stream for ScanStream<T> {
                     }
                 }
             }
-            match ready!(this.groups.poll_recv(context)) {
-                Some(group) => this.group = group,
+            match ready!(this.chunks.poll_recv(context)) {
+                Some(chunk) => this.chunk = chunk,
                 None => return Poll::Ready(None),
             }
         }
@@ -117,39 +117,39 @@ impl<T: Send + Unpin + 'static> Stream for ScanStream<T> {
 }
 
 impl<T> Scan<T> {
-    /// The reading thread.
-    fn read(&self, sender: &mpsc::Sender<Group<T>>) {
-        let mut room = FIRST_GROUP;
-        let mut group = Group::with_capacity(room, 0);
+    /// Runs on the reading thread.
+    fn read(&self, sender: &mpsc::Sender<Chunk<T>>) {
+        let mut max_lines = FIRST_CHUNK_LINES;
+        let mut chunk = Chunk::with_capacity(max_lines, 0);
         let outcome = run(&self.catalog, &self.query, |selected| {
-            self.add(selected, &mut group);
-            if group.records.len() < room && group.size < GROUP_BYTES {
+            self.push(selected, &mut chunk);
+            if chunk.records.len() < max_lines && chunk.bytes < CHUNK_BYTES {
                 return Ok(true);
             }
-            let growth = if room < GROUP { 4 } else { 1 };
-            room *= growth;
-            let next = Group::with_capacity(room, group.lines.len() * growth);
-            Ok(sender.blocking_send(std::mem::replace(&mut group, next)).is_ok())
+            let growth = if max_lines < MAX_CHUNK_LINES { CHUNK_GROWTH } else { 1 };
+            max_lines *= growth;
+            let next = Chunk::with_capacity(max_lines, chunk.lines.len() * growth);
+            Ok(sender.blocking_send(std::mem::replace(&mut chunk, next)).is_ok())
         });
-        group.records.extend(outcome.err().map(|error| Record::Taken(Err(error))));
-        // Nobody listens any more, or everything has been sent.
-        let _ = sender.blocking_send(group);
+        chunk.records.extend(outcome.err().map(|error| Record::Item(Err(error))));
+        // Fails if the stream was dropped.
+        let _ = sender.blocking_send(chunk);
     }
 
-    fn add(&self, selected: Result<Selected<'_>, StorageError>, group: &mut Group<T>) {
-        let Selected { found, entry } = match selected {
+    fn push(&self, selected: Result<Selected<'_>, StorageError>, chunk: &mut Chunk<T>) {
+        let Selected { line, entry } = match selected {
             Ok(selected) => selected,
-            Err(error) => return group.records.push_back(Record::Taken(Err(error))),
+            Err(error) => return chunk.records.push_back(Record::Item(Err(error))),
         };
-        let Found { segment, offset, bytes: line } = found;
-        group.size += line.len();
+        let ScannedLine { segment, offset, bytes } = line;
+        chunk.bytes += bytes.len();
         if let Some(entry) = entry {
-            group.records.push_back(Record::Taken(Ok((self.pick)(line, entry))));
+            chunk.records.push_back(Record::Item(Ok((self.map)(bytes, entry))));
         } else {
-            let start = group.lines.len();
-            group.lines.extend_from_slice(line);
-            let at = start..group.lines.len();
-            group.records.push_back(Record::Line { segment, offset, at });
+            let start = chunk.lines.len();
+            chunk.lines.extend_from_slice(bytes);
+            let at = start..chunk.lines.len();
+            chunk.records.push_back(Record::Line { segment, offset, at });
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Blocks of a file, each with its checksum.
+//! Blocks of an index file, each with its checksum.
 
 use std::fs::File;
 use std::io::{self, Write};
 
-use super::{BLOCK, PAYLOAD, RECORD, RECORDS_PER_BLOCK, Record, Table, damaged, key_in};
+use super::{BLOCK, PAYLOAD, RECORD, RECORDS_PER_BLOCK, Record, Section, damaged, key_in};
 use crate::fs::sys::{self, IoMode};
 
-/// So many are read at once by who wants many.
-const MANY: u64 = 16;
+/// How many blocks a sequential reader reads at once.
+const READ_AHEAD_BLOCKS: usize = 16;
 
-/// Writes blocks, each behind the other.
-pub(super) struct Blocks<W: Write>(pub(super) W);
+/// Writes consecutive blocks.
+pub(super) struct BlockWriter<W: Write>(pub(super) W);
 
-impl<W: Write> Blocks<W> {
+impl<W: Write> BlockWriter<W> {
     pub(super) fn block(&mut self, payload: &[u8]) -> io::Result<()> {
         let mut block = [0; BLOCK];
         block[..payload.len()].copy_from_slice(payload);
@@ -34,32 +34,32 @@ impl<W: Write> Blocks<W> {
     }
 }
 
-/// Reads blocks; keeps what it read last, which is often wanted again.
+/// Reads blocks and checks them; keeps the last read.
 pub(super) struct BlockReader<'f> {
     file: &'f File,
     mode: IoMode,
-    /// How many it reads at once.
-    at_once: u64,
-    /// The first of those it has.
+    /// How many blocks it reads at once.
+    read_ahead: usize,
+    /// The number of the first block in `bytes`.
     first: u64,
     bytes: Vec<u8>,
-    /// Which of them was found sound last.
-    sound: Option<u64>,
+    /// The block whose checksum was verified last.
+    verified: Option<u64>,
 }
 
 impl<'f> BlockReader<'f> {
-    /// A reader for who wants one block here and one there.
+    /// A reader of single blocks.
     pub(super) fn new(file: &'f File) -> Self {
         Self::with_mode(file, IoMode::Blocking)
     }
 
     pub(super) fn with_mode(file: &'f File, mode: IoMode) -> Self {
-        Self { file, mode, at_once: 1, first: 0, bytes: Vec::new(), sound: None }
+        Self { file, mode, read_ahead: 1, first: 0, bytes: Vec::new(), verified: None }
     }
 
-    /// A reader for who wants blocks that follow each other.
-    pub(super) fn ahead(file: &'f File) -> Self {
-        Self { at_once: MANY, ..Self::new(file) }
+    /// A reader of consecutive blocks.
+    pub(super) fn sequential(file: &'f File) -> Self {
+        Self { read_ahead: READ_AHEAD_BLOCKS, ..Self::new(file) }
     }
 
     pub(super) fn payload(&mut self, number: u64) -> io::Result<&[u8]> {
@@ -69,18 +69,18 @@ impl<'f> BlockReader<'f> {
         }
         let start = (number - self.first) as usize * BLOCK;
         let (payload, checksum) = self.bytes[start..start + BLOCK].split_at(PAYLOAD);
-        if self.sound != Some(number) {
+        if self.verified != Some(number) {
             if checksum != crc32fast::hash(payload).to_le_bytes() {
                 return Err(damaged(&format!("block {number}")));
             }
-            self.sound = Some(number);
+            self.verified = Some(number);
         }
         Ok(payload)
     }
 
-    /// Reads `number` and what else is there of those behind it.
+    /// Reads block `number`, and as many of the next ones as one read returns.
     fn read(&mut self, number: u64) -> io::Result<()> {
-        self.bytes.resize(self.at_once as usize * BLOCK, 0);
+        self.bytes.resize(self.read_ahead * BLOCK, 0);
         let offset = number.saturating_mul(BLOCK as u64);
         let mut filled = 0;
         let mut outcome = Ok(());
@@ -92,37 +92,37 @@ impl<'f> BlockReader<'f> {
                 Err(error) => outcome = Err(error),
             }
         }
-        (self.first, self.sound) = (number, None);
+        (self.first, self.verified) = (number, None);
         self.bytes.truncate(filled / BLOCK * BLOCK);
         outcome
     }
 
-    pub(super) fn record(&mut self, table: Table, number: u64) -> io::Result<Record> {
-        let records = self.records(table, number / RECORDS_PER_BLOCK)?;
+    pub(super) fn record(&mut self, section: Section, number: u64) -> io::Result<Record> {
+        let records = self.records(section, number / RECORDS_PER_BLOCK)?;
         let record = records.get((number % RECORDS_PER_BLOCK) as usize);
         record.map(Record::decode).ok_or_else(|| damaged("a record"))
     }
 
-    /// The records in the block of `table` with this number.
-    pub(super) fn records(&mut self, table: Table, block: u64) -> io::Result<&[[u8; RECORD]]> {
-        let left = table.records.saturating_sub(block * RECORDS_PER_BLOCK);
-        let (records, _) = self.payload(table.first_block + block)?.as_chunks();
+    /// The records in block `block` of `section`.
+    fn records(&mut self, section: Section, block: u64) -> io::Result<&[[u8; RECORD]]> {
+        let left = section.records.saturating_sub(block * RECORDS_PER_BLOCK);
+        let (records, _) = self.payload(section.first_block + block)?.as_chunks();
         Ok(&records[..left.min(RECORDS_PER_BLOCK) as usize])
     }
 
-    /// The first record of `table` whose key is `key` or greater. It is near record `guess`, so that
-    /// one block or two are read.
+    /// The number of the first record of `section` whose key is not less than `key`. Starts at record
+    /// `guess`; if that is near, it reads one or two blocks.
     pub(super) fn lower_bound_near(
         &mut self,
-        table: Table,
+        section: Section,
         key: u64,
         guess: u64,
     ) -> io::Result<u64> {
-        let (mut low, mut high) = (0, table.records);
+        let (mut low, mut high) = (0, section.records);
         let mut probe = guess.min(high.saturating_sub(1)) / RECORDS_PER_BLOCK;
         while low < high {
             let first = probe * RECORDS_PER_BLOCK;
-            let records = self.records(table, probe)?;
+            let records = self.records(section, probe)?;
             let below = records.partition_point(|record| key_in(record) < key);
             if below == 0 && first > low {
                 high = first;

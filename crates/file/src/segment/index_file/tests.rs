@@ -1,21 +1,21 @@
-//! Index files that no crash makes, and no flipped bit: whole blocks that say what is not so.
+//! Index files with valid checksums and wrong content.
 
 use std::path::PathBuf;
 
 use super::*;
-use crate::segment::Index;
+use crate::segment::MemoryIndex;
 
 const LINES: u64 = 300;
 
-/// The index file of a segment of [`LINES`] lines, one a second from 1970 on.
-struct Made {
+/// The index file of a segment of [`LINES`] lines, one per second from 1970 on.
+struct Fixture {
     path: PathBuf,
     segment: FileId,
     length: u64,
     _folder: tempfile::TempDir,
 }
 
-impl Made {
+impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let lines: String = (0..LINES)
@@ -31,7 +31,7 @@ impl Made {
         let file = File::open(content).unwrap();
         let segment = FileId::of(&file.metadata().unwrap());
         let length = lines.len() as u64;
-        let mut index = Index::default();
+        let mut index = MemoryIndex::default();
         index.extend(&file, length, |_, _| false, |_| ()).unwrap();
         let path = folder.path().join("segment.idx");
         assert!(write(&path, segment, &index, || true).unwrap());
@@ -42,7 +42,7 @@ impl Made {
         IndexFile::open(&self.path, self.segment, self.length, 0)
     }
 
-    /// Puts `number` at byte `at` of a block, and makes the checksum right again.
+    /// Writes `number` at byte `at` of a block, with a valid checksum.
     fn forge(&self, block: u64, at: usize, number: u64) {
         let start = block as usize * BLOCK;
         let mut bytes = fs::read(&self.path).unwrap();
@@ -54,13 +54,13 @@ impl Made {
     }
 }
 
-fn is_damage<T: std::fmt::Debug>(answer: io::Result<T>) {
-    assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::InvalidData);
+fn assert_damaged<T: std::fmt::Debug>(result: io::Result<T>) {
+    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::InvalidData);
 }
 
 #[test]
-fn behind_the_last_time_is_the_number_of_lines() {
-    let index = Made::new().open().unwrap();
+fn first_at_or_after_covers_the_bounds() {
+    let index = Fixture::new().open().unwrap();
     assert_eq!(index.first_at_or_after(Timestamp::MIN).unwrap(), 0);
     let last = Timestamp::from_unix_micros((LINES.cast_signed() - 1) * 1_000_000).unwrap();
     assert_eq!(index.first_at_or_after(last).unwrap(), LINES - 1);
@@ -68,103 +68,104 @@ fn behind_the_last_time_is_the_number_of_lines() {
 }
 
 #[test]
-fn one_of_another_version_is_none() {
-    let made = Made::new();
-    made.forge(0, 0, u64::from_le_bytes(*b"attidx01"));
-    assert!(made.open().is_none());
+fn other_version_is_ignored() {
+    let fixture = Fixture::new();
+    fixture.forge(0, 0, u64::from_le_bytes(*b"attidx01"));
+    assert!(fixture.open().is_none());
 }
 
 #[test]
-fn a_line_is_found_wherever_it_is_thought_to_be() {
-    let made = Made::new();
-    let index = made.open().unwrap();
-    let table = index.header.by_id();
-    let record = |number| index.blocks().record(table, number).unwrap();
+fn lookup_works_from_any_guess() {
+    let fixture = Fixture::new();
+    let index = fixture.open().unwrap();
+    let section = index.header.by_id();
+    let record = |number| index.blocks().record(section, number).unwrap();
     for number in 0..LINES {
         let Record { key, .. } = record(number);
         for guess in [0, number, LINES / 2, LINES - 1, LINES, u64::MAX] {
-            let place = |key| index.blocks().lower_bound_near(table, key, guess).unwrap();
-            assert_eq!((place(key), place(key + 1)), (number, number + 1));
+            let lower_bound = |key| index.blocks().lower_bound_near(section, key, guess).unwrap();
+            assert_eq!((lower_bound(key), lower_bound(key + 1)), (number, number + 1));
         }
-        let wanted = Wanted::new(key);
-        let (_, guess) = index.filter_block(&wanted, IoMode::Blocking).unwrap();
+        let id = HashedId::from_hash(key);
+        let (_, guess) = index.filter_block(&id, IoMode::Blocking).unwrap();
         assert!(guess.abs_diff(number) < RECORDS_PER_BLOCK, "{guess} for {number}");
-        assert_eq!(index.candidates(&wanted, IoMode::Blocking).unwrap().len(), 1);
+        assert_eq!(index.lookup(&id, IoMode::Blocking).unwrap().len(), 1);
     }
 }
 
 #[test]
-fn a_line_that_the_segment_cannot_have_is_damage() {
-    let made = Made::new();
+fn impossible_line_location_is_damage() {
+    let fixture = Fixture::new();
     let (by_id, by_time) = {
-        let header = made.open().unwrap().header;
+        let header = fixture.open().unwrap().header;
         (header.by_id().first_block, header.by_time().first_block)
     };
-    for (at, number) in [(8, made.length), (8, u64::MAX), (16, u64::from(u32::MAX))] {
-        let made = Made::new();
-        made.forge(by_id, at, number);
-        made.forge(by_time, at, number);
-        let index = made.open().unwrap();
+    for (at, number) in [(8, fixture.length), (8, u64::MAX), (16, u64::from(u32::MAX))] {
+        let fixture = Fixture::new();
+        fixture.forge(by_id, at, number);
+        fixture.forge(by_time, at, number);
+        let index = fixture.open().unwrap();
         let key = index.blocks().record(index.header.by_id(), 0).unwrap().key;
-        is_damage(index.candidates(&Wanted::new(key), IoMode::Blocking));
-        is_damage(index.lines_from(0, 1));
+        assert_damaged(index.lookup(&HashedId::from_hash(key), IoMode::Blocking));
+        assert_damaged(index.lines_from(0, 1));
     }
 }
 
 #[test]
-fn times_that_cannot_be_make_no_index() {
+fn impossible_time_bounds_are_damage() {
     const EARLIEST: usize = 40;
     const LATEST: usize = 48;
     for (at, number) in [(EARLIEST, i64::MAX), (LATEST, i64::MIN), (LATEST, -1)] {
-        let made = Made::new();
-        made.forge(0, at, number.cast_unsigned());
-        assert!(made.open().is_none(), "{number} at {at}");
+        let fixture = Fixture::new();
+        fixture.forge(0, at, number.cast_unsigned());
+        assert!(fixture.open().is_none(), "{number} at {at}");
     }
 }
 
 #[test]
-fn a_count_of_erased_lines_that_is_full_is_damage() {
-    let made = Made::new();
-    made.forge(1, 0, u64::MAX);
-    is_damage(IndexFile::add_erased(&made.path, 1));
+fn overflow_of_the_erased_count_is_damage() {
+    let fixture = Fixture::new();
+    fixture.forge(1, 0, u64::MAX);
+    assert_damaged(IndexFile::add_erased(&fixture.path, 1));
 }
 
 #[test]
-fn it_is_taken_back_into_memory_unless_anything_is_wrong() {
-    let lines = |made: &Made, length| {
-        let file = File::open(made.path.with_file_name("segment")).unwrap();
-        load(&made.path, made.segment, &file, length).map(|index| index.lines().count() as u64)
+fn loads_into_memory_only_if_intact_and_current() {
+    let lines = |fixture: &Fixture, length| {
+        let file = File::open(fixture.path.with_file_name("segment")).unwrap();
+        load(&fixture.path, fixture.segment, &file, length)
+            .map(|index| index.lines().count() as u64)
     };
-    let made = Made::new();
-    assert_eq!(lines(&made, made.length), Some(LINES));
-    assert_eq!(lines(&made, made.length + 1), Some(LINES), "it may have grown");
-    assert_eq!(lines(&made, made.length - 1), None);
-    let header = made.open().unwrap().header;
+    let fixture = Fixture::new();
+    assert_eq!(lines(&fixture, fixture.length), Some(LINES));
+    assert_eq!(lines(&fixture, fixture.length + 1), Some(LINES), "the segment may have grown");
+    assert_eq!(lines(&fixture, fixture.length - 1), None);
+    let header = fixture.open().unwrap().header;
     let (by_id, by_time) = (header.by_id().first_block, header.by_time().first_block);
-    // The key of a line, its place, and how many were erased.
+    // Two offsets, a key, and the number of erased lines.
     let last = (LINES - 1) % RECORDS_PER_BLOCK * RECORD as u64;
     for (block, at) in [(by_id, 8), (by_time, 8), (by_time + 1, last), (1, 0)] {
-        let made = Made::new();
-        made.forge(block, at.try_into().unwrap(), 1);
-        assert_eq!(lines(&made, made.length), None, "block {block} at {at}");
+        let fixture = Fixture::new();
+        fixture.forge(block, at.try_into().unwrap(), 1);
+        assert_eq!(lines(&fixture, fixture.length), None, "block {block} at {at}");
     }
-    fs::write(made.path.with_file_name("segment"), vec![b' '; made.length as usize]).unwrap();
-    assert_eq!(lines(&made, made.length), None, "the lines are gone");
+    fs::write(fixture.path.with_file_name("segment"), vec![b' '; fixture.length as usize]).unwrap();
+    assert_eq!(lines(&fixture, fixture.length), None, "the lines are gone");
 }
 
-/// As after a restore from a backup, which hands out numbers anew.
+/// As after a restore from a backup, which assigns new inode numbers.
 #[test]
-fn that_of_another_file_which_had_the_number_is_not_believed() {
-    let mut made = Made::new();
-    assert!(made.open().is_some());
-    made.segment = made.segment.reborn();
-    assert!(made.open().is_none());
+fn index_file_of_a_reused_inode_is_ignored() {
+    let mut fixture = Fixture::new();
+    assert!(fixture.open().is_some());
+    fixture.segment = fixture.segment.reborn();
+    assert!(fixture.open().is_none());
 }
 
 #[test]
-fn it_tells_where_there_is_nothing_to_compact() {
-    let made = Made::new();
-    assert!(made.open().unwrap().is_dense().unwrap());
-    IndexFile::add_erased(&made.path, 1).unwrap();
-    assert!(!made.open().unwrap().is_dense().unwrap(), "a line was erased since");
+fn reports_whether_there_are_holes() {
+    let fixture = Fixture::new();
+    assert!(fixture.open().unwrap().has_no_holes().unwrap());
+    IndexFile::add_erased(&fixture.path, 1).unwrap();
+    assert!(!fixture.open().unwrap().has_no_holes().unwrap(), "a line was erased since");
 }

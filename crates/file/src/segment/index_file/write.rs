@@ -1,30 +1,30 @@
-//! Writing an index file.
+//! Writes an index file.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::{Blocks, FILTER_BYTES_PER_BLOCK, Filter, Header, Record, key_of};
+use super::{BlockWriter, BloomFilter, FILTER_BYTES_PER_BLOCK, Header, Line, Record, key_of};
 use crate::fs::sys::{self, FileId};
-use crate::segment::index::{Index, Line};
+use crate::segment::index::MemoryIndex;
 
-/// Writes the index file of the segment `segment` to `path`; whole, or not at all. `confirm` is
-/// asked last whether what `index` says still holds.
+/// Writes the index file of the segment `segment` to `path`, atomically. `confirm` is called last; if it
+/// returns false, `index` is stale, nothing is written, and this returns false.
 pub(crate) fn write(
     path: &Path,
     segment: FileId,
-    index: &Index,
+    index: &MemoryIndex,
     confirm: impl FnOnce() -> bool,
 ) -> io::Result<bool> {
-    let mut lines: Vec<_> = index.known().iter().filter(|known| !known.erased).collect();
-    lines.sort_unstable_by_key(|known| (known.hash, known.line.offset));
-    let times = || lines.iter().map(|known| known.line.timestamp.unix_micros());
-    let filter = Filter::of(lines.iter().map(|known| known.hash)).to_bytes();
+    let mut lines: Vec<_> = index.indexed().collect();
+    lines.sort_unstable_by_key(|indexed| (indexed.hash, indexed.line.offset));
+    let times = || lines.iter().map(|indexed| indexed.line.timestamp.unix_micros());
+    let filter = BloomFilter::build(lines.iter().map(|indexed| indexed.hash)).to_bytes();
     let header = Header {
         segment: segment.number(),
-        covered: index.covered(),
+        indexed_len: index.indexed_len(),
         lines: lines.len() as u64,
-        bad: index.bad().len() as u64,
+        corrupt: index.corrupt().len() as u64,
         earliest: times().min().unwrap_or(i64::MAX),
         latest: times().max().unwrap_or(i64::MIN),
         filter_bytes: filter.len() as u64,
@@ -33,20 +33,21 @@ pub(crate) fn write(
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = (|| {
         let _ = fs::remove_file(&temporary);
-        let mut out = Blocks(BufWriter::with_capacity(1 << 18, sys::create_new(&temporary)?));
+        let mut out = BlockWriter(BufWriter::with_capacity(1 << 18, sys::create_new(&temporary)?));
         out.block(&header.encode())?;
         out.block(&0u64.to_le_bytes())?;
         for part in filter.chunks(FILTER_BYTES_PER_BLOCK) {
             out.block(part)?;
         }
         let record = |key, line: Line| Record { key, offset: line.offset, length: line.length };
-        out.records(lines.iter().map(|known| record(known.hash, known.line)))?;
-        lines.sort_unstable_by_key(|known| (known.line.timestamp, known.line.offset));
-        out.records(lines.iter().map(|known| record(key_of(known.line.timestamp), known.line)))?;
-        // The length of a bad line may need more than 32 bits; it stands in the place of the key.
-        out.records(index.bad().iter().map(|bad| Record {
-            key: bad.length,
-            offset: bad.offset,
+        out.records(lines.iter().map(|indexed| record(indexed.hash, indexed.line)))?;
+        lines.sort_unstable_by_key(|indexed| (indexed.line.timestamp, indexed.line.offset));
+        out.records(
+            lines.iter().map(|indexed| record(key_of(indexed.line.timestamp), indexed.line)),
+        )?;
+        out.records(index.corrupt().iter().map(|corrupt| Record {
+            key: corrupt.length,
+            offset: corrupt.offset,
             length: 0,
         }))?;
         out.0.flush()?;
@@ -54,8 +55,8 @@ pub(crate) fn write(
             fs::remove_file(&temporary)?;
             return Ok(false);
         }
-        // Not synced: losing an index loses nothing, and a half written one is found out. But the one
-        // that was there before must not come back, as it does not count what is erased from now on.
+        // The new file is not synced: an index file can be lost, and a partial one is detected. But the
+        // replaced file must not reappear after a crash: it does not count erasures from now on.
         let replaces = path.exists();
         fs::rename(&temporary, path)?;
         if let (true, Some(folder)) = (replaces, path.parent()) {

@@ -1,4 +1,4 @@
-//! Any bytes as a segment, and as an index file.
+//! Any bytes as a segment and as an index file.
 
 mod index_file;
 mod segment;

@@ -14,7 +14,7 @@ use attestry_evidence::{OpenedCheckpoint, Policy, SigningKey, leaf_hash};
 use super::{lines, read, write};
 use crate::fs::layout::Folder;
 use crate::observer::LogObserver;
-use crate::reader::catalog::{Catalog, Listener};
+use crate::reader::{Catalog, Listener};
 use crate::tree::{EvidenceOptions, TreeObserver, VerifyOptions, prove, verify};
 use crate::{FileStorage, recovery};
 

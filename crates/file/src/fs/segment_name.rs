@@ -1,14 +1,14 @@
-//! `audit_YYYYMMDD.jsonl` and `audit_YYYYMMDD_NNN.jsonl`.
+//! Segment names: `audit_YYYYMMDD.jsonl` and `audit_YYYYMMDD_NNN.jsonl`.
 
 use std::fmt;
 
 use attestry_core::Timestamp;
 
-/// The name of a segment. Names are ordered as the segments were written: by day, then the
-/// numbered ones by number, then the one without a number, which is the day's active segment.
+/// The name of a segment. Names sort in write order: by day, then by number, the active segment, which has
+/// no number, last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SegmentName {
-    /// The day of writing, as the number YYYYMMDD.
+    /// The UTC day of the write, as the number YYYYMMDD.
     day: u32,
     /// `u64::MAX` for the active segment, which sorts last.
     number: u64,
@@ -17,27 +17,28 @@ pub(crate) struct SegmentName {
 const ACTIVE: u64 = u64::MAX;
 
 impl SegmentName {
-    /// The segment that is written to on the UTC day of `moment`.
-    pub(crate) fn active_on(moment: Timestamp) -> Self {
-        let (year, month, day) = moment.date();
+    /// The active segment of the UTC day of `time`.
+    pub(crate) fn active_on(time: Timestamp) -> Self {
+        let (year, month, day) = time.date();
         Self { day: year.unsigned_abs() * 10_000 + month * 100 + day, number: ACTIVE }
     }
 
-    /// The UTC day of writing, as the number YYYYMMDD.
+    /// The UTC day of the write, as the number YYYYMMDD.
     #[cfg(feature = "evidence")]
     pub(crate) fn day(self) -> u32 {
         self.day
     }
 
-    /// Whether this is the name of a segment that is written to on its day.
+    /// Whether this is the name of an active segment.
     #[cfg(feature = "evidence")]
     pub(crate) fn is_active(self) -> bool {
         self.number == ACTIVE
     }
 
-    /// What this active segment is renamed to when `taken` are the segments there are.
-    pub(crate) fn sealed(self, taken: impl IntoIterator<Item = Self>) -> Self {
-        let of_day = taken.into_iter().filter(|name| name.day == self.day && name.number != ACTIVE);
+    /// The sealed name of this active segment; `existing` are the segments of the store.
+    pub(crate) fn sealed(self, existing: impl IntoIterator<Item = Self>) -> Self {
+        let of_day =
+            existing.into_iter().filter(|name| name.day == self.day && name.number != ACTIVE);
         let greatest = of_day.map(|name| name.number).max().unwrap_or(0);
         Self { day: self.day, number: greatest + 1 }
     }
@@ -60,7 +61,7 @@ impl SegmentName {
             Some(_) => return None,
         };
         let parsed = Self { day: day.parse().ok()?, number };
-        // One name, one spelling: `_0007` is not ours, nor Python's.
+        // Each name has one spelling: neither this crate nor Python writes `_0007`.
         (parsed.to_string() == name).then_some(parsed)
     }
 }
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_the_order_of_writing() {
+    fn names_sort_in_write_order() {
         let written = [
             "audit_20260127_001.jsonl",
             "audit_20260127.jsonl",
@@ -118,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn sealing_takes_the_next_number_of_the_day() {
+    fn sealed_name_takes_the_next_number_of_the_day() {
         let active = name("audit_20260128.jsonl");
-        let taken = ["audit_20260127_009.jsonl", "audit_20260128.jsonl"].map(name);
-        assert_eq!(active.sealed(taken).to_string(), "audit_20260128_001.jsonl");
-        let taken = ["audit_20260128_001.jsonl", "audit_20260128_007.jsonl"].map(name);
-        assert_eq!(active.sealed(taken).to_string(), "audit_20260128_008.jsonl");
-        let taken = ["audit_20260128_999.jsonl"].map(name);
-        assert_eq!(active.sealed(taken).to_string(), "audit_20260128_1000.jsonl");
+        let existing = ["audit_20260127_009.jsonl", "audit_20260128.jsonl"].map(name);
+        assert_eq!(active.sealed(existing).to_string(), "audit_20260128_001.jsonl");
+        let existing = ["audit_20260128_001.jsonl", "audit_20260128_007.jsonl"].map(name);
+        assert_eq!(active.sealed(existing).to_string(), "audit_20260128_008.jsonl");
+        let existing = ["audit_20260128_999.jsonl"].map(name);
+        assert_eq!(active.sealed(existing).to_string(), "audit_20260128_1000.jsonl");
         let day = "0007-03-04T00:00:00".parse().unwrap();
         assert_eq!(SegmentName::active_on(day).to_string(), "audit_00070304.jsonl");
     }

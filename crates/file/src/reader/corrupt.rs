@@ -1,0 +1,150 @@
+//! Lines that are not valid entries: corrupt lines, torn tails, and lines in the middle of an erasure.
+
+use std::fs::File;
+use std::io;
+
+use attestry_core::{CorruptRecord, EntryId, StorageError, line};
+
+use super::Catalog;
+use crate::erase::{self, Record};
+use crate::fs::sys::IoMode;
+use crate::segment::{CorruptLine, Segment, SegmentName, read_line};
+
+impl Catalog {
+    /// Every corrupt line, with its segment.
+    pub(crate) fn corrupt_lines(
+        &self,
+        segments: &[Segment],
+    ) -> Result<Vec<(Segment, CorruptLine)>, StorageError> {
+        let mut found = Vec::new();
+        for segment in segments {
+            let (segment, lines) =
+                self.read_index(segment, |segment| segment.file.corrupt_lines(IoMode::Blocking))?;
+            found.extend(lines.into_iter().map(|line| (segment.clone(), line)));
+        }
+        Ok(found)
+    }
+
+    /// An error for each corrupt line and torn tail.
+    pub(crate) fn corrupt_records(
+        &self,
+        segments: &[Segment],
+    ) -> Result<Vec<StorageError>, StorageError> {
+        let mut errors = Vec::new();
+        for (segment, corrupt) in self.corrupt_lines(segments)? {
+            let bytes = self.read_corrupt(&segment, corrupt)?;
+            errors.push(self.corrupt(segment.name, corrupt.offset, reason(corrupt, &bytes)));
+        }
+        for segment in segments {
+            if let Some((offset, length)) = self.torn_tail(segment)? {
+                let reason = format!(
+                    "the last line is torn: {length} bytes without a line break; opening the store for writing moves them to quarantine"
+                );
+                errors.push(self.corrupt(segment.name, offset, reason));
+            }
+        }
+        Ok(errors)
+    }
+
+    /// Fails if a corrupt line contains the id: reporting it absent would be wrong.
+    pub(super) fn fail_if_in_corrupt_line(
+        &self,
+        segments: &[Segment],
+        id: &EntryId,
+    ) -> Result<(), StorageError> {
+        let needles = json_spellings(id);
+        for (segment, corrupt) in self.corrupt_lines(segments)? {
+            let bytes = self.read_corrupt(&segment, corrupt)?;
+            let contains = |needle: &String| memchr::memmem::find(&bytes, needle.as_bytes());
+            if needles.iter().any(|needle| contains(needle).is_some()) {
+                return Err(self.corrupt(segment.name, corrupt.offset, reason(corrupt, &bytes)));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_corrupt(&self, segment: &Segment, line: CorruptLine) -> Result<Vec<u8>, StorageError> {
+        // Of an oversized line, the beginning is enough.
+        let length = line.length.min(line::MAX_LINE_BYTES as u64);
+        read_line(&segment.file.handle, line.offset, u32::try_from(length).unwrap_or(0))
+            .map_err(|source| self.failed("read", segment, source))
+    }
+
+    /// Offset and length of an unterminated last line that no process is writing.
+    fn torn_tail(&self, segment: &Segment) -> Result<Option<(u64, u64)>, StorageError> {
+        let tail = || -> Result<_, StorageError> {
+            let (start, end) = (segment.file.indexed_len(), self.length_of(segment)?);
+            Ok((end > start).then(|| (start, end - start)))
+        };
+        if tail()?.is_none() {
+            return Ok(None);
+        }
+        let path = self.folder.lock();
+        let lock = match File::open(&path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return tail(),
+            Err(source) => return Err(StorageError::io("open", path, source)),
+        };
+        if lock.try_lock_shared().is_err() {
+            return Ok(None); // a writer holds the lock and is appending the line
+        }
+        // No process writes now. An append that was in progress before is complete.
+        self.extend(segment, None)?;
+        tail()
+    }
+
+    /// Whether the line at `offset`, which is partly blank, is in the middle of an erasure.
+    pub(super) fn is_being_erased(&self, segment: &Segment, offset: u64, length: usize) -> bool {
+        let named = |record: &Record| record.segment == segment.name && record.offset == offset;
+        let is_pending =
+            erase::pending(&self.folder).is_ok_and(|intent| intent.lines.iter().any(named));
+        // If the erasure has finished since, the whole line is blank.
+        let is_blank = || {
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            let bytes = read_line(&segment.file.handle, offset, length);
+            bytes.is_ok_and(|bytes| bytes.trim_ascii().is_empty())
+        };
+        is_pending || is_blank()
+    }
+
+    pub(super) fn corrupt(
+        &self,
+        segment: SegmentName,
+        offset: u64,
+        reason: String,
+    ) -> StorageError {
+        let location = self.folder.segment(segment).display().to_string();
+        CorruptRecord { location, offset: Some(offset), reason }.into()
+    }
+}
+
+/// The two JSON spellings of an id: with all non-ASCII characters escaped, as this crate and Python write it,
+/// and unescaped.
+fn json_spellings(id: &EntryId) -> [String; 2] {
+    let plain = serde_json::to_string(id.as_str()).unwrap_or_default();
+    let mut escaped = String::with_capacity(plain.len());
+    for character in plain.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    [escaped, plain]
+}
+
+fn reason(corrupt: CorruptLine, bytes: &[u8]) -> String {
+    if corrupt.length > line::MAX_LINE_BYTES as u64 {
+        return format!(
+            "the line has {} bytes; at most {} are allowed",
+            corrupt.length,
+            line::MAX_LINE_BYTES
+        );
+    }
+    match line::decode(bytes) {
+        Err(error) => error.to_string(),
+        Ok(_) => "the line was corrupt when it was indexed".to_owned(),
+    }
+}

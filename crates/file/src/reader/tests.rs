@@ -1,0 +1,76 @@
+use std::fs;
+
+use attestry_core::{AuditEntry, Timestamp, hash_content, line};
+
+use super::*;
+use crate::erase::{Plan, Record};
+use crate::fs::epoch;
+use crate::fs::sys::{self, FileId, IoMode};
+use crate::observer::NoObserver;
+use crate::recovery;
+use crate::segment::SegmentName;
+
+fn line_of(id: &str) -> Vec<u8> {
+    let hash = hash_content(id);
+    let (id, time) = (id.parse().unwrap(), Timestamp::UNIX_EPOCH);
+    line::encode(&AuditEntry::new(id, time, hash.clone(), hash)).unwrap()
+}
+
+#[test]
+fn erasure_after_index_damage_is_seen_by_readers() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    recovery::create(&folder).unwrap();
+    let path = |name: &str| folder.segment(SegmentName::parse(name).unwrap());
+    let sealed = path("audit_20260128_001.jsonl");
+    fs::write(&sealed, [line_of("a"), line_of("b")].concat()).unwrap();
+    fs::write(path("audit_20260128.jsonl"), line_of("c")).unwrap();
+
+    let lock = Arc::new(StoreLock::open(&folder).unwrap());
+    let catalog = Catalog::new(folder.clone(), Some(lock.clone()), Listener::default());
+    let guard = lock.acquire().unwrap();
+    let (mut erasures, _) = recovery::recover(&folder, &mut NoObserver).unwrap();
+    let segments = catalog.snapshot_locked(&guard).unwrap();
+    let index = folder.index(FileId::of(&fs::metadata(&sealed).unwrap()));
+    let mut bytes = fs::read(&index).unwrap();
+    bytes[3 * 1_024] ^= 1; // the section of lines by id
+    fs::write(&index, bytes).unwrap();
+
+    let found = catalog.find_all(&segments, &"a".parse().unwrap()).unwrap();
+    let lines: Vec<_> = found.iter().map(|found| (&found.segment, found.line)).collect();
+    // A reader refreshes the cache between finding and erasing the line.
+    assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 3);
+    let (segment, offset) = (lines[0].0.name, lines[0].1.offset);
+    let length = lines[0].1.length.into();
+    let record = Record { segment, offset, length, sums: Vec::new(), leaf: None };
+    let plan = Plan { lines: vec![record], ..Plan::default() };
+    erasures.erase(plan, &mut NoObserver).unwrap();
+    catalog.mark_erased(&lines).unwrap();
+    assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 2);
+}
+
+#[test]
+fn stale_index_is_rebuilt_after_an_undone_append() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    recovery::create(&folder).unwrap();
+    let path = folder.segment(SegmentName::parse("audit_20260128.jsonl").unwrap());
+    fs::write(&path, [line_of("kept"), line_of("undone")].concat()).unwrap();
+    let catalog = Catalog::new(folder.clone(), None, Listener::default());
+    let is_stored = |id: &str| {
+        let segments = catalog.snapshot().unwrap();
+        catalog.find(&segments, &id.parse().unwrap()).unwrap().is_some()
+    };
+    assert!(is_stored("undone"));
+
+    let older = catalog.snapshot().unwrap();
+    // Another process undoes its append and writes a line of the same length in its place.
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(line_of("kept").len() as u64).unwrap();
+    epoch::raise_layout(&folder).unwrap();
+    sys::write_all_at(&file, &line_of("stored"), line_of("kept").len() as u64).unwrap();
+    assert!(is_stored("stored") && is_stored("kept") && !is_stored("undone"));
+    // The older snapshot keeps its index.
+    assert_eq!(older[0].file.records(IoMode::Blocking).unwrap(), 2);
+    assert!(catalog.find(&older, &"kept".parse().unwrap()).unwrap().is_some());
+}
