@@ -1,9 +1,9 @@
-//! Code of others that ours calls.
+//! Runs user code: callbacks and wakers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Calls a hook or a waker. One that panics has told of it in its own way (the panic hook of the
-/// program), and must not end the thread that all callers wait for.
+/// Runs `code`. A panic in it was reported by the program's panic hook; it must not end the writer
+/// thread, which every caller waits for.
 pub(crate) fn run(code: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(code));
 }

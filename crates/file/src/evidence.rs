@@ -3,13 +3,14 @@
 use attestry_core::{EntryId, StorageError};
 use attestry_evidence::{ConsistencyProof, OpenedCheckpoint, Policy};
 
+use crate::builder::FileStorageBuilder;
 use crate::observer::EraseReason;
-use crate::tree::{TreeObserver, prove, verify};
-use crate::writer::Job;
-use crate::{
-    EntryProof, EvidenceError, EvidenceOptions, FileStorage, FileStorageBuilder, Verification,
-    VerifyOptions,
+use crate::storage::FileStorage;
+use crate::tree::{
+    EntryProof, EvidenceError, EvidenceOptions, TreeObserver, Verification, VerifyOptions, prove,
+    verify,
 };
+use crate::writer::Job;
 
 /// With the feature `evidence`.
 impl FileStorageBuilder {
@@ -20,14 +21,14 @@ impl FileStorageBuilder {
     /// it are checkpoints signed. Begin while no program has the folder open that was built without
     /// the feature `evidence`: it would erase entries without a record.
     pub fn evidence(mut self, evidence: EvidenceOptions) -> Self {
-        self.evidence = Some(evidence);
+        self.settings.evidence = Some(evidence);
         self
     }
 
     /// In whose name entries are erased, for the record of it; `attestry` unless set. At most 1,024
     /// bytes, or erasing fails.
     pub fn erased_by(mut self, name: impl Into<String>) -> Self {
-        self.erase_defaults.by = Some(name.into());
+        self.settings.erase_defaults.by = Some(name.into());
         self
     }
 
@@ -35,7 +36,7 @@ impl FileStorageBuilder {
     /// unless set. At most 1,024 bytes, or erasing fails. The record stays for ever: put nothing
     /// into it of what was erased.
     pub fn erase_reason(mut self, reason: impl Into<String>) -> Self {
-        self.erase_defaults.reason = Some(reason.into());
+        self.settings.erase_defaults.reason = Some(reason.into());
         self
     }
 }
@@ -165,7 +166,7 @@ impl FileStorage {
         reason: &str,
         by: &str,
     ) -> Result<bool, StorageError> {
-        self.delete_noting(id, EraseReason::new(reason.to_owned(), by.to_owned())?).await
+        self.delete_with_reason(id, EraseReason::new(reason.to_owned(), by.to_owned())?).await
     }
 
     /// Runs `request` on the writer thread, with the store lock held and all appended lines synced.
@@ -174,13 +175,13 @@ impl FileStorage {
         request: impl FnOnce(&mut TreeObserver) -> Result<T, EvidenceError> + Send + 'static,
     ) -> Result<T, EvidenceError> {
         let path = self.path().to_path_buf();
-        let job = |answer: tokio::sync::oneshot::Sender<_>| {
+        let job = |responder: tokio::sync::oneshot::Sender<_>| {
             Job::observer(move |observer| {
                 let tree = observer.map(TreeObserver::from_any).map_err(EvidenceError::from);
                 let tree = tree.and_then(|tree| tree.ok_or(EvidenceError::NotKept { path }));
-                drop(answer.send(tree.and_then(request)));
+                drop(responder.send(tree.and_then(request)));
             })
         };
-        self.committer()?.submit(job).await
+        self.writer()?.submit(job).await
     }
 }

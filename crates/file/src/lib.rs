@@ -2,9 +2,9 @@
 //! `rotalabs-comply`.
 //!
 //! When [`write`](attestry_core::StorageBackend::write) returns, the line is on stable storage
-//! ([`Durability::Sync`]); many writers share one `fdatasync`. A crash loses nothing that was
-//! acknowledged, a torn last line is set aside and reported when the folder is opened, and an
-//! erased entry's bytes are gone from its file when `delete` returns.
+//! ([`Durability::Sync`]); many writers share one `fdatasync`. A crash loses no acknowledged entry. A
+//! torn last line is quarantined and reported when the folder is opened. When `delete` returns, the
+//! bytes of the entry are gone from its file.
 //!
 //! ```
 //! use attestry_core::{AuditEntry, StorageBackend, Timestamp, create_entry_id, hash_content};
@@ -21,26 +21,33 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # How an entry gets to the disk
+//! # Life of an entry
 //!
-//! [`FileStorage`] validates and serialises it on the caller's task, queues the line
-//! (`commit::queue`), and waits. One thread per store, the committer (`commit`), takes all that is
-//! queued, takes the store's lock, appends it to the active segment with one write and one sync
-//! (`segment::active`), and wakes the callers. Deletions go through the same queue (`erasure`), so that everything that
-//! changes a file happens on one thread, in order. Reads go through the `catalog`, take no lock, and
-//! find lines by index files (`segment::table`), those of the growing segment by an index in memory.
-//! Several processes may share a folder.
+//! 1. [`FileStorage`] (`storage`) validates the entry and encodes it to one line, on the caller's task.
+//! 2. The line is copied into the current batch of the write queue (`writer`), which is bounded in bytes.
+//! 3. The writer thread takes the batch, acquires the store lock, and appends it to the active segment
+//!    (`active_segment`) with one `write` and one `fdatasync`; then it wakes the callers. Appends that
+//!    arrive in the meantime form the next batch.
+//!
+//! Deletions and the steps of maintenance jobs (`maintenance`) go through the same queue, so that one
+//! thread changes the files, in order. Reads (`reader`) take no lock; they find lines by the index files
+//! of sealed segments, and by an index in memory for the active one. Several processes may share a
+//! folder.
 //!
 //! Reads that may wait for the disk run on Tokio's blocking threads, so they need a Tokio runtime.
 //! Unix only.
+
+#![forbid(unsafe_code)]
 
 #[cfg(not(unix))]
 compile_error!(
     "attestry-file needs a Unix system: it relies on inodes, flock and fsync of folders"
 );
 
+mod active_segment;
 mod builder;
 mod callback;
+mod durability;
 mod erase;
 #[cfg(feature = "evidence")]
 mod evidence;
@@ -49,16 +56,19 @@ mod fs;
 #[doc(hidden)]
 #[path = "../tests/fuzz/mod.rs"]
 pub mod fuzzing;
+mod maintenance;
 mod observer;
 mod reader;
 mod recovery;
 mod segment;
+mod settings;
 mod storage;
 #[cfg(feature = "evidence")]
 mod tree;
 mod writer;
 
-pub use builder::{Durability, FileStorageBuilder};
+pub use builder::FileStorageBuilder;
+pub use durability::Durability;
 pub use reader::IndexingProgress;
 pub use recovery::{RecoveryReport, TornTail};
 pub use storage::FileStorage;

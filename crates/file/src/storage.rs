@@ -1,4 +1,5 @@
-//! The backend: validation and serialising here, changes to the committer, reads to the catalog.
+//! The backend: validates and encodes entries, passes changes to the writer thread and reads to the
+//! catalog.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,60 +9,57 @@ use attestry_core::{
     StorageError, Timestamp, async_trait, line,
 };
 
-use crate::builder::EraseDefaults;
+use crate::active_segment::ActiveSegment;
 use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
+use crate::maintenance::{LogParts, MaintenanceJob};
 #[cfg(not(feature = "evidence"))]
 use crate::observer::NoObserver;
 use crate::observer::{EraseReason, LeafHasher, LineEnd, LogObserver};
 use crate::reader::{Catalog, scan};
+use crate::recovery::{self, RecoveryReport};
+use crate::settings::{EraseDefaults, Settings};
 #[cfg(feature = "evidence")]
 use crate::tree::TreeObserver;
-use crate::writer::{Chore, Committer, Compaction, Expiry, Job, Lines};
-use crate::{FileStorageBuilder, RecoveryReport, recovery};
+use crate::writer::{EncodedLines, Job, WriterThread};
 
-/// A line without content takes about as much; a buffer of that size seldom has to grow.
-const USUAL_LINE_BYTES: usize = 640;
+/// The size of a line without content; a buffer of that size seldom has to grow.
+const TYPICAL_LINE_BYTES: usize = 640;
 
-/// Audit entries in a folder of JSONL files. See the [crate's documentation](crate) for what it
-/// promises, and [`builder`](Self::builder) for how to open one.
+/// Audit entries in a folder of JSONL files. See the [crate's documentation](crate) for its promises,
+/// and [`builder`](Self::builder) to open one.
 ///
-/// It must be used within a Tokio runtime. Any number of processes may have a folder open and write
-/// to it: they take turns, a batch each.
+/// It must be used within a Tokio runtime. Any number of processes may have a folder open and write to
+/// it; a lock gives each of them one batch at a time.
 #[derive(Debug)]
 pub struct FileStorage {
     catalog: Arc<Catalog>,
     /// `None` when opened read-only.
-    committer: Option<Arc<Committer>>,
+    writer: Option<Arc<WriterThread>>,
     recovery: Arc<Mutex<RecoveryReport>>,
     rotation_bytes: u64,
     erase_defaults: EraseDefaults,
-    /// As the observer had it on opening; it may become active later.
+    /// That of the observer when the store was opened. The observer may become active later; then it
+    /// hashes on the writer thread.
     leaf_hasher: Option<LeafHasher>,
 }
 
 impl FileStorage {
-    /// A builder of a store in the folder `path`; the specification's `FileStorage(path,
-    /// rotation_size_mb=100)`.
-    pub fn builder(path: impl AsRef<Path>) -> FileStorageBuilder {
-        FileStorageBuilder::new(path.as_ref())
-    }
-
-    pub(crate) fn open_blocking(builder: &FileStorageBuilder) -> Result<Self, StorageError> {
-        let rotation_bytes = builder.rotation_bytes;
-        let folder = Folder::new(builder.path.clone());
+    pub(crate) fn open_blocking(settings: &Settings) -> Result<Self, StorageError> {
+        let Settings { rotation_bytes, durability, clock, .. } = *settings;
+        let erase_defaults = settings.erase_defaults.clone();
+        let folder = Folder::new(settings.path.clone());
         let catalog = |lock| {
-            let catalog = Catalog::new(folder.clone(), lock, builder.listener.clone());
-            Arc::new(catalog.with_clock(builder.clock))
+            let catalog = Catalog::new(folder.clone(), lock, settings.listener.clone());
+            Arc::new(catalog.with_clock(clock))
         };
-        if builder.read_only {
-            folder.list()?; // a folder that is missing or no folder is found out now
-            let catalog = catalog(None);
-            let (committer, recovery) = (None, Arc::default());
-            let (erase_defaults, leaf_hasher) = (builder.erase_defaults.clone(), None);
+        if settings.read_only {
+            folder.list()?; // fails now if the folder is missing
+            let (catalog, recovery) = (catalog(None), Arc::default());
+            let (writer, leaf_hasher) = (None, None);
             return Ok(Self {
                 catalog,
-                committer,
+                writer,
                 recovery,
                 rotation_bytes,
                 erase_defaults,
@@ -71,25 +69,18 @@ impl FileStorage {
         recovery::create(&folder)?;
         let lock = Arc::new(StoreLock::open(&folder)?);
         let catalog = catalog(Some(lock.clone()));
-        let held = lock.acquire()?;
-        let mut observer = open_observer(&folder, builder)?;
+        let guard = lock.acquire()?;
+        let mut observer = open_observer(&folder, settings)?;
         let (erasures, mut report) = recovery::recover(&folder, &mut *observer)?;
-        drop(held);
+        drop(guard);
         report.indexes_made = catalog.build_indexes()?;
         catalog.save_indexes(&lock.acquire()?, rotation_bytes)?;
         let recovery = Arc::new(Mutex::new(report));
         let leaf_hasher = observer.leaf_hasher();
-        let committer = Committer::start(
-            Arc::clone(&catalog),
-            lock,
-            (erasures, observer),
-            Arc::clone(&recovery),
-            rotation_bytes,
-            builder.durability,
-        )?;
-        let committer = Some(committer);
-        let erase_defaults = builder.erase_defaults.clone();
-        Ok(Self { catalog, committer, recovery, rotation_bytes, erase_defaults, leaf_hasher })
+        let active = ActiveSegment::new(folder, rotation_bytes, durability).with_clock(clock);
+        let log = LogParts { catalog: Arc::clone(&catalog), active, erasures, observer };
+        let writer = Some(WriterThread::start(log, lock, durability, Arc::clone(&recovery))?);
+        Ok(Self { catalog, writer, recovery, rotation_bytes, erase_defaults, leaf_hasher })
     }
 
     /// The folder.
@@ -98,8 +89,8 @@ impl FileStorage {
         self.catalog.folder().path()
     }
 
-    /// What was found to mend: when the store was opened, and since, where another process died
-    /// while it wrote.
+    /// What was repaired: when the store was opened, and since, after another process died while it
+    /// wrote.
     #[must_use]
     pub fn recovery(&self) -> RecoveryReport {
         self.recovery.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -111,44 +102,47 @@ impl FileStorage {
         self.rotation_bytes
     }
 
-    pub(crate) fn committer(&self) -> Result<&Committer, StorageError> {
+    pub(crate) fn writer(&self) -> Result<&WriterThread, StorageError> {
         let read_only = || StorageError::ReadOnly { path: self.path().to_path_buf() };
-        self.committer.as_deref().ok_or_else(read_only)
+        self.writer.as_deref().ok_or_else(read_only)
     }
 
-    pub(crate) async fn delete_noting(
+    pub(crate) async fn delete_with_reason(
         &self,
         id: &EntryId,
-        note: EraseReason,
+        reason: EraseReason,
     ) -> Result<bool, StorageError> {
         let id = id.clone();
-        self.committer()?.submit(|answer| Job::Delete { id, note, answer }).await
+        self.writer()?.submit(|responder| Job::Delete { id, reason, responder }).await
     }
 
-    /// The lines of `entries`, which are valid.
-    fn serialised(&self, entries: &[AuditEntry]) -> Result<Lines, StorageError> {
-        let mut lines = Lines::default();
-        lines.ends.reserve(entries.len());
-        lines.bytes.reserve(entries.len().saturating_mul(USUAL_LINE_BYTES));
+    async fn maintain(&self, job: MaintenanceJob) -> Result<u64, StorageError> {
+        self.writer()?.submit(|responder| Job::Maintain { job, responder }).await
+    }
+
+    fn encode(&self, entries: &[AuditEntry]) -> Result<EncodedLines, StorageError> {
+        let mut lines = EncodedLines::default();
+        lines.line_ends.reserve(entries.len());
+        lines.bytes.reserve(entries.len().saturating_mul(TYPICAL_LINE_BYTES));
         for entry in entries {
             entry.validate()?;
             line::encode_into(entry, &mut lines.bytes)?;
-            let start = lines.ends.last().map_or(0, |end| end.at);
+            let start = lines.line_ends.last().map_or(0, |end| end.at);
             let leaf = self.leaf_hasher.map(|hash| hash(&lines.bytes[start..]));
-            lines.ends.push(LineEnd { at: lines.bytes.len(), leaf });
+            lines.line_ends.push(LineEnd { at: lines.bytes.len(), leaf });
         }
         Ok(lines)
     }
 
     /// Stores `entries` unless they are stored already.
     async fn write_all(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        let committer = self.committer()?;
-        let mut lines = self.serialised(entries)?;
+        let writer = self.writer()?;
+        let mut lines = self.encode(entries)?;
         lines.checked_ids = entries.iter().map(|entry| entry.id.clone()).collect();
-        committer.append(lines).await
+        writer.append(lines).await
     }
 
-    /// Runs a read where it may block.
+    /// Runs `read` on a thread that may block.
     pub(crate) async fn read_blocking<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
         read: impl FnOnce(&Catalog) -> Result<T, E> + Send + 'static,
@@ -156,28 +150,25 @@ impl FileStorage {
         let catalog = Arc::clone(&self.catalog);
         let done = tokio::task::spawn_blocking(move || read(&catalog)).await;
         done.unwrap_or_else(|error| {
-            let message = format!("reading {} was cut short", self.path().display());
+            let message = format!("reading {} was interrupted", self.path().display());
             Err(StorageError::other(message, error).into())
         })
     }
 }
 
-/// The Merkle tree: also without settings for it, since the folder may have one.
+/// The Merkle tree: also without options for it, since the folder may have one.
 #[cfg(feature = "evidence")]
 fn open_observer(
     folder: &Folder,
-    builder: &FileStorageBuilder,
+    settings: &Settings,
 ) -> Result<Box<dyn LogObserver>, StorageError> {
-    let synced = builder.durability == crate::Durability::Sync;
-    Ok(Box::new(TreeObserver::open(folder, builder.evidence.clone(), synced)?))
+    let synced = settings.durability == crate::durability::Durability::Sync;
+    Ok(Box::new(TreeObserver::open(folder, settings.evidence.clone(), synced)?))
 }
 
 /// Refuses a folder that has a tree: appending and erasing without it would contradict the tree.
 #[cfg(not(feature = "evidence"))]
-fn open_observer(
-    folder: &Folder,
-    _: &FileStorageBuilder,
-) -> Result<Box<dyn LogObserver>, StorageError> {
+fn open_observer(folder: &Folder, _: &Settings) -> Result<Box<dyn LogObserver>, StorageError> {
     if folder.tree().join("head").exists() {
         let message = format!(
             "{} keeps evidence, which this build cannot: build it with the feature `evidence`",
@@ -188,11 +179,12 @@ fn open_observer(
     Ok(Box::new(NoObserver))
 }
 
-/// Drops without waiting: what is queued is still written, then the committer ends. Use [`close`](StorageBackend::close) to wait for that.
+/// Does not wait: queued lines are still written, then the writer thread ends. Use
+/// [`close`](StorageBackend::close) to wait for that.
 impl Drop for FileStorage {
     fn drop(&mut self) {
-        if let Some(committer) = &self.committer {
-            committer.close();
+        if let Some(writer) = &self.writer {
+            writer.close();
         }
     }
 }
@@ -224,7 +216,7 @@ impl StorageBackend for FileStorage {
     }
 
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
-        self.delete_noting(id, self.erase_defaults.reason_or("deleted".to_owned())?).await
+        self.delete_with_reason(id, self.erase_defaults.reason_or("deleted".to_owned())?).await
     }
 
     async fn count(&self) -> Result<u64, StorageError> {
@@ -239,8 +231,8 @@ impl StorageBackend for FileStorage {
     }
 
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
-        let lines = self.serialised(entries);
-        Box::pin(async move { self.committer()?.append(lines?).await })
+        let lines = self.encode(entries);
+        Box::pin(async move { self.writer()?.append(lines?).await })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
@@ -252,30 +244,26 @@ impl StorageBackend for FileStorage {
     }
 
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
-        let note = self.erase_defaults.reason_or(format!("expired: {cutoff} and before"))?;
-        let expiry = |answer| Job::Chore(Chore::Expire(Expiry::new(cutoff, note, answer)));
-        self.committer()?.submit(expiry).await
+        let reason = self.erase_defaults.reason_or(format!("expired: {cutoff} and before"))?;
+        self.maintain(MaintenanceJob::expire(cutoff, reason)).await
     }
 
     async fn compact(&self) -> Result<u64, StorageError> {
-        let compaction = |answer| Job::Chore(Chore::Compact(Compaction::new(answer)));
-        self.committer()?.submit(compaction).await
+        self.maintain(MaintenanceJob::compact()).await
     }
 
     async fn flush(&self) -> Result<(), StorageError> {
-        match &self.committer {
-            Some(committer) => committer.submit(|answer| Job::Flush { answer }).await,
+        match &self.writer {
+            Some(writer) => writer.submit(|responder| Job::Flush { responder }).await,
             None => Ok(()),
         }
     }
 
     async fn close(&self) -> Result<(), StorageError> {
-        match &self.committer {
-            Some(committer) => match committer.submit(|answer| Job::Close { answer }).await {
-                Err(StorageError::Closed) => Ok(()),
-                outcome => outcome,
-            },
-            None => Ok(()),
+        let Some(writer) = &self.writer else { return Ok(()) };
+        match writer.submit(|responder| Job::Close { responder }).await {
+            Err(StorageError::Closed) => Ok(()),
+            result => result,
         }
     }
 }

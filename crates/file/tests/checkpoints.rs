@@ -47,11 +47,8 @@ async fn checkpoints_are_signed_when_due_and_handed_on() {
     storage.append(&entries(10..12)).await.unwrap();
     storage.close().await.unwrap();
     drop(storage);
-    while sizes().len() < 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert_eq!(sizes(), [10, 12], "closing signs what has come");
-    // With nobody calling.
+    assert_eq!(sizes(), [10, 12], "close signs the last lines and waits for the callback");
+    // Without further calls.
     let builder = FileStorage::builder(&path).evidence(evidence(Duration::from_millis(1)));
     let storage = builder.open().await.unwrap();
     storage.append(&entries(12..13)).await.unwrap();
@@ -63,9 +60,9 @@ async fn checkpoints_are_signed_when_due_and_handed_on() {
     assert_eq!((found.checkpoints, found.signed), (3, Some(13)));
 }
 
-/// Buffered lines reach the file on their callers' threads; the thread that signs has to hear of them.
+/// Without further calls.
 #[tokio::test]
-async fn buffered_lines_are_signed_when_due_with_nobody_asking() {
+async fn buffered_lines_are_signed_when_due() {
     let (_guard, path) = folder();
     let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
     let evidence = EvidenceOptions::new(key()).every_entries(10).every(Duration::from_secs(3_600));
@@ -86,9 +83,9 @@ async fn buffered_lines_are_signed_when_due_with_nobody_asking() {
     }
 }
 
-/// Whoever is told of a checkpoint may take its time: the lock is not kept for calls meanwhile.
+/// The callback blocks the writer thread, not other owners of the store.
 #[tokio::test(flavor = "multi_thread")]
-async fn other_owners_get_their_turn_while_somebody_is_told_of_a_checkpoint() {
+async fn store_lock_is_free_while_a_checkpoint_callback_runs() {
     let (_guard, path) = folder();
     let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
@@ -101,14 +98,37 @@ async fn other_owners_get_their_turn_while_somebody_is_told_of_a_checkpoint() {
     let storage = buffered.clone().evidence(evidence).open().await.unwrap();
     storage.append(&entries(0..1_000)).await.unwrap();
     signed.recv().await.unwrap();
-    for entry in entries(1_000..1_400) {
+    // If the lock were held, this would fail after two minutes.
+    let other = kept(buffered).open().await.unwrap();
+    other.append(&entries(1_000..1_001)).await.unwrap();
+    drop(go_on);
+    for entry in entries(1_001..1_401) {
         storage.append(&[entry]).await.unwrap();
     }
-    // Were the lock kept, this would fail after two minutes.
-    let other = kept(buffered).open().await.unwrap();
-    other.append(&entries(1_400..1_401)).await.unwrap();
-    drop(go_on);
     assert_eq!(storage.count().await.unwrap(), 1_401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_checkpoint_callback_runs_after_close() {
+    let (_guard, path) = folder();
+    let calls = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&calls);
+    let evidence = EvidenceOptions::new(key()).every_entries(10).on_checkpoint(move |_| {
+        std::thread::sleep(Duration::from_millis(20));
+        *counter.lock().unwrap() += 1;
+    });
+    let storage = FileStorage::builder(&path).evidence(evidence).open().await.unwrap();
+    storage.append(&entries(0..10)).await.unwrap();
+    storage.append(&entries(10..12)).await.unwrap();
+    // Both wait for the callback of the last checkpoint.
+    let (first, second) = tokio::join!(storage.close(), storage.close());
+    first.unwrap();
+    second.unwrap();
+    let at_close = *calls.lock().unwrap();
+    assert!(at_close >= 1);
+    drop(storage);
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(*calls.lock().unwrap(), at_close);
 }
 
 /// Code of others: what it does to itself is not the store's fault, nor its end.

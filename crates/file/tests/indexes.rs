@@ -129,7 +129,7 @@ async fn stale_files_are_removed_and_reported() {
     let report = storage.recovery();
     assert_eq!((report.files_removed, report.indexes_made), (2, 0), "{report}");
     assert!(report.is_clean());
-    assert_eq!(report.to_string(), "2 files that nobody needs were removed");
+    assert_eq!(report.to_string(), "removed 2 stale files");
     assert!(!orphan.exists() && !unfinished.exists());
     assert_eq!(indexes(&path), made);
     assert_holds(&storage, &written).await;

@@ -1,18 +1,18 @@
-//! Erasing lines in place and segments as a whole, behind a journal that finishes after a crash what
-//! it began.
+//! Erases lines in place, and segments as a whole. An intent log completes after a crash what was
+//! started.
 //!
-//! A line is overwritten with spaces, its line break stays: readers, Python's too, pass over blank
+//! A line is overwritten with spaces; its line break stays. Readers, also the Python package, skip blank
 //! lines, no other line moves, and the cost does not depend on the size of the store. The steps:
 //!
-//! 1. the journal names the lines and segments; it is synced;
-//! 2. the lines are overwritten, their files synced, and their index files count them; the segments are
-//!    unlinked, their folder synced;
-//! 3. where evidence is kept, it is put on record that they were erased;
-//! 4. the journal is emptied; it is synced.
+//! 1. Write the lines and segments to the intent log; sync it.
+//! 2. Overwrite the lines, sync their files, and count them in their index files. Unlink the segments,
+//!    sync their folder.
+//! 3. Report the erasure to the observer, which records it durably.
+//! 4. Empty the intent log; sync it.
 //!
-//! A crash before step 1 is done leaves the lines; after it, the next open repeats the others, which
-//! may be done any number of times, since no name or offset changes while the journal stands. Other
-//! programs do not know of the journal: a line or a file that is not the one it was is left alone.
+//! After a crash during step 1 nothing is erased. After a later one the next open repeats steps 2 to 4.
+//! They are idempotent, since no name or offset changes while the intent log is not empty. Other programs
+//! do not know the intent log: a line or file that is not the one it was is left alone.
 
 #[cfg(any(test, fuzzing))]
 #[path = "../../tests/fuzz/intent_log.rs"]
@@ -27,106 +27,105 @@ use attestry_core::StorageError;
 
 use crate::fs::epoch;
 use crate::fs::layout::Folder;
+use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId};
 use crate::observer::LogObserver;
-use crate::segment::{IndexFile, SegmentName};
+use crate::segment::IndexFile;
 
-pub(crate) use intent_log::{Plan, Record, WholeSegment};
+pub(crate) use intent_log::{EraseIntent, ErasedLine, ErasedSegment};
 
-/// Erasures of one store. Owned by the committer.
+/// Erasures of one store. Owned by the writer thread; every method requires the store lock.
 #[derive(Debug)]
 pub(crate) struct Erasures {
     folder: Folder,
-    /// The journal stands and may not have been carried out.
+    /// The intent log is not empty, or may not be.
     pending: bool,
 }
 
 impl Erasures {
-    /// Finishes what an earlier process left, and says what that was.
+    /// Completes what an earlier process left.
     pub(crate) fn recover(
         folder: Folder,
         observer: &mut dyn LogObserver,
-    ) -> Result<(Self, Finished), StorageError> {
+    ) -> Result<(Self, Completed), StorageError> {
         let mut erasures = Self { folder, pending: true };
-        let finished = erasures.finish_pending(observer)?;
-        Ok((erasures, finished))
+        let completed = erasures.finish_pending(observer)?;
+        Ok((erasures, completed))
     }
 
-    /// Erases what `plan` names. When it returns the bytes are gone from the files. After an error
+    /// Erases what `intent` names. When it returns, the bytes are gone from the files. After an error
     /// they are untouched, or [pending](Self::is_pending).
     pub(crate) fn erase(
         &mut self,
-        mut plan: Plan,
+        mut intent: EraseIntent,
         observer: &mut dyn LogObserver,
     ) -> Result<(), StorageError> {
         self.finish_pending(observer)?;
-        if plan.is_empty() {
+        if intent.is_empty() {
             return Ok(());
         }
         observer.before_erase()?;
-        self.note_lines(&mut plan.lines, observer)?;
-        for whole in &mut plan.segments {
-            whole.leaves = observer.leaves_of(whole.segment)?;
+        self.identify_lines(&mut intent.lines, observer)?;
+        for erased in &mut intent.segments {
+            erased.leaves = observer.leaves_of(erased.segment)?;
         }
         if observer.leaf_hasher().is_none() {
-            plan.note = None;
+            intent.reason = None;
         }
         self.pending = true;
-        if let Err(error) = self.write_journal(&plan) {
-            // Nothing was overwritten. A journal that may be whole must not outlive this, or it
-            // would be carried out when its names mean something else.
-            self.pending = self.clear_journal().is_err();
-            // Cleaning up is what makes room on a full disk. Whole segments can go without a journal
-            // where there is nothing to be put on record: after a crash those that are left still
-            // expire.
-            let only_unlinks = plan.lines.is_empty() && plan.note.is_none();
+        if let Err(error) = self.write_intent(&intent) {
+            // Nothing was overwritten. The intent log may be whole; if it were kept, it would be
+            // executed when its names mean something else.
+            self.pending = self.clear_intent().is_err();
+            // Expiry must work on a full disk, since it frees space. Unlinking needs no intent log if
+            // nothing is recorded: after a crash, the remaining segments are still expired.
+            let only_unlinks = intent.lines.is_empty() && intent.reason.is_none();
             if self.pending || !only_unlinks || !is_full(&error) {
                 return Err(error);
             }
         }
-        self.finish(plan, true, observer).map(drop)
+        self.complete(intent, false, observer).map(drop)
     }
 
-    /// Takes down what the lines hold, by which they are known again, and which leaves they are.
-    fn note_lines(
+    /// Adds to `lines` the checksums that identify them, and their leaves.
+    fn identify_lines(
         &self,
-        records: &mut [Record],
+        lines: &mut [ErasedLine],
         observer: &mut dyn LogObserver,
     ) -> Result<(), StorageError> {
         let mut open: Option<(SegmentName, File, u64)> = None;
-        for record in records {
-            let path = self.folder.segment(record.segment);
+        for line in lines {
+            let path = self.folder.segment(line.segment);
             let failed = |source| StorageError::io("read", &path, source);
-            let (file, size) = match open.take() {
-                Some((name, file, size)) if name == record.segment => (file, size),
+            let (file, length) = match open.take() {
+                Some((name, file, length)) if name == line.segment => (file, length),
                 _ => {
                     let file = File::open(&path).map_err(failed)?;
-                    let size = sys::length_of(&file).map_err(failed)?;
-                    (file, size)
+                    let length = sys::length_of(&file).map_err(failed)?;
+                    (file, length)
                 }
             };
-            let bytes = read(&file, record).map_err(failed)?;
-            record.note(&bytes);
-            let share = record.offset as f64 / size.max(1) as f64;
-            record.leaf = observer.find_leaf(record.segment, &bytes, share)?;
-            open = Some((record.segment, file, size));
+            let bytes = read(&file, line).map_err(failed)?;
+            line.set_checksums(&bytes);
+            let position = line.offset as f64 / length.max(1) as f64;
+            line.leaf = observer.find_leaf(line.segment, &bytes, position)?;
+            open = Some((line.segment, file, length));
         }
         Ok(())
     }
 
-    /// Whether what was to be erased may stand, in part or as a whole, until the journal is carried
-    /// out again.
+    /// Whether an erasure may be incomplete, until the intent log is executed again.
     pub(crate) fn is_pending(&self) -> bool {
         self.pending
     }
 
-    fn write_journal(&self, plan: &Plan) -> Result<(), StorageError> {
-        let path = self.folder.journal();
+    fn write_intent(&self, intent: &EraseIntent) -> Result<(), StorageError> {
+        let path = self.folder.intent_log();
         let failed = |source| StorageError::io("write", &path, source);
-        // Opening a store makes it, and its name one that stays.
-        let lost = !path.exists();
-        intent_log::write(&sys::open_read_write(&path).map_err(failed)?, plan).map_err(failed)?;
-        if lost {
+        // Opening a store creates the file; another program may have removed it.
+        let missing = !path.exists();
+        intent_log::write(&sys::open_read_write(&path).map_err(failed)?, intent).map_err(failed)?;
+        if missing {
             let private = self.folder.private();
             sys::sync_folder(&private)
                 .map_err(|source| StorageError::io("sync", &private, source))?;
@@ -134,8 +133,8 @@ impl Erasures {
         Ok(())
     }
 
-    fn clear_journal(&self) -> Result<(), StorageError> {
-        let path = self.folder.journal();
+    fn clear_intent(&self) -> Result<(), StorageError> {
+        let path = self.folder.intent_log();
         match OpenOptions::new().write(true).open(&path) {
             Ok(file) => {
                 intent_log::clear(&file).map_err(|source| StorageError::io("empty", &path, source))
@@ -145,140 +144,139 @@ impl Erasures {
         }
     }
 
-    /// Finishes an erasure that was interrupted.
+    /// Completes an erasure that was interrupted.
     pub(crate) fn finish_pending(
         &mut self,
         observer: &mut dyn LogObserver,
-    ) -> Result<Finished, StorageError> {
+    ) -> Result<Completed, StorageError> {
         if !self.pending {
-            return Ok(Finished::default());
+            return Ok(Completed::default());
         }
-        let plan = pending(&self.folder)?;
-        self.finish(plan, false, observer)
+        let intent = pending(&self.folder)?;
+        self.complete(intent, true, observer)
     }
 
-    /// Looks whether another process left an erasure unfinished. The caller holds the lock.
+    /// Checks whether another process has left an erasure incomplete.
     pub(crate) fn notice_pending(&mut self) {
-        self.pending |= fs::metadata(self.folder.journal()).is_ok_and(|journal| journal.len() > 0);
+        let path = self.folder.intent_log();
+        self.pending |= fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
     }
 
-    /// Carries `plan` out and empties the journal. `first_time` tells whether any of it can have
-    /// been done already.
-    fn finish(
+    /// Steps 2 to 4. `redo`: parts of it may have been done before a crash.
+    fn complete(
         &mut self,
-        plan: Plan,
-        first_time: bool,
+        intent: EraseIntent,
+        redo: bool,
         observer: &mut dyn LogObserver,
-    ) -> Result<Finished, StorageError> {
-        let mut finished = Finished::default();
-        let Plan { lines, segments, note } = plan;
+    ) -> Result<Completed, StorageError> {
+        let mut completed = Completed::default();
+        let EraseIntent { lines, segments, reason } = intent;
         let mut leaves: Vec<u64> = Vec::new();
-        let mut by_segment: BTreeMap<SegmentName, Vec<Record>> = BTreeMap::new();
-        for record in lines {
-            by_segment.entry(record.segment).or_default().push(record);
+        let mut by_segment: BTreeMap<SegmentName, Vec<ErasedLine>> = BTreeMap::new();
+        for line in lines {
+            by_segment.entry(line.segment).or_default().push(line);
         }
-        let erased_any = !by_segment.is_empty();
-        for (segment, mut records) in by_segment {
-            self.overwrite_in(segment, &mut records, first_time, &mut finished)?;
-            leaves.extend(records.iter().filter_map(|record| record.leaf));
+        let has_lines = !by_segment.is_empty();
+        for (segment, mut lines) in by_segment {
+            self.overwrite_in(segment, &mut lines, redo, &mut completed)?;
+            leaves.extend(lines.iter().filter_map(|line| line.leaf));
         }
-        let gone = self.unlink(segments, first_time, &mut finished)?;
-        if let Some(note) = note {
+        let unlinked = self.unlink(segments, redo, &mut completed)?;
+        if let Some(reason) = reason {
             leaves.sort_unstable();
             leaves.dedup();
-            let lines = leaves.into_iter().map(|leaf| (leaf, leaf + 1));
-            let mut ranges: Vec<(u64, u64)> = lines.chain(gone.leaves).collect();
+            let of_lines = leaves.into_iter().map(|leaf| (leaf, leaf + 1));
+            let mut ranges: Vec<(u64, u64)> = of_lines.chain(unlinked.leaves).collect();
             ranges.sort_unstable();
-            observer.erased(&ranges, &note, !first_time)?;
+            observer.erased(&ranges, &reason, redo)?;
         }
-        gone.segments.into_iter().for_each(|segment| observer.segment_removed(segment));
-        if erased_any {
-            epoch::raise_erasures(&self.folder)?;
+        unlinked.segments.into_iter().for_each(|segment| observer.segment_removed(segment));
+        if has_lines {
+            epoch::bump_erasures(&self.folder)?;
         }
-        self.clear_journal()?;
+        self.clear_intent()?;
         self.pending = false;
-        Ok(finished)
+        Ok(completed)
     }
 
-    /// Overwrites the lines of one segment, and drops those from `records` that are not there.
+    /// Overwrites the lines of one segment. Removes those from `lines` that have moved.
     fn overwrite_in(
         &self,
         segment: SegmentName,
-        records: &mut Vec<Record>,
-        first_time: bool,
-        finished: &mut Finished,
+        lines: &mut Vec<ErasedLine>,
+        redo: bool,
+        completed: &mut Completed,
     ) -> Result<(), StorageError> {
         let path = self.folder.segment(segment);
         let failed = |source| StorageError::io("erase lines of", &path, source);
         match OpenOptions::new().write(true).read(true).open(&path) {
             Ok(file) => {
-                if !first_time {
-                    finished.moved += drop_moved(&file, records).map_err(failed)?;
+                if redo {
+                    completed.moved += remove_moved(&file, lines).map_err(failed)?;
                 }
-                overwrite(&file, records)
-                    .and_then(|()| self.count(&file, records, first_time))
+                overwrite(&file, lines)
+                    .and_then(|()| self.count_in_index(&file, lines, redo))
                     .map_err(failed)?;
             }
-            // The whole segment is gone, and the lines with it.
+            // The whole segment was removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(StorageError::io("open", &path, source)),
         }
-        finished.lines += records.len();
+        completed.lines += lines.len();
         Ok(())
     }
 
-    /// Unlinks the files of segments with their index files; returns which are gone, and their
-    /// leaves. A file that has changed since is left alone.
+    /// Unlinks segments and their index files. A file that has changed since is left alone.
     fn unlink(
         &self,
-        segments: Vec<WholeSegment>,
-        first_time: bool,
-        finished: &mut Finished,
-    ) -> Result<Gone, StorageError> {
-        let mut gone = Gone::default();
-        let any = !segments.is_empty();
-        for whole in segments {
-            let path = self.folder.segment(whole.segment);
+        segments: Vec<ErasedSegment>,
+        redo: bool,
+        completed: &mut Completed,
+    ) -> Result<Unlinked, StorageError> {
+        let mut unlinked = Unlinked::default();
+        let has_segments = !segments.is_empty();
+        for erased in segments {
+            let path = self.folder.segment(erased.segment);
             let failed = |source| StorageError::io("remove", &path, source);
             match File::open(&path) {
-                Ok(file) if !whole.is(&file).map_err(failed)? => {
-                    finished.moved += 1;
+                Ok(file) if !erased.is(&file).map_err(failed)? => {
+                    completed.moved += 1;
                     continue;
                 }
                 Ok(file) => {
-                    let index = FileId::of(&file.metadata().map_err(failed)?);
+                    let id = FileId::of(&file.metadata().map_err(failed)?);
                     fs::remove_file(&path).map_err(failed)?;
-                    // Left behind, it takes space until the next open, and is no other segment's.
-                    let _ = fs::remove_file(self.folder.index(index));
+                    // If this fails, the next recovery removes it.
+                    let _ = fs::remove_file(self.folder.index(id));
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !first_time => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound && redo => {}
                 Err(source) => return Err(failed(source)),
             }
-            finished.segments += 1;
-            gone.segments.push(whole.segment);
-            gone.leaves.extend(whole.leaves);
+            completed.segments += 1;
+            unlinked.segments.push(erased.segment);
+            unlinked.leaves.extend(erased.leaves);
         }
-        if any {
-            epoch::raise_layout(&self.folder)?;
+        if has_segments {
+            epoch::bump_layout(&self.folder)?;
             let path = self.folder.path();
             sys::sync_folder(path).map_err(|source| StorageError::io("sync", path, source))?;
         }
-        Ok(gone)
+        Ok(unlinked)
     }
 
-    /// Has the segment's index file, if it has one, count the erased lines; where that fails, or
-    /// they may have been counted before, the index file goes and is made anew.
-    fn count(&self, file: &File, records: &[Record], first_time: bool) -> io::Result<()> {
+    /// Adds the lines to the count of erased lines in the segment's index file. If that fails, or they
+    /// may have been counted before, the index file is removed and built again later.
+    fn count_in_index(&self, file: &File, lines: &[ErasedLine], redo: bool) -> io::Result<()> {
         let path = self.folder.index(FileId::of(&file.metadata()?));
-        let counted = if first_time {
-            IndexFile::add_erased(&path, records.len() as u64)
-        } else {
+        let counted = if redo {
             Err(io::ErrorKind::Other.into())
+        } else {
+            IndexFile::add_erased(&path, lines.len() as u64)
         };
         match counted {
             Err(error) if error.kind() != io::ErrorKind::NotFound => match fs::remove_file(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                // It must not come back with the count that it has.
+                // After a power cut it must not come back with the old count.
                 removed => removed.and_then(|()| sys::sync_folder(&self.folder.indexes())),
             },
             _ => Ok(()),
@@ -286,72 +284,71 @@ impl Erasures {
     }
 }
 
-/// Segments that were unlinked, and the leaves of their lines.
+/// Segments that were unlinked, and their leaves.
 #[derive(Debug, Default)]
-struct Gone {
+struct Unlinked {
     segments: Vec<SegmentName>,
     leaves: Vec<(u64, u64)>,
 }
 
-/// What became of an erasure that had been interrupted.
+/// The result of an erasure that had been interrupted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Finished {
-    /// Lines that are gone now.
+pub(crate) struct Completed {
+    /// Lines that are erased now.
     pub(crate) lines: usize,
-    /// Segments that are gone now, as a whole.
+    /// Segments that are unlinked now.
     pub(crate) segments: usize,
-    /// Lines that another program has moved since, and segments that it has changed; where they
-    /// stood, something else stands.
+    /// Lines and segments that another program has moved or changed, and that were left alone.
     pub(crate) moved: usize,
 }
 
-/// Whether there is no room left on the disk.
+/// Whether the disk or the quota is full.
 pub(crate) fn is_full(error: &StorageError) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull};
     let StorageError::Io { source, .. } = error else { return false };
     matches!(source.kind(), StorageFull | QuotaExceeded)
 }
 
-/// What was begun to be erased and, as far as the journal tells, not finished.
-pub(crate) fn pending(folder: &Folder) -> Result<Plan, StorageError> {
-    let path = folder.journal();
+/// The content of the intent log.
+pub(crate) fn pending(folder: &Folder) -> Result<EraseIntent, StorageError> {
+    let path = folder.intent_log();
     let failed = |source| StorageError::io("read", &path, source);
     match File::open(&path) {
         Ok(file) => intent_log::read(&file).map_err(failed),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Plan::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EraseIntent::default()),
         Err(source) => Err(failed(source)),
     }
 }
 
-/// What stands where `record` names a line; less where the file ends before.
-fn read(file: &File, record: &Record) -> io::Result<Vec<u8>> {
-    let left = file.metadata()?.len().saturating_sub(record.offset).min(record.length);
+/// The bytes at the place of `line`; fewer if the file ends before.
+fn read(file: &File, line: &ErasedLine) -> io::Result<Vec<u8>> {
+    let left = file.metadata()?.len().saturating_sub(line.offset).min(line.length);
     let mut bytes = vec![0; usize::try_from(left).unwrap_or(0)];
-    sys::read_exact_at(file, &mut bytes, record.offset)?;
+    sys::read_exact_at(file, &mut bytes, line.offset)?;
     Ok(bytes)
 }
 
-/// Drops the records that no longer name their lines; and how many those were.
-fn drop_moved(file: &File, records: &mut Vec<Record>) -> io::Result<usize> {
-    let before = records.len();
+/// Removes the lines that are not at their place any more; returns how many.
+fn remove_moved(file: &File, lines: &mut Vec<ErasedLine>) -> io::Result<usize> {
+    let before = lines.len();
     let mut failed = None;
-    records.retain(|record| match read(file, record) {
-        Ok(bytes) => record.names(&bytes),
+    lines.retain(|line| match read(file, line) {
+        Ok(bytes) => line.matches(&bytes),
         Err(error) => {
             failed = Some(error);
             true
         }
     });
-    failed.map_or(Ok(before - records.len()), Err)
+    failed.map_or(Ok(before - lines.len()), Err)
 }
 
-fn overwrite(file: &File, records: &[Record]) -> io::Result<()> {
+fn overwrite(file: &File, lines: &[ErasedLine]) -> io::Result<()> {
     let length = file.metadata()?.len();
-    for record in records {
-        // Never beyond the file: a record can name no more than what was there.
-        let end = record.offset.saturating_add(record.length).min(length);
-        let blank = vec![b' '; usize::try_from(end.saturating_sub(record.offset)).unwrap_or(0)];
-        sys::write_all_at(file, &blank, record.offset)?;
+    for line in lines {
+        // Never beyond the end: the file may be shorter than it was.
+        let end = line.offset.saturating_add(line.length).min(length);
+        let blank = vec![b' '; usize::try_from(end.saturating_sub(line.offset)).unwrap_or(0)];
+        sys::write_all_at(file, &blank, line.offset)?;
     }
     file.sync_data()
 }
@@ -364,7 +361,7 @@ mod tests {
 
     const NAME: &str = "audit_20260128.jsonl";
 
-    /// Lines of one length, of which the second was to be erased when the process died.
+    /// Four lines of one length; the process died before the second was erased.
     fn interrupted() -> (tempfile::TempDir, Folder, Vec<String>) {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("audit"));
@@ -373,73 +370,73 @@ mod tests {
         let segment = SegmentName::parse(NAME).unwrap();
         fs::write(folder.segment(segment), lines.concat()).unwrap();
         let length = lines[0].len() as u64;
-        let mut records = vec![Record {
+        let mut erased = vec![ErasedLine {
             segment,
             offset: length,
             length: length - 1,
-            sums: Vec::new(),
+            checksums: Vec::new(),
             leaf: None,
         }];
         let erasures = Erasures { folder: folder.clone(), pending: false };
         let mut observer = NoObserver;
-        erasures.note_lines(&mut records, &mut observer).unwrap();
-        erasures.write_journal(&Plan { lines: records, ..Plan::default() }).unwrap();
+        erasures.identify_lines(&mut erased, &mut observer).unwrap();
+        erasures.write_intent(&EraseIntent { lines: erased, ..EraseIntent::default() }).unwrap();
         (temporary, folder, lines)
     }
 
-    fn recover(folder: &Folder) -> Finished {
+    fn recover(folder: &Folder) -> Completed {
         let mut observer = NoObserver;
-        let (mut erasures, finished) = Erasures::recover(folder.clone(), &mut observer).unwrap();
+        let (mut erasures, completed) = Erasures::recover(folder.clone(), &mut observer).unwrap();
         let again = erasures.finish_pending(&mut observer).unwrap();
-        assert_eq!(again, Finished::default(), "once is enough");
-        finished
+        assert_eq!(again, Completed::default(), "nothing is left to do");
+        completed
     }
 
     #[test]
-    fn a_segment_is_unlinked_unless_another_program_has_changed_it() {
+    fn segment_is_unlinked_unless_it_has_changed() {
         for changed in [false, true] {
             let (_guard, folder, _) = interrupted();
             let segment = SegmentName::parse(NAME).unwrap();
             let file = File::open(folder.segment(segment)).unwrap();
-            let plan = Plan {
-                segments: vec![WholeSegment::new(segment, &file).unwrap()],
-                ..Plan::default()
+            let intent = EraseIntent {
+                segments: vec![ErasedSegment::new(segment, &file).unwrap()],
+                ..EraseIntent::default()
             };
             let erasures = Erasures { folder: folder.clone(), pending: false };
-            erasures.write_journal(&plan).unwrap();
+            erasures.write_intent(&intent).unwrap();
             if changed {
                 fs::write(folder.segment(segment), "another\n").unwrap();
             }
             let (segments, moved) = if changed { (0, 1) } else { (1, 0) };
-            assert_eq!(recover(&folder), Finished { lines: 0, segments, moved });
+            assert_eq!(recover(&folder), Completed { lines: 0, segments, moved });
             assert_eq!(folder.segment(segment).exists(), changed);
         }
     }
 
     #[test]
-    fn the_line_is_erased_where_it_is_still_there() {
+    fn line_is_erased_if_it_is_still_there() {
         let (_guard, folder, lines) = interrupted();
-        assert_eq!(recover(&folder), Finished { lines: 1, ..Finished::default() });
+        assert_eq!(recover(&folder), Completed { lines: 1, ..Completed::default() });
         let blank = format!("{}\n", " ".repeat(701));
         let expected = [&lines[0], &blank, &lines[2], &lines[3]].map(String::as_str).concat();
         assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), expected);
     }
 
     #[test]
-    fn a_line_that_another_program_put_in_its_place_stays() {
+    fn another_line_at_the_place_stays() {
         // As the Python package does when it deletes the first line.
         let (_guard, folder, lines) = interrupted();
         fs::write(folder.path().join(NAME), lines[1..].concat()).unwrap();
-        assert_eq!(recover(&folder), Finished { moved: 1, ..Finished::default() });
+        assert_eq!(recover(&folder), Completed { moved: 1, ..Completed::default() });
         assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), lines[1..].concat());
     }
 
     #[test]
-    fn a_file_that_has_become_shorter_stays() {
+    fn file_that_became_shorter_stays() {
         let (_guard, folder, lines) = interrupted();
         let left = &lines[0][..lines[0].len() - 10];
         fs::write(folder.path().join(NAME), left).unwrap();
-        assert_eq!(recover(&folder), Finished { moved: 1, ..Finished::default() });
+        assert_eq!(recover(&folder), Completed { moved: 1, ..Completed::default() });
         assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), left);
     }
 }

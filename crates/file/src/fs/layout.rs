@@ -1,4 +1,4 @@
-//! Where everything lies in an audit folder.
+//! The paths of a store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use attestry_core::StorageError;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::FileId;
 
-/// The paths of one store. All that the Python package does not know lies under `.attestry/`.
+/// The folder of one store. Everything that the Python package does not know is in `.attestry/`.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     path: PathBuf,
 }
 
-/// A segment as the folder shows it at one moment.
+/// A segment as listed at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) name: SegmentName,
@@ -39,16 +39,11 @@ impl Folder {
         self.private().join("lock")
     }
 
-    /// Locked by whoever waits for the lock.
-    pub(crate) fn waiting(&self) -> PathBuf {
-        self.private().join("waiting")
-    }
-
-    pub(crate) fn journal(&self) -> PathBuf {
+    pub(crate) fn intent_log(&self) -> PathBuf {
         self.private().join("erasures.journal")
     }
 
-    pub(crate) fn generation(&self) -> PathBuf {
+    pub(crate) fn epochs(&self) -> PathBuf {
         self.private().join("generation")
     }
 
@@ -56,17 +51,17 @@ impl Folder {
         self.private().join("index")
     }
 
-    /// The index file of a segment. Named by the file, not by its name: a rotation keeps it.
+    /// The index file of a segment. Named by the inode number, which a rotation does not change.
     pub(crate) fn index(&self, segment: FileId) -> PathBuf {
         self.indexes().join(format!("{}.idx", segment.number()))
     }
 
-    /// A segment that is being rewritten, before it takes its place.
+    /// A segment that is being compacted, before it is renamed to its name.
     pub(crate) fn compacted(&self) -> PathBuf {
         self.private().join("compacted.tmp")
     }
 
-    /// The tree of lines, where evidence is kept.
+    /// The Merkle tree.
     pub(crate) fn tree(&self) -> PathBuf {
         self.private().join("tree")
     }
@@ -82,7 +77,7 @@ impl Folder {
     /// The segments in the order they were written.
     pub(crate) fn list(&self) -> Result<Vec<Listed>, StorageError> {
         let failed = |source| StorageError::io("list", &self.path, source);
-        let mut found = Vec::new();
+        let mut segments = Vec::new();
         for item in fs::read_dir(&self.path).map_err(failed)? {
             let item = item.map_err(failed)?;
             let Some(name) = item.file_name().to_str().and_then(SegmentName::parse) else {
@@ -90,14 +85,18 @@ impl Folder {
             };
             match fs::metadata(item.path()) {
                 Ok(metadata) => {
-                    found.push(Listed { name, id: FileId::of(&metadata), length: metadata.len() });
+                    segments.push(Listed {
+                        name,
+                        id: FileId::of(&metadata),
+                        length: metadata.len(),
+                    });
                 }
                 // Renamed or unlinked since; the caller lists again.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StorageError::io("examine", item.path(), error)),
             }
         }
-        found.sort_by_key(|listed| listed.name);
-        Ok(found)
+        segments.sort_by_key(|listed| listed.name);
+        Ok(segments)
     }
 }

@@ -1,4 +1,4 @@
-//! The file system below the store: system calls, where files lie, the lock, and the counters that
+//! The file system below the store: system calls, paths, the lock, the clock, and the epochs that
 //! invalidate caches of other processes.
 
 pub(crate) mod clock;

@@ -19,7 +19,7 @@ impl Catalog {
             Err(TryLockError::Poisoned(cache)) => cache.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        let stamp = Stamp::read_cached(&cache.watched)?;
+        let stamp = Stamp::read_cached(&cache.stamp_files)?;
         if cache.stamp != Some(stamp) {
             return None;
         }

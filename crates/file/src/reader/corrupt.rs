@@ -6,7 +6,7 @@ use std::io;
 use attestry_core::{CorruptRecord, EntryId, StorageError, line};
 
 use super::Catalog;
-use crate::erase::{self, Record};
+use crate::erase::{self, ErasedLine};
 use crate::fs::sys::IoMode;
 use crate::segment::{CorruptLine, Segment, SegmentName, read_line};
 
@@ -95,7 +95,7 @@ impl Catalog {
 
     /// Whether the line at `offset`, which is partly blank, is in the middle of an erasure.
     pub(super) fn is_being_erased(&self, segment: &Segment, offset: u64, length: usize) -> bool {
-        let named = |record: &Record| record.segment == segment.name && record.offset == offset;
+        let named = |line: &ErasedLine| line.segment == segment.name && line.offset == offset;
         let is_pending =
             erase::pending(&self.folder).is_ok_and(|intent| intent.lines.iter().any(named));
         // If the erasure has finished since, the whole line is blank.

@@ -10,7 +10,7 @@ use super::Catalog;
 use super::progress::Progress;
 use super::snapshot::LockMode;
 use crate::fs::epoch::Stamp;
-use crate::fs::lock::Held;
+use crate::fs::lock::LockGuard;
 use crate::fs::sys;
 use crate::segment::{IndexFile, MemoryIndex, Segment, SegmentIndex, write_index_file};
 
@@ -79,8 +79,8 @@ impl Catalog {
         then: Stamp,
         now: Stamp,
     ) -> Result<bool, StorageError> {
-        let found = sys::look_at(&self.folder.segment(segment.name));
-        let erased = now.numbers.erasures != then.numbers.erasures;
+        let found = sys::id_and_length(&self.folder.segment(segment.name));
+        let erased = now.epochs.erasures != then.epochs.erasures;
         Ok(found.is_ok_and(|(id, _)| id == segment.file.id)
             && self.update_memory_index(segment.name, &segment.file, erased)?)
     }
@@ -137,7 +137,7 @@ impl Catalog {
     /// not an error.
     pub(crate) fn save_indexes(
         &self,
-        _: &Held<'_>,
+        _: &LockGuard<'_>,
         rotation_bytes: u64,
     ) -> Result<(), StorageError> {
         let cache = self.cache();

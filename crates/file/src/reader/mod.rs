@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use attestry_core::StorageError;
 
 use crate::fs::clock::Clock;
-use crate::fs::epoch::{Stamp, Watched};
+use crate::fs::epoch::{Stamp, StampFiles};
 use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
 use crate::segment::Segment;
@@ -44,7 +44,7 @@ struct Cache {
     /// The folder's stamp when the cache was refreshed; `None` if the cache is invalid.
     stamp: Option<Stamp>,
     /// Open files that the stamp is read from.
-    watched: Watched,
+    stamp_files: StampFiles,
     /// In write order.
     segments: Arc<[Segment]>,
     /// Those of `segments` with an index in memory: they may grow.

@@ -26,7 +26,7 @@ impl Catalog {
         stamp: Stamp,
         lock_mode: LockMode,
     ) -> Result<(), StorageError> {
-        let erased = cache.stamp.is_none_or(|old| old.numbers.erasures != stamp.numbers.erasures);
+        let erased = cache.stamp.is_none_or(|old| old.epochs.erasures != stamp.epochs.erasures);
         let cached: HashMap<FileId, Arc<SegmentFile>> =
             cache.segments.iter().map(|segment| (segment.file.id, segment.file.clone())).collect();
         let written_to = self.clock.written_to();

@@ -7,8 +7,8 @@ use attestry_core::StorageError;
 
 use super::progress::Progress;
 use super::{Cache, Catalog};
-use crate::fs::epoch::{Stamp, Watched};
-use crate::fs::lock::Held;
+use crate::fs::epoch::{Stamp, StampFiles};
+use crate::fs::lock::LockGuard;
 use crate::fs::sys;
 use crate::segment::{Line, Segment, SegmentIndex};
 
@@ -29,7 +29,10 @@ impl Catalog {
     }
 
     /// [`snapshot`](Self::snapshot) for a caller that holds the store lock. Writes missing index files.
-    pub(crate) fn snapshot_locked(&self, _: &Held<'_>) -> Result<Arc<[Segment]>, StorageError> {
+    pub(crate) fn snapshot_locked(
+        &self,
+        _: &LockGuard<'_>,
+    ) -> Result<Arc<[Segment]>, StorageError> {
         self.snapshot_with(LockMode::Held)
     }
 
@@ -42,11 +45,11 @@ impl Catalog {
 
     fn snapshot_with(&self, lock_mode: LockMode) -> Result<Arc<[Segment]>, StorageError> {
         let mut cache = self.cache();
-        let mut stamp = Stamp::read_with(&self.folder, &mut cache.watched)?;
+        let mut stamp = Stamp::read_with(&self.folder, &mut cache.stamp_files)?;
         if cache.stamp != Some(stamp) {
             // The paths may name new files.
-            cache.watched = Watched::default();
-            stamp = Stamp::read_with(&self.folder, &mut cache.watched)?;
+            cache.stamp_files = StampFiles::default();
+            stamp = Stamp::read_with(&self.folder, &mut cache.stamp_files)?;
             self.refresh(&mut cache, stamp, lock_mode)?;
         }
         for segment in &cache.growing {
@@ -103,7 +106,7 @@ impl Catalog {
         let mut cache = self.cache();
         let now = Stamp::read(&self.folder)?;
         // Another value means that another process has changed something, too.
-        let expected = cache.stamp.map(|stamp| stamp.with_one_more_erasure());
+        let expected = cache.stamp.map(|stamp| stamp.after_one_erasure());
         let is_current = expected == Some(now) && self.are_current(&cache, lines);
         cache.stamp = is_current.then_some(now);
         Ok(())

@@ -3,7 +3,7 @@ use std::fs;
 use attestry_core::{AuditEntry, Timestamp, hash_content, line};
 
 use super::*;
-use crate::erase::{Plan, Record};
+use crate::erase::{EraseIntent, ErasedLine};
 use crate::fs::epoch;
 use crate::fs::sys::{self, FileId, IoMode};
 use crate::observer::NoObserver;
@@ -42,9 +42,9 @@ fn erasure_after_index_damage_is_seen_by_readers() {
     assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 3);
     let (segment, offset) = (lines[0].0.name, lines[0].1.offset);
     let length = lines[0].1.length.into();
-    let record = Record { segment, offset, length, sums: Vec::new(), leaf: None };
-    let plan = Plan { lines: vec![record], ..Plan::default() };
-    erasures.erase(plan, &mut NoObserver).unwrap();
+    let erased = ErasedLine { segment, offset, length, checksums: Vec::new(), leaf: None };
+    let intent = EraseIntent { lines: vec![erased], ..EraseIntent::default() };
+    erasures.erase(intent, &mut NoObserver).unwrap();
     catalog.mark_erased(&lines).unwrap();
     assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 2);
 }
@@ -67,7 +67,7 @@ fn stale_index_is_rebuilt_after_an_undone_append() {
     // Another process undoes its append and writes a line of the same length in its place.
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(line_of("kept").len() as u64).unwrap();
-    epoch::raise_layout(&folder).unwrap();
+    epoch::bump_layout(&folder).unwrap();
     sys::write_all_at(&file, &line_of("stored"), line_of("kept").len() as u64).unwrap();
     assert!(is_stored("stored") && is_stored("kept") && !is_stored("undone"));
     // The older snapshot keeps its index.

@@ -18,7 +18,7 @@ use super::places::Places;
 use super::tiles::Leaves;
 use super::view::{OpenSegment, View, keep_writers_out};
 use crate::erase;
-use crate::fs::epoch::{Numbers, Stamp};
+use crate::fs::epoch::{Epochs, Stamp};
 use crate::fs::layout::Folder;
 use crate::segment::SegmentName;
 use cursor::{Found, SegmentCursor};
@@ -113,9 +113,9 @@ pub(crate) fn run(folder: &Folder, options: &VerifyOptions) -> Result<Verificati
 
 /// What changes while lines are erased or segments renamed: the counters, and how much is being
 /// erased.
-fn doings(folder: &Folder) -> Result<(Numbers, usize), StorageError> {
+fn doings(folder: &Folder) -> Result<(Epochs, usize), StorageError> {
     let plan = erase::pending(folder)?;
-    Ok((Stamp::read(folder)?.numbers, plan.lines.len() + plan.segments.len()))
+    Ok((Stamp::read(folder)?.epochs, plan.lines.len() + plan.segments.len()))
 }
 
 fn pass(folder: &Folder, options: &VerifyOptions) -> Result<Verification, EvidenceError> {

@@ -59,11 +59,11 @@ impl View {
     fn take(folder: &Folder, all: bool) -> Result<Self, EvidenceError> {
         let mut tries = 0;
         loop {
-            let before = Stamp::read(folder)?.numbers;
+            let before = Stamp::read(folder)?.epochs;
             let (view, head) = Self::look(folder, all)?;
             tries += 1;
             // Between the parts of the look a segment may have been renamed, or a new one begun.
-            let quiet = before == Stamp::read(folder)?.numbers
+            let quiet = before == Stamp::read(folder)?.epochs
                 && head.sequence == view.head.sequence
                 && head.places == view.head.places;
             if quiet || tries == TRIES {
@@ -140,16 +140,11 @@ impl View {
 /// Keeps writers out for as long as it is kept; `None` where there are none, or they leave no gap.
 pub(super) fn keep_writers_out(folder: &Folder) -> Option<File> {
     let lock = File::open(folder.lock()).ok()?;
-    // Who keeps the lock over a burst of calls looks here; the end of this call takes it away.
-    let waiting = File::open(folder.waiting()).ok();
-    let mut announced = false;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if lock.try_lock_shared().is_ok() {
             return Some(lock);
         }
-        announced =
-            announced || waiting.as_ref().is_some_and(|file| file.try_lock_shared().is_ok());
         thread::sleep(Duration::from_micros(50));
     }
     None

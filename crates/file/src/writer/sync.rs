@@ -1,5 +1,5 @@
-//! The locks and threads of the committer. In a build with `--cfg shuttle` they are those of a
-//! scheduler that a test can drive through one order of events after another.
+//! Locks and threads of the writer. With `--cfg shuttle` they are those of a scheduler that a test
+//! drives through many orders of events.
 
 #[cfg(all(test, shuttle))]
 pub(super) use shuttle::{

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use attestry_core::{AuditEntry, Timestamp, line};
 
 use super::sections;
-use crate::erase::Record;
+use crate::erase::ErasedLine;
 use crate::erase::fuzzing::intended_lines;
 use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
@@ -27,7 +27,7 @@ pub fn folder(parent: &Path, input: &[u8]) {
     let _ = fs::remove_dir_all(&path);
     let folder = Folder::new(path);
     let mut segments = fill(&folder, input);
-    let intent_log = fs::read(folder.journal()).expect("the file was just written");
+    let intent_log = fs::read(folder.intent_log()).expect("the file was just written");
     let mut records = intended_lines(&intent_log);
     records.retain(|record| is_unchanged(&segments, record));
     records.iter().for_each(|record| blank(&mut segments, record));
@@ -60,8 +60,8 @@ fn fill(folder: &Folder, input: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     for (name, content) in &segments {
         write(&folder.path().join(name), content);
     }
-    write(&folder.journal(), next());
-    write(&folder.generation(), next());
+    write(&folder.intent_log(), next());
+    write(&folder.epochs(), next());
     let first = fs::metadata(folder.path().join(SEGMENTS[0])).expect("the file was just written");
     write(&folder.index(FileId::of(&first)), next());
     write(&folder.compacted(), next());
@@ -70,16 +70,16 @@ fn fill(folder: &Folder, input: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Whether the line of `record` is unchanged, by the checksums that the record has.
-fn is_unchanged(segments: &[(&'static str, Vec<u8>)], record: &Record) -> bool {
+fn is_unchanged(segments: &[(&'static str, Vec<u8>)], record: &ErasedLine) -> bool {
     let named = |name: &str| SegmentName::parse(name) == Some(record.segment);
     segments.iter().filter(|(name, _)| named(name)).all(|(_, content)| {
         let rest = content.iter().skip(usize::try_from(record.offset).unwrap_or(usize::MAX));
         let length = usize::try_from(record.length).unwrap_or(usize::MAX);
-        record.names(&rest.take(length).copied().collect::<Vec<u8>>())
+        record.matches(&rest.take(length).copied().collect::<Vec<u8>>())
     })
 }
 
-fn blank(segments: &mut [(&'static str, Vec<u8>)], record: &Record) {
+fn blank(segments: &mut [(&'static str, Vec<u8>)], record: &ErasedLine) {
     let named = |name: &str| SegmentName::parse(name) == Some(record.segment);
     for (_, content) in segments.iter_mut().filter(|(name, _)| named(name)) {
         for (at, byte) in content.iter_mut().enumerate() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use attestry_core::hash_content;
 
 use super::intent_log::{decode, encode};
-use super::{Plan, Record, overwrite};
+use super::{EraseIntent, ErasedLine, overwrite};
 use crate::segment::SegmentName;
 
 /// Checks `bytes` as an intent log, also with a valid checksum appended: an incomplete log is void, and an
@@ -20,21 +20,21 @@ pub fn intent_log(folder: &Path, bytes: &[u8]) {
 }
 
 /// The lines that an intent log with these bytes names.
-pub(crate) fn intended_lines(bytes: &[u8]) -> Vec<Record> {
+pub(crate) fn intended_lines(bytes: &[u8]) -> Vec<ErasedLine> {
     decode(bytes).unwrap_or_default().lines
 }
 
-fn check(folder: &Path, plan: Option<Plan>) {
-    let Some(plan) = plan else { return };
-    let lines = plan.lines.iter().map(|record| record.segment);
-    for segment in lines.chain(plan.segments.iter().map(|whole| whole.segment)) {
+fn check(folder: &Path, intent: Option<EraseIntent>) {
+    let Some(intent) = intent else { return };
+    let lines = intent.lines.iter().map(|line| line.segment);
+    for segment in lines.chain(intent.segments.iter().map(|whole| whole.segment)) {
         let name = segment.to_string();
         assert_eq!(SegmentName::parse(&name), Some(segment), "each name has one spelling");
         assert!(!name.contains('/'), "a segment is in the folder");
     }
-    let whole = encode(&plan).expect("an intent has only numbers and strings").into_bytes();
-    assert_eq!(decode(&whole).as_ref(), Some(&plan));
-    let records = plan.lines;
+    let whole = encode(&intent).expect("an intent has only numbers and strings").into_bytes();
+    assert_eq!(decode(&whole).as_ref(), Some(&intent));
+    let lines = intent.lines;
     for cut in [0, whole.len() / 2, whole.len() - 1] {
         assert_eq!(decode(&whole[..cut]), None, "a truncated intent log is void");
     }
@@ -44,13 +44,13 @@ fn check(folder: &Path, plan: Option<Plan>) {
     fs::write(&path, &before).expect("the folder is writable");
     let file =
         OpenOptions::new().read(true).write(true).open(&path).expect("the file was just created");
-    overwrite(&file, &records).expect("any range can be overwritten");
+    overwrite(&file, &lines).expect("any range can be overwritten");
     let after = fs::read(&path).expect("the file was just written");
     assert_eq!(after.len(), before.len(), "erasing keeps the length of a segment");
     for (at, (before, after)) in before.iter().zip(&after).enumerate() {
         let at = at as u64;
-        let named = |record: &Record| at >= record.offset && at - record.offset < record.length;
-        let expected = if records.iter().any(named) { b' ' } else { *before };
+        let named = |line: &ErasedLine| at >= line.offset && at - line.offset < line.length;
+        let expected = if lines.iter().any(named) { b' ' } else { *before };
         assert_eq!(*after, expected, "byte {at}");
     }
 }

@@ -1,4 +1,4 @@
-//! Clocks that tests set.
+//! Clocks set by tests.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,7 +8,7 @@ use super::Clock;
 
 static MOMENTS: [AtomicI64; 16] = [const { AtomicI64::new(0) }; 16];
 
-/// One of them. Tests may run at the same time, so each takes numbers of its own.
+/// The clock with this number. Tests run in parallel, so each uses numbers of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ByHand<const NUMBER: usize>;
 

@@ -1,5 +1,5 @@
-//! What each operation does where the clock jumps over midnight, forward and back, or where two
-//! processes have clocks of different days.
+//! Every operation while the clock jumps over midnight, forward and back, and while the clocks of two
+//! processes show different days.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,20 +14,20 @@ use crate::{Durability, FileStorage, FileStorageBuilder};
 
 const NOON: &str = "2026-01-28T12:00:00";
 const BEFORE_MIDNIGHT: &str = "2026-01-28T23:59:00";
-/// By then nobody is late with what belongs to the day before.
+/// Late enough that no program still appends to the segment of the day before.
 const AFTER_MIDNIGHT: &str = "2026-01-29T00:01:30";
 
-/// Small enough that a day has several segments.
+/// So small that a day has several segments.
 const ROTATION_BYTES: u64 = 2_000;
 
-/// An entry of `moment` microseconds after 1970 began.
+/// An entry `moment` microseconds after 1970 began.
 fn entry(moment: i64) -> AuditEntry {
     let timestamp = Timestamp::from_unix_micros(moment).unwrap();
     let id = format!("e{moment:05}").parse().unwrap();
     AuditEntry::new(id, timestamp, hash_content("in"), hash_content("out"))
 }
 
-/// What is in a folder, by time; each entry has a moment of its own.
+/// The expected content of a store, by time; no two entries have the same timestamp.
 #[derive(Debug, Default)]
 struct Model(Vec<AuditEntry>);
 
@@ -41,12 +41,12 @@ impl Model {
         self.0.retain(|kept| kept.id != entry.id);
     }
 
-    /// The `number`th again, and as many as there are if need be.
+    /// The entry with this number, modulo their count.
     fn nth(&self, number: usize) -> AuditEntry {
         self.0[number % self.0.len()].clone()
     }
 
-    /// Every way to read tells the same.
+    /// Every way to read returns the same.
     async fn assert_held_by(&self, storage: &FileStorage, what: &str) {
         let listed = storage.list_entries(Timestamp::MIN, Timestamp::MAX).await.unwrap();
         let moments = |entries: &[AuditEntry]| -> Vec<i64> {
@@ -57,7 +57,7 @@ impl Model {
         let scanned: Vec<_> = storage.scan(Query::new()).try_collect().await.unwrap();
         assert!(scanned == self.0, "{what}");
         assert_eq!(storage.count().await.unwrap(), self.0.len() as u64, "{what}");
-        // The last of all, and some of the others.
+        // The last one and a sample of the others.
         for entry in self.0.iter().rev().step_by(7) {
             assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry), "{what}");
         }
@@ -92,7 +92,7 @@ const OPERATIONS: [Operation; 8] = [
 ];
 
 impl Operation {
-    /// Does it with entries from `moment` on, of which there are none yet.
+    /// Executes it with new entries from `moment` on.
     async fn run(self, storage: &FileStorage, model: &mut Model, moment: i64) {
         match self {
             Self::Write => {
@@ -105,7 +105,7 @@ impl Operation {
                 }
             }
             Self::WriteBatch | Self::Append => {
-                // Some of them fill a segment.
+                // Enough to fill a segment.
                 let new: Vec<_> = (moment..moment + 6).map(entry).collect();
                 match self {
                     Self::Append => storage.append(&new).await.unwrap(),
@@ -133,7 +133,7 @@ impl Operation {
 
 fn builder(path: &Path, clock: Clock, with_evidence: bool) -> FileStorageBuilder {
     let mut builder = FileStorage::builder(path).rotation_size_bytes(ROTATION_BYTES);
-    builder.clock = clock;
+    builder.settings.clock = clock;
     if with_evidence { keeping_evidence(builder) } else { builder }
 }
 
@@ -156,7 +156,7 @@ async fn reader(path: &Path, clock: Clock) -> FileStorage {
     builder(path, clock, false).read_only(true).open().await.unwrap()
 }
 
-/// The tree, if there is one, fits to the lines.
+/// The tree, if there is one, agrees with the lines.
 #[cfg(feature = "evidence")]
 async fn assert_proven(storage: &FileStorage, with_evidence: bool, what: &str) {
     if with_evidence {
@@ -168,13 +168,13 @@ async fn assert_proven(storage: &FileStorage, with_evidence: bool, what: &str) {
 #[cfg(not(feature = "evidence"))]
 async fn assert_proven(_: &FileStorage, _: bool, _: &str) {}
 
-/// The segments in the folder.
+/// The names of the segments.
 fn names(path: &Path) -> BTreeSet<String> {
     let items = fs::read_dir(path).unwrap().map(|item| item.unwrap().file_name());
     items.map(|name| name.into_string().unwrap()).filter(|name| name != ".attestry").collect()
 }
 
-/// Every line of every segment is whole, and no line is there twice.
+/// Every line of every segment is whole, and none is stored twice.
 fn assert_whole(path: &Path, model: &Model, what: &str) {
     let mut found = Vec::new();
     for name in names(path) {
@@ -188,7 +188,7 @@ fn assert_whole(path: &Path, model: &Model, what: &str) {
 }
 
 #[tokio::test]
-async fn each_operation_holds_after_the_clock_jumped_back_over_midnight() {
+async fn operations_work_after_the_clock_jumped_back() {
     let clock = ByHand::<1>;
     for (operation, with_evidence) in OPERATIONS.iter().flat_map(|&op| [(op, false), (op, true)]) {
         let what = format!("{operation:?}, evidence: {with_evidence}");
@@ -206,7 +206,7 @@ async fn each_operation_holds_after_the_clock_jumped_back_over_midnight() {
             model.assert_held_by(&storage, &what).await;
             model.assert_held_by(&watching, &what).await;
         }
-        // Nothing took the name of another, on either day.
+        // No segment replaced another, on either day.
         let numbered = |day: u32, count: u32| {
             (1..=count).map(move |number| format!("audit_{day}_{number:03}.jsonl"))
         };
@@ -214,7 +214,7 @@ async fn each_operation_holds_after_the_clock_jumped_back_over_midnight() {
         let growing = ["audit_20260128.jsonl", "audit_20260129.jsonl"].map(str::to_owned);
         assert_eq!(names(&path), of_days.chain(growing).collect(), "{what}");
         operation.run(&storage, &mut model, 190).await;
-        // And once more when its time has come for the second time.
+        // Again, at each time for the second time.
         for (moment, at) in [(300, BEFORE_MIDNIGHT), (250, AFTER_MIDNIGHT)] {
             clock.set(at);
             model.assert_held_by(&storage, &what).await;
@@ -239,7 +239,7 @@ async fn each_operation_holds_after_the_clock_jumped_back_over_midnight() {
 }
 
 #[tokio::test]
-async fn each_operation_is_seen_where_one_clock_is_a_day_ahead() {
+async fn operations_are_visible_with_one_clock_a_day_ahead() {
     let (behind, ahead) = (ByHand::<2>, ByHand::<3>);
     behind.set(BEFORE_MIDNIGHT);
     ahead.set(AFTER_MIDNIGHT);
@@ -258,7 +258,7 @@ async fn each_operation_is_seen_where_one_clock_is_a_day_ahead() {
         for round in 0..2 {
             for (number, storage) in stores.iter().enumerate() {
                 let moment = 1_000 + 100 * round + 50 * number as i64;
-                // Several in a row: the second finds its segment open.
+                // Several in a row: the second one finds the segment open.
                 for step in 0..3 {
                     Operation::Append.run(storage, &mut model, moment + 10 * step).await;
                     for other in stores.iter().chain(&readers) {
@@ -284,9 +284,9 @@ async fn each_operation_is_seen_where_one_clock_is_a_day_ahead() {
     }
 }
 
-/// Whatever the difference is, and however lines are made durable.
+/// For any difference of the clocks and any durability.
 #[tokio::test]
-async fn lines_of_a_clock_far_behind_are_seen_at_once() {
+async fn lines_of_a_clock_far_behind_are_visible_immediately() {
     let (behind, ahead) = (ByHand::<4>, ByHand::<5>);
     ahead.set(AFTER_MIDNIGHT);
     for (at, durability) in [
@@ -306,7 +306,7 @@ async fn lines_of_a_clock_far_behind_are_seen_at_once() {
             (with(behind.clock()).await.unwrap(), with(ahead.clock()).await.unwrap());
         let watching = reader(&path, ahead.clock()).await;
         for moment in 0..30 {
-            // The one behind has its segment open before there is one of a later day.
+            // The segment of the clock behind is open before a later one exists.
             let storage = if moment % 10 == 3 { &early } else { &late };
             storage.append(&[entry(moment)]).await.unwrap();
             model.add(&[entry(moment)]);
@@ -315,7 +315,7 @@ async fn lines_of_a_clock_far_behind_are_seen_at_once() {
                 let found = other.read(&entry(moment).id).await.unwrap();
                 assert_eq!(found, Some(entry(moment)), "{at}, {moment}");
             }
-            // Of those that are stored none is stored again.
+            // A duplicate is recognised.
             early.write(&entry(moment)).await.unwrap();
         }
         assert_whole(&path, &model, at);
@@ -323,7 +323,7 @@ async fn lines_of_a_clock_far_behind_are_seen_at_once() {
 }
 
 #[tokio::test]
-async fn each_operation_holds_when_midnight_passes() {
+async fn operations_work_when_midnight_passes() {
     let clock = ByHand::<6>;
     for operation in OPERATIONS {
         let what = format!("{operation:?}");
@@ -354,9 +354,9 @@ async fn each_operation_holds_when_midnight_passes() {
     }
 }
 
-/// What a clock that jumped back has made the day's own is left to grow, though it is not the newest.
+/// A segment that is active because the clock jumped back is not compacted, although it is not the newest.
 #[tokio::test]
-async fn compacting_leaves_the_segment_of_today_alone_though_there_is_a_newer_one() {
+async fn compact_skips_the_active_segment_behind_a_newer_one() {
     let clock = ByHand::<7>;
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("audit");
@@ -370,7 +370,7 @@ async fn compacting_leaves_the_segment_of_today_alone_though_there_is_a_newer_on
     Operation::DeleteNew.run(&storage, &mut model, 0).await;
     assert_eq!(storage.compact().await.unwrap(), 0);
     Operation::Append.run(&storage, &mut model, 300).await;
-    model.assert_held_by(&storage, "grows").await;
+    model.assert_held_by(&storage, "active").await;
     clock.set(AFTER_MIDNIGHT);
     assert!(storage.compact().await.unwrap() > 0);
     Operation::Append.run(&storage, &mut model, 400).await;
@@ -378,9 +378,9 @@ async fn compacting_leaves_the_segment_of_today_alone_though_there_is_a_newer_on
     assert_whole(&path, &model, "compacted");
 }
 
-/// It asks for the day, and then opens that day's file, without a lock.
+/// The Python package determines the day, then opens the file of that day, without a lock.
 #[tokio::test]
-async fn what_the_python_package_appends_just_behind_midnight_is_seen_and_kept() {
+async fn late_appends_of_the_python_package_are_visible_and_kept() {
     let clock = ByHand::<10>;
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("audit");

@@ -1,7 +1,6 @@
-//! The committer under many orders of events, chosen by a scheduler: `cargo xtask torture
-//! interleavings`. Tokio's semaphore and oneshot channel count as one step each; their own insides
-//! are tokio's to check.
-#![allow(clippy::unwrap_used)] // a test, though not by the name that clippy knows
+//! The writer under many orders of events, chosen by a scheduler: `cargo xtask torture interleavings`.
+//! Operations of Tokio's semaphore and oneshot channel count as one step each.
+#![allow(clippy::unwrap_used)] // clippy does not recognise this module as a test
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -13,14 +12,15 @@ use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 
-use super::batch::Lines;
-use super::queue::{Job, Queue};
+use super::EncodedLines;
+use super::job::Job;
+use super::queue::Queue;
 use super::sync::{Condvar, Mutex, thread};
 use crate::observer::LineEnd;
 use crate::{Durability, FileStorage};
 
-/// Runs `test` in `rounds` orders: half of them wholly random, half with a few changes of thread
-/// at places that matter, which finds rare ones sooner.
+/// Runs `test` in `rounds` orders: half of them random, half by probabilistic concurrency testing, which
+/// finds bugs sooner that need few thread switches at particular places.
 fn check(rounds: usize, test: impl Fn() + Send + Sync + 'static) {
     let test = Arc::new(test);
     let schedulers: [Box<dyn Scheduler + Send>; 2] =
@@ -34,10 +34,10 @@ fn check(rounds: usize, test: impl Fn() + Send + Sync + 'static) {
     }
 }
 
-/// As many orders as asked for, or `usual`.
-fn rounds(usual: usize) -> usize {
-    let asked = std::env::var("ATTESTRY_INTERLEAVINGS").ok();
-    asked.and_then(|factor| factor.parse::<usize>().ok()).unwrap_or(1).max(1) * usual
+/// `default` times the factor in `ATTESTRY_INTERLEAVINGS`.
+fn rounds(default: usize) -> usize {
+    let factor = std::env::var("ATTESTRY_INTERLEAVINGS").ok();
+    factor.and_then(|factor| factor.parse::<usize>().ok()).unwrap_or(1).max(1) * default
 }
 
 fn entry(caller: usize, number: usize) -> AuditEntry {
@@ -46,12 +46,12 @@ fn entry(caller: usize, number: usize) -> AuditEntry {
     AuditEntry::new(id, at, "in".into(), "out".into())
 }
 
-fn lines(text: String) -> Lines {
+fn lines(text: String) -> EncodedLines {
     let end = LineEnd { at: text.len(), leaf: None };
-    Lines { ends: vec![end], bytes: text.into_bytes(), checked_ids: Vec::new() }
+    EncodedLines { line_ends: vec![end], bytes: text.into_bytes(), checked_ids: Vec::new() }
 }
 
-/// What the queue promises whoever waits at either end of it.
+/// The two ends of a queue.
 trait Handshake: Send + Sync + 'static {
     fn submit(&self) -> impl Future<Output = Result<(), StorageError>>;
     fn take(&self) -> Option<VecDeque<Job>>;
@@ -60,7 +60,7 @@ trait Handshake: Send + Sync + 'static {
 
 impl Handshake for Queue {
     async fn submit(&self) -> Result<(), StorageError> {
-        Queue::submit(self, |answer| Job::Flush { answer }).await
+        Queue::submit(self, |responder| Job::Flush { responder }).await
     }
 
     fn take(&self) -> Option<VecDeque<Job>> {
@@ -72,8 +72,8 @@ impl Handshake for Queue {
     }
 }
 
-/// Three callers, one that closes, one that serves: every call returns, and none that was taken
-/// in is told otherwise.
+/// Three callers, one of them while the queue is closed, and a server: every call returns, and succeeds if
+/// and only if its job was executed.
 fn every_call_returns(queue: impl Handshake) {
     let queue = Arc::new(queue);
     let served = Arc::new(Mutex::new(0));
@@ -82,9 +82,11 @@ fn every_call_returns(queue: impl Handshake) {
         thread::spawn(move || {
             while let Some(jobs) = queue.take() {
                 for job in jobs {
-                    let Job::Flush { answer } = job else { unreachable!("nothing else is sent") };
+                    let Job::Flush { responder } = job else {
+                        unreachable!("only flushes are sent")
+                    };
                     *served.lock().unwrap() += 1;
-                    drop(answer.send(Ok(())));
+                    drop(responder.send(Ok(())));
                 }
             }
         })
@@ -95,43 +97,43 @@ fn every_call_returns(queue: impl Handshake) {
             thread::spawn(move || (0..2).filter(|_| block_on(queue.submit()).is_ok()).count())
         })
         .collect();
-    let mut answered = callers.into_iter().map(|caller| caller.join().unwrap());
-    // The last caller meets a queue that is being closed.
-    let early: usize = answered.by_ref().take(2).sum();
+    let mut succeeded = callers.into_iter().map(|caller| caller.join().unwrap());
+    // The last caller runs while the queue is closed.
+    let early: usize = succeeded.by_ref().take(2).sum();
     queue.close();
-    let all = early + answered.sum::<usize>();
+    let all = early + succeeded.sum::<usize>();
     server.join().unwrap();
     assert_eq!(early, 4, "refused by an open queue");
     assert_eq!(*served.lock().unwrap(), all);
 }
 
 #[test]
-fn no_caller_waits_for_ever() {
+fn every_call_returns_in_every_order() {
     check(rounds(20_000), || every_call_returns(Queue::new()));
 }
 
-/// The mistake the queue must not make: saying that it sleeps only when it has let go of the lock.
+/// A queue with a lost wake-up: it sets `parked` after it has released the lock on the jobs.
 #[derive(Default)]
-struct FallsAsleepLate {
+struct LostWakeUp {
     jobs: Mutex<(VecDeque<Job>, bool)>,
     parked: Mutex<bool>,
     work: Condvar,
 }
 
-impl Handshake for FallsAsleepLate {
+impl Handshake for LostWakeUp {
     async fn submit(&self) -> Result<(), StorageError> {
-        let (answer, receiver) = tokio::sync::oneshot::channel();
+        let (responder, response) = tokio::sync::oneshot::channel();
         {
             let mut state = self.jobs.lock().unwrap();
             if state.1 {
                 return Err(StorageError::Closed);
             }
-            state.0.push_back(Job::Flush { answer });
+            state.0.push_back(Job::Flush { responder });
         }
         if std::mem::take(&mut *self.parked.lock().unwrap()) {
             self.work.notify_one();
         }
-        receiver.await.unwrap_or(Err(StorageError::Closed))
+        response.await.unwrap_or(Err(StorageError::Closed))
     }
 
     fn take(&self) -> Option<VecDeque<Job>> {
@@ -157,30 +159,31 @@ impl Handshake for FallsAsleepLate {
     }
 }
 
-/// That this check can fail at all.
+/// This check can fail.
 #[test]
 #[should_panic(expected = "deadlock")]
-fn a_lost_wake_up_is_found() {
-    check(20_000, || every_call_returns(FallsAsleepLate::default()));
+fn lost_wake_up_is_found() {
+    check(20_000, || every_call_returns(LostWakeUp::default()));
 }
 
 #[test]
-fn waiting_lines_stay_within_their_room_and_in_order() {
+fn queued_lines_stay_within_capacity_and_in_order() {
     check(rounds(5_000), || {
-        let queue = Arc::new(Queue::with_room(10));
+        let queue = Arc::new(Queue::with_capacity(10));
         let callers: Vec<_> = (0..3)
             .map(|caller| {
                 let queue = Arc::clone(&queue);
-                // One line is longer than all the room there is.
+                // One line is longer than the capacity.
                 let length = [3, 6, 12][caller];
                 thread::spawn(move || {
                     for number in 0..3 {
                         let text = format!("{caller}{number}{}", "x".repeat(length - 2));
-                        // A caller that goes away in the midst: its line is there or not.
+                        // A call that is dropped: its line is stored or not.
                         if number == 1 {
-                            let _ = queue.append(lines(text), Lines::whole).now_or_never();
+                            let _ =
+                                queue.append(lines(text), EncodedLines::as_chunk).now_or_never();
                         } else {
-                            block_on(queue.append(lines(text), Lines::whole)).unwrap();
+                            block_on(queue.append(lines(text), EncodedLines::as_chunk)).unwrap();
                         }
                     }
                 })
@@ -192,15 +195,13 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
                 let mut stored = Vec::new();
                 while let Some(jobs) = queue.take(None) {
                     for job in jobs {
-                        let Job::Append(batch) = job else { unreachable!("nothing else is sent") };
-                        let waiting: Vec<_> = batch.lines().map(String::from_utf8).collect();
-                        let waiting: Vec<String> =
-                            waiting.into_iter().map(Result::unwrap).collect();
-                        let room = waiting.iter().map(|line| line.len().min(10)).sum::<usize>();
-                        assert!(room <= 10, "{waiting:?} wait at once");
-                        stored.extend(waiting);
-                        let before = queue.calls();
-                        queue.note(batch.stored().tell().1, before);
+                        let Job::Append(batch) = job else { unreachable!("only appends are sent") };
+                        let queued: Vec<String> =
+                            batch.lines().map(|line| String::from_utf8(line).unwrap()).collect();
+                        let room = queued.iter().map(|line| line.len().min(10)).sum::<usize>();
+                        assert!(room <= 10, "{queued:?} are queued at once");
+                        stored.extend(queued);
+                        queue.reuse(batch.stored().send());
                     }
                 }
                 stored
@@ -219,53 +220,10 @@ fn waiting_lines_stay_within_their_room_and_in_order() {
     });
 }
 
-/// Enough callers that a batch is gathered for, and more of them than come back: whoever gathers
-/// must learn that nobody is left to wait for. Waiting has no end by time here.
-#[test]
-fn nobody_gathers_for_callers_who_are_gone() {
-    check(rounds(5_000), || {
-        let queue = Arc::new(Queue::new());
-        let callers: Vec<_> = (0..5)
-            .map(|caller| {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || {
-                    let line = lines(format!("{caller}"));
-                    match caller {
-                        0 => (0..2).for_each(|_| {
-                            block_on(queue.append(&line, |line| line.whole())).unwrap()
-                        }),
-                        1 => drop(queue.append(&line, |line| line.whole()).now_or_never()),
-                        _ => block_on(queue.append(&line, |line| line.whole())).unwrap(),
-                    }
-                })
-            })
-            .collect();
-        let server = {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || {
-                let mut stored = 0;
-                while let Some(jobs) = queue.take(None) {
-                    for job in jobs {
-                        let Job::Append(batch) = job else { unreachable!("nothing else is sent") };
-                        stored += batch.lines().count();
-                        let before = queue.calls();
-                        queue.note(batch.stored().tell().1, before);
-                    }
-                }
-                stored
-            })
-        };
-        callers.into_iter().for_each(|caller| caller.join().unwrap());
-        queue.close();
-        let stored = server.join().unwrap();
-        assert!(stored == 6, "{stored} lines of 6");
-    });
-}
+/// Caller and number of the entry whose call is dropped.
+const DROPPED: (usize, usize) = (0, 1);
 
-/// The caller, and the number of the entry, that goes away in the midst.
-const GIVEN_UP: (usize, usize) = (0, 1);
-
-/// What the files of `folder` hold: how often each id is there, and the order of each caller's.
+/// The numbers of the entries in the files of `folder`, by caller, in order.
 fn stored(folder: &Path) -> BTreeMap<usize, Vec<usize>> {
     let mut found: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for item in std::fs::read_dir(folder).unwrap() {
@@ -285,11 +243,12 @@ fn stored(folder: &Path) -> BTreeMap<usize, Vec<usize>> {
     found
 }
 
-/// Appends of several callers, an erasure, a flush, callers that go away, and one that closes.
-fn the_store_holds_what_it_said(durability: Durability) {
+/// Appends of several callers, one of them dropped, an erasure, a flush, and a close: what was
+/// acknowledged is stored once and in order, and nothing that was refused.
+fn store_holds_what_it_acknowledged(durability: Durability) {
     let folder = tempfile::tempdir().unwrap();
     let builder = FileStorage::builder(folder.path()).durability(durability);
-    let storage = Arc::new(FileStorage::open_blocking(&builder).unwrap());
+    let storage = Arc::new(FileStorage::open_blocking(&builder.settings).unwrap());
     block_on(storage.append(&[entry(9, 0)])).unwrap();
     let acknowledged: Arc<Mutex<Vec<(usize, usize)>>> = Arc::default();
     let callers: Vec<_> = (0..3)
@@ -300,7 +259,7 @@ fn the_store_holds_what_it_said(durability: Durability) {
                 for number in 0..3 {
                     let entries = [entry(caller, number)];
                     let outcome = match (caller, number) {
-                        GIVEN_UP => storage.append(&entries).now_or_never(),
+                        DROPPED => storage.append(&entries).now_or_never(),
                         (1, _) => Some(block_on(storage.write(&entries[0])).map(drop)),
                         _ => Some(block_on(storage.append(&entries))),
                     };
@@ -320,30 +279,30 @@ fn the_store_holds_what_it_said(durability: Durability) {
     let before = stored(folder.path());
     callers.into_iter().for_each(|caller| caller.join().unwrap());
     let found = stored(folder.path());
-    assert_eq!(before, found, "written behind close");
-    assert!(!found.contains_key(&9), "an erased entry is there");
+    assert_eq!(before, found, "written after close");
+    assert!(!found.contains_key(&9), "an erased entry is stored");
     let acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
     for (caller, numbers) in &found {
-        // A call that was given up may be done behind a later one; otherwise a caller's are in order.
-        let (given_up, mut numbers): (Vec<_>, Vec<_>) =
-            numbers.iter().partition(|number| (*caller, **number) == GIVEN_UP);
+        // A call that was dropped may be executed after a later one; the others of a caller are in order.
+        let (dropped, mut numbers): (Vec<_>, Vec<_>) =
+            numbers.iter().partition(|number| (*caller, **number) == DROPPED);
         assert!(numbers.is_sorted_by(|a, b| a < b), "caller {caller} stored {numbers:?}");
         numbers.retain(|number| !acknowledged.contains(&(*caller, *number)));
         assert!(numbers.is_empty(), "caller {caller} stored {numbers:?}, which were refused");
-        assert!(given_up.len() < 2, "caller {caller} stored the same twice");
+        assert!(dropped.len() < 2, "caller {caller} stored the same twice");
     }
     for (caller, number) in acknowledged.iter() {
-        let there = found.get(caller).is_some_and(|numbers| numbers.contains(number));
-        assert!(there, "{caller}-{number} was acknowledged and is not there");
+        let is_stored = found.get(caller).is_some_and(|numbers| numbers.contains(number));
+        assert!(is_stored, "{caller}-{number} was acknowledged and is not stored");
     }
 }
 
 #[test]
-fn what_was_acknowledged_is_stored_once_and_in_order() {
-    check(rounds(600), || the_store_holds_what_it_said(Durability::Sync));
+fn acknowledged_entries_are_stored_once_and_in_order() {
+    check(rounds(600), || store_holds_what_it_acknowledged(Durability::Sync));
 }
 
 #[test]
-fn so_it_is_where_callers_write_for_themselves() {
-    check(rounds(600), || the_store_holds_what_it_said(Durability::Buffered));
+fn the_same_holds_for_direct_appends() {
+    check(rounds(600), || store_holds_what_it_acknowledged(Durability::Buffered));
 }

@@ -1,0 +1,393 @@
+//! The active segment: appends lines, undoes a failed append, and prepares the file before the next.
+
+mod newest;
+mod seal;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use attestry_core::{StorageError, Timestamp};
+
+use crate::durability::Durability;
+use crate::erase::Erasures;
+use crate::fs::clock::Clock;
+use crate::fs::epoch;
+use crate::fs::layout::Folder;
+use crate::fs::lock::LockEpoch;
+use crate::fs::segment_name::SegmentName;
+use crate::fs::sys::{self, FileId};
+use crate::observer::{LineEnd, LogObserver};
+use crate::recovery::{self, TornTail};
+use crate::segment::Segment;
+use newest::Newest;
+
+/// The end of the log. Owned by the writer thread; nothing else appends. Every method that takes
+/// `&mut self` requires the store lock.
+#[derive(Debug)]
+pub(crate) struct ActiveSegment {
+    folder: Folder,
+    rotation_bytes: u64,
+    durability: Durability,
+    open: Option<OpenSegment>,
+    /// Names have changed and the folder was not synced since. Nothing is acknowledged until it is.
+    folder_dirty: bool,
+    /// A failed append could not be undone, so the end of the file is unknown. Until the store is
+    /// reopened, every append fails.
+    wedged: bool,
+    /// Torn lines of other programs that were repaired.
+    repaired: Vec<TornTail>,
+    clock: Clock,
+    /// The end of the current day, and the segment of that day.
+    today: (Timestamp, SegmentName),
+    /// Puts the data of a file on stable storage; one that fails in tests.
+    sync_data: fn(&File) -> io::Result<()>,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    name: SegmentName,
+    path: PathBuf,
+    file: File,
+    id: FileId,
+    /// The length after the last append of this process; another program may have appended since.
+    length: u64,
+    /// A sync failed. The kernel may have dropped the dirty pages, and would report success on a
+    /// retry: nothing on this file is acknowledged again.
+    poisoned: bool,
+    /// The observer has not seen the file since it was opened.
+    reopened: bool,
+    /// When `path` was last found to lead to `file`.
+    checked_at: LockEpoch,
+    newest: Newest,
+}
+
+impl OpenSegment {
+    /// Cuts off what a failed append has left: half a line, or lines whose append was reported as failed.
+    /// Returns whether that succeeded. A file system that has become read-only cannot be cut, but there
+    /// nothing was written either.
+    fn undo_append(&self, folder: &Folder) -> bool {
+        if sys::length_of(&self.file).is_ok_and(|length| length == self.length) {
+            return true;
+        }
+        // Readers may have indexed the lines.
+        self.file.set_len(self.length).is_ok() && epoch::bump_layout(folder).is_ok()
+    }
+}
+
+/// Lines to append, each ending at the offset in `ends`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinesToAppend<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) ends: &'a [LineEnd],
+}
+
+/// Why lines were not appended, and how many of them were appended and synced before that.
+#[derive(Debug)]
+pub(crate) struct AppendError {
+    pub(crate) durable_lines: usize,
+    pub(crate) error: StorageError,
+}
+
+impl ActiveSegment {
+    pub(crate) fn new(folder: Folder, rotation_bytes: u64, durability: Durability) -> Self {
+        Self {
+            folder,
+            rotation_bytes,
+            durability,
+            open: None,
+            folder_dirty: false,
+            wedged: false,
+            repaired: Vec::new(),
+            clock: Clock::default(),
+            today: (Timestamp::MIN, SegmentName::active_on(Timestamp::MIN)),
+            sync_data: File::sync_data,
+        }
+    }
+
+    /// The same with another clock.
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same with another way to sync.
+    #[cfg(test)]
+    pub(crate) fn syncing_with(mut self, sync_data: fn(&File) -> io::Result<()>) -> Self {
+        self.sync_data = sync_data;
+        self
+    }
+
+    /// Appends `lines` and makes them as durable as the store promises. Rotates before a line whenever
+    /// the segment has reached its size, as the Python package does.
+    pub(crate) fn append(
+        &mut self,
+        epoch: LockEpoch,
+        erasures: &mut Erasures,
+        observer: &mut dyn LogObserver,
+        lines: &LinesToAppend<'_>,
+    ) -> Result<(), AppendError> {
+        let LinesToAppend { bytes, ends } = *lines;
+        let mut done = 0;
+        while done < ends.len() {
+            let start = if done == 0 { 0 } else { ends[done - 1].at };
+            let appended = self.prepare(epoch, erasures, observer).and_then(|room| {
+                // The lines that begin before the segment reaches its size; at least one.
+                let fits = ends[done..].iter().take_while(|end| ((end.at - start) as u64) < room);
+                let count = (fits.count() + 1).min(ends.len() - done);
+                self.write_and_sync(&bytes[start..ends[done + count - 1].at]).map(|()| count)
+            });
+            let count = match appended {
+                Ok(count) => count,
+                Err(error) => {
+                    // Seals a poisoned segment now, since other processes do not know of the failed
+                    // sync. If sealing fails, the next append tries it again.
+                    let _ = self.seal_poisoned(erasures, observer);
+                    return Err(AppendError { durable_lines: done, error });
+                }
+            };
+            if let Some(open) = &self.open {
+                observer.appended(bytes, start, &ends[done..done + count], open.length);
+            }
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// The size from which a segment is rotated.
+    pub(crate) fn rotation_bytes(&self) -> u64 {
+        self.rotation_bytes
+    }
+
+    /// Whether `bytes` bytes can be appended without opening, repairing, rotating or waiting.
+    pub(crate) fn is_ready_for(&mut self, bytes: usize, epoch: LockEpoch) -> bool {
+        let today = self.today();
+        let Some(open) = &mut self.open else { return false };
+        let ready = !self.wedged
+            && !self.folder_dirty
+            && open.name == today
+            && !open.poisoned
+            && open.newest.is_newest
+            && open.length.saturating_add(bytes as u64) < self.rotation_bytes;
+        if ready && open.checked_at != epoch {
+            // Another process may have appended, rotated or died since.
+            if sys::id_and_length(&open.path).ok() != Some((open.id, open.length))
+                || open.newest.refresh(&self.folder, open.name).is_err()
+                || !open.newest.is_newest
+            {
+                return false;
+            }
+            open.checked_at = epoch;
+        }
+        ready
+    }
+
+    /// Makes the lines of `segment` as durable as the store promises; the process that wrote them may
+    /// have died before it synced them.
+    pub(crate) fn confirm(&mut self, segment: &Segment) -> Result<(), StorageError> {
+        if self.durability == Durability::Buffered {
+            return Ok(());
+        }
+        if let Err(source) = (self.sync_data)(&segment.file.handle) {
+            if let Some(open) = self.open.as_mut().filter(|open| open.id == segment.file.id) {
+                open.poisoned = true;
+            }
+            return Err(StorageError::io("sync", self.folder.segment(segment.name), source));
+        }
+        self.folder_dirty = true;
+        self.sync_folder()
+    }
+
+    /// The segment of the current day.
+    fn today(&mut self) -> SegmentName {
+        let now = self.clock.now();
+        let end = now.end_of_day();
+        if self.today.0 != end {
+            self.today = (end, SegmentName::active_on(now));
+        }
+        self.today.1
+    }
+
+    /// Opens the segment of the day and rotates it if it is full. Returns how many bytes it has room
+    /// for.
+    fn prepare(
+        &mut self,
+        epoch: LockEpoch,
+        erasures: &mut Erasures,
+        observer: &mut dyn LogObserver,
+    ) -> Result<u64, StorageError> {
+        if self.wedged {
+            let path = self.folder.path();
+            let reason = "an earlier write failed and could not be undone; close the store and open it again";
+            return Err(StorageError::io("append to", path, io::Error::other(reason)));
+        }
+        loop {
+            let name = self.today();
+            let mut length = self.length_unless_replaced(name, epoch)?;
+            self.seal_poisoned(erasures, observer)?;
+            if self.open.is_none() {
+                length = self.open_segment(name, epoch)?;
+            }
+            let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
+            if length != open.length {
+                // Another program has appended, and may have died while it did.
+                let repaired = recovery::repair_torn_tail(&self.folder, open.name, length)?;
+                self.repaired.extend(repaired);
+                open.length = sys::length_of(&open.file)
+                    .map_err(|source| StorageError::io("examine", &open.path, source))?;
+            }
+            if open.length < self.rotation_bytes {
+                break;
+            }
+            self.seal(erasures, observer)?;
+        }
+        let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
+        // Nothing new is acknowledged before the observer has all lines before it.
+        observer.before_append(open.name, &open.file, open.length, open.reopened)?;
+        open.reopened = false;
+        let room = self.rotation_bytes - open.length;
+        self.sync_folder()?;
+        Ok(room)
+    }
+
+    /// Opens the segment `name`; returns its length.
+    fn open_segment(&mut self, name: SegmentName, epoch: LockEpoch) -> Result<u64, StorageError> {
+        // A rename must be on the disk before the old name is used again.
+        self.sync_folder()?;
+        let path = self.folder.segment(name);
+        let file =
+            sys::open_append(&path).map_err(|source| StorageError::io("open", &path, source))?;
+        // Also where another process has created the file: it may have died before it synced the name.
+        self.folder_dirty = true;
+        epoch::bump_layout(&self.folder)?;
+        let metadata =
+            file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
+        let mut newest = Newest::default();
+        newest.refresh(&self.folder, name)?;
+        let length = metadata.len();
+        self.open = Some(OpenSegment {
+            name,
+            path,
+            file,
+            id: FileId::of(&metadata),
+            // Unknown, unless the file is empty: the caller checks the end for a torn line.
+            length: if length == 0 { 0 } else { u64::MAX },
+            poisoned: false,
+            reopened: true,
+            checked_at: epoch,
+            newest,
+        });
+        Ok(length)
+    }
+
+    /// Makes changed names durable.
+    fn sync_folder(&mut self) -> Result<(), StorageError> {
+        if self.folder_dirty {
+            sys::sync_folder(self.folder.path())
+                .map_err(|source| StorageError::io("sync", self.folder.path(), source))?;
+            self.folder_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// The length of the open file. Closes a file that is not of today, or whose path leads to another
+    /// file by now; that is checked once for each lock epoch.
+    fn length_unless_replaced(
+        &mut self,
+        today: SegmentName,
+        epoch: LockEpoch,
+    ) -> Result<u64, StorageError> {
+        let Some(open) = &mut self.open else { return Ok(0) };
+        let is_new_epoch = open.checked_at != epoch;
+        let found = if is_new_epoch {
+            sys::id_and_length(&open.path).map(|(id, length)| (id == open.id).then_some(length))
+        } else {
+            sys::length_of(&open.file).map(Some)
+        };
+        let length = match found {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(StorageError::io("examine", &open.path, error)),
+        };
+        if length.is_none() {
+            self.open = None;
+        } else if open.name != today && !open.poisoned {
+            self.sync()?;
+            self.open = None;
+        } else if is_new_epoch {
+            open.newest.refresh(&self.folder, open.name)?;
+            open.checked_at = epoch;
+        }
+        Ok(length.unwrap_or(0))
+    }
+
+    fn write_and_sync(&mut self, lines: &[u8]) -> Result<(), StorageError> {
+        let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
+        let before = open.length;
+        // Readers do not look for new lines in a segment that is not the newest. Bumped before the
+        // write, too: should this process die after it, the next writer must know of the lines.
+        let is_newest = open.newest.is_newest;
+        let bump = || if is_newest { Ok(()) } else { epoch::bump_layout(&self.folder) };
+        bump()?;
+        let failed = |action, source| StorageError::io(action, &open.path, source);
+        let written = open.file.write_all(lines).map_err(|source| failed("append to", source));
+        let durable = written.and_then(|()| match self.durability {
+            Durability::Buffered => Ok(()),
+            Durability::Sync => (self.sync_data)(&open.file).map_err(|source| {
+                open.poisoned = true;
+                failed("sync", source)
+            }),
+        });
+        match durable.and_then(|()| bump()) {
+            Ok(()) => {
+                open.length = before + lines.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.wedged = !open.undo_append(&self.folder);
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts everything appended so far on stable storage.
+    pub(crate) fn sync(&mut self) -> Result<(), StorageError> {
+        if let Some(open) = &mut self.open {
+            if open.poisoned {
+                return Ok(()); // everything acknowledged on it was synced before
+            }
+            if let Err(source) = (self.sync_data)(&open.file) {
+                open.poisoned = true;
+                return Err(StorageError::io("sync", &open.path, source));
+            }
+        }
+        self.sync_folder()
+    }
+
+    /// [`sync`](Self::sync), unless every append does that.
+    pub(crate) fn sync_if_buffered(&mut self) -> Result<(), StorageError> {
+        if self.durability == Durability::Buffered { self.sync() } else { Ok(()) }
+    }
+
+    /// Syncs and closes the file.
+    pub(crate) fn close(&mut self) -> Result<(), StorageError> {
+        let synced = self.sync();
+        self.open = None;
+        synced
+    }
+
+    /// Takes the torn lines that were repaired since the last call.
+    pub(crate) fn take_repaired(&mut self) -> Vec<TornTail> {
+        std::mem::take(&mut self.repaired)
+    }
+
+    /// Closes the file if it is `id`, which is about to be unlinked.
+    pub(crate) fn forget(&mut self, id: FileId) {
+        if self.open.as_ref().is_some_and(|open| open.id == id) {
+            self.open = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

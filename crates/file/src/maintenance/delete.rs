@@ -1,0 +1,66 @@
+//! Deletes the lines of an entry.
+
+use std::sync::Arc;
+
+use attestry_core::{EntryId, StorageError};
+
+use super::LogParts;
+use crate::erase::{EraseIntent, ErasedLine};
+use crate::fs::lock::LockGuard;
+use crate::observer::EraseReason;
+use crate::segment::{Line, Segment};
+
+/// Deletes every line of `id`; returns whether there was one.
+pub(crate) fn delete(
+    log: &mut LogParts,
+    id: &EntryId,
+    reason: EraseReason,
+    guard: &LockGuard<'_>,
+) -> Result<bool, StorageError> {
+    let segments = prepare(log, guard)?;
+    let found = log.catalog.find_all(&segments, id)?;
+    let lines: Vec<_> = found.iter().map(|found| (&found.segment, found.line)).collect();
+    erase(log, &lines, reason)?;
+    Ok(!found.is_empty())
+}
+
+/// Brings intent log, observer and catalog up to date before an erasure. Returns the segments.
+pub(super) fn prepare(
+    log: &mut LogParts,
+    guard: &LockGuard<'_>,
+) -> Result<Arc<[Segment]>, StorageError> {
+    log.erasures.finish_pending(&mut *log.observer)?;
+    log.observer.catch_up()?;
+    if log.observer.leaf_hasher().is_some() {
+        // An erasure makes the tree durable, and no leaf may be durable before its line.
+        log.active.sync_if_buffered()?;
+    }
+    log.catalog.snapshot_locked(guard)
+}
+
+/// Overwrites `lines`.
+pub(super) fn erase(
+    log: &mut LogParts,
+    lines: &[(&Segment, Line)],
+    reason: EraseReason,
+) -> Result<(), StorageError> {
+    let erased_lines = lines.iter().map(|(segment, line)| ErasedLine {
+        segment: segment.name,
+        offset: line.offset,
+        length: u64::from(line.length),
+        checksums: Vec::new(),
+        leaf: None,
+    });
+    let intent = EraseIntent {
+        lines: erased_lines.collect(),
+        reason: Some(reason),
+        ..EraseIntent::default()
+    };
+    let erased = log.erasures.erase(intent, &mut *log.observer);
+    match &erased {
+        Ok(()) => log.catalog.mark_erased(lines)?,
+        // Some lines may be overwritten. The others follow when the intent log is completed.
+        Err(_) => log.catalog.invalidate(),
+    }
+    erased
+}

@@ -1,0 +1,112 @@
+//! Deletions, and the long-running jobs: expiry and compaction, executed in bounded steps. Batches of
+//! this process and other processes get the store lock between two steps.
+
+mod compact;
+mod delete;
+mod expire;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use attestry_core::{StorageError, Timestamp};
+
+use crate::active_segment::ActiveSegment;
+use crate::erase::Erasures;
+use crate::fs::lock::LockGuard;
+use crate::observer::{EraseReason, LogObserver};
+use crate::reader::Catalog;
+use compact::Compaction;
+pub(crate) use delete::delete;
+use expire::Expiry;
+
+/// A step ends with the first erasure or segment after this time.
+const STEP: Duration = Duration::from_millis(20);
+
+/// The parts of a log that are changed under the store lock.
+#[derive(Debug)]
+pub(crate) struct LogParts {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) active: ActiveSegment,
+    pub(crate) erasures: Erasures,
+    pub(crate) observer: Box<dyn LogObserver>,
+}
+
+/// A job that takes as long as the store is large.
+#[derive(Debug)]
+pub(crate) enum MaintenanceJob {
+    Compact(Compaction),
+    Expire(Expiry),
+}
+
+/// Whether a job is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Pending,
+    /// With its result: the bytes freed or the entries deleted.
+    Done(u64),
+}
+
+impl MaintenanceJob {
+    /// Returns the space of erased lines to the file system.
+    pub(crate) fn compact() -> Self {
+        Self::Compact(Compaction::default())
+    }
+
+    /// Deletes the entries at or before `cutoff`.
+    pub(crate) fn expire(cutoff: Timestamp, reason: EraseReason) -> Self {
+        Self::Expire(Expiry::new(cutoff, reason))
+    }
+
+    /// Executes the next step. After an error the job is over.
+    pub(crate) fn step(
+        &mut self,
+        log: &mut LogParts,
+        guard: &LockGuard<'_>,
+    ) -> Result<Progress, StorageError> {
+        let deadline = Instant::now() + STEP;
+        match self {
+            Self::Compact(compaction) => compaction.step(deadline, log, guard),
+            Self::Expire(expiry) => expiry.step(deadline, log, guard),
+        }
+    }
+
+    /// Executes all steps that are left.
+    pub(crate) fn run_to_end(
+        mut self,
+        log: &mut LogParts,
+        guard: &LockGuard<'_>,
+    ) -> Result<u64, StorageError> {
+        loop {
+            if let Progress::Done(result) = self.step(log, guard)? {
+                return Ok(result);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::durability::Durability;
+    use crate::fs::layout::Folder;
+    use crate::fs::lock::StoreLock;
+    use crate::observer::NoObserver;
+    use crate::reader::Listener;
+    use crate::recovery;
+
+    /// Creates a store in `folder`; its parts, and its lock.
+    pub(crate) fn parts_in(folder: &Folder) -> (LogParts, Arc<StoreLock>) {
+        recovery::create(folder).unwrap();
+        let lock = Arc::new(StoreLock::open(folder).unwrap());
+        let mut observer = NoObserver;
+        let erasures = Erasures::recover(folder.clone(), &mut observer).unwrap().0;
+        let catalog = Catalog::new(folder.clone(), Some(lock.clone()), Listener::default());
+        let parts = LogParts {
+            catalog: Arc::new(catalog),
+            active: ActiveSegment::new(folder.clone(), 1 << 20, Durability::Sync),
+            erasures,
+            observer: Box::new(observer),
+        };
+        (parts, lock)
+    }
+}

@@ -1,0 +1,52 @@
+//! Encoded entries on their way to the disk.
+
+use attestry_core::EntryId;
+
+use crate::observer::LineEnd;
+
+/// Encoded entries, one line each.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedLines {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) line_ends: Vec<LineEnd>,
+    /// The ids, if they are checked for duplicates; otherwise empty.
+    pub(crate) checked_ids: Vec<EntryId>,
+}
+
+/// Consecutive lines of some [`EncodedLines`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chunk<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Offsets from `start` on.
+    pub(super) line_ends: &'a [LineEnd],
+    pub(super) start: usize,
+    pub(super) checked_ids: &'a [EntryId],
+}
+
+impl EncodedLines {
+    /// All lines in order, in chunks of at least one line and otherwise at most `max_bytes` bytes.
+    pub(super) fn chunks(&self, max_bytes: usize) -> impl Iterator<Item = Chunk<'_>> {
+        let mut first = 0;
+        std::iter::from_fn(move || {
+            let start = if first == 0 { 0 } else { self.line_ends[first - 1].at };
+            let ends = &self.line_ends[first..];
+            let fit =
+                ends.partition_point(|end| end.at - start <= max_bytes).max(1).min(ends.len());
+            let line_ends = &ends[..fit];
+            let end = line_ends.last()?.at;
+            let checked_ids = if self.checked_ids.is_empty() {
+                &[][..]
+            } else {
+                &self.checked_ids[first..][..fit]
+            };
+            first += fit;
+            Some(Chunk { bytes: &self.bytes[start..end], line_ends, start, checked_ids })
+        })
+    }
+
+    /// All lines as one chunk.
+    pub(super) fn as_chunk(&self) -> Chunk<'_> {
+        let Self { bytes, line_ends, checked_ids } = self;
+        Chunk { bytes, line_ends, start: 0, checked_ids }
+    }
+}

@@ -1,0 +1,173 @@
+//! Executes jobs under the store lock.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Instant;
+
+use attestry_core::{EntryId, StorageError, line};
+
+use super::batch::{Acks, Batch};
+use super::job::{Job, Responder};
+use crate::fs::lock::LockGuard;
+use crate::fs::sys::FileId;
+use crate::maintenance::{LogParts, MaintenanceJob, Progress, delete};
+use crate::reader::Found;
+
+/// What is left to do after [`execute`] once the store lock and the state are released.
+#[derive(Debug, Default)]
+pub(super) struct Remaining {
+    /// Acknowledgements of the last batch, if no job came after it.
+    pub(super) acks: Option<Acks>,
+    /// Jobs with steps left.
+    pub(super) pending: Vec<(MaintenanceJob, Responder<u64>)>,
+    /// Responses to `Close`, to be sent after the last callbacks.
+    pub(super) closed: Vec<(Responder<()>, Result<(), StorageError>)>,
+}
+
+/// Executes `jobs` in order; of each maintenance job one step.
+pub(super) fn execute(log: &mut LogParts, jobs: VecDeque<Job>, guard: &LockGuard<'_>) -> Remaining {
+    log.erasures.notice_pending();
+    let mut remaining = Remaining::default();
+    for job in jobs {
+        if let Some(acks) = remaining.acks.take() {
+            acks.send();
+        }
+        match job {
+            Job::Append(batch) => remaining.acks = Some(append(log, batch, guard)),
+            Job::Delete { id, reason, responder } => {
+                drop(responder.send(delete(log, &id, reason, guard)));
+            }
+            Job::Maintain { mut job, responder } => match job.step(log, guard) {
+                Ok(Progress::Pending) => remaining.pending.push((job, responder)),
+                Ok(Progress::Done(result)) => drop(responder.send(Ok(result))),
+                Err(error) => drop(responder.send(Err(error))),
+            },
+            Job::Flush { responder } => drop(responder.send(log.active.sync())),
+            Job::Observer(call) => call.run(log.active.sync().map(|()| &mut *log.observer)),
+            Job::Close { responder } => {
+                for (job, responder) in remaining.pending.drain(..) {
+                    drop(responder.send(job.run_to_end(log, guard)));
+                }
+                remaining.closed.push((responder, close(log, guard)));
+            }
+        }
+    }
+    remaining
+}
+
+fn append(log: &mut LogParts, mut batch: Batch, guard: &LockGuard<'_>) -> Acks {
+    let mut confirmed = HashSet::new();
+    batch.check_ids(|id, line| is_stored(log, id, line, &mut confirmed, guard));
+    let LogParts { active, erasures, observer, .. } = log;
+    batch.commit(|lines| active.append(guard.epoch(), erasures, &mut **observer, lines))
+}
+
+/// Whether an entry equal to that of `line` is stored, as durably as if it were appended now.
+/// `confirmed`: the segments that are known to be durable.
+fn is_stored(
+    log: &mut LogParts,
+    id: &EntryId,
+    line: &[u8],
+    confirmed: &mut HashSet<FileId>,
+    guard: &LockGuard<'_>,
+) -> Result<bool, StorageError> {
+    // A pending erasure must not erase a line after it was acknowledged again.
+    log.erasures.finish_pending(&mut *log.observer)?;
+    let segments = log.catalog.snapshot_locked(guard)?;
+    let Some(Found { segment, entry, .. }) = log.catalog.find(&segments, id)? else {
+        return Ok(false);
+    };
+    if line::decode(line).ok() != Some(entry) {
+        return Err(StorageError::AlreadyExists { id: id.clone() });
+    }
+    if !confirmed.contains(&segment.file.id) {
+        log.active.confirm(&segment)?;
+        confirmed.insert(segment.file.id);
+    }
+    Ok(true)
+}
+
+/// Makes everything durable, and ends with a checkpoint if one is due. Idempotent.
+pub(super) fn close(log: &mut LogParts, guard: &LockGuard<'_>) -> Result<(), StorageError> {
+    let mut closed = log.active.seal_poisoned(&mut log.erasures, &mut *log.observer);
+    closed = closed.and(log.active.close());
+    if closed.is_ok() && !log.erasures.is_pending() {
+        closed = log.catalog.save_indexes(guard, log.active.rotation_bytes());
+    }
+    if closed.is_ok() && log.observer.deadline().is_some() {
+        sync_for_deadline(log);
+    }
+    closed.and(log.observer.close())
+}
+
+/// Whether the deadline of the observer has passed.
+pub(super) fn deadline_has_passed(log: &LogParts) -> bool {
+    log.observer.deadline().is_some_and(|deadline| deadline <= Instant::now())
+}
+
+/// Syncs the active segment and calls the observer.
+pub(super) fn sync_for_deadline(log: &mut LogParts) {
+    let synced = log.active.sync();
+    log.observer.on_deadline(synced);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs::{self, File};
+    use std::io;
+
+    use attestry_core::{AuditEntry, Timestamp};
+
+    use super::*;
+    use crate::active_segment::ActiveSegment;
+    use crate::durability::Durability;
+    use crate::fs::layout::Folder;
+    use crate::fs::segment_name::SegmentName;
+    use crate::maintenance::tests::parts_in;
+    use crate::recovery;
+
+    thread_local! {
+        static SYNCS: Cell<usize> = const { Cell::new(0) };
+        static SYNC_FAILS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    fn sync_or_fail(_: &File) -> io::Result<()> {
+        SYNCS.set(SYNCS.get() + 1);
+        if SYNC_FAILS.get() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+    }
+
+    /// A process died between writing a line and syncing it; another stores the entry again.
+    #[test]
+    fn duplicate_is_synced_before_it_is_acknowledged() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let id = |number: u8| EntryId::new(number.to_string()).unwrap();
+        let line_of = |number| {
+            let entry =
+                AuditEntry::new(id(number), Timestamp::UNIX_EPOCH, "in".into(), "out".into());
+            line::encode(&entry).unwrap()
+        };
+        let path = folder.segment(SegmentName::parse("audit_20260128.jsonl").unwrap());
+        fs::write(path, [line_of(0), line_of(1)].concat()).unwrap();
+        for durability in [Durability::Sync, Durability::Buffered] {
+            let (mut log, lock) = parts_in(&folder);
+            log.active =
+                ActiveSegment::new(folder.clone(), 1 << 20, durability).syncing_with(sync_or_fail);
+            let guard = lock.acquire().unwrap();
+            let (syncs, fails) =
+                if durability == Durability::Sync { (1, true) } else { (0, false) };
+            SYNCS.set(0);
+            let mut confirmed = HashSet::new();
+            for number in [0, 1] {
+                let line = line_of(number);
+                assert!(is_stored(&mut log, &id(number), &line, &mut confirmed, &guard).unwrap());
+            }
+            assert_eq!(SYNCS.get(), syncs, "once for all lines of the file");
+            SYNC_FAILS.set(true);
+            let stored = is_stored(&mut log, &id(0), &line_of(0), &mut HashSet::new(), &guard);
+            assert_eq!(stored.is_err(), fails);
+            SYNC_FAILS.set(false);
+        }
+    }
+}
