@@ -34,7 +34,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 #[track_caller]
 pub(crate) fn assert_already_exists<T: Debug>(result: Result<T, StorageError>, entry: &AuditEntry) {
     match result {
-        Err(StorageError::AlreadyExists { id }) => {
+        Err(StorageError::AlreadyExists { id, .. }) => {
             assert_eq!(id, entry.id, "AlreadyExists must name the conflicting id");
         }
         Err(other) => panic!("expected AlreadyExists, got {other:?}"),

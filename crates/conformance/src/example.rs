@@ -29,7 +29,7 @@ impl StorageBackend for MinimalBackend {
         let mut entries = self.lock();
         match entries.iter().find(|stored| stored.id == entry.id) {
             Some(stored) if stored == entry => {}
-            Some(_) => return Err(StorageError::AlreadyExists { id: entry.id.clone() }),
+            Some(_) => return Err(StorageError::already_exists(entry.id.clone())),
             None => entries.push(entry.clone()),
         }
         Ok(entry.id.clone())

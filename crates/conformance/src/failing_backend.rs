@@ -1,6 +1,7 @@
 //! A backend that fails on demand.
 #![deny(clippy::missing_trait_methods)]
 
+use std::any::Any;
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -170,11 +171,8 @@ impl Failure {
     /// Fails as a service does that cannot be reached: [`StorageError::Remote`], which
     /// [is retryable](StorageError::is_retryable).
     pub fn unreachable() -> Self {
-        Self::new(|| StorageError::Remote {
-            action: "reach",
-            location: "failing-backend://".to_owned(),
-            retryable: true,
-            source: "connection refused".into(),
+        Self::new(|| {
+            StorageError::remote("reach", "failing-backend://", true, "connection refused")
         })
     }
 
@@ -329,5 +327,9 @@ impl<S: StorageBackend> StorageBackend for FailingBackend<S> {
 
     async fn close(&self) -> Result<(), StorageError> {
         self.call(Operation::Close, self.inner.close()).await
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        self.inner.as_any()
     }
 }

@@ -138,7 +138,7 @@ impl StorageBackend for Flawed {
         match stored {
             Some(stored) if self.equal(&stored, &new) => {
                 if self.is(Flaw::RefusesEqualRewrites) {
-                    return Err(StorageError::AlreadyExists { id: entry.id.clone() });
+                    return Err(StorageError::already_exists(entry.id.clone()));
                 }
                 if self.is(Flaw::MovesEqualRewrites) {
                     let mut entries = self.entries.lock().unwrap();
@@ -152,7 +152,7 @@ impl StorageBackend for Flawed {
                 entries.push(new);
             }
             Some(_) if self.is(Flaw::IgnoresDifferences) => {}
-            Some(_) => return Err(StorageError::AlreadyExists { id: entry.id.clone() }),
+            Some(_) => return Err(StorageError::already_exists(entry.id.clone())),
             None if self.is(Flaw::WritesInTwoSteps) => {
                 let half = AuditEntry { input_content: None, ..new.clone() };
                 self.entries.lock().unwrap().push(half);
@@ -170,7 +170,7 @@ impl StorageBackend for Flawed {
                 match concurrent {
                     Some(other) if !self.is(Flaw::ChecksConflictsWithoutLock) => {
                         if *other != new {
-                            return Err(StorageError::AlreadyExists { id: entry.id.clone() });
+                            return Err(StorageError::already_exists(entry.id.clone()));
                         }
                     }
                     _ => entries.push(new),

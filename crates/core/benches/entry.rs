@@ -1,5 +1,5 @@
-//! What one entry costs before it reaches a backend: hash, serialise, parse.
-#![allow(missing_docs)] // criterion's macros make undocumented functions
+//! The cost of one entry before it reaches a backend: hash, serialise, parse.
+#![allow(missing_docs)] // criterion's macros generate undocumented functions
 
 use attestry_core::{AuditEntry, Timestamp, create_entry_id, hash_content, line};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

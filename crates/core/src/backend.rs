@@ -1,5 +1,6 @@
 //! The storage contract.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::pin::Pin;
 
@@ -9,42 +10,43 @@ use futures_util::{StreamExt, stream};
 
 use crate::{AuditEntry, EntryId, Query, StorageError, Timestamp, line};
 
-/// Entries as they are found, each with its own success or failure; what [`StorageBackend::scan`]
-/// returns. Dropping it ends the scan.
+/// Stream returned by [`StorageBackend::scan`]: each record is an entry or an error. Dropping it
+/// ends the scan.
 pub type EntryStream<'a> =
     Pin<Box<dyn Stream<Item = Result<AuditEntry, StorageError>> + Send + 'a>>;
 
-/// Stored lines as they are found; what [`StorageBackend::scan_lines`] returns. Dropping it ends the
-/// scan.
+/// Stream returned by [`StorageBackend::scan_lines`]: stored lines. Dropping it ends the scan.
 pub type LineStream<'a> = Pin<Box<dyn Stream<Item = Result<Vec<u8>, StorageError>> + Send + 'a>>;
 
-/// The end of an append; what [`StorageBackend::append`] returns.
+/// Future returned by [`StorageBackend::append`]; resolves once the entries are durable.
 pub type AppendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send + 'a>>;
 
-/// Where audit entries are kept.
+/// A store of audit entries.
 ///
-/// Five methods are required; the others are built on them, and a backend overrides those it can
-/// do better. `attestry-conformance` checks every promise below against any backend.
+/// Five methods are required. The others are provided on top of them; a backend overrides those that
+/// it can do better. `attestry-conformance` checks every promise below for any backend.
 ///
 /// # Promises of every backend
 ///
-/// * **Nothing is acknowledged before it is stored** as safely as the backend promises.
-/// * **Entries are immutable.** Writing an id that is stored already succeeds when the entry is
-///   equal, so that a retry is safe, and fails with [`StorageError::AlreadyExists`] when it
-///   differs. Nothing is ever replaced.
-/// * **Order.** Ascending time; entries of one moment in the order they were written, those of one
-///   batch in the order they stand in it.
-/// * **Both ends of a range are inclusive.** A range that ends before it starts is
+/// * **Durability.** A write is acknowledged only after the entry is stored as durably as the backend
+///   promises.
+/// * **Immutability.** Writes are idempotent: writing an id that is stored already succeeds if the
+///   entry is equal, so that a retry is safe, and fails with [`StorageError::AlreadyExists`] if it
+///   differs. A stored entry is never replaced.
+/// * **Order.** Ascending timestamp; ties in the order of writing, within a batch in its order.
+/// * **Ranges are inclusive** at both ends. A range that ends before it starts is
 ///   [`StorageError::InvalidQuery`].
-/// * **Entries are validated** ([`AuditEntry::validate`]) before anything is written.
-/// * **Nothing is skipped unseen.** A stored record that cannot be read is an error; where a
-///   method can go on behind it, it does.
-/// * **Cancel safety.** Dropping the future of a write leaves each entry whole or absent; dropping
-///   that of a deletion leaves each entry there or gone. Nothing half done is ever seen. What a
-///   dropped call still does, it does before any later change takes effect.
-/// * Methods may be called from many tasks at once. A writer never waits for an open scan.
+/// * **Validation.** Entries are validated ([`AuditEntry::validate`]) before anything is written.
+/// * **No silent gaps.** A stored record that cannot be read is an error. A method that can continue
+///   after it does so.
+/// * **Cancel safety.** Dropping the future of a write leaves each entry either whole or absent;
+///   dropping the future of a deletion leaves each entry either stored or deleted. Intermediate
+///   states are never visible. The remaining work of a dropped call is finished before any later
+///   change takes effect.
+/// * **Concurrency.** Methods may be called from many tasks at once. A writer never waits for an open
+///   scan.
 ///
-/// # A backend of your own
+/// # Implementing a backend
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -60,7 +62,7 @@ pub type AppendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), StorageError>
 ///         let mut entries = self.0.lock().unwrap();
 ///         match entries.iter().find(|stored| stored.id == entry.id) {
 ///             Some(stored) if stored == entry => {}
-///             Some(_) => return Err(StorageError::AlreadyExists { id: entry.id.clone() }),
+///             Some(_) => return Err(StorageError::already_exists(entry.id.clone())),
 ///             None => entries.push(entry.clone()),
 ///         }
 ///         Ok(entry.id.clone())
@@ -73,7 +75,7 @@ pub type AppendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), StorageError>
 ///         range.validate()?;
 ///         let mut found = self.0.lock().unwrap().clone();
 ///         found.retain(|entry| range.matches(entry));
-///         found.sort_by_key(|entry| entry.timestamp); // stable: ties stay as written
+///         found.sort_by_key(|entry| entry.timestamp); // stable: ties keep the order of writing
 ///         Ok(found)
 ///     }
 ///     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
@@ -94,55 +96,55 @@ pub trait StorageBackend: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`StorageError::InvalidEntry`] before anything is written;
-    /// [`StorageError::AlreadyExists`] when another entry has the id; otherwise what the backend
-    /// met with, and then the entry may or may not be stored: writing it again is safe.
+    /// [`StorageError::AlreadyExists`] if a different entry has the id. After any other failure the
+    /// entry may or may not be stored: writing it again is safe.
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError>;
 
-    /// The entry with this id, or `None`. Where a store made elsewhere holds an id twice, the
-    /// one written first. An id that may not be written ([`EntryId::new_unchecked`]) is looked for
-    /// like any other, and must not be taken for a path.
+    /// The entry with this id, or `None`. If a store that another program wrote holds the id twice,
+    /// the entry that was written first. An invalid id ([`EntryId::new_unchecked`]) is looked up like
+    /// any other, and must not be used as a path.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Corrupt`] when the record of this id cannot be read.
+    /// [`StorageError::Corrupt`] if the record of this id cannot be read.
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError>;
 
-    /// All entries from `start` to `end`, both inclusive, ascending, ties as written.
+    /// All entries from `start` to `end`, both inclusive, in ascending order, ties in the order of
+    /// writing.
     ///
     /// # Errors
     ///
-    /// [`StorageError::InvalidQuery`] when `start` lies after `end`; [`StorageError::Corrupt`]
-    /// when a record that may lie in the range cannot be read (use [`scan`](Self::scan) to get
-    /// the others).
+    /// [`StorageError::InvalidQuery`] if `start` is after `end`; [`StorageError::Corrupt`] if a
+    /// record that may be in the range cannot be read ([`scan`](Self::scan) yields the others).
     async fn list_entries(
         &self,
         start: Timestamp,
         end: Timestamp,
     ) -> Result<Vec<AuditEntry>, StorageError>;
 
-    /// Deletes the entry with this id, and returns whether there was one; of several tasks that
-    /// delete it at once, more than one may be told so. Where the id is held twice, every record
-    /// of it goes.
+    /// Deletes the entry with this id and returns whether it existed. If several tasks delete it
+    /// concurrently, more than one may get `true`. If the id is stored twice, all its records are
+    /// deleted.
     ///
     /// # Errors
     ///
-    /// What the backend met with; then the entry is either still there or gone.
+    /// Any failure of the backend. The entry is then either stored or deleted.
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError>;
 
-    /// How many entries are stored. A record that cannot be read counts.
+    /// The number of stored entries. Records that cannot be read are counted.
     ///
     /// # Errors
     ///
-    /// What the backend met with.
+    /// Any failure of the backend.
     async fn count(&self) -> Result<u64, StorageError>;
 
-    /// Stores all of `entries`, each as [`write`](Self::write) would, and returns once all are
-    /// stored. A backend can make this much cheaper than one write after another.
+    /// Stores all `entries` as [`write`](Self::write) does, and returns once all are stored. A
+    /// backend can make this much cheaper than single writes.
     ///
     /// # Errors
     ///
-    /// The first error met. Entries before it, or others, may have been stored; calling it again
-    /// with the same entries is safe.
+    /// The first error. Some of the entries may have been stored; calling it again with the same
+    /// entries is safe.
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
         for entry in entries {
             self.write(entry).await?;
@@ -150,31 +152,31 @@ pub trait StorageBackend: Debug + Send + Sync {
         Ok(())
     }
 
-    /// [`write_batch`](Self::write_batch) for entries whose ids were just made and cannot be
-    /// stored yet, which spares a backend the look-up. The logger writes this way. With an id
-    /// that is stored already, the promise of immutability is the caller's to keep.
+    /// [`write_batch`](Self::write_batch) for entries with new ids: a backend may skip the check
+    /// whether an id is stored already. The logger writes this way. The caller guarantees that the
+    /// ids are new.
     ///
-    /// What is needed of the entries is taken from them before this returns, so that a caller need
-    /// not keep them while it waits; but nothing is stored before the future is polled. The provided
-    /// version copies them.
+    /// Copies what it needs before returning, so the entries need not outlive the call. Lazy:
+    /// nothing is written until the future is polled. The provided version clones the entries.
     ///
     /// # Errors
     ///
-    /// As [`write_batch`](Self::write_batch). Do not repeat the call with the same entries, since
-    /// some may have been stored: use `write_batch` for that.
+    /// As [`write_batch`](Self::write_batch). Some of the entries may have been stored, so retry
+    /// with `write_batch`, not with this method.
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
         let entries = entries.to_vec();
         Box::pin(async move { self.write_batch(&entries).await })
     }
 
-    /// The entries that `query` selects, one by one, in its order.
+    /// Streams the entries that `query` selects, in its order.
     ///
-    /// A record that cannot be read comes as [`StorageError::Corrupt`] and the others follow; it
-    /// does not count towards the limit. An invalid query yields [`StorageError::InvalidQuery`] and
-    /// ends. Entries written or deleted while the stream is read may or may not be in it.
+    /// A record that cannot be read is yielded as [`StorageError::Corrupt`]; the stream continues
+    /// after it, and it does not count towards the limit. An invalid query yields
+    /// [`StorageError::InvalidQuery`] and ends the stream. Entries that are written or deleted during
+    /// the scan may or may not be included.
     ///
-    /// The provided version yields nothing but the error where [`list_entries`](Self::list_entries)
-    /// fails: a backend that can meet records it cannot read must bring its own.
+    /// The provided version yields only the error if [`list_entries`](Self::list_entries) fails: a
+    /// backend that may hold unreadable records must override it.
     fn scan(&self, query: Query) -> EntryStream<'_> {
         let found = async move {
             query.validate()?;
@@ -192,9 +194,9 @@ pub trait StorageBackend: Debug + Send + Sync {
         }))
     }
 
-    /// [`scan`](Self::scan), yielding each record as it is stored: one line of JSON without its
-    /// line break. What another program wrote beyond what an entry can hold (`NaN`, whole numbers
-    /// of more than 64 bits) is in it. The provided version serialises the entries.
+    /// [`scan`](Self::scan), yielding each record as stored: one line of JSON without its line break.
+    /// It includes what another program wrote and an entry cannot represent (`NaN`, integers of more
+    /// than 64 bits). The provided version serialises the entries.
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
         Box::pin(self.scan(query).map(|found| {
             let mut line = line::encode(&found?).map_err(StorageError::from)?;
@@ -203,13 +205,13 @@ pub trait StorageBackend: Debug + Send + Sync {
         }))
     }
 
-    /// Deletes every entry at or before `cutoff` and returns how many went. Records that cannot
-    /// be read stay (the provided version fails on them, as [`list_entries`](Self::list_entries)
+    /// Deletes every entry at or before `cutoff` and returns their number. Records that cannot be
+    /// read are kept (the provided version fails on them, as [`list_entries`](Self::list_entries)
     /// does).
     ///
     /// # Errors
     ///
-    /// What the backend met with; some of the entries may have gone.
+    /// Any failure of the backend. Some of the entries may have been deleted.
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let mut deleted = 0;
         for entry in self.list_entries(Timestamp::MIN, cutoff).await? {
@@ -218,35 +220,49 @@ pub trait StorageBackend: Debug + Send + Sync {
         Ok(deleted)
     }
 
-    /// Gives back the space that deleted entries still take, where the backend keeps any, and
-    /// returns how many bytes that was. Writers may have to wait meanwhile.
+    /// Reclaims the space of deleted entries and returns the number of bytes. Writers may have to
+    /// wait meanwhile. The provided version does nothing.
     ///
     /// # Errors
     ///
-    /// What the backend met with; no entry is lost, and calling it again goes on.
+    /// Any failure of the backend. No entry is lost; calling it again resumes.
     async fn compact(&self) -> Result<u64, StorageError> {
         Ok(0)
     }
 
-    /// Returns once everything acknowledged so far is on stable storage, however weak the
-    /// durability the backend was opened with.
+    /// Returns once everything acknowledged so far is on stable storage, whatever durability the
+    /// backend was opened with.
     ///
     /// # Errors
     ///
-    /// What the backend met with.
+    /// Any failure of the backend.
     async fn flush(&self) -> Result<(), StorageError> {
         Ok(())
     }
 
-    /// Finishes what is under way, flushes, and gives back locks and threads. Later calls that
-    /// write fail with [`StorageError::Closed`]; closing again does nothing. A backend that holds
-    /// nothing open need not override it. Dropping a backend without closing it loses nothing
-    /// that was acknowledged.
+    /// Finishes pending operations, flushes, and releases locks and threads. Later calls that write
+    /// fail with [`StorageError::Closed`]; closing again does nothing. A backend without resources
+    /// need not override it. Dropping a backend without closing it loses no acknowledged entry.
     ///
     /// # Errors
     ///
-    /// What the backend met with while flushing.
+    /// Any failure of the backend while flushing.
     async fn close(&self) -> Result<(), StorageError> {
         self.flush().await
+    }
+
+    /// The backend itself, for callers that need what only it can do, such as the evidence of a file
+    /// store. A backend that is `'static` returns `Some(self)`, a wrapper what the backend behind it
+    /// returns. `None` means that the backend offers nothing beyond this trait.
+    ///
+    /// ```
+    /// # use attestry_core::StorageBackend;
+    /// # struct Special;
+    /// fn special(backend: &dyn StorageBackend) -> Option<&Special> {
+    ///     backend.as_any()?.downcast_ref()
+    /// }
+    /// ```
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
     }
 }

@@ -7,11 +7,11 @@ use crate::{DecodeError, EntryId, Timestamp};
 
 /// One recorded interaction with an AI system.
 ///
-/// The 17 fields, their names and their order are the specification's, and the stored line has
-/// exactly these: the format gains no field, so this struct is deliberately exhaustive. Make one
-/// with [`AuditEntry::new`] and set the rest by assignment or struct update.
+/// The 17 fields, their names and their order are those of the specification, and the stored line
+/// has exactly these. The format gains no field, so this struct is deliberately exhaustive. Create
+/// one with [`AuditEntry::new`] and set the other fields by assignment or struct update.
 ///
-/// Two entries are equal when all fields are, whatever the order of keys in the metadata.
+/// Two entries are equal if all fields are, regardless of the order of keys in the metadata.
 ///
 /// ```
 /// use attestry_core::{AuditEntry, create_entry_id, hash_content, Timestamp};
@@ -36,10 +36,10 @@ pub struct AuditEntry {
     pub input_hash: String,
     /// SHA-256 of the output, in the same form.
     pub output_hash: String,
-    /// The input itself, where content is stored; plain or encrypted.
+    /// The input itself, plain or encrypted; `None` if content is not stored.
     #[serde(default)]
     pub input_content: Option<String>,
-    /// The output itself, where content is stored; plain or encrypted.
+    /// The output itself, plain or encrypted; `None` if content is not stored.
     #[serde(default)]
     pub output_content: Option<String>,
     /// The AI provider, such as `openai`.
@@ -63,8 +63,8 @@ pub struct AuditEntry {
     /// Alert messages generated.
     #[serde(default)]
     pub alerts: Vec<String>,
-    /// Time taken to process the request, in milliseconds. Finite when written by Attestry; a NaN
-    /// or an infinity written by the Python package, or a `null`, reads as NaN.
+    /// Time taken to process the request, in milliseconds. Finite if Attestry wrote it; a NaN, an
+    /// infinity or a `null` that another program wrote reads as NaN.
     #[serde(default, deserialize_with = "number_or_nan")]
     pub latency_ms: f64,
     /// Tokens of the input.
@@ -73,7 +73,7 @@ pub struct AuditEntry {
     /// Tokens of the output.
     #[serde(default)]
     pub output_tokens: Option<i64>,
-    /// Anything else, in the caller's order.
+    /// Further data, in the caller's order of keys.
     #[serde(default)]
     pub metadata: Map<String, Value>,
 }
@@ -87,7 +87,7 @@ fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::E
 }
 
 impl AuditEntry {
-    /// An entry with the four required fields; every other has the specification's default.
+    /// An entry with the four required fields and the specification's defaults for the others.
     #[must_use]
     pub fn new(id: EntryId, timestamp: Timestamp, input_hash: String, output_hash: String) -> Self {
         Self {
@@ -112,19 +112,19 @@ impl AuditEntry {
     }
 
     /// The entry as a JSON object (the specification's `to_dict`). A latency that is not finite
-    /// becomes `null`, since a [`Value`] holds none.
+    /// becomes `null`, since a [`Value`] cannot represent it.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        // Serialising can only fail on keys that are not text, and every key here is.
+        // Serialising fails only for keys that are not text, and every key here is text.
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// An entry from a JSON object (the specification's `from_dict`). Absent fields but the first
-    /// four take their defaults.
+    /// An entry from a JSON object (the specification's `from_dict`). The first four fields are
+    /// required; the others have defaults.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] when a required field is missing, a field is unknown, or a type is wrong.
+    /// [`DecodeError`] if a required field is missing, a field is unknown, or a type is wrong.
     pub fn from_value(value: Value) -> Result<Self, DecodeError> {
         if value.is_array() {
             return Err(DecodeError::not_an_object());
@@ -133,7 +133,7 @@ impl AuditEntry {
     }
 }
 
-/// Shows everything but the content, which may be confidential.
+/// Omits the content, which may be confidential.
 impl std::fmt::Debug for AuditEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let hidden = |content: &Option<String>| {
@@ -167,7 +167,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn defaults_are_the_specifications() {
+    fn defaults_match_the_specification() {
         let entry = AuditEntry::from_value(json!({
             "id": "a", "timestamp": "2026-01-28T09:15:00", "input_hash": "i", "output_hash": "o"
         }))
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_python_refuses() {
+    fn rejects_what_python_rejects() {
         let required = json!({"id": "a", "timestamp": "2026-01-28T09:15:00", "input_hash": "i", "output_hash": "o"});
         for field in ["id", "timestamp", "input_hash", "output_hash"] {
             let mut value = required.clone();

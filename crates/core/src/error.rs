@@ -1,4 +1,4 @@
-//! What can go wrong with a store, sorted by what a caller can do about it.
+//! Errors of a storage backend, grouped by what a caller can do about them.
 
 use std::error::Error;
 use std::fmt;
@@ -11,66 +11,83 @@ use crate::{EntryId, InvalidId, MAX_LINE_BYTES, Timestamp};
 
 /// Why an operation on a storage backend failed.
 ///
-/// Messages do not repeat their cause; walk [`source`](Error::source) for it.
+/// Messages do not repeat their cause; it is the [`source`](Error::source). [`ErrorChain`] prints
+/// both. A backend builds the variants with named fields by their constructors, since fields may be
+/// added:
+///
+/// ```
+/// use attestry_core::StorageError;
+///
+/// let cause = std::io::Error::other("connection reset");
+/// let error = StorageError::remote("write", "db://audit/42", true, cause);
+/// assert_eq!(error.to_string(), "cannot write db://audit/42");
+/// assert!(error.is_retryable());
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// The entry must not be written as it is. The caller's to mend; nothing was written.
+    /// The entry is invalid. The caller has to correct it; nothing was written.
     #[error("the entry cannot be written")]
     InvalidEntry(#[from] InvalidEntry),
     /// The query contradicts itself.
     #[error("the query cannot be answered")]
     InvalidQuery(#[from] InvalidQuery),
-    /// Another entry has this id already. Entries are immutable: the stored one stays.
+    /// A different entry with this id is stored. Entries are immutable: the stored one stays.
     #[error("another entry with the id {id} is stored already; entries are never replaced")]
+    #[non_exhaustive]
     AlreadyExists {
-        /// The id in question.
+        /// The id.
         id: EntryId,
     },
-    /// A stored record cannot be read. The others can.
+    /// A stored record cannot be read. Other records can.
     #[error(transparent)]
     Corrupt(#[from] CorruptRecord),
-    /// A call to the operating system failed.
+    /// A system call failed.
     #[error("cannot {action} {}", path.display())]
+    #[non_exhaustive]
     Io {
-        /// What was attempted, such as `append to`.
+        /// The attempted action, such as `append to`.
         action: &'static str,
-        /// The file or folder concerned.
+        /// The file or folder.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
-    /// A service across the network refused a request, or could not be reached.
+    /// A remote service refused a request or could not be reached.
     #[error("cannot {action} {location}")]
+    #[non_exhaustive]
     Remote {
-        /// What was attempted, such as `write`.
+        /// The attempted action, such as `write`.
         action: &'static str,
-        /// What it was attempted on, such as `s3://bucket/key`.
+        /// The resource, such as `s3://bucket/key`.
         location: String,
         /// Whether the same request may succeed later.
         retryable: bool,
-        /// What the service answered, or why it could not be asked.
+        /// The service's response, or why there was none.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Another process held the store's lock for longer than can be waited for.
+    /// Another process held the store's lock until the wait timed out.
     #[error("another process keeps {} locked; it may be stopped or stuck", path.display())]
+    #[non_exhaustive]
     Locked {
         /// The store.
         path: PathBuf,
     },
-    /// The store was opened for reading only.
-    #[error("{} was opened read-only", path.display())]
+    /// The store was opened read-only.
+    #[error("{store} was opened read-only")]
+    #[non_exhaustive]
     ReadOnly {
-        /// The store.
-        path: PathBuf,
+        /// The store: its path, or its URL without options.
+        store: String,
     },
-    /// The backend was closed, or its worker is gone.
+    /// The backend was closed, or its worker thread has ended.
     #[error("the store is closed")]
     Closed,
-    /// Anything else, from a backend that is not part of this project for instance.
+    /// Any other failure, from a third-party backend for instance.
     #[error("{message}")]
+    #[non_exhaustive]
     Other {
-        /// What failed, and on what.
+        /// The failed action and its object.
         message: String,
         /// The cause, if there is one.
         source: Option<Box<dyn Error + Send + Sync>>,
@@ -78,6 +95,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// An [`AlreadyExists`](Self::AlreadyExists) error.
+    #[must_use]
+    pub fn already_exists(id: EntryId) -> Self {
+        Self::AlreadyExists { id }
+    }
+
     /// An [`Io`](Self::Io) error: `action` on `path` failed with `source`.
     ///
     /// ```
@@ -90,6 +113,29 @@ impl StorageError {
         Self::Io { action, path: path.as_ref().to_path_buf(), source }
     }
 
+    /// A [`Remote`](Self::Remote) error: `action` on `location` failed with `source`.
+    #[must_use]
+    pub fn remote(
+        action: &'static str,
+        location: impl Into<String>,
+        retryable: bool,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self::Remote { action, location: location.into(), retryable, source: source.into() }
+    }
+
+    /// A [`Locked`](Self::Locked) error.
+    #[must_use]
+    pub fn locked(path: impl AsRef<Path>) -> Self {
+        Self::Locked { path: path.as_ref().to_path_buf() }
+    }
+
+    /// A [`ReadOnly`](Self::ReadOnly) error. `store` names the store in the message.
+    #[must_use]
+    pub fn read_only(store: impl Into<String>) -> Self {
+        Self::ReadOnly { store: store.into() }
+    }
+
     /// An [`Other`](Self::Other) error with a cause.
     #[must_use]
     pub fn other(
@@ -99,8 +145,14 @@ impl StorageError {
         Self::Other { message: message.into(), source: Some(source.into()) }
     }
 
-    /// Whether the same call may succeed later without anything being mended by the caller: the
-    /// disk was full, the store was locked, the system was busy, a service was overloaded.
+    /// An [`Other`](Self::Other) error without a cause.
+    #[must_use]
+    pub fn message(message: impl Into<String>) -> Self {
+        Self::Other { message: message.into(), source: None }
+    }
+
+    /// Whether the same call may succeed later although the caller changes nothing: the disk was
+    /// full, the store was locked, the system was busy, a service was overloaded.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         use io::ErrorKind::{
@@ -116,16 +168,123 @@ impl StorageError {
             _ => false,
         }
     }
+
+    /// The kind of failure, for metrics and for code that does not need the details.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidEntry(_) => ErrorKind::InvalidEntry,
+            Self::InvalidQuery(_) => ErrorKind::InvalidQuery,
+            Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+            Self::Corrupt(_) => ErrorKind::Corrupt,
+            Self::Io { .. } => ErrorKind::Io,
+            Self::Remote { .. } => ErrorKind::Remote,
+            Self::Locked { .. } => ErrorKind::Locked,
+            Self::ReadOnly { .. } => ErrorKind::ReadOnly,
+            Self::Closed => ErrorKind::Closed,
+            Self::Other { .. } => ErrorKind::Other,
+        }
+    }
+}
+
+macro_rules! error_kinds {
+    ($($(#[$doc:meta])* $kind:ident = $label:literal,)*) => {
+        /// The kind of a storage error or of a logger's error.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ErrorKind {
+            /// A label in snake case, such as `already_exists`. Labels do not change between
+            /// releases, so that they can name a metric's series.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $label,)*
+                }
+            }
+        }
+    };
+}
+
+error_kinds! {
+    /// The entry is invalid.
+    InvalidEntry = "invalid_entry",
+    /// The query contradicts itself.
+    InvalidQuery = "invalid_query",
+    /// A text is not a valid entry id.
+    InvalidId = "invalid_id",
+    /// A different entry with the same id is stored.
+    AlreadyExists = "already_exists",
+    /// A stored record cannot be read.
+    Corrupt = "corrupt",
+    /// A system call failed.
+    Io = "io",
+    /// A remote service failed.
+    Remote = "remote",
+    /// Another process holds the store's lock.
+    Locked = "locked",
+    /// The store was opened read-only.
+    ReadOnly = "read_only",
+    /// The store is closed.
+    Closed = "closed",
+    /// The content is encrypted and no key is configured.
+    NoEncryption = "no_encryption",
+    /// The content cannot be decrypted.
+    Decrypt = "decrypt",
+    /// One content of an entry was altered after it was encrypted.
+    Altered = "altered",
+    /// The content does not match its hash.
+    HashMismatch = "hash_mismatch",
+    /// The hash is keyed and no hash key is configured.
+    NoHashKey = "no_hash_key",
+    /// Any other failure.
+    Other = "other",
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Displays an error with all its causes, separated by `: `.
+///
+/// The errors of this project print their own message only, so that tools that walk
+/// [`source`](Error::source) do not print a cause twice. Use this where one line is written to a log:
+///
+/// ```
+/// use attestry_core::{ErrorChain, StorageError};
+///
+/// let error = StorageError::io("append to", "/var/log/audit", std::io::Error::other("disk on fire"));
+/// assert_eq!(ErrorChain(&error).to_string(), "cannot append to /var/log/audit: disk on fire");
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::exhaustive_structs)] // A wrapper of one reference.
+pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
 }
 
 /// Why an entry must not be written.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum InvalidEntry {
-    /// The id may not be one.
+    /// The id is invalid.
     #[error(transparent)]
     Id(#[from] InvalidId),
-    /// A number is not finite, and JSON has no form for it.
+    /// A number is not finite, and JSON cannot represent it.
     #[error("{field} must be a finite number, not {value}")]
     NotFinite {
         /// The field.
@@ -141,7 +300,7 @@ pub enum InvalidEntry {
         "the entry takes at least {length} bytes as a line; at most {MAX_LINE_BYTES} are allowed"
     )]
     TooLarge {
-        /// Its length in bytes, or that of its content alone.
+        /// Its length in bytes, or the length of its content alone.
         length: usize,
     },
 }
@@ -160,17 +319,41 @@ pub enum InvalidQuery {
     },
 }
 
-/// A stored record that cannot be read: where it lies, and what is wrong with it.
+/// A stored record that cannot be read: its location and the reason.
 ///
 /// The reason names fields and positions, never content.
+///
+/// ```
+/// use attestry_core::CorruptRecord;
+///
+/// let record = CorruptRecord::new("audit_20260128.jsonl", "expected a JSON object").at_offset(512);
+/// assert_eq!(record.to_string(), "corrupt record in audit_20260128.jsonl at byte 512: expected a JSON object");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CorruptRecord {
     /// The file or object that holds it.
     pub location: String,
-    /// The byte offset of its first byte, where it is part of a file.
+    /// The offset of its first byte, if it is part of a file.
     pub offset: Option<u64>,
-    /// What is wrong.
+    /// Why it cannot be read.
     pub reason: String,
+}
+
+impl CorruptRecord {
+    /// A record in `location` that cannot be read because of `reason`. The reason should quote no
+    /// content: it goes to logs.
+    #[must_use]
+    pub fn new(location: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { location: location.into(), offset: None, reason: reason.into() }
+    }
+
+    /// Sets the offset of its first byte.
+    #[must_use]
+    pub fn at_offset(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
 }
 
 impl fmt::Display for CorruptRecord {

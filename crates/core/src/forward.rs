@@ -1,7 +1,8 @@
-//! Backends behind pointers. Every method is forwarded, the provided ones too: a forgotten one
-//! would silently fall back to the slow version.
+//! [`StorageBackend`] for backends behind pointers. Provided methods are forwarded too: one that is
+//! missing here would fall back to the slow default without a warning.
 #![deny(clippy::missing_trait_methods)]
 
+use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -57,6 +58,9 @@ macro_rules! forward {
             }
             async fn close(&self) -> Result<(), StorageError> {
                 (**self).close().await
+            }
+            fn as_any(&self) -> Option<&dyn Any> {
+                (**self).as_any()
             }
         }
     };

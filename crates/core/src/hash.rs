@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256 of the UTF-8 bytes of `content`, as 64 lower-case hexadecimal digits.
 ///
-/// The hash of a short or guessable text can be found by trying candidates; where that
-/// matters, let the logger use a keyed hash instead.
+/// A short or guessable text can be recovered from its hash by trying candidates. If that matters,
+/// configure the logger with a keyed hash.
 ///
 /// ```
 /// assert_eq!(
@@ -18,17 +18,17 @@ pub fn hash_content(content: &str) -> String {
     to_hex(&Sha256::digest(content.as_bytes()))
 }
 
-/// `bytes` as lower-case hexadecimal. Shared with the logger's keyed hash, not part of the API.
+/// `bytes` as lower-case hexadecimal. Used by the logger's keyed hash; not part of the API.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
     let mut hex = vec![0; bytes.len() * 2];
     for (digits, byte) in hex.chunks_exact_mut(2).zip(bytes) {
         digits.copy_from_slice(&DIGITS[usize::from(*byte)]);
     }
-    String::from_utf8(hex).unwrap_or_default() // always ASCII
+    String::from_utf8(hex).unwrap_or_default() // ASCII, so it cannot fail
 }
 
-/// Both digits of each byte.
+/// The two digits of each byte.
 static DIGITS: [[u8; 2]; 256] = {
     let digit = *b"0123456789abcdef";
     let mut digits = [[0; 2]; 256];
@@ -45,7 +45,7 @@ mod tests {
     use super::{hash_content, to_hex};
 
     #[test]
-    fn every_byte_has_its_digits() {
+    fn hex_digits_are_right_for_every_byte() {
         let all: Vec<u8> = (0..=255).collect();
         let expected: String = all.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(to_hex(&all), expected);
@@ -53,7 +53,7 @@ mod tests {
 
     // FIPS 180-4 examples; the second is longer than one block after padding.
     #[test]
-    fn matches_the_published_vectors() {
+    fn sha256_matches_published_vectors() {
         assert_eq!(
             hash_content("abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,4 +1,4 @@
-//! Entry ids: what may be one, and how new ones are made.
+//! Entry ids: validation and creation.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 /// The identifier of one audit entry: text of 1 to 255 bytes, unique within a store.
 ///
-/// Ids become parts of file names and object keys, so [`EntryId::new`] refuses path separators,
-/// `..`, and control characters. Cloning is cheap: clones share the text.
+/// Ids become parts of file names and object keys, so [`EntryId::new`] rejects path separators, `..`
+/// and control characters. Cloning is cheap: clones share the text.
 ///
 /// ```
 /// use attestry_core::EntryId;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(Arc<str>);
 
-/// Why a text cannot be the id of a new entry.
+/// Why a text is not a valid id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidId {
@@ -38,10 +38,10 @@ pub enum InvalidId {
         /// Its length in bytes.
         length: usize,
     },
-    /// It has a `/` or a `\`.
+    /// It contains `/` or `\`.
     #[error("an entry id must not contain the path separator {separator:?} (at byte {offset})")]
     PathSeparator {
-        /// The separator found first.
+        /// The first separator.
         separator: char,
         /// Its byte offset.
         offset: usize,
@@ -49,10 +49,10 @@ pub enum InvalidId {
     /// It is `.` or contains `..`.
     #[error("an entry id must not be \".\" or contain \"..\"")]
     DotSegment,
-    /// It has a control character, a line break for instance.
+    /// It contains a control character, such as a line break.
     #[error("an entry id must not contain the control character U+{:04X} (at byte {offset})", u32::from(*.character))]
     ControlCharacter {
-        /// The character found first.
+        /// The first control character.
         character: char,
         /// Its byte offset.
         offset: usize,
@@ -60,24 +60,24 @@ pub enum InvalidId {
 }
 
 impl EntryId {
-    /// The greatest length of an id, in bytes.
+    /// The maximum length of an id, in bytes.
     pub const MAX_BYTES: usize = 255;
 
-    /// Takes `id` as an entry id if it may be one.
+    /// Creates an id from `id` after validating it.
     ///
     /// # Errors
     ///
-    /// [`InvalidId`], naming the rule that `id` breaks.
+    /// [`InvalidId`] with the violated rule.
     pub fn new(id: impl AsRef<str>) -> Result<Self, InvalidId> {
         let id = id.as_ref();
         check(id)?;
         Ok(Self(Arc::from(id)))
     }
 
-    /// Takes `id` as it stands in an existing store, whatever it looks like.
+    /// Creates an id from `id` without validating it.
     ///
-    /// The Python package checks nothing, so a store may hold ids that [`new`](Self::new) would
-    /// refuse; they can be read and deleted. Writing an entry checks its id again.
+    /// The Python package validates nothing, so a store may hold ids that [`new`](Self::new) rejects;
+    /// they can be read and deleted. Writing an entry validates its id.
     #[must_use]
     pub fn new_unchecked(id: &str) -> Self {
         Self(Arc::from(id))
@@ -89,11 +89,11 @@ impl EntryId {
         &self.0
     }
 
-    /// Whether this id may be written; [`new_unchecked`](Self::new_unchecked) does not check.
+    /// Checks whether an entry with this id may be written.
     ///
     /// # Errors
     ///
-    /// [`InvalidId`], naming the rule that it breaks.
+    /// [`InvalidId`] with the violated rule.
     pub fn validate(&self) -> Result<(), InvalidId> {
         check(&self.0)
     }
@@ -123,28 +123,28 @@ fn check(id: &str) -> Result<(), InvalidId> {
     Ok(())
 }
 
-/// Whether `id` is of a usual length and of letters, digits, `-` and `_` only, as every UUID is:
-/// then it breaks no rule. Without an early end the loop takes many bytes a step.
+/// Fast path: whether `id` has a valid length and only ASCII letters, digits, `-` and `_`, as every
+/// UUID does. There is no early exit, so that the loop is vectorised.
 fn is_plain(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'_');
     (1..=EntryId::MAX_BYTES).contains(&id.len())
         && id.bytes().fold(true, |all, byte| all & plain(byte))
 }
 
-/// How the ids of new entries are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The scheme by which ids of new entries are created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]
 pub enum IdScheme {
-    /// Random UUIDs (version 4), as the Python package makes them.
+    /// Random UUIDs (version 4), as the Python package creates them.
     #[default]
     V4,
-    /// UUIDs that begin with the time in milliseconds (version 7). A store that files entries by
-    /// date, S3 above all, finds such an entry without a search. They reveal when they were made.
+    /// UUIDs that begin with the time in milliseconds (version 7). A backend that files entries by
+    /// date, such as S3, finds them without a search. They reveal their time of creation.
     V7,
 }
 
 impl IdScheme {
-    /// A new id of this scheme.
+    /// Creates an id.
     ///
     /// ```
     /// use attestry_core::IdScheme;
@@ -153,7 +153,7 @@ impl IdScheme {
     ///
     /// # Panics
     ///
-    /// When the operating system's random number generator fails.
+    /// If the operating system's random number generator fails.
     #[must_use]
     pub fn create(self) -> EntryId {
         let uuid = match self {
@@ -167,7 +167,7 @@ impl IdScheme {
     }
 }
 
-/// A new random id: a UUID of version 4, such as `550e8400-e29b-41d4-a716-446655440000`.
+/// Creates a random id: a UUID of version 4, such as `550e8400-e29b-41d4-a716-446655440000`.
 ///
 /// ```
 /// let id = attestry_core::create_entry_id();
@@ -176,7 +176,7 @@ impl IdScheme {
 ///
 /// # Panics
 ///
-/// When the operating system's random number generator fails.
+/// If the operating system's random number generator fails.
 #[must_use]
 pub fn create_entry_id() -> EntryId {
     IdScheme::V4.create()
@@ -246,7 +246,7 @@ impl Serialize for EntryId {
     }
 }
 
-/// Accepts any text: what a store holds must stay readable.
+/// Accepts any text, so that every stored entry can be read.
 impl<'de> Deserialize<'de> for EntryId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_cannot_be_a_name() {
+    fn invalid_ids_are_rejected_with_the_rule() {
         for (id, expected) in [
             ("", InvalidId::Empty),
             ("a/b", InvalidId::PathSeparator { separator: '/', offset: 1 }),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_the_rest() {
+    fn other_ids_are_valid() {
         assert!(is_plain("0b-9_Z") && !is_plain("") && !is_plain("a.b") && !is_plain("é"));
         assert!(!is_plain("a/b") && !is_plain("a\u{7f}") && !is_plain(&"x".repeat(256)));
         for id in ["a", "a.b", ".hidden", "日本", "with space", &"x".repeat(255)] {
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn schemes_make_distinct_uuids_of_their_version() {
+    fn schemes_create_distinct_uuids_of_their_version() {
         for (scheme, version) in [(IdScheme::V4, b'4'), (IdScheme::V7, b'7')] {
             let ids: std::collections::HashSet<_> = (0..1000).map(|_| scheme.create()).collect();
             assert_eq!(ids.len(), 1000);

@@ -1,14 +1,14 @@
-//! The contract every part of Attestry shares: what an audit entry is, how it stands as one
-//! line of JSON, and what a storage backend promises.
+//! The types that all parts of Attestry share: the audit entry, its form as one line of JSON, and
+//! the contract of a storage backend.
 //!
-//! This crate does no I/O. A third-party backend needs nothing else:
+//! This crate does no I/O. A third-party backend needs no other crate:
 //!
 //! * [`AuditEntry`] with its 17 fields, [`EntryId`], [`Timestamp`];
 //! * [`hash_content`] and [`create_entry_id`];
-//! * [`line`](mod@line): the byte-exact JSON form that the Python package `rotalabs-comply` writes and reads;
-//! * [`Query`]: which entries, in which order;
-//! * [`StorageBackend`]: the trait, with the promises written on its methods;
-//! * [`StorageError`], [`InvalidEntry`]: what can go wrong, by what a caller can do about it.
+//! * [`line`](mod@line): the JSON form, byte for byte that of the Python package `rotalabs-comply`;
+//! * [`Query`]: a selection of entries and their order;
+//! * [`StorageBackend`]: the trait, with the promises on its methods;
+//! * [`StorageError`], [`InvalidEntry`]: failures, grouped by what a caller can do about them.
 
 mod backend;
 mod entry;
@@ -17,18 +17,22 @@ mod forward;
 mod hash;
 mod id;
 pub mod line;
+mod optional_text;
 mod query;
+mod read_only;
 mod time;
 mod validate;
 
 pub use async_trait::async_trait;
 pub use backend::{AppendFuture, EntryStream, LineStream, StorageBackend};
 pub use entry::AuditEntry;
-pub use error::{CorruptRecord, InvalidEntry, InvalidQuery, StorageError};
+pub use error::{CorruptRecord, ErrorChain, ErrorKind, InvalidEntry, InvalidQuery, StorageError};
 pub use hash::hash_content;
 pub use id::{EntryId, IdScheme, InvalidId, create_entry_id};
 pub use line::{DecodeError, MAX_LINE_BYTES};
-pub use query::{Cursor, Order, Query};
+pub use optional_text::OptionalText;
+pub use query::{Cursor, InvalidCursor, Order, Query};
+pub use read_only::ReadOnly;
 pub use time::{ParseTimestampError, Timestamp};
 pub use validate::MAX_METADATA_DEPTH;
 

@@ -1,9 +1,9 @@
-//! One entry as one line of JSON, byte for byte as the Python package writes it.
+//! An entry as one line of JSON, byte for byte as the Python package writes it.
 //!
-//! [`encode`] gives what Python's `json.dumps(entry.to_dict())` gives: fields in the
-//! specification's order, `", "` and `": "` between them, everything outside printable ASCII as
-//! `\uXXXX`, floats as Python's `repr`. [`decode`] reads that and any other JSON of the same
-//! meaning, and what Python writes beyond JSON: `NaN`, `Infinity`, and lone surrogates.
+//! [`encode`] writes what Python's `json.dumps(entry.to_dict())` writes: fields in the
+//! specification's order, the separators `", "` and `": "`, characters outside printable ASCII as
+//! `\uXXXX`, floats as Python's `repr`. [`decode`] also reads any other JSON of the same meaning and
+//! Python's extensions of JSON: `NaN`, `Infinity`, and lone surrogates.
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -16,10 +16,10 @@ use thiserror::Error;
 
 use crate::{AuditEntry, InvalidEntry};
 
-/// The longest line that is written or read: 64 MiB, without the line break.
+/// The maximum length of a line: 64 MiB, without the line break.
 pub const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// Why bytes are not an audit entry.
+/// Why a line is not an audit entry.
 ///
 /// The message names fields and positions, never content, so that it may go to a log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -29,8 +29,8 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// Takes over what serde says, without the values it quotes. For types of the project that are
-    /// read from the same kind of lines.
+    /// serde's message without the values that it quotes. For types of this project that are parsed
+    /// from similar lines.
     #[doc(hidden)]
     #[must_use]
     pub fn from_json(error: &serde_json::Error) -> Self {
@@ -48,7 +48,7 @@ impl DecodeError {
                 reason = format!("{before}{kind}{after}");
             }
         }
-        // serde_json counts the lines of its own input, which is always one line here.
+        // The input is always one line, so the line number says nothing.
         Self {
             reason: reason
                 .replace(" at line 1 column ", " at column ")
@@ -56,7 +56,7 @@ impl DecodeError {
         }
     }
 
-    /// serde would take a list for the fields in their order; a record is an object.
+    /// serde would accept an array of the fields in order; a record is an object.
     #[doc(hidden)]
     #[must_use]
     pub fn not_an_object() -> Self {
@@ -70,20 +70,20 @@ impl DecodeError {
     }
 }
 
-/// Appends `entry` to `out` as one line, with its line break. Does not validate; see
-/// [`AuditEntry::validate`]. Where it fails, `out` is as it was.
+/// Appends `entry` to `out` as one line, with its line break. Does not validate the entry; see
+/// [`AuditEntry::validate`]. On an error `out` is unchanged.
 ///
 /// # Errors
 ///
-/// [`InvalidEntry::TooLarge`] when the line would exceed [`MAX_LINE_BYTES`], and
-/// [`InvalidEntry::NotFinite`] when the latency has no form in JSON.
+/// [`InvalidEntry::TooLarge`] if the line would exceed [`MAX_LINE_BYTES`];
+/// [`InvalidEntry::NotFinite`] if JSON cannot represent the latency.
 pub fn encode_into(entry: &AuditEntry, out: &mut Vec<u8>) -> Result<(), InvalidEntry> {
     if !entry.latency_ms.is_finite() {
         return Err(InvalidEntry::NotFinite { field: "latency_ms", value: entry.latency_ms });
     }
     let start = out.len();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, python::PythonFormatter);
-    // Serialising into memory fails on keys that are not text only, and every key here is.
+    // Serialising to memory fails only for keys that are not text, and every key here is text.
     let encoded = entry.serialize(&mut serializer);
     debug_assert!(encoded.is_ok());
     let length = out.len() - start;
@@ -95,7 +95,7 @@ pub fn encode_into(entry: &AuditEntry, out: &mut Vec<u8>) -> Result<(), InvalidE
     Ok(())
 }
 
-/// `entry` as one line, with its line break. Like [`encode_into`], into a new buffer.
+/// [`encode_into`] a new buffer.
 ///
 /// ```
 /// use attestry_core::{AuditEntry, Timestamp, line};
@@ -120,12 +120,12 @@ pub fn encode(entry: &AuditEntry) -> Result<Vec<u8>, InvalidEntry> {
 
 /// The entry in `line`, with or without its line break.
 ///
-/// In metadata, `NaN` and infinities become `null`, a lone surrogate becomes U+FFFD, and whole
-/// numbers beyond 64 bits become floats; the stored line keeps what it has.
+/// In metadata, `NaN` and infinities become `null`, a lone surrogate becomes U+FFFD, and integers of
+/// more than 64 bits become floats. The stored line does not change.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] when it is not JSON, not an entry, or longer than [`MAX_LINE_BYTES`].
+/// [`DecodeError`] if it is not JSON, not an entry, or longer than [`MAX_LINE_BYTES`].
 pub fn decode(line: &[u8]) -> Result<AuditEntry, DecodeError> {
     if line.len() > MAX_LINE_BYTES + 1 {
         return Err(DecodeError::too_long(line.len()));

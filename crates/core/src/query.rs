@@ -1,79 +1,122 @@
-//! Which entries, in which order.
+//! Queries: a selection of entries, their order, and cursors.
 
-use crate::{AuditEntry, EntryId, InvalidQuery, Timestamp};
+use std::fmt;
+use std::str::FromStr;
 
-/// A selection of entries. Empty, it selects all of them, earliest first.
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+
+use crate::{AuditEntry, EntryId, InvalidQuery, OptionalText, ParseTimestampError, Timestamp};
+
+/// A selection of entries. An empty query selects all entries, oldest first.
 ///
-/// Every condition that is set must hold. Entries come in order of time; those of the same moment
-/// in the order they were written (in the reverse of it when [descending](Order::Descending)).
+/// All conditions that are set must hold. Entries are ordered by timestamp, ties by the order of
+/// writing (reversed if [descending](Order::Descending)).
 ///
 /// ```
-/// use attestry_core::{Order, Query};
+/// use attestry_core::{Order, Query, Timestamp};
 ///
-/// let blocked_lately = Query::new()
-///     .since("2026-01-01".parse()?)
+/// let newest_failures = Query::new()
+///     .since("2026-01-01".parse::<Timestamp>()?)
 ///     .provider("openai")
 ///     .safety_passed(false)
 ///     .order(Order::Descending)
 ///     .limit(20);
 /// # Ok::<(), attestry_core::ParseTimestampError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// Setters take a value or an `Option` of one, so that optional parameters of a request need no
+/// branches. A query can also be deserialised as a whole; every field is optional:
+///
+/// ```
+/// use attestry_core::{Order, Query};
+///
+/// let query: Query = serde_json::from_str(r#"{"provider": "openai", "order": "descending", "limit": 20}"#)?;
+/// assert_eq!(query, Query::new().provider("openai").order(Order::Descending).limit(20));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Query {
-    /// Only entries at or after this moment.
+    /// Only entries at or after this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Only entries at or before this moment.
+    /// Only entries at or before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Only entries of this provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// Only entries of this model.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Only entries of this conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Only entries that passed (`true`) or failed (`false`) the safety checks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_passed: Option<bool>,
     /// Only entries in which this detector triggered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detector: Option<String>,
-    /// At most this many entries.
+    /// At most this number of entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Earliest or latest first.
+    /// Oldest or newest first.
     pub order: Order,
-    /// Go on behind this entry.
+    /// Only entries after this position.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Cursor>,
 }
 
-/// Earliest or latest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-#[allow(clippy::exhaustive_enums)] // There is no third direction.
+/// Oldest or newest first. Serialised as `ascending` and `descending`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(clippy::exhaustive_enums)] // There are two orders.
 pub enum Order {
-    /// Earliest first; of one moment, in the order written.
+    /// Oldest first; ties in the order of writing.
     #[default]
     Ascending,
-    /// Latest first; of one moment, the last written first. The exact reverse.
+    /// Newest first; ties in the reverse order of writing. The exact reverse of ascending.
     Descending,
 }
 
-/// A place in an ordered result: right behind one entry, usually the last of a page.
+/// A position in an ordered result: directly after one entry, usually the last of a page.
 ///
-/// A query that goes on there yields what comes behind that entry. When it has been deleted in
-/// between, the query starts at the first entry of the same moment: it may repeat some of that
-/// moment, and never leaves one out.
+/// If the entry has been deleted since, the query resumes at the first entry of the same timestamp: it
+/// may repeat entries of that timestamp, and never skips one.
+///
+/// The text form, which serde uses too, is the timestamp and the id, joined by `~`:
 ///
 /// ```
-/// use attestry_core::{AuditEntry, Cursor, EntryId, Query, Timestamp};
+/// use attestry_core::{AuditEntry, Cursor, Query, Timestamp};
 ///
-/// # let last_of_page = AuditEntry::new("a".parse()?, Timestamp::UNIX_EPOCH, "i".into(), "o".into());
-/// let next_page = Query::new().limit(100).after(Cursor::from(&last_of_page));
-/// # Ok::<(), attestry_core::InvalidId>(())
+/// # let last = AuditEntry::new("order-4711".parse()?, Timestamp::UNIX_EPOCH, "i".into(), "o".into());
+/// let cursor = Cursor::from(&last);
+/// assert_eq!(cursor.to_string(), "1970-01-01T00:00:00~order-4711");
+/// let next_page = Query::new().limit(100).after(cursor.to_string().parse::<Cursor>()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_structs)] // Time and id are what the order is made of.
+#[allow(clippy::exhaustive_structs)] // Entries are ordered by timestamp and identified by id.
 pub struct Cursor {
-    /// The entry's time.
+    /// The entry's timestamp.
     pub timestamp: Timestamp,
     /// The entry's id.
     pub id: EntryId,
+}
+
+/// Why a text is not a [`Cursor`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidCursor {
+    /// It has no `~` between timestamp and id.
+    #[error("a cursor is a timestamp and an id, joined by \"~\"")]
+    NoSeparator,
+    /// The part before the `~` is not a timestamp.
+    #[error("the cursor does not begin with a timestamp")]
+    Timestamp(#[from] ParseTimestampError),
 }
 
 impl From<&AuditEntry> for Cursor {
@@ -82,8 +125,36 @@ impl From<&AuditEntry> for Cursor {
     }
 }
 
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}~{}", self.timestamp, self.id)
+    }
+}
+
+/// Accepts any id, because a store may hold ids that are invalid for new entries.
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (timestamp, id) = text.split_once('~').ok_or(InvalidCursor::NoSeparator)?;
+        Ok(Self { timestamp: timestamp.parse()?, id: EntryId::new_unchecked(id) })
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl Query {
-    /// All entries, earliest first.
+    /// All entries, oldest first.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -95,81 +166,81 @@ impl Query {
         Self::new().since(start).until(end)
     }
 
-    /// Only entries at or after `moment`.
+    /// Only entries at or after `time`.
     #[must_use]
-    pub fn since(mut self, moment: Timestamp) -> Self {
-        self.since = Some(moment);
+    pub fn since(mut self, time: impl Into<Option<Timestamp>>) -> Self {
+        self.since = time.into();
         self
     }
 
-    /// Only entries at or before `moment`.
+    /// Only entries at or before `time`.
     #[must_use]
-    pub fn until(mut self, moment: Timestamp) -> Self {
-        self.until = Some(moment);
+    pub fn until(mut self, time: impl Into<Option<Timestamp>>) -> Self {
+        self.until = time.into();
         self
     }
 
     /// Only entries of this provider.
     #[must_use]
-    pub fn provider(mut self, provider: impl Into<String>) -> Self {
-        self.provider = Some(provider.into());
+    pub fn provider(mut self, provider: impl OptionalText) -> Self {
+        self.provider = provider.into_optional_text();
         self
     }
 
     /// Only entries of this model.
     #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
+    pub fn model(mut self, model: impl OptionalText) -> Self {
+        self.model = model.into_optional_text();
         self
     }
 
     /// Only entries of this conversation.
     #[must_use]
-    pub fn conversation_id(mut self, id: impl Into<String>) -> Self {
-        self.conversation_id = Some(id.into());
+    pub fn conversation_id(mut self, id: impl OptionalText) -> Self {
+        self.conversation_id = id.into_optional_text();
         self
     }
 
     /// Only entries that passed (`true`) or failed (`false`) the safety checks.
     #[must_use]
-    pub fn safety_passed(mut self, passed: bool) -> Self {
-        self.safety_passed = Some(passed);
+    pub fn safety_passed(mut self, passed: impl Into<Option<bool>>) -> Self {
+        self.safety_passed = passed.into();
         self
     }
 
     /// Only entries in which this detector triggered.
     #[must_use]
-    pub fn detector(mut self, name: impl Into<String>) -> Self {
-        self.detector = Some(name.into());
+    pub fn detector(mut self, name: impl OptionalText) -> Self {
+        self.detector = name.into_optional_text();
         self
     }
 
     /// At most `count` entries.
     #[must_use]
-    pub fn limit(mut self, count: usize) -> Self {
-        self.limit = Some(count);
+    pub fn limit(mut self, count: impl Into<Option<usize>>) -> Self {
+        self.limit = count.into();
         self
     }
 
-    /// Earliest or latest first.
+    /// Oldest or newest first.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
         self
     }
 
-    /// Goes on behind `cursor`.
+    /// Only entries after `cursor`.
     #[must_use]
-    pub fn after(mut self, cursor: Cursor) -> Self {
-        self.after = Some(cursor);
+    pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
+        self.after = cursor.into();
         self
     }
 
-    /// Whether the query can be answered at all; every backend asks first.
+    /// Checks that the query does not contradict itself. Every backend calls this first.
     ///
     /// # Errors
     ///
-    /// [`InvalidQuery::SinceAfterUntil`] when the range ends before it starts.
+    /// [`InvalidQuery::SinceAfterUntil`] if the range ends before it starts.
     pub fn validate(&self) -> Result<(), InvalidQuery> {
         match (self.since, self.until) {
             (Some(since), Some(until)) if since > until => {
@@ -179,8 +250,8 @@ impl Query {
         }
     }
 
-    /// The range of time in which matching entries can lie, narrowed by the cursor; both ends
-    /// inclusive. `None` when there is no such moment.
+    /// The inclusive range of timestamps that matching entries can have, narrowed by the cursor. `None`
+    /// if the range is empty.
     #[must_use]
     pub fn time_range(&self) -> Option<(Timestamp, Timestamp)> {
         let mut start = self.since.unwrap_or(Timestamp::MIN);
@@ -194,7 +265,7 @@ impl Query {
         (start <= end).then_some((start, end))
     }
 
-    /// Whether `entry` meets the conditions. Limit and cursor are not conditions of one entry.
+    /// Whether `entry` meets all conditions. Limit and cursor are not conditions of a single entry.
     #[must_use]
     pub fn matches(&self, entry: &AuditEntry) -> bool {
         let is = |wanted: &Option<String>, value: &Option<String>| {
@@ -209,8 +280,8 @@ impl Query {
             && self.detector.as_ref().is_none_or(|name| entry.detectors_triggered.contains(name))
     }
 
-    /// Whether it is by their time alone that entries are selected, so that one who knows their times
-    /// need not look into them. Limit, order and cursor do not matter here.
+    /// Whether timestamps alone decide which entries are selected, so that an index of timestamps is
+    /// enough to answer the query. Limit, order and cursor do not matter.
     ///
     /// ```
     /// use attestry_core::{Query, Timestamp};
@@ -221,7 +292,7 @@ impl Query {
     /// ```
     #[must_use]
     pub fn is_by_time_alone(&self) -> bool {
-        // All fields, so that none is forgotten.
+        // Names all fields, so that a new one does not compile until it is considered here.
         let Self {
             since: _,
             until: _,
@@ -240,17 +311,16 @@ impl Query {
         true
     }
 
-    /// Answers the query from `entries`, which must be all entries of at least
-    /// [`time_range`](Self::time_range), in ascending order of time, ties as written.
+    /// Answers the query from `entries`, which must include all entries of
+    /// [`time_range`](Self::time_range), in ascending order, ties in the order of writing.
     ///
-    /// What [`StorageBackend::scan`](crate::StorageBackend::scan) does for a backend that brings
-    /// no better way.
+    /// The provided [`StorageBackend::scan`](crate::StorageBackend::scan) uses this.
     #[must_use]
     pub fn select(&self, mut entries: Vec<AuditEntry>) -> Vec<AuditEntry> {
         if self.order == Order::Descending {
             entries.reverse();
         }
-        let start = self.after.as_ref().map_or(0, |cursor| self.position_behind(cursor, &entries));
+        let start = self.after.as_ref().map_or(0, |cursor| self.position_after(cursor, &entries));
         entries
             .into_iter()
             .skip(start)
@@ -259,16 +329,16 @@ impl Query {
             .collect()
     }
 
-    /// Where the result goes on behind `cursor`, in entries that stand in this query's order.
-    fn position_behind(&self, cursor: &Cursor, entries: &[AuditEntry]) -> usize {
+    /// The index at which the result resumes after `cursor`, in entries of this query's order.
+    fn position_after(&self, cursor: &Cursor, entries: &[AuditEntry]) -> usize {
         let first = entries.partition_point(|entry| match self.order {
             Order::Ascending => entry.timestamp < cursor.timestamp,
             Order::Descending => entry.timestamp > cursor.timestamp,
         });
         let ties = entries[first..].iter().take_while(|entry| entry.timestamp == cursor.timestamp);
-        // The last of that id: a folder may hold one twice, and a page must not be handed out again.
-        let behind = ties.enumerate().filter(|(_, entry)| entry.id == cursor.id).last();
-        behind.map_or(first, |(index, _)| first + index + 1)
+        // The last record of that id: a folder may hold an id twice, and a page must not be repeated.
+        let last = ties.enumerate().filter(|(_, entry)| entry.id == cursor.id).last();
+        last.map_or(first, |(index, _)| first + index + 1)
     }
 }
 
@@ -286,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_join_into_the_whole_in_both_orders() {
+    fn pages_concatenate_to_the_full_result_in_both_orders() {
         let all = vec![entry("a", 1), entry("b", 2), entry("c", 2), entry("d", 2), entry("e", 3)];
         for (order, expected) in [
             (Order::Ascending, ["a", "b", "c", "d", "e"]),
@@ -307,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_cursor_repeats_its_moment_and_skips_nothing() {
+    fn deleted_cursor_repeats_its_timestamp_and_skips_nothing() {
         let left = vec![entry("a", 1), entry("b", 2), entry("d", 2), entry("e", 3)];
         let cursor = Cursor::from(&entry("c", 2));
         assert_eq!(ids(&Query::new().after(cursor.clone()).select(left.clone())), ["b", "d", "e"]);
@@ -316,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictions_are_named() {
+    fn contradictory_ranges_are_invalid() {
         let at = |micros| Timestamp::from_unix_micros(micros).unwrap();
         assert!(Query::range(at(2), at(1)).validate().is_err());
         assert!(Query::range(at(1), at(1)).validate().is_ok());
@@ -324,5 +394,43 @@ mod tests {
             Query::range(at(5), at(9)).after(Cursor::from(&entry("x", 10))).time_range(),
             None
         );
+    }
+
+    #[test]
+    fn cursor_text_is_parsed_back() {
+        for id in ["a", "a~b", "", "with space", "../x", "é"] {
+            let cursor = Cursor {
+                timestamp: Timestamp::from_unix_micros(1_234_567).unwrap(),
+                id: EntryId::new_unchecked(id),
+            };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
+            let json = serde_json::to_string(&cursor).unwrap();
+            assert_eq!(serde_json::from_str::<Cursor>(&json).unwrap(), cursor);
+        }
+        assert_eq!("2026-01-28".parse::<Cursor>(), Err(InvalidCursor::NoSeparator));
+        let error = "soon~a".parse::<Cursor>().unwrap_err();
+        assert!(matches!(error, InvalidCursor::Timestamp(_)), "{error}");
+    }
+
+    #[test]
+    fn query_json_is_parsed_back() {
+        let some = Some("x");
+        let full = Query::range(Timestamp::MIN, Timestamp::MAX)
+            .provider(some)
+            .model("m".to_owned())
+            .conversation_id("c")
+            .detector("d")
+            .safety_passed(Some(true))
+            .limit(Some(3))
+            .order(Order::Descending)
+            .after(Cursor::from(&entry("a", 1)));
+        for query in [Query::new(), full] {
+            let json = serde_json::to_string(&query).unwrap();
+            assert_eq!(serde_json::from_str::<Query>(&json).unwrap(), query, "{json}");
+        }
+        assert_eq!(serde_json::to_string(&Query::new()).unwrap(), r#"{"order":"ascending"}"#);
+        let error = serde_json::from_str::<Query>(r#"{"colour": "red"}"#).unwrap_err();
+        assert!(error.to_string().contains("colour"), "{error}");
+        assert_eq!(Query::new().provider(None::<String>).limit(None), Query::new());
     }
 }

@@ -1,20 +1,22 @@
-//! Moments in time, to the microsecond, in the form the Python package writes.
+//! Timestamps of microsecond precision, in the text form of the Python package.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-/// A moment in UTC, to the microsecond, from year 1 to year 9999.
+/// A point in time in UTC, to the microsecond, from year 1 to year 9999.
 ///
-/// It is written as Python's `datetime.utcnow().isoformat()` writes it: naive, with six
-/// fractional digits, or none when the microseconds are zero. It is read from that form and from
-/// others that mean one moment: with `Z` or an offset, with a space for the `T`, with fewer or more digits (what is
-/// finer than a microsecond is cut off), or a date alone, which means its first instant. A text
-/// without an offset is taken as UTC.
+/// The text form is that of Python's `datetime.utcnow().isoformat()`: without an offset, with six
+/// fractional digits, or none if the microseconds are zero. Parsing also accepts `Z` or an offset, a
+/// space instead of the `T`, fewer or more digits (truncated to microseconds), and a date alone, which
+/// means its first instant. A text without an offset is UTC.
+///
+/// Arithmetic with [`Duration`] truncates it to microseconds, and comes
+/// [checked](Self::checked_add) and [saturating](Self::saturating_add):
 ///
 /// ```
 /// use attestry_core::Timestamp;
@@ -22,6 +24,9 @@ use thiserror::Error;
 /// let t: Timestamp = "2026-01-28T10:15:00.000123+01:00".parse()?;
 /// assert_eq!(t.to_string(), "2026-01-28T09:15:00.000123");
 /// assert_eq!("2026-01-28".parse::<Timestamp>()?.to_string(), "2026-01-28T00:00:00");
+/// let hour = std::time::Duration::from_secs(3_600);
+/// assert_eq!(t.saturating_sub(hour).to_string(), "2026-01-28T08:15:00.000123");
+/// assert_eq!(Timestamp::MAX.checked_add(hour), None);
 /// # Ok::<(), attestry_core::ParseTimestampError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,44 +36,44 @@ const MICROS_PER_DAY: i64 = 86_400_000_000;
 const MIN_MICROS: i64 = -62_135_596_800_000_000;
 const MAX_MICROS: i64 = 253_402_300_799_999_999;
 
-/// Why a text or a number is not a [`Timestamp`].
+/// Why a text or a number is not a valid [`Timestamp`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseTimestampError {
-    /// The text is not in a form that is understood.
+    /// The text has no known form.
     #[error(
         "{text:?} is not a time; write it like 2026-01-28T09:15:00.000123 or 2026-01-28T09:15:00Z"
     )]
     Malformed {
-        /// The text, cut after 64 characters.
+        /// The text, truncated to 64 characters.
         text: String,
     },
-    /// The moment lies before year 1 or after year 9999.
-    #[error("the time lies outside the years 1 to 9999")]
+    /// The time is before year 1 or after year 9999.
+    #[error("the time is outside the years 1 to 9999")]
     OutOfRange,
 }
 
 impl Timestamp {
-    /// The earliest moment: `0001-01-01T00:00:00`.
+    /// The earliest timestamp: `0001-01-01T00:00:00`.
     pub const MIN: Self = Self(MIN_MICROS);
-    /// The latest moment: `9999-12-31T23:59:59.999999`.
+    /// The latest timestamp: `9999-12-31T23:59:59.999999`.
     pub const MAX: Self = Self(MAX_MICROS);
     /// `1970-01-01T00:00:00`.
     pub const UNIX_EPOCH: Self = Self(0);
 
-    /// The present moment by the system's clock, cut to the microsecond.
+    /// The current time of the system clock, truncated to microseconds.
     #[must_use]
     pub fn now() -> Self {
         let micros = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(MAX_MICROS),
-            // Cut as after 1970: towards the past.
+            // Rounds towards the past, as after 1970.
             Err(before) => i64::try_from(before.duration().as_nanos().div_ceil(1_000))
                 .map_or(MIN_MICROS, |micros| -micros),
         };
         Self(micros.clamp(MIN_MICROS, MAX_MICROS))
     }
 
-    /// The moment `micros` microseconds after 1970 began (before, if negative).
+    /// The timestamp `micros` microseconds after the Unix epoch (before it, if negative).
     ///
     /// # Errors
     ///
@@ -81,13 +86,39 @@ impl Timestamp {
         }
     }
 
-    /// Microseconds since 1970 began; negative before.
+    /// Microseconds since the Unix epoch; negative before it.
     #[must_use]
     pub fn unix_micros(self) -> i64 {
         self.0
     }
 
-    /// This moment less `days` times 24 hours, or [`Timestamp::MIN`] where that lies before it.
+    /// This timestamp plus `duration`, or `None` after [`Timestamp::MAX`].
+    #[must_use]
+    pub fn checked_add(self, duration: Duration) -> Option<Self> {
+        let micros = self.0.checked_add(i64::try_from(duration.as_micros()).ok()?)?;
+        Self::from_unix_micros(micros).ok()
+    }
+
+    /// This timestamp minus `duration`, or `None` before [`Timestamp::MIN`].
+    #[must_use]
+    pub fn checked_sub(self, duration: Duration) -> Option<Self> {
+        let micros = self.0.checked_sub(i64::try_from(duration.as_micros()).ok()?)?;
+        Self::from_unix_micros(micros).ok()
+    }
+
+    /// This timestamp plus `duration`, at most [`Timestamp::MAX`].
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        self.checked_add(duration).unwrap_or(Self::MAX)
+    }
+
+    /// This timestamp minus `duration`, at least [`Timestamp::MIN`].
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        self.checked_sub(duration).unwrap_or(Self::MIN)
+    }
+
+    /// This timestamp minus `days` of 24 hours, at least [`Timestamp::MIN`].
     ///
     /// ```
     /// use attestry_core::Timestamp;
@@ -97,8 +128,7 @@ impl Timestamp {
     /// ```
     #[must_use]
     pub fn saturating_sub_days(self, days: u32) -> Self {
-        let span = i64::from(days).saturating_mul(MICROS_PER_DAY);
-        Self(self.0.saturating_sub(span).max(MIN_MICROS))
+        self.saturating_sub(Duration::from_secs(u64::from(days) * 86_400))
     }
 
     /// The UTC day as year, month (1 to 12) and day of the month (1 to 31).
@@ -108,18 +138,18 @@ impl Timestamp {
         (date.year(), date.month(), date.day())
     }
 
-    /// The last microsecond of this moment's UTC day; what `--until 2026-01-28` means.
+    /// The last microsecond of this timestamp's UTC day.
     #[must_use]
     pub fn end_of_day(self) -> Self {
         Self(self.0.div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY + MICROS_PER_DAY - 1)
     }
 
     fn naive(self) -> NaiveDateTime {
-        // In range by construction; the fallback keeps this function total.
+        // In chrono's range by construction; the fallback avoids a panic.
         DateTime::from_timestamp_micros(self.0).unwrap_or_default().naive_utc()
     }
 
-    /// Writes the on-disk form into `buffer` and returns the part used.
+    /// Writes the text form into `buffer` and returns the used part.
     fn format(self, buffer: &mut [u8; 26]) -> &str {
         let t = self.naive();
         let micros = t.nanosecond() / 1_000;
@@ -148,7 +178,7 @@ fn digits(out: &mut [u8], mut value: u32) {
     }
 }
 
-/// `YYYY-MM-DDTHH:MM:SS` with an optional fraction of six digits: what stands in every line.
+/// Fast path for the form in stored lines: `YYYY-MM-DDTHH:MM:SS` with an optional fraction of six digits.
 fn parse_stored(text: &[u8]) -> Option<NaiveDateTime> {
     let number = |range: std::ops::Range<usize>| {
         text[range].iter().try_fold(0u32, |value, byte| {
@@ -168,20 +198,20 @@ fn parse_stored(text: &[u8]) -> Option<NaiveDateTime> {
     date.and_hms_micro_opt(number(11..13)?, number(14..16)?, number(17..19)?, micros)
 }
 
-/// The other ISO 8601 forms that Python's `fromisoformat` and RFC 3339 share.
+/// Other ISO 8601 forms, those that Python's `fromisoformat` and RFC 3339 share.
 fn parse_lenient(text: &str) -> Option<NaiveDateTime> {
-    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
-        return Some(moment.naive_utc());
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.naive_utc());
     }
     for form in ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"] {
-        if let Ok(moment) = DateTime::parse_from_str(text, form) {
-            return Some(moment.naive_utc());
+        if let Ok(time) = DateTime::parse_from_str(text, form) {
+            return Some(time.naive_utc());
         }
     }
     for form in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
     {
-        if let Ok(moment) = NaiveDateTime::parse_from_str(text, form) {
-            return Some(moment);
+        if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
+            return Some(time);
         }
     }
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0)
@@ -191,30 +221,30 @@ impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
-        let moment =
+        let time =
             parse_stored(text.as_bytes()).or_else(|| parse_lenient(text)).ok_or_else(|| {
                 ParseTimestampError::Malformed { text: text.chars().take(64).collect() }
             })?;
-        // A leap second (":60") is held by chrono as a second of more than 10^9 nanoseconds.
-        Self::from_unix_micros(moment.and_utc().timestamp_micros())
+        // chrono represents a leap second (":60") as a second of more than 10^9 nanoseconds.
+        Self::from_unix_micros(time.and_utc().timestamp_micros())
     }
 }
 
 impl TryFrom<DateTime<Utc>> for Timestamp {
     type Error = ParseTimestampError;
 
-    /// Cuts what is finer than a microsecond.
-    fn try_from(moment: DateTime<Utc>) -> Result<Self, ParseTimestampError> {
-        Self::from_unix_micros(moment.timestamp_micros())
+    /// Truncates to microseconds.
+    fn try_from(time: DateTime<Utc>) -> Result<Self, ParseTimestampError> {
+        Self::from_unix_micros(time.timestamp_micros())
     }
 }
 
 impl TryFrom<SystemTime> for Timestamp {
     type Error = ParseTimestampError;
 
-    /// Cuts what is finer than a microsecond.
-    fn try_from(moment: SystemTime) -> Result<Self, ParseTimestampError> {
-        Self::try_from(DateTime::<Utc>::from(moment))
+    /// Truncates to microseconds.
+    fn try_from(time: SystemTime) -> Result<Self, ParseTimestampError> {
+        Self::try_from(DateTime::<Utc>::from(time))
     }
 }
 
@@ -252,7 +282,7 @@ impl<'de> Deserialize<'de> for Timestamp {
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
                 text.parse().map_err(|error| match error {
-                    // What stands in the place of a time may be anything, and errors go to logs.
+                    // The text may be content in the wrong field, and errors go to logs.
                     ParseTimestampError::Malformed { .. } => E::custom("the text is not a time"),
                     ParseTimestampError::OutOfRange => E::custom(error),
                 })
@@ -272,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_usual_form_as_utc() {
-        for (text, moment) in [
+    fn parses_common_forms_as_utc() {
+        for (text, time) in [
             ("2026-01-28T09:15:00.000123", "2026-01-28T09:15:00.000123"),
             ("2026-01-28T09:15:00", "2026-01-28T09:15:00"),
             ("2026-01-28T09:15:00.000000", "2026-01-28T09:15:00"),
@@ -289,12 +319,12 @@ mod tests {
             ("0001-01-01T00:00:00", "0001-01-01T00:00:00"),
             ("9999-12-31T23:59:59.999999", "9999-12-31T23:59:59.999999"),
         ] {
-            assert_eq!(parse(text), moment, "{text}");
+            assert_eq!(parse(text), time, "{text}");
         }
     }
 
     #[test]
-    fn names_what_it_cannot_read() {
+    fn parse_errors_name_the_cause() {
         for text in [
             "",
             "yesterday",
@@ -319,6 +349,17 @@ mod tests {
         assert_eq!(Timestamp::now().saturating_sub_days(u32::MAX), Timestamp::MIN);
         assert_eq!(Timestamp::MIN.end_of_day().to_string(), "0001-01-01T23:59:59.999999");
         assert_eq!(Timestamp::MAX.end_of_day(), Timestamp::MAX);
+        for duration in [Duration::from_micros(1), Duration::MAX] {
+            assert_eq!(Timestamp::MAX.checked_add(duration), None);
+            assert_eq!(Timestamp::MIN.checked_sub(duration), None);
+            assert_eq!(Timestamp::MAX.saturating_add(duration), Timestamp::MAX);
+            assert_eq!(Timestamp::MIN.saturating_sub(duration), Timestamp::MIN);
+        }
+        let whole = Duration::from_micros(MAX_MICROS.abs_diff(MIN_MICROS));
+        assert_eq!(Timestamp::MIN.checked_add(whole), Some(Timestamp::MAX));
+        assert_eq!(Timestamp::MAX.checked_sub(whole), Some(Timestamp::MIN));
+        let truncated = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_nanos(1_999));
+        assert_eq!(truncated.unix_micros(), 1);
         assert_eq!(
             "1969-12-31T10:00:00".parse::<Timestamp>().unwrap().end_of_day().unix_micros(),
             -1
@@ -327,7 +368,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_back(micros in MIN_MICROS..=MAX_MICROS) {
+        fn text_is_parsed_back(micros in MIN_MICROS..=MAX_MICROS) {
             let t = Timestamp(micros);
             prop_assert_eq!(t.to_string().parse::<Timestamp>(), Ok(t));
             let by_chrono = DateTime::<Utc>::from(t).format("%Y-%m-%dT%H:%M:%S%.6f").to_string();
@@ -335,12 +376,12 @@ mod tests {
         }
 
         #[test]
-        fn never_panics(text in "\\PC{0,40}") {
+        fn parsing_never_panics(text in "\\PC{0,40}") {
             let _ = text.parse::<Timestamp>();
         }
 
         #[test]
-        fn order_of_text_is_order_of_time(a in 0..MAX_MICROS, b in 0..MAX_MICROS) {
+        fn text_order_is_time_order(a in 0..MAX_MICROS, b in 0..MAX_MICROS) {
             let (a, b) = (Timestamp(a), Timestamp(b));
             let text = |t: Timestamp| t.to_string() + if t.0 % 1_000_000 == 0 { ".000000" } else { "" };
             prop_assert_eq!(a.cmp(&b), text(a).cmp(&text(b)));

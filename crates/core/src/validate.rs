@@ -1,23 +1,23 @@
-//! What is checked before an entry is written.
+//! Validation of an entry before it is written.
 
 use serde_json::Value;
 
 use crate::{AuditEntry, InvalidEntry, MAX_LINE_BYTES};
 
-/// How deep arrays and objects in metadata may nest. JSON readers stop at some depth (serde_json
-/// at 128 levels, the entry itself being one), and what was written must be readable.
+/// The maximum depth of arrays and objects in metadata. JSON parsers limit the depth (serde_json to
+/// 128 levels, including the entry itself), and every written entry must be readable.
 pub const MAX_METADATA_DEPTH: usize = 100;
 
 impl AuditEntry {
-    /// Whether the entry may be written: a valid id, a finite latency, metadata nested at most
-    /// [`MAX_METADATA_DEPTH`] deep, content that can fit a line. The exact size is checked when the
-    /// line is made ([`line::encode`](crate::line::encode)).
+    /// Checks whether the entry may be written: a valid id, a finite latency, metadata nested at most
+    /// [`MAX_METADATA_DEPTH`] deep, content that fits a line. The exact length is checked when the
+    /// line is encoded ([`line::encode`](crate::line::encode)).
     ///
     /// Every backend calls this before it writes.
     ///
     /// # Errors
     ///
-    /// [`InvalidEntry`], naming the field and the rule.
+    /// [`InvalidEntry`] with the field and the rule.
     pub fn validate(&self) -> Result<(), InvalidEntry> {
         self.id.validate()?;
         if !self.latency_ms.is_finite() {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_field() {
+    fn errors_name_the_invalid_field() {
         assert!(entry().validate().is_ok());
         for latency in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let error = AuditEntry { latency_ms: latency, ..entry() }.validate().unwrap_err();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_accepted_can_be_read_back() {
+    fn deepest_valid_metadata_can_be_read_back() {
         let mut deep = entry();
         deep.metadata.insert("k".into(), nested(MAX_METADATA_DEPTH));
         deep.validate().unwrap();

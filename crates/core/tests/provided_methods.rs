@@ -1,16 +1,17 @@
-//! The provided methods of the trait, held against naive versions of what they promise.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! The provided methods of the trait, compared with naive implementations of their promises.
+#![allow(clippy::unwrap_used)] // test helpers
 
 use std::sync::Mutex;
 
 use attestry_core::{
-    AuditEntry, Cursor, EntryId, Order, Query, StorageBackend, StorageError, Timestamp, async_trait,
+    AuditEntry, CorruptRecord, Cursor, EntryId, Order, Query, ReadOnly, StorageBackend,
+    StorageError, Timestamp, async_trait,
 };
 use futures_util::TryStreamExt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// The five required methods and nothing else.
+/// Only the five required methods.
 #[derive(Debug, Default)]
 struct Five(Mutex<Vec<AuditEntry>>);
 
@@ -21,9 +22,7 @@ impl StorageBackend for Five {
         let mut entries = self.0.lock().unwrap();
         match entries.iter().find(|stored| stored.id == entry.id) {
             Some(stored) if stored == entry => {}
-            Some(_) => {
-                return Err(StorageError::AlreadyExists { id: entry.id.clone() });
-            }
+            Some(_) => return Err(StorageError::already_exists(entry.id.clone())),
             None => entries.push(entry.clone()),
         }
         Ok(entry.id.clone())
@@ -58,7 +57,7 @@ fn at(micros: i64) -> Timestamp {
     Timestamp::from_unix_micros(micros).unwrap()
 }
 
-/// Few distinct values, so that filters match and times tie.
+/// Few distinct values, so that filters match and timestamps tie.
 fn entries() -> impl Strategy<Value = Vec<AuditEntry>> {
     let entry = (0..12i64, prop::option::of("[ab]"), any::<bool>(), vec("[xy]", 0..2));
     vec(entry, 0..40).prop_map(|rows| {
@@ -103,7 +102,7 @@ prop_compose! {
     }
 }
 
-/// The same, one entry at a time, with nothing clever.
+/// The same selection, one entry at a time.
 fn naive(query: &Query, written: &[AuditEntry]) -> Vec<AuditEntry> {
     let mut ordered: Vec<(usize, &AuditEntry)> = written.iter().enumerate().collect();
     ordered.sort_by_key(|(n, entry)| (entry.timestamp, *n));
@@ -114,10 +113,10 @@ fn naive(query: &Query, written: &[AuditEntry]) -> Vec<AuditEntry> {
     let found = cursor
         .and_then(|c| ordered.iter().position(|(_, e)| e.id == c.id && e.timestamp == c.timestamp));
     let mut result = Vec::new();
-    for (place, (_, entry)) in ordered.into_iter().enumerate() {
-        let behind = match (cursor, found) {
+    for (index, (_, entry)) in ordered.into_iter().enumerate() {
+        let after_cursor = match (cursor, found) {
             (None, _) => true,
-            (Some(_), Some(position)) => place > position,
+            (Some(_), Some(position)) => index > position,
             (Some(c), None) if query.order == Order::Descending => entry.timestamp <= c.timestamp,
             (Some(c), None) => entry.timestamp >= c.timestamp,
         };
@@ -126,7 +125,7 @@ fn naive(query: &Query, written: &[AuditEntry]) -> Vec<AuditEntry> {
             && query.until.is_none_or(|u| entry.timestamp <= u);
         let fits =
             |wanted: &Option<String>, value: &Option<String>| wanted.is_none() || wanted == value;
-        if behind
+        if after_cursor
             && !full
             && in_range
             && fits(&query.provider, &entry.provider)
@@ -147,7 +146,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 proptest! {
     #[test]
-    fn scan_is_the_naive_selection(written in entries(), query in any_query()) {
+    fn scan_matches_the_naive_selection(written in entries(), query in any_query()) {
         block_on(async {
             let store = Five::default();
             store.write_batch(&written).await.unwrap();
@@ -162,19 +161,19 @@ proptest! {
     }
 
     #[test]
-    fn delete_until_is_deleting_each(written in entries(), cutoff in 0..12i64) {
+    fn delete_at_or_before_matches_single_deletes(written in entries(), cutoff in 0..12i64) {
         block_on(async {
             let store = Five::default();
             store.append(&written).await.unwrap();
-            let (old, young): (Vec<_>, Vec<_>) = written.into_iter().partition(|entry| entry.timestamp <= at(cutoff));
+            let (old, new): (Vec<_>, Vec<_>) = written.into_iter().partition(|entry| entry.timestamp <= at(cutoff));
             prop_assert_eq!(store.delete_at_or_before(at(cutoff)).await.unwrap(), old.len() as u64);
-            prop_assert_eq!(&*store.0.lock().unwrap(), &young);
+            prop_assert_eq!(&*store.0.lock().unwrap(), &new);
             Ok(())
         })?;
     }
 
     #[test]
-    fn a_batch_is_writing_each(written in entries(), again in any::<prop::sample::Index>()) {
+    fn write_batch_matches_single_writes(written in entries(), again in any::<prop::sample::Index>()) {
         block_on(async {
             let (one, many) = (Five::default(), std::sync::Arc::new(Five::default()));
             for entry in &written {
@@ -186,4 +185,58 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[test]
+fn read_only_forwards_reads_and_refuses_changes() {
+    block_on(async {
+        let entry = AuditEntry::new("a".parse().unwrap(), at(1), "i".into(), "o".into());
+        let store = std::sync::Arc::new(Five::default());
+        store.write(&entry).await.unwrap();
+        let reader = ReadOnly::new(store.clone(), "memory:");
+
+        assert_eq!(reader.read(&entry.id).await.unwrap(), Some(entry.clone()));
+        assert_eq!(reader.count().await.unwrap(), 1);
+        assert_eq!(reader.list_entries(at(0), at(2)).await.unwrap(), std::slice::from_ref(&entry));
+        let scanned: Vec<_> = reader.scan(Query::new()).try_collect().await.unwrap();
+        assert_eq!(scanned, std::slice::from_ref(&entry));
+        let lines: Vec<_> = reader.scan_lines(Query::new()).try_collect().await.unwrap();
+        assert_eq!(lines.len(), 1);
+        assert!(reader.as_any().is_none());
+
+        let refused = [
+            reader.write(&entry).await.map(drop),
+            reader.write_batch(std::slice::from_ref(&entry)).await,
+            reader.append(std::slice::from_ref(&entry)).await,
+            reader.delete(&entry.id).await.map(drop),
+            reader.delete_at_or_before(at(9)).await.map(drop),
+            reader.compact().await.map(drop),
+        ];
+        for outcome in refused {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error, StorageError::ReadOnly { .. }), "{error:?}");
+            assert_eq!(error.to_string(), "memory: was opened read-only");
+        }
+        reader.flush().await.unwrap();
+        reader.close().await.unwrap();
+        assert_eq!(store.count().await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn error_kinds_have_distinct_labels() {
+    let errors = [
+        StorageError::already_exists("a".parse().unwrap()),
+        StorageError::io("read", "/a", std::io::ErrorKind::NotFound.into()),
+        StorageError::remote("read", "s3://a", true, "overloaded"),
+        StorageError::locked("/a"),
+        StorageError::read_only("/a"),
+        StorageError::Closed,
+        StorageError::message("failed"),
+        CorruptRecord::new("a.jsonl", "cut off").into(),
+    ];
+    let labels: std::collections::HashSet<_> = errors.iter().map(|e| e.kind().as_str()).collect();
+    assert_eq!(labels.len(), errors.len());
+    assert_eq!(errors[0].kind().to_string(), "already_exists");
+    assert!(errors[2].is_retryable() && errors[3].is_retryable() && !errors[4].is_retryable());
 }

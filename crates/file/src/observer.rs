@@ -67,7 +67,7 @@ impl EraseReason {
                     text.len(),
                     Self::MAX_TEXT_BYTES
                 );
-                return Err(StorageError::Other { message, source: None });
+                return Err(StorageError::message(message));
             }
         }
         Ok(Self { reason, by, at: Timestamp::now() })

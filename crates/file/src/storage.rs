@@ -1,6 +1,7 @@
 //! The backend: validates and encodes entries, passes changes to the writer thread and reads to the
 //! catalog.
 
+use std::any::Any;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,7 +104,7 @@ impl FileStorage {
     }
 
     pub(crate) fn writer(&self) -> Result<&WriterThread, StorageError> {
-        let read_only = || StorageError::ReadOnly { path: self.path().to_path_buf() };
+        let read_only = || StorageError::read_only(self.path().display().to_string());
         self.writer.as_deref().ok_or_else(read_only)
     }
 
@@ -174,7 +175,7 @@ fn open_observer(folder: &Folder, _: &Settings) -> Result<Box<dyn LogObserver>, 
             "{} keeps evidence, which this build cannot: build it with the feature `evidence`",
             folder.path().display()
         );
-        return Err(StorageError::Other { message, source: None });
+        return Err(StorageError::message(message));
     }
     Ok(Box::new(NoObserver))
 }
@@ -265,5 +266,9 @@ impl StorageBackend for FileStorage {
             Err(StorageError::Closed) => Ok(()),
             result => result,
         }
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }

@@ -1,4 +1,4 @@
-//! The indexed collection: entries by time, by id, and by when they were written.
+//! The indexed collection: entries by time, by id, and by order of writing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use attestry_core::{AuditEntry, Cursor, EntryId, Order, StorageError, Timestamp};
 
-/// An entry's place in the order of time: its moment, then its number in the order of writing.
+/// The sort key of an entry: its timestamp, then its sequence number in the order of writing.
 pub(crate) type Key = (Timestamp, u64);
 
-/// Entries with three indexes that always agree. Numbers are given out once and never again.
+/// Entries with three consistent indexes. Sequence numbers are never reused.
 #[derive(Default)]
 pub(crate) struct Store {
     by_time: BTreeMap<Key, Arc<AuditEntry>>,
     by_id: HashMap<EntryId, Key>,
-    /// The moment of each number, for the oldest written.
-    written: BTreeMap<u64, Timestamp>,
-    next_number: u64,
+    /// The timestamp of each sequence number, to find the entry that was written first.
+    by_sequence: BTreeMap<u64, Timestamp>,
+    next_sequence: u64,
 }
 
 impl Store {
@@ -24,24 +24,24 @@ impl Store {
         self.by_time.len()
     }
 
-    /// The number that the next entry gets; what is stored already has lesser ones.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.next_number
+    /// The sequence number of the next entry, above those of all stored entries.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
     }
 
-    /// Adds `entry`, or finds it there already.
+    /// Adds `entry` unless an equal entry is stored.
     pub(crate) fn insert(&mut self, entry: Arc<AuditEntry>) -> Result<(), StorageError> {
         if let Some(stored) = self.by_id.get(&entry.id).and_then(|key| self.by_time.get(key)) {
             return if **stored == *entry {
                 Ok(())
             } else {
-                Err(StorageError::AlreadyExists { id: entry.id.clone() })
+                Err(StorageError::already_exists(entry.id.clone()))
             };
         }
-        let key = (entry.timestamp, self.next_number);
-        self.next_number += 1;
+        let key = (entry.timestamp, self.next_sequence);
+        self.next_sequence += 1;
         self.by_id.insert(entry.id.clone(), key);
-        self.written.insert(key.1, key.0);
+        self.by_sequence.insert(key.1, key.0);
         self.by_time.insert(key, entry);
         Ok(())
     }
@@ -50,7 +50,7 @@ impl Store {
         self.by_time.get(self.by_id.get(id)?).cloned()
     }
 
-    /// Everything from `start` to `end`, both inclusive; `start` must not lie after `end`.
+    /// All entries from `start` to `end`, both inclusive; `start` must not be after `end`.
     pub(crate) fn range(&self, start: Timestamp, end: Timestamp) -> Vec<Arc<AuditEntry>> {
         self.by_time
             .range((start, 0)..=(end, u64::MAX))
@@ -58,12 +58,12 @@ impl Store {
             .collect()
     }
 
-    /// The place of the entry that `cursor` names, if it is still there.
+    /// The key of the entry at `cursor`, if it is stored.
     pub(crate) fn find(&self, cursor: &Cursor) -> Option<Key> {
         self.by_id.get(&cursor.id).copied().filter(|key| key.0 == cursor.timestamp)
     }
 
-    /// The first `size` entries between the bounds, seen from the end where `order` begins.
+    /// The first `size` entries within the bounds, in `order`.
     pub(crate) fn page(
         &self,
         bounds: (Bound<Key>, Bound<Key>),
@@ -79,29 +79,29 @@ impl Store {
 
     pub(crate) fn remove(&mut self, id: &EntryId) -> Option<Arc<AuditEntry>> {
         let key = self.by_id.remove(id)?;
-        self.written.remove(&key.1);
+        self.by_sequence.remove(&key.1);
         self.by_time.remove(&key)
     }
 
-    /// Removes all at or before `cutoff`, looking at no other.
-    pub(crate) fn remove_until(&mut self, cutoff: Timestamp) -> Vec<Arc<AuditEntry>> {
+    /// Removes all entries at or before `cutoff` without visiting others.
+    pub(crate) fn remove_at_or_before(&mut self, cutoff: Timestamp) -> Vec<Arc<AuditEntry>> {
         let mut removed = Vec::new();
         while let Some(first) = self.by_time.first_entry()
             && first.key().0 <= cutoff
         {
-            let ((_, number), entry) = first.remove_entry();
-            self.written.remove(&number);
+            let ((_, sequence), entry) = first.remove_entry();
+            self.by_sequence.remove(&sequence);
             self.by_id.remove(&entry.id);
             removed.push(entry);
         }
         removed
     }
 
-    /// Removes those written first until at most `most` are left.
-    pub(crate) fn evict_down_to(&mut self, most: usize) {
-        while self.len() > most
-            && let Some((number, moment)) = self.written.pop_first()
-            && let Some(entry) = self.by_time.remove(&(moment, number))
+    /// Removes the entries that were written first until at most `limit` are left.
+    pub(crate) fn evict_to(&mut self, limit: usize) {
+        while self.len() > limit
+            && let Some((sequence, timestamp)) = self.by_sequence.pop_first()
+            && let Some(entry) = self.by_time.remove(&(timestamp, sequence))
         {
             self.by_id.remove(&entry.id);
         }

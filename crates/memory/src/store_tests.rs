@@ -12,7 +12,7 @@ fn store(rows: &[(&str, i64)]) -> Store {
     let mut store = Store::default();
     for (id, micros) in rows {
         store.insert(entry(id, *micros)).unwrap();
-        assert_whole(&store);
+        assert_consistent(&store);
     }
     store
 }
@@ -25,29 +25,28 @@ fn all(store: &Store) -> Vec<String> {
     ids(store.range(Timestamp::MIN, Timestamp::MAX))
 }
 
-/// The three indexes name the same entries.
-fn assert_whole(store: &Store) {
+/// The three indexes contain the same entries.
+fn assert_consistent(store: &Store) {
     assert_eq!(store.by_id.len(), store.by_time.len());
-    assert_eq!(store.written.len(), store.by_time.len());
+    assert_eq!(store.by_sequence.len(), store.by_time.len());
     for (key, entry) in &store.by_time {
         assert_eq!(store.by_id[&entry.id], *key);
-        assert_eq!(store.written[&key.1], key.0);
+        assert_eq!(store.by_sequence[&key.1], key.0);
         assert_eq!(entry.timestamp, key.0);
     }
 }
 
 #[test]
-fn orders_by_time_and_ties_by_writing() {
+fn entries_are_ordered_by_time_then_sequence() {
     let store = store(&[("c", 3), ("b2", 2), ("a", 1), ("b1", 2)]);
     assert_eq!(all(&store), ["a", "b2", "b1", "c"]);
     assert_eq!(ids(store.range(at(2), at(2))), ["b2", "b1"]);
     assert!(store.range(at(4), Timestamp::MAX).is_empty());
 }
 
-/// The keys are visited through the tree's own range, so a page of two among a hundred thousand
-/// is two visits: what comes back is all that was looked at.
+/// Pages are read through the tree's range, so only the returned entries are visited.
 #[test]
-fn a_page_looks_at_no_more_than_it_holds() {
+fn page_visits_only_the_entries_it_returns() {
     let mut store = Store::default();
     for n in 0..100_000 {
         store.insert(entry(&format!("e{n}"), n)).unwrap();
@@ -69,47 +68,47 @@ fn a_page_looks_at_no_more_than_it_holds() {
 }
 
 #[test]
-fn removes_by_id_and_up_to_a_moment() {
+fn removal_by_id_and_by_cutoff_is_consistent() {
     let mut store = store(&[("a", 1), ("b", 2), ("c", 2), ("d", 3)]);
     assert_eq!(store.remove(&"b".parse().unwrap()).unwrap().id.as_str(), "b");
     assert!(store.remove(&"b".parse().unwrap()).is_none());
-    assert_whole(&store);
-    assert!(store.remove_until(at(0)).is_empty());
-    assert_eq!(ids(store.remove_until(at(2))), ["a", "c"]);
-    assert_whole(&store);
+    assert_consistent(&store);
+    assert!(store.remove_at_or_before(at(0)).is_empty());
+    assert_eq!(ids(store.remove_at_or_before(at(2))), ["a", "c"]);
+    assert_consistent(&store);
     assert_eq!(all(&store), ["d"]);
-    assert_eq!(store.remove_until(Timestamp::MAX).len(), 1);
-    assert_whole(&store);
+    assert_eq!(store.remove_at_or_before(Timestamp::MAX).len(), 1);
+    assert_consistent(&store);
     assert_eq!(store.len(), 0);
 }
 
 #[test]
-fn evicts_the_first_written_whatever_its_time() {
+fn eviction_follows_the_order_of_writing() {
     let mut store = store(&[("late", 9), ("early", 1), ("middle", 5)]);
-    store.evict_down_to(3);
+    store.evict_to(3);
     assert_eq!(store.len(), 3);
-    store.evict_down_to(2);
-    assert_whole(&store);
+    store.evict_to(2);
+    assert_consistent(&store);
     assert_eq!(all(&store), ["early", "middle"]);
-    store.evict_down_to(1);
+    store.evict_to(1);
     assert_eq!(all(&store), ["middle"]);
-    assert_whole(&store);
+    assert_consistent(&store);
 }
 
 #[test]
-fn equal_again_keeps_its_place_and_different_is_refused() {
+fn equal_rewrite_keeps_its_key_and_different_is_rejected() {
     let mut store = store(&[("a", 1), ("b", 1)]);
     store.insert(entry("a", 1)).unwrap();
     assert_eq!(all(&store), ["a", "b"]);
-    assert_eq!(store.next_number(), 2);
+    assert_eq!(store.next_sequence(), 2);
     let error = store.insert(entry("a", 2)).unwrap_err();
-    assert!(matches!(error, StorageError::AlreadyExists { id } if id.as_str() == "a"));
-    assert_whole(&store);
+    assert!(matches!(error, StorageError::AlreadyExists { id, .. } if id.as_str() == "a"));
+    assert_consistent(&store);
     assert_eq!(all(&store), ["a", "b"]);
 }
 
 #[test]
-fn a_cursor_is_found_by_id_and_moment() {
+fn cursor_is_found_by_id_and_timestamp() {
     let store = store(&[("a", 1), ("b", 2)]);
     let cursor = |id: &str, micros| Cursor { timestamp: at(micros), id: id.parse().unwrap() };
     assert_eq!(store.find(&cursor("b", 2)), Some((at(2), 1)));

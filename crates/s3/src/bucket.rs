@@ -126,8 +126,7 @@ impl Bucket {
     }
 
     pub(crate) fn corrupt(&self, key: &str, reason: impl Into<String>) -> StorageError {
-        let location = self.location(key);
-        StorageError::Corrupt(CorruptRecord { location, offset: None, reason: reason.into() })
+        CorruptRecord::new(self.location(key), reason).into()
     }
 
     pub(crate) fn failed(

@@ -235,7 +235,7 @@ impl RequestError {
 
     pub(crate) fn into_storage_error(self, action: &'static str, location: String) -> StorageError {
         let retryable = self.kind.is_retryable();
-        StorageError::Remote { action, location, retryable, source: Box::new(self) }
+        StorageError::remote(action, location, retryable, self)
     }
 }
 

@@ -97,14 +97,11 @@ impl Inner {
             if stored == ours {
                 return Ok(());
             }
-            return Err(StorageError::AlreadyExists { id: new.id });
+            return Err(StorageError::already_exists(new.id));
         }
-        Err(StorageError::Remote {
-            action: "write",
-            location: self.bucket.location(&key),
-            retryable: true,
-            source: "it is there when written, and gone when read, again and again".into(),
-        })
+        let cause =
+            "the object exists when it is written and is missing when it is read, repeatedly";
+        Err(StorageError::remote("write", self.bucket.location(&key), true, cause))
     }
 
     /// An id found on another day is another entry's, since an equal one would be of the same day.
@@ -124,7 +121,7 @@ impl Inner {
         let mut found = stream::iter(searches).buffer_unordered(self.bucket.concurrency());
         while let Some(taken) = found.try_next().await? {
             if let Some(id) = taken {
-                return Err(StorageError::AlreadyExists { id });
+                return Err(StorageError::already_exists(id));
             }
         }
         Ok(())
@@ -161,7 +158,7 @@ fn distinct(entries: &[AuditEntry]) -> Result<Vec<&AuditEntry>, StorageError> {
             }
             Entry::Occupied(first) if *first.get() == entry => {}
             Entry::Occupied(_) => {
-                return Err(StorageError::AlreadyExists { id: entry.id.clone() });
+                return Err(StorageError::already_exists(entry.id.clone()));
             }
         }
     }

@@ -72,7 +72,7 @@ async fn of_many_writers_of_one_id_one_wins() {
         let winners: Vec<_> =
             outcomes.iter().zip(&entries).filter(|(outcome, _)| outcome.is_ok()).collect();
         assert_eq!(winners.len(), 1, "{outcomes:?}");
-        let refused = |outcome: &&Result<_, _>| matches!(outcome, Err(StorageError::AlreadyExists { id: named }) if *named == id);
+        let refused = |outcome: &&Result<_, _>| matches!(outcome, Err(StorageError::AlreadyExists { id: named, .. }) if *named == id);
         assert_eq!(outcomes.iter().filter(refused).count(), stores.len() - 1, "{outcomes:?}");
         assert_eq!(stores[0].read(&id).await.unwrap().as_ref(), Some(winners[0].1));
     }

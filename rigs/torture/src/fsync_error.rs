@@ -162,7 +162,7 @@ impl Disk {
                     ledger.take(note)?;
                     summary.acknowledged_after += attempts_left.map_or(0, |_| entries.len());
                 }
-                Err(StorageError::Io { action, path, source }) => {
+                Err(StorageError::Io { action, path, source, .. }) => {
                     let text = format!("cannot {action} {}: {source}", path.display());
                     notes.put(&Note::Refused(text))?;
                     attempts_left = attempts_left.or(Some(ATTEMPTS_AFTER));

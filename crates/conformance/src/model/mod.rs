@@ -115,7 +115,7 @@ impl Model {
                 let result = self.store.write(entry).await;
                 match (self.put(entry), result) {
                     (true, Ok(id)) => check_equal(&id, &entry.id, "the returned id"),
-                    (false, Err(StorageError::AlreadyExists { id })) => {
+                    (false, Err(StorageError::AlreadyExists { id, .. })) => {
                         check_equal(&id, &entry.id, "the id in AlreadyExists")
                     }
                     (no_conflict, result) => Err(format!(
@@ -184,7 +184,7 @@ impl Model {
         }
         match result {
             Ok(()) if no_conflict => Ok(()),
-            Err(StorageError::AlreadyExists { id }) if !no_conflict => {
+            Err(StorageError::AlreadyExists { id, .. }) if !no_conflict => {
                 if !batch.iter().any(|entry| entry.id == id) {
                     return Err(format!(
                         "AlreadyExists has the id {id}, which is not in the batch"

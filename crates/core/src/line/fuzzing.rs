@@ -1,50 +1,51 @@
-//! What must hold of any bytes read as a line. The fuzz targets of `rigs/fuzz/` look for bytes of which
-//! it does not; the tests here replay those that were found, and the ones they started from.
-#![allow(clippy::missing_panics_doc)] // panicking is what a property is for
+//! Properties of any bytes that are parsed as a line. The fuzz targets in `rigs/fuzz/` search for
+//! counterexamples; the tests here replay their corpus.
+#![allow(clippy::missing_panics_doc)] // a violated property panics
 
 use serde_json::Value;
 
 use super::{MAX_LINE_BYTES, decode, encode, tolerant};
 use crate::AuditEntry;
 
-/// Holds `line` against the promises of [`decode`] and [`encode`].
+/// Checks the promises of [`decode`] and [`encode`] for `line`.
 pub fn check(line: &[u8]) {
-    reads_any_escapes(line);
+    decodes_any_escapes(line);
     let value = serde_json::from_slice::<Value>(line);
     let rewritten = tolerant::rewrite(line);
     if let Some(rewritten) = &rewritten {
-        assert!(value.is_err(), "what is JSON needs no rewriting");
-        assert_eq!(tolerant::rewrite(rewritten), None, "rewriting leaves nothing to rewrite");
+        assert!(value.is_err(), "JSON is not rewritten");
+        assert_eq!(tolerant::rewrite(rewritten), None, "rewriting is idempotent");
     }
     let Ok(entry) = decode(line) else { return };
     assert!(line.len() <= MAX_LINE_BYTES + 1);
 
-    // Read by way of a tree, which shares little with reading it at once.
+    // Parsing to a tree first shares little code with parsing to an entry.
     let value = value.or_else(|_| serde_json::from_slice(&rewritten.unwrap_or_default()));
-    let by_value =
-        AuditEntry::from_value(value.expect("an entry's line is JSON, at least rewritten"));
-    assert_same(&by_value.expect("an entry's line holds an entry's fields"), &entry);
+    let by_value = AuditEntry::from_value(
+        value.expect("the line of an entry is JSON, at least after rewriting"),
+    );
+    assert_same(&by_value.expect("the line of an entry has its fields"), &entry);
 
-    assert!(!line.trim_ascii().is_empty(), "a blank line is no entry");
+    assert!(!line.trim_ascii().is_empty(), "a blank line is not an entry");
     let mut entry = entry;
     if entry.latency_ms.is_nan() {
-        encode(&entry).expect_err("a latency that is no number is not written");
+        encode(&entry).expect_err("a NaN latency is not written");
         entry.latency_ms = 0.0;
     }
-    let written = encode(&entry).expect("what was read can be written");
+    let written = encode(&entry).expect("a decoded entry can be encoded");
     assert!(written.iter().all(|byte| (b' '..0x7f).contains(byte) || *byte == b'\n'));
     assert_eq!(line_breaks(&written), 1, "one line, with one line break");
     assert_eq!(written.last(), Some(&b'\n'));
-    let read = decode(&written).expect("what was written can be read");
+    let read = decode(&written).expect("an encoded entry can be decoded");
     assert_same(&read, &entry);
-    assert_eq!(encode(&read).expect("what was read can be written"), written);
-    assert_eq!(tolerant::rewrite(&written), None, "what Attestry writes is JSON");
-    serde_json::from_slice::<Value>(&written).expect("what Attestry writes is JSON");
-    reads_what_python_adds(&entry, &written);
+    assert_eq!(encode(&read).expect("a decoded entry can be encoded"), written);
+    assert_eq!(tolerant::rewrite(&written), None, "an encoded entry is JSON");
+    serde_json::from_slice::<Value>(&written).expect("an encoded entry is JSON");
+    decodes_pythons_extensions(&entry, &written);
 }
 
-/// Text of any UTF-16 units, each as an escape, reads as UTF-16 does.
-fn reads_any_escapes(bytes: &[u8]) {
+/// A text of any UTF-16 units, all escaped, decodes like UTF-16.
+fn decodes_any_escapes(bytes: &[u8]) {
     let units: Vec<u16> =
         bytes.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
     let escapes: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
@@ -55,12 +56,13 @@ fn reads_any_escapes(bytes: &[u8]) {
     assert_eq!(entry.id.as_str(), String::from_utf16_lossy(&units));
 }
 
-/// The line `written` of `entry`, with a latency that JSON does not know, reads as `entry` else.
-fn reads_what_python_adds(entry: &AuditEntry, written: &[u8]) {
+/// The line `written` of `entry` with a latency that JSON cannot represent decodes to `entry` with a
+/// NaN latency.
+fn decodes_pythons_extensions(entry: &AuditEntry, written: &[u8]) {
     let mut entry = entry.clone();
     entry.latency_ms = f64::NAN;
     let text = str::from_utf8(written).expect("a line is ASCII");
-    // Before it are texts only, in which a quote is escaped.
+    // The fields before it are texts, in which quotes are escaped.
     let (before, after) = text.split_once("\"latency_ms\": ").expect("a line has every field");
     let (_, after) = after.split_once(',').expect("a line has every field");
     for special in ["NaN", "Infinity", "-Infinity"] {
@@ -73,13 +75,13 @@ fn line_breaks(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte == b'\n').count()
 }
 
-/// Equal, where a latency that is no number equals itself.
+/// Asserts equality, with NaN equal to NaN.
 fn assert_same(a: &AuditEntry, b: &AuditEntry) {
-    let known = |entry: &AuditEntry| {
+    let comparable = |entry: &AuditEntry| {
         let latency = Some(entry.latency_ms).filter(|latency| !latency.is_nan());
         (latency, AuditEntry { latency_ms: 0.0, ..entry.clone() })
     };
-    assert!(known(a) == known(b), "two ways of reading one line differ");
+    assert!(comparable(a) == comparable(b), "two ways of decoding one line differ");
 }
 
 #[cfg(test)]
@@ -88,7 +90,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn holds_for_the_corpus() {
+    fn properties_hold_for_the_corpus() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rigs/fuzz/corpus/line");
         let files = fs::read_dir(&folder).unwrap().map(|item| item.unwrap().path());
         let lines: Vec<_> = files.map(|path| fs::read(path).unwrap()).collect();

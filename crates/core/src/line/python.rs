@@ -1,4 +1,4 @@
-//! A serde_json formatter that writes what Python's `json.dumps` writes.
+//! A serde_json formatter with the output of Python's `json.dumps`.
 
 use std::io::{self, Write};
 
@@ -19,13 +19,13 @@ impl Formatter for PythonFormatter {
         out.write_all(b": ")
     }
 
-    /// `fragment` has nothing that JSON itself wants escaped.
+    /// `fragment` contains no character that JSON requires to be escaped.
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         out: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Without an early end, this loop takes many bytes a step; most fragments end here.
+        // Fast path for most fragments. There is no early exit, so that the loop is vectorised.
         if fragment.bytes().fold(true, |plain, byte| plain & (byte < 0x7f)) {
             return out.write_all(fragment.as_bytes());
         }
@@ -47,10 +47,10 @@ impl Formatter for PythonFormatter {
     fn write_f64<W: ?Sized + Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
         let magnitude = value.abs();
         if magnitude == 0.0 || (1e-4..1e16).contains(&magnitude) {
-            // `{:?}` is the shortest text that reads back, positional in this range, like Python's.
+            // In this range `{:?}` is the shortest positional text that parses back, as in Python.
             return write!(out, "{value:?}");
         }
-        // Outside it Python writes an exponent of at least two digits with its sign.
+        // Outside it, Python writes an exponent with a sign and at least two digits.
         let text = format!("{value:e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let exponent: i32 = exponent.parse().unwrap_or(0);

@@ -19,7 +19,7 @@ fn text(entry: &AuditEntry) -> String {
 }
 
 #[test]
-fn writes_the_bytes_python_writes() {
+fn encoding_matches_python_byte_for_byte() {
     assert_eq!(
         text(&entry()),
         concat!(
@@ -34,7 +34,7 @@ fn writes_the_bytes_python_writes() {
 }
 
 #[test]
-fn escapes_as_python_does() {
+fn escapes_match_python() {
     let mut entry = entry();
     entry.provider = Some("é\u{7f}😀\"\\/\n\t\u{8}\u{c}\r\u{1}~ \u{2028}".into());
     let expected = r#""provider": "\u00e9\u007f\ud83d\ude00\"\\/\n\t\b\f\r\u0001~ \u2028","#;
@@ -42,7 +42,7 @@ fn escapes_as_python_does() {
 }
 
 #[test]
-fn floats_are_pythons_repr() {
+fn floats_match_pythons_repr() {
     for (value, repr) in [
         (0.0, "0.0"),
         (-0.0, "-0.0"),
@@ -71,7 +71,7 @@ fn floats_are_pythons_repr() {
 }
 
 #[test]
-fn metadata_keep_the_callers_order() {
+fn metadata_keeps_the_callers_key_order() {
     let mut entry = entry();
     entry.metadata =
         json!({"z": 1, "a": [true, null, {}], "m": {"k": 1.5}}).as_object().unwrap().clone();
@@ -82,7 +82,7 @@ fn metadata_keep_the_callers_order() {
 }
 
 #[test]
-fn reads_what_python_writes_beyond_json() {
+fn decodes_pythons_extensions_of_json() {
     let line = text(&entry()).replace("\"latency_ms\": 0.0", "\"latency_ms\": -Infinity").replace(
         "\"metadata\": {}",
         r#""metadata": {"x": NaN, "s": "NaN \ud800 \ud83d\ude00 \udc00", "b": "\\ud800"}"#,
@@ -96,18 +96,18 @@ fn reads_what_python_writes_beyond_json() {
 }
 
 #[test]
-fn reads_other_json_of_the_same_meaning() {
+fn decodes_equivalent_json() {
     let line = br#" {"output_hash":"o","input_hash":"i","id":"x","latency_ms":7,"timestamp":"2026-01-28T10:15:00+01:00"} "#;
     let entry = decode(line).unwrap();
     assert_eq!(entry.timestamp.to_string(), "2026-01-28T09:15:00");
     assert_eq!(entry.latency_ms, 7.0);
-    // An id that may not be written can still be read.
+    // An invalid id can be read.
     let odd = br#"{"id": "a/b", "timestamp": "2026-01-28T09:15:00", "input_hash": "", "output_hash": ""}"#;
     assert_eq!(decode(odd).unwrap().id, EntryId::new_unchecked("a/b"));
 }
 
 #[test]
-fn errors_say_what_is_wrong_and_never_quote_content() {
+fn decode_errors_never_quote_content() {
     for (line, expected) in [
         ("", "EOF"),
         ("{", "EOF"),
@@ -141,7 +141,7 @@ fn errors_say_what_is_wrong_and_never_quote_content() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_refused_and_leaves_no_trace() {
+fn too_long_lines_are_rejected_and_leave_the_buffer_unchanged() {
     let mut big = entry();
     big.input_content = Some("x".repeat(MAX_LINE_BYTES));
     let mut out = b"before".to_vec();
@@ -193,7 +193,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back_exactly(entry in any_entry()) {
+    fn encoded_entries_decode_to_equal_entries(entry in any_entry()) {
         let line = encode(&entry).unwrap();
         prop_assert!(line.is_ascii());
         prop_assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);

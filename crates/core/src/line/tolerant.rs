@@ -1,7 +1,7 @@
-//! What Python writes that JSON does not allow, turned into JSON.
+//! Converts Python's extensions of JSON to JSON.
 
-/// `line` with `NaN` and infinities as `null` and lone surrogate escapes as U+FFFD, or `None` where
-/// it has none of them and is simply broken. Only the reading changes; the stored bytes stay.
+/// `line` with `NaN` and infinities as `null` and escapes of lone surrogates as U+FFFD; `None` if it
+/// contains none of them.
 pub(super) fn rewrite(line: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(line.len());
     let mut changed = false;
@@ -31,7 +31,7 @@ fn special_number(rest: &[u8]) -> Option<usize> {
         .map(|name| name.len())
 }
 
-/// The length of the string that `rest` begins with, quotes included.
+/// The length of the string at the start of `rest`, including the quotes.
 fn string_end(rest: &[u8]) -> usize {
     let mut at = 1;
     while at < rest.len() {
@@ -44,7 +44,7 @@ fn string_end(rest: &[u8]) -> usize {
     rest.len()
 }
 
-/// Copies a string, replacing escapes of surrogates that have no partner; whether there were any.
+/// Copies a string and replaces escapes of lone surrogates. Returns whether it contained any.
 fn copy_string(text: &[u8], out: &mut Vec<u8>) -> bool {
     let mut changed = false;
     let mut at = 0;
@@ -76,7 +76,7 @@ fn copy_string(text: &[u8], out: &mut Vec<u8>) -> bool {
     changed
 }
 
-/// The UTF-16 unit that `rest` begins with as `\uXXXX`.
+/// The UTF-16 unit that is escaped as `\uXXXX` at the start of `rest`.
 fn escaped_unit(rest: &[u8]) -> Option<u16> {
     let digits = rest.strip_prefix(b"\\u")?.get(..4)?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

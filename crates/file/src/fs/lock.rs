@@ -62,7 +62,7 @@ impl StoreLock {
                     return Err(StorageError::io("lock", self.folder.lock(), source));
                 }
                 Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
-                    return Err(StorageError::Locked { path: self.folder.path().to_path_buf() });
+                    return Err(StorageError::locked(self.folder.path()));
                 }
                 Err(TryLockError::WouldBlock) => {
                     thread::sleep(interval);

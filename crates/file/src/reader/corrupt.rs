@@ -114,7 +114,7 @@ impl Catalog {
         reason: String,
     ) -> StorageError {
         let location = self.folder.segment(segment).display().to_string();
-        CorruptRecord { location, offset: Some(offset), reason }.into()
+        CorruptRecord::new(location, reason).at_offset(offset).into()
     }
 }
 

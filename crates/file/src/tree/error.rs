@@ -19,6 +19,9 @@ pub enum EvidenceError {
         /// The folder.
         path: PathBuf,
     },
+    /// The store is not a file store.
+    #[error("only file stores keep evidence; open a folder, such as file:///var/log/audit")]
+    Unsupported,
     /// The store was opened without a key to sign with.
     #[error("{} was opened without a signing key", path.display())]
     NoSigningKey {

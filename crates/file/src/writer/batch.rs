@@ -247,7 +247,7 @@ fn same_entry(stored: &[u8], line: &[u8], id: &EntryId) -> Result<(), StorageErr
     if stored == line || line::decode(stored).ok() == line::decode(line).ok() {
         Ok(())
     } else {
-        Err(StorageError::AlreadyExists { id: id.clone() })
+        Err(StorageError::already_exists(id.clone()))
     }
 }
 

@@ -85,11 +85,11 @@ impl Waiter {
 /// Copies an error, for another waiter of the same operation.
 pub(super) fn share(error: &StorageError) -> StorageError {
     match error {
-        StorageError::Io { action, path, source } => {
+        StorageError::Io { action, path, source, .. } => {
             StorageError::io(action, path, sys::share(source))
         }
-        StorageError::Locked { path } => StorageError::Locked { path: path.clone() },
+        StorageError::Locked { path, .. } => StorageError::locked(path),
         StorageError::Closed => StorageError::Closed,
-        other => StorageError::Other { message: other.to_string(), source: None },
+        other => StorageError::message(other.to_string()),
     }
 }

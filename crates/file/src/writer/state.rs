@@ -77,7 +77,7 @@ fn is_stored(
         return Ok(false);
     };
     if line::decode(line).ok() != Some(entry) {
-        return Err(StorageError::AlreadyExists { id: id.clone() });
+        return Err(StorageError::already_exists(id.clone()));
     }
     if !confirmed.contains(&segment.file.id) {
         log.active.confirm(&segment)?;

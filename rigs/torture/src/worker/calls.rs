@@ -82,7 +82,7 @@ impl Worker {
             }
         };
         match outcome {
-            Err(StorageError::AlreadyExists { id: refused }) if refused.as_str() == id => {
+            Err(StorageError::AlreadyExists { id: refused, .. }) if refused.as_str() == id => {
                 self.notes.put(&Note::Differed(id.to_owned()))?;
                 Ok(())
             }
