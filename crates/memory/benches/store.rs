@@ -1,5 +1,5 @@
-//! Appending to a store that is full, looking up, and scanning.
-#![allow(missing_docs)] // criterion's macros make undocumented functions
+//! Look-up, scan, and append to a full store.
+#![allow(missing_docs)] // criterion's macros generate undocumented functions
 
 use std::hint::black_box;
 
@@ -22,11 +22,11 @@ fn benches(c: &mut Criterion) {
     runtime.block_on(storage.append(&entries)).expect("memory takes any entry");
 
     let mut group = c.benchmark_group("memory, 10,000 entries");
-    let mut place = 0;
+    let mut index = 0;
     group.bench_function("get", |b| {
         b.iter(|| {
-            place = (place + 7_919) % ENTRIES;
-            runtime.block_on(storage.read(black_box(&entries[place].id)))
+            index = (index + 7_919) % ENTRIES;
+            runtime.block_on(storage.read(black_box(&entries[index].id)))
         });
     });
     group.throughput(Throughput::Elements(ENTRIES as u64));
@@ -34,7 +34,7 @@ fn benches(c: &mut Criterion) {
         b.iter(|| runtime.block_on(storage.scan(Query::new()).count()));
     });
     group.throughput(Throughput::Elements(1));
-    group.bench_function("append, the oldest goes", |b| {
+    group.bench_function("append with eviction", |b| {
         b.iter_batched(
             entry,
             |entry| runtime.block_on(storage.append(std::slice::from_ref(&entry))),

@@ -1,8 +1,7 @@
 //! Attestry's in-memory storage backend.
 //!
-//! For tests, for development, and for a bounded record of what happened lately.
-//! **Data is lost when the process ends**; use `attestry-file` for a record that
-//! must last.
+//! For tests, development, and a bounded record of recent interactions. **All entries are lost when
+//! the process ends**; use `attestry-file` for a durable record.
 //!
 //! ```
 //! use attestry_core::{AuditEntry, StorageBackend, Timestamp, create_entry_id, hash_content};
@@ -22,6 +21,7 @@
 mod scan;
 mod store;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,17 +32,17 @@ use attestry_core::{
 
 use crate::store::Store;
 
-/// Keeps entries in memory, all of them or the last so many.
+/// In-memory backend, optionally bounded to the newest `max_entries`.
 ///
-/// With a limit, each entry written beyond it removes the one written first, whatever the times
-/// they bear. Writing an equal entry again changes nothing and removes nothing. An id whose entry
-/// was removed is free again.
+/// Beyond the limit, each write evicts the entry that was written first, regardless of timestamps.
+/// Writing an equal entry again changes and evicts nothing. The id of an evicted entry can be used
+/// again.
 ///
-/// Reading a range of time or scanning a page costs what it returns (and the logarithm of what is
-/// stored); a scan holds at most 256 entries at a time, and no reader copies contents while writers
-/// wait.
+/// Reading a range takes time proportional to the result plus the logarithm of the stored entries. A
+/// scan holds at most 256 entries at a time. Entries are cloned outside the lock, so that writers do
+/// not wait for readers.
 ///
-/// Share one between tasks in an [`Arc`], which is a backend too.
+/// To share a store between tasks, wrap it in an [`Arc`], which is a backend too.
 #[derive(Default)]
 pub struct MemoryStorage {
     store: Mutex<Store>,
@@ -50,14 +50,14 @@ pub struct MemoryStorage {
 }
 
 impl MemoryStorage {
-    /// An empty storage without a limit.
+    /// Creates an empty store without a limit.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty storage of at most `max_entries` entries: the one written first goes first. With
-    /// 0 there is no limit, as in the Python package.
+    /// Creates an empty store of at most `max_entries` entries; the entry written first is evicted
+    /// first. 0 means no limit, as in the Python package.
     ///
     /// ```
     /// use attestry_core::{AuditEntry, StorageBackend, Timestamp};
@@ -80,19 +80,19 @@ impl MemoryStorage {
         Self { store: Mutex::default(), max_entries }
     }
 
-    /// The limit, or `None` where there is none.
+    /// The limit, if there is one.
     #[must_use]
     pub fn max_entries(&self) -> Option<usize> {
         (self.max_entries > 0).then_some(self.max_entries)
     }
 
-    /// Nothing here panics while it holds the lock, and each change leaves the store whole, so
-    /// the word of a poisoned lock is not needed.
+    /// Ignores poisoning: nothing panics while the lock is held, and every change leaves the store
+    /// consistent.
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Under one lock: either all of it is seen or nothing yet.
+    /// Inserts all entries under one lock, so that readers see all of them or none.
     fn insert_all(
         &self,
         entries: impl IntoIterator<Item = Arc<AuditEntry>>,
@@ -101,14 +101,14 @@ impl MemoryStorage {
         for entry in entries {
             store.insert(entry)?;
             if self.max_entries > 0 {
-                store.evict_down_to(self.max_entries);
+                store.evict_to(self.max_entries);
             }
         }
         Ok(())
     }
 }
 
-/// Shows how much is stored, never what.
+/// Shows the number of entries, never their content.
 impl fmt::Debug for MemoryStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStorage")
@@ -118,7 +118,7 @@ impl fmt::Debug for MemoryStorage {
     }
 }
 
-fn copies_of(entries: &[AuditEntry]) -> Result<Vec<Arc<AuditEntry>>, StorageError> {
+fn validated(entries: &[AuditEntry]) -> Result<Vec<Arc<AuditEntry>>, StorageError> {
     entries.iter().try_for_each(AuditEntry::validate)?;
     Ok(entries.iter().cloned().map(Arc::new).collect())
 }
@@ -155,14 +155,14 @@ impl StorageBackend for MemoryStorage {
         Ok(self.lock().len() as u64)
     }
 
-    /// Validates all of `entries` first; an invalid one among them means that none is written.
+    /// Validates all entries first: if one is invalid, none is written.
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        self.insert_all(copies_of(entries)?)
+        self.insert_all(validated(entries)?)
     }
 
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
-        let copies = copies_of(entries);
-        Box::pin(async move { self.insert_all(copies?) })
+        let entries = validated(entries);
+        Box::pin(async move { self.insert_all(entries?) })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
@@ -170,7 +170,11 @@ impl StorageBackend for MemoryStorage {
     }
 
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
-        let removed = self.lock().remove_until(cutoff);
+        let removed = self.lock().remove_at_or_before(cutoff);
         Ok(removed.len() as u64)
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }

@@ -1,4 +1,4 @@
-//! Streaming a query, one page under the lock at a time.
+//! Streams the result of a query, reading one page at a time under the lock.
 
 use std::collections::VecDeque;
 use std::ops::Bound;
@@ -10,11 +10,11 @@ use futures_util::stream;
 use crate::MemoryStorage;
 use crate::store::Key;
 
-/// How many entries are looked at under one lock, and held at most.
-const PAGE: usize = 256;
+/// The number of entries that are read under one lock, and the most that a scan holds.
+const PAGE_SIZE: usize = 256;
 
 pub(crate) fn stream(storage: &MemoryStorage, query: Query) -> EntryStream<'_> {
-    let scan = Scan { storage, query, place: Place::Unopened, page: VecDeque::new() };
+    let scan = Scan { storage, query, state: State::New, page: VecDeque::new() };
     Box::pin(stream::unfold(scan, |mut scan| async move {
         let item = scan.next()?;
         Some((item, scan))
@@ -23,29 +23,30 @@ pub(crate) fn stream(storage: &MemoryStorage, query: Query) -> EntryStream<'_> {
 
 struct Scan<'a> {
     storage: &'a MemoryStorage,
-    /// Its limit counts down.
+    /// Its limit is the number of entries still to yield.
     query: Query,
-    place: Place,
-    /// Entries of the page last taken that were not handed out yet.
+    state: State,
+    /// Entries of the last page that were not yielded yet.
     page: VecDeque<Arc<AuditEntry>>,
 }
 
-enum Place {
-    Unopened,
-    /// What lies between the bounds is left, but for entries numbered `end` or above: they were
-    /// written after the scan began, and whoever writes while reading would never come to an end.
-    Within {
+enum State {
+    New,
+    /// The entries within `bounds` are left. Those with a sequence number of `end` or above were
+    /// written after the scan started and are skipped; otherwise a task that writes for each entry it
+    /// reads would never end.
+    Reading {
         bounds: (Bound<Key>, Bound<Key>),
         end: u64,
     },
-    Finished,
+    Done,
 }
 
 impl Scan<'_> {
     fn next(&mut self) -> Option<Result<AuditEntry, StorageError>> {
-        if let Place::Unopened = self.place {
+        if let State::New = self.state {
             if let Err(error) = self.query.validate() {
-                self.place = Place::Finished;
+                self.state = State::Done;
                 return Some(Err(error.into()));
             }
             self.open();
@@ -62,7 +63,7 @@ impl Scan<'_> {
                     return Some(Ok(Arc::unwrap_or_clone(entry)));
                 }
             }
-            if !self.take_page() {
+            if !self.read_page() {
                 return None;
             }
         }
@@ -70,27 +71,27 @@ impl Scan<'_> {
 
     fn open(&mut self) {
         let Some((start, end)) = self.query.time_range() else {
-            self.place = Place::Finished;
+            self.state = State::Done;
             return;
         };
         let mut bounds = (Bound::Included((start, 0)), Bound::Included((end, u64::MAX)));
         let store = self.storage.lock();
-        // Where the cursor's moment lies outside the range, the range alone decides.
+        // A cursor outside the range has no effect beyond that of the range.
         let cursor = self.query.after.as_ref().and_then(|cursor| store.find(cursor));
         match (self.query.order, cursor) {
             (Order::Ascending, Some(key)) if key.0 == start => bounds.0 = Bound::Excluded(key),
             (Order::Descending, Some(key)) if key.0 == end => bounds.1 = Bound::Excluded(key),
             _ => {}
         }
-        self.place = Place::Within { bounds, end: store.next_number() };
+        self.state = State::Reading { bounds, end: store.next_sequence() };
     }
 
-    /// Whether there was another page.
-    fn take_page(&mut self) -> bool {
-        let Place::Within { bounds, end } = &mut self.place else { return false };
-        let page = self.storage.lock().page(*bounds, self.query.order, PAGE);
+    /// Reads the next page; returns whether there was one.
+    fn read_page(&mut self) -> bool {
+        let State::Reading { bounds, end } = &mut self.state else { return false };
+        let page = self.storage.lock().page(*bounds, self.query.order, PAGE_SIZE);
         let Some((last, _)) = page.last() else {
-            self.place = Place::Finished;
+            self.state = State::Done;
             return false;
         };
         match self.query.order {
@@ -99,7 +100,7 @@ impl Scan<'_> {
         }
         self.page = page
             .into_iter()
-            .filter_map(|((_, number), entry)| (number < *end).then_some(entry))
+            .filter_map(|((_, sequence), entry)| (sequence < *end).then_some(entry))
             .collect();
         true
     }

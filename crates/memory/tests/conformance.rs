@@ -1,4 +1,4 @@
-//! The behaviour that every backend promises.
+//! The conformance suite.
 
 use attestry_conformance::Fresh;
 use attestry_memory::MemoryStorage;
@@ -8,7 +8,7 @@ mod unlimited {
     attestry_conformance::suite!(Fresh::new(MemoryStorage::new()));
 }
 
-/// A limit that is never reached changes nothing.
+/// A limit that is not reached has no effect.
 mod limited {
     use super::*;
     attestry_conformance::suite!(Fresh::new(MemoryStorage::with_max_entries(10_000)));

@@ -1,5 +1,5 @@
-//! What a limit does, and what only this backend promises.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! Eviction by a limit, and promises of this backend beyond the trait's.
+#![allow(clippy::unwrap_used)] // test helpers
 
 use attestry_core::{
     AuditEntry, Cursor, EntryId, Order, Query, StorageBackend, StorageError, Timestamp,
@@ -26,7 +26,7 @@ async fn stored(storage: &MemoryStorage) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_first_written_goes_first() {
+async fn first_written_is_evicted_first() {
     let storage = MemoryStorage::with_max_entries(3);
     assert_eq!(storage.max_entries(), Some(3));
     for n in [9, 1, 5] {
@@ -41,7 +41,7 @@ async fn the_first_written_goes_first() {
 }
 
 #[tokio::test]
-async fn an_equal_rewrite_evicts_nothing_and_does_not_renew() {
+async fn equal_rewrite_evicts_nothing_and_does_not_renew() {
     let storage = MemoryStorage::with_max_entries(2);
     storage.write_batch(&[entry(1), entry(2)]).await.unwrap();
     storage.write(&entry(1)).await.unwrap();
@@ -52,7 +52,7 @@ async fn an_equal_rewrite_evicts_nothing_and_does_not_renew() {
 }
 
 #[tokio::test]
-async fn a_refused_write_evicts_nothing() {
+async fn rejected_write_evicts_nothing() {
     let storage = MemoryStorage::with_max_entries(2);
     storage.write_batch(&[entry(1), entry(2)]).await.unwrap();
     let different = AuditEntry { latency_ms: 1.0, ..entry(1) };
@@ -64,7 +64,7 @@ async fn a_refused_write_evicts_nothing() {
 }
 
 #[tokio::test]
-async fn a_deleted_entry_makes_room() {
+async fn deleted_entry_frees_its_slot() {
     let storage = MemoryStorage::with_max_entries(2);
     storage.write_batch(&[entry(1), entry(2)]).await.unwrap();
     assert!(storage.delete(&id(1)).await.unwrap());
@@ -75,7 +75,7 @@ async fn a_deleted_entry_makes_room() {
 }
 
 #[tokio::test]
-async fn of_a_batch_beyond_the_limit_the_last_stay() {
+async fn batch_beyond_the_limit_keeps_its_last_entries() {
     let batch: Vec<_> = (0..100).map(entry).collect();
     for append in [false, true] {
         let storage = MemoryStorage::with_max_entries(3);
@@ -89,7 +89,7 @@ async fn of_a_batch_beyond_the_limit_the_last_stay() {
 }
 
 #[tokio::test]
-async fn zero_is_no_limit() {
+async fn zero_means_no_limit() {
     for storage in
         [MemoryStorage::with_max_entries(0), MemoryStorage::new(), MemoryStorage::default()]
     {
@@ -100,7 +100,7 @@ async fn zero_is_no_limit() {
 }
 
 #[tokio::test]
-async fn a_batch_with_an_invalid_entry_writes_none() {
+async fn batch_with_an_invalid_entry_writes_none() {
     let storage = MemoryStorage::new();
     let invalid = AuditEntry { latency_ms: f64::INFINITY, ..entry(2) };
     storage.write_batch(&[entry(1), invalid]).await.unwrap_err();
@@ -108,7 +108,7 @@ async fn a_batch_with_an_invalid_entry_writes_none() {
 }
 
 #[tokio::test]
-async fn a_scan_that_feeds_its_own_store_ends() {
+async fn scan_ends_while_its_reader_writes() {
     let storage = MemoryStorage::new();
     storage.append(&(0..600).map(entry).collect::<Vec<_>>()).await.unwrap();
     let mut scan = storage.scan(Query::new());
@@ -122,20 +122,20 @@ async fn a_scan_that_feeds_its_own_store_ends() {
 }
 
 #[tokio::test]
-async fn a_scan_goes_on_behind_what_is_evicted_meanwhile() {
+async fn scan_skips_entries_evicted_meanwhile() {
     let storage = MemoryStorage::with_max_entries(600);
     storage.append(&(0..600).map(entry).collect::<Vec<_>>()).await.unwrap();
     let mut scan = storage.scan(Query::new());
     assert_eq!(scan.next().await.unwrap().unwrap().id, id(0));
     storage.append(&(600..900).map(entry).collect::<Vec<_>>()).await.unwrap();
     let rest: Vec<_> = scan.map_ok(|entry| entry.id).try_collect().await.unwrap();
-    // The page taken at the beginning, then what is left of those that were there.
+    // The first page, then the entries of the start that are still stored.
     let expected: Vec<_> = (1..256).chain(300..600).map(id).collect();
     assert_eq!(rest, expected);
 }
 
 #[tokio::test]
-async fn a_cursor_that_was_evicted_starts_at_its_moment() {
+async fn evicted_cursor_resumes_at_its_timestamp() {
     let storage = MemoryStorage::with_max_entries(3);
     let tie = |name: &str| AuditEntry { id: name.parse().unwrap(), ..entry(5) };
     storage.write_batch(&[tie("a"), tie("b"), tie("c"), tie("d")]).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_cursor_that_was_evicted_starts_at_its_moment() {
 }
 
 #[tokio::test]
-async fn debug_tells_how_much_but_not_what() {
+async fn debug_shows_the_count_and_no_content() {
     let storage = MemoryStorage::with_max_entries(7);
     let secret = AuditEntry { input_content: Some("my PIN is 1234".into()), ..entry(1) };
     storage.write(&secret).await.unwrap();
