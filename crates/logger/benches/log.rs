@@ -1,5 +1,5 @@
-//! What `log` costs on top of the hashes: to memory, which forgets all but the last.
-#![allow(missing_docs)] // criterion's macros make undocumented functions
+//! The cost of `log` to a bounded in-memory store.
+#![allow(missing_docs)] // criterion's macros generate undocumented functions
 
 use std::hint::black_box;
 

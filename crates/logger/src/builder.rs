@@ -1,4 +1,4 @@
-//! How a logger is put together.
+//! The builder of a logger, and its settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::{AuditLogger, ContentHash};
 /// | setting | default |
 /// | --- | --- |
 /// | [`store_content`](Self::store_content) | `false`: hashes only |
-/// | `encryption` | none: content, where stored, is plain |
+/// | `encryption` | none: stored content is plain |
 /// | [`retention_days`](Self::retention_days) | 365 |
 /// | [`content_hash`](Self::content_hash) | SHA-256 |
 /// | [`id_scheme`](Self::id_scheme) | random UUIDs, version 4 |
-/// | [`failure_policy`](Self::failure_policy) | a failure is returned to the caller |
+/// | [`failure_policy`](Self::failure_policy) | fail closed: a failure is returned to the caller |
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AuditLoggerBuilder<S> {
@@ -51,35 +51,38 @@ impl Default for Policy {
     }
 }
 
-/// What `log` does when the storage backend fails.
+/// Whether `log` fails closed or fails open when the storage backend fails.
 ///
-/// An entry that is refused for its own sake (invalid, or an id taken by another) is always
-/// returned as an error: storing it later would not help.
+/// An entry that is rejected for its own sake (it is invalid, or its id is taken by a different entry)
+/// is always returned as an error: storing it later would not help.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum FailurePolicy {
-    /// Return the error, so that the caller can refuse to serve what cannot be recorded.
+    /// Fail closed: return the error, so that the caller can refuse to serve what cannot be recorded.
     #[default]
     FailClosed,
-    /// Hand entry and error to this function and return the id as if it had been stored. For
-    /// services that would rather serve than record; the function should at least count and
-    /// report. It is called on the task that logs, and must not block. After a failed batch it is
-    /// called for every entry of it, though some may have been stored:
-    /// [`write`](StorageBackend::write) of such an entry later is safe either way.
+    /// Fail open: pass the entry and the error to this function and return the id as if the entry had
+    /// been stored. For services that prefer availability to a complete record; the function should at
+    /// least count and report the failure. It runs on the task that logs and must not block. After a
+    /// failed batch it is called for every entry of the batch, although some may have been stored;
+    /// [`write`](StorageBackend::write) is idempotent, so storing them later is safe.
     FailOpen(ErrorHandler),
 }
 
-/// Takes an entry that could not be stored, and why.
+/// Receives an entry that could not be stored, and the error.
 pub(crate) type ErrorHandler = Arc<dyn Fn(&AuditEntry, &StorageError) + Send + Sync>;
 
 impl FailurePolicy {
     /// [`FailurePolicy::FailOpen`] with `handler`.
     ///
     /// ```
+    /// use attestry_core::ErrorChain;
     /// use attestry_logger::{AuditLogger, FailurePolicy};
     /// # let storage = attestry_memory::MemoryStorage::new();
     /// let logger = AuditLogger::builder(storage)
-    ///     .failure_policy(FailurePolicy::fail_open(|entry, error| eprintln!("not recorded: {}: {error}", entry.id)))
+    ///     .failure_policy(FailurePolicy::fail_open(|entry, error| {
+    ///         eprintln!("not recorded: {}: {}", entry.id, ErrorChain(error));
+    ///     }))
     ///     .build();
     /// ```
     pub fn fail_open(handler: impl Fn(&AuditEntry, &StorageError) + Send + Sync + 'static) -> Self {
@@ -96,7 +99,7 @@ impl fmt::Debug for FailurePolicy {
     }
 }
 
-/// The default settings on no storage yet; see [`with_storage`](AuditLoggerBuilder::with_storage).
+/// The default settings without a storage; see [`with_storage`](AuditLoggerBuilder::with_storage).
 impl Default for AuditLoggerBuilder<()> {
     fn default() -> Self {
         Self::new(())
@@ -108,53 +111,53 @@ impl<S> AuditLoggerBuilder<S> {
         Self { storage, policy: Policy::default() }
     }
 
-    /// Encrypts stored content with `manager`. Takes effect together with
-    /// [`store_content`](Self::store_content); without it, the manager only decrypts.
+    /// Encrypts stored content with `manager`. Without [`store_content`](Self::store_content) there is
+    /// no content to encrypt, and the manager only decrypts.
     #[cfg(feature = "encryption")]
     pub fn encryption(mut self, manager: EncryptionManager) -> Self {
         self.policy.encryption = Some(manager);
         self
     }
 
-    /// Whether to store the content itself besides its hash. Default: false.
+    /// Whether to store the content itself in addition to its hash. Default: false.
     pub fn store_content(mut self, store: bool) -> Self {
         self.policy.store_content = store;
         self
     }
 
-    /// Days of 24 hours that entries are kept before
-    /// [`cleanup_expired`](AuditLogger::cleanup_expired) deletes them. Default: 365.
+    /// The retention period in days of 24 hours, after which
+    /// [`cleanup_expired`](AuditLogger::cleanup_expired) deletes an entry. Default: 365.
     pub fn retention_days(mut self, days: u32) -> Self {
         self.policy.retention_days = days;
         self
     }
 
-    /// How content is hashed. Default: SHA-256.
+    /// The hash of content. Default: SHA-256.
     pub fn content_hash(mut self, hash: ContentHash) -> Self {
         self.policy.content_hash = hash;
         self
     }
 
-    /// How ids are made. Default: random UUIDs.
+    /// The scheme of new ids. Default: random UUIDs (version 4).
     pub fn id_scheme(mut self, scheme: IdScheme) -> Self {
         self.policy.id_scheme = scheme;
         self
     }
 
-    /// What `log` does when the storage backend fails. Default: it returns the error.
-    pub fn failure_policy(mut self, choice: FailurePolicy) -> Self {
-        self.policy.failure_policy = choice;
+    /// Whether `log` fails closed or open when the storage backend fails. Default: closed.
+    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
+        self.policy.failure_policy = policy;
         self
     }
 
-    /// The same settings on another storage, for code that settles the storage last.
+    /// The same settings with another storage, for code that opens the storage last.
     pub fn with_storage<T>(self, storage: T) -> AuditLoggerBuilder<T> {
         AuditLoggerBuilder { storage, policy: self.policy }
     }
 }
 
 impl<S: StorageBackend + 'static> AuditLoggerBuilder<S> {
-    /// The logger.
+    /// Builds the logger.
     #[must_use]
     pub fn build(self) -> AuditLogger {
         AuditLogger::from_parts(Arc::new(self.storage), self.policy)

@@ -1,23 +1,23 @@
-//! What becomes of content: stored or not, plain or encrypted, and back again with its hash
-//! checked.
+//! The content policy: what an entry stores of its content, and the way back to plain text that is
+//! checked against its hash.
 
 use attestry_core::AuditEntry;
 
 use crate::builder::Policy;
 use crate::{AuditError, ContentField};
 
-/// The content of an entry as plain text, checked against its hashes; what
-/// [`decrypt_entry`](crate::AuditLogger::decrypt_entry) returns.
+/// The content of an entry as plain text, checked against the entry's hashes; returned by
+/// [`decrypt_entry`](crate::AuditLogger::decrypt_entry).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Content {
-    /// The input, or `None` where only its hash was stored.
+    /// The input, or `None` if only its hash was stored.
     pub input: Option<String>,
-    /// The output, or `None` where only its hash was stored.
+    /// The output, or `None` if only its hash was stored.
     pub output: Option<String>,
 }
 
-/// Shows sizes, not text.
+/// Shows sizes instead of text.
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let size = |text: &Option<String>| text.as_ref().map(String::len);
@@ -28,8 +28,8 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// Whether given texts are those an entry was made of; what
-/// [`verify_content`](crate::AuditLogger::verify_content) returns.
+/// Whether texts match the hashes of an entry; returned by
+/// [`verify_content`](crate::AuditLogger::verify_content).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
@@ -49,7 +49,7 @@ impl ContentMatch {
 }
 
 impl Policy {
-    /// What is stored of `content`, and its hash.
+    /// The stored form of `content`, if content is stored, and its hash.
     pub(crate) fn prepare(&self, content: &str) -> (Option<String>, String) {
         let stored = self.store_content.then(|| self.encrypt(content));
         (stored, self.content_hash.hash(content))
@@ -78,20 +78,20 @@ impl Policy {
         Err(AuditError::NoEncryption)
     }
 
-    /// Both contents of `entry` in plain text, checked against their hashes.
-    pub(crate) fn reveal(&self, entry: &AuditEntry) -> Result<Content, AuditError> {
-        let input = self.reveal_one(entry, ContentField::Input);
-        let output = self.reveal_one(entry, ContentField::Output);
+    /// Both contents of `entry` as plain text, checked against their hashes.
+    pub(crate) fn decrypt_entry(&self, entry: &AuditEntry) -> Result<Content, AuditError> {
+        let input = self.decrypt_field(entry, ContentField::Input);
+        let output = self.decrypt_field(entry, ContentField::Output);
         match (input, output) {
             (Ok(input), Ok(output)) => Ok(Content { input, output }),
-            // The two were encrypted together: where one authenticates, the key is right.
-            (Err(error), Ok(Some(_))) => Err(blame_alteration(error, entry, ContentField::Input)),
-            (Ok(Some(_)), Err(error)) => Err(blame_alteration(error, entry, ContentField::Output)),
+            // Both were encrypted with the same key: if one authenticates, the key is right.
+            (Err(error), Ok(Some(_))) => Err(alteration_of(error, entry, ContentField::Input)),
+            (Ok(Some(_)), Err(error)) => Err(alteration_of(error, entry, ContentField::Output)),
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
     }
 
-    fn reveal_one(
+    fn decrypt_field(
         &self,
         entry: &AuditEntry,
         field: ContentField,
@@ -105,7 +105,7 @@ impl Policy {
             let id = || entry.id.clone();
             self.content_hash.matches(hash, text).ok_or_else(|| AuditError::NoHashKey { id: id() })
         };
-        // The hash tells plain content from encrypted, so a store may hold both.
+        // A store may hold plain and encrypted content; plain content matches its hash directly.
         if matches(stored)? {
             return Ok(Some(stored.clone()));
         }
@@ -120,7 +120,7 @@ impl Policy {
         }
     }
 
-    /// Whether `input` and `output` are what `entry` was made of.
+    /// Whether `input` and `output` match the hashes of `entry`.
     pub(crate) fn verify(
         &self,
         entry: &AuditEntry,
@@ -139,7 +139,7 @@ impl Policy {
 }
 
 #[cfg(feature = "encryption")]
-fn blame_alteration(error: AuditError, entry: &AuditEntry, field: ContentField) -> AuditError {
+fn alteration_of(error: AuditError, entry: &AuditEntry, field: ContentField) -> AuditError {
     match error {
         AuditError::Decrypt(source @ attestry_crypto::DecryptError::NotAuthentic) => {
             AuditError::Altered { id: entry.id.clone(), field, source }
@@ -149,12 +149,12 @@ fn blame_alteration(error: AuditError, entry: &AuditEntry, field: ContentField) 
 }
 
 #[cfg(not(feature = "encryption"))]
-fn blame_alteration(error: AuditError, _: &AuditEntry, _: ContentField) -> AuditError {
+fn alteration_of(error: AuditError, _: &AuditEntry, _: ContentField) -> AuditError {
     error
 }
 
-/// Base64 of a text that begins like every Fernet token, `gAAAA`. Without the cipher compiled in,
-/// such content must still be told from plain text that was altered.
+/// Whether `stored` is base64 of a text that begins like every Fernet token, `gAAAA`. Works without
+/// the feature `encryption` too, so that encrypted content is not reported as altered plain text.
 fn is_encrypted(stored: &str) -> bool {
     stored.starts_with("Z0FBQUFB")
 }

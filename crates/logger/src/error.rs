@@ -1,69 +1,105 @@
-//! What can go wrong between a call and its record.
+//! Errors of the logger.
 
 use std::convert::Infallible;
 use std::fmt;
 
-use attestry_core::{EntryId, InvalidEntry, InvalidId, StorageError};
+use attestry_core::{EntryId, ErrorKind, InvalidEntry, InvalidId, StorageError};
 use thiserror::Error;
 
 /// Why a call of [`AuditLogger`](crate::AuditLogger) failed.
 ///
-/// Messages do not repeat their cause; walk [`source`](std::error::Error::source) for it.
+/// Messages do not repeat their cause; it is the [`source`](std::error::Error::source).
+/// [`ErrorChain`](attestry_core::ErrorChain) prints both.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AuditError {
-    /// The storage backend failed, or refused the entry.
+    /// The storage backend failed, or the entry is invalid.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A text given as an id cannot be one.
+    /// A text is not a valid id.
     #[error(transparent)]
     InvalidId(#[from] InvalidId),
     /// The content is encrypted, and the logger has no encryption manager (the specification's
     /// `ValueError`).
     #[error(
-        "the content is encrypted and no key is configured; give the logger the key it was encrypted with"
+        "the content is encrypted and no key is configured; configure the logger with its encryption key"
     )]
     NoEncryption,
     /// The content cannot be decrypted (the specification's `InvalidToken`).
     #[cfg(feature = "encryption")]
     #[error("cannot decrypt the content")]
     Decrypt(#[from] attestry_crypto::DecryptError),
-    /// One of the entry's contents was altered since it was encrypted: its sibling authenticates
+    /// One of the entry's contents was altered after it was encrypted: the other one authenticates
     /// with the same key, this one does not.
     #[cfg(feature = "encryption")]
     #[error("the stored {field} of entry {id} was altered after it was encrypted")]
     Altered {
         /// The entry.
         id: EntryId,
-        /// Which of its contents.
+        /// The content concerned.
         field: ContentField,
-        /// What the cipher said.
+        /// The error of the cipher.
         source: attestry_crypto::DecryptError,
     },
-    /// The content is readable and is not what the entry's hash was made of.
+    /// The content does not match the entry's hash.
     #[error("the stored {field} of entry {id} does not match its hash")]
     HashMismatch {
         /// The entry.
         id: EntryId,
-        /// Which of its contents.
+        /// The content concerned.
         field: ContentField,
     },
-    /// The entry carries keyed hashes, and the logger has no hash key to check them with.
-    #[error("entry {id} carries a keyed hash; give the logger the hash key to check it")]
+    /// The entry's hashes are keyed, and the logger has no hash key.
+    #[error("the hash of entry {id} is keyed; configure the logger with the hash key to check it")]
     NoHashKey {
         /// The entry.
         id: EntryId,
     },
 }
 
-/// One of the two contents of an entry.
+/// A content field of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_enums)] // The format has these two.
+#[allow(clippy::exhaustive_enums)] // The format has two.
 pub enum ContentField {
-    /// What was asked.
+    /// The input.
     Input,
-    /// What was answered.
+    /// The output.
     Output,
+}
+
+impl AuditError {
+    /// Whether the same call may succeed later although the caller changes nothing; see
+    /// [`StorageError::is_retryable`].
+    ///
+    /// A call of `log` that failed may have stored the entry. Set [`Interaction::id`] to make a retry
+    /// idempotent.
+    ///
+    /// [`Interaction::id`]: crate::Interaction::id
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.is_retryable())
+    }
+
+    /// The kind of failure, with a stable label for metrics ([`ErrorKind::as_str`]).
+    ///
+    /// ```
+    /// use attestry_logger::AuditError;
+    /// assert_eq!(AuditError::NoEncryption.kind().as_str(), "no_encryption");
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Storage(error) => error.kind(),
+            Self::InvalidId(_) => ErrorKind::InvalidId,
+            Self::NoEncryption => ErrorKind::NoEncryption,
+            #[cfg(feature = "encryption")]
+            Self::Decrypt(_) => ErrorKind::Decrypt,
+            #[cfg(feature = "encryption")]
+            Self::Altered { .. } => ErrorKind::Altered,
+            Self::HashMismatch { .. } => ErrorKind::HashMismatch,
+            Self::NoHashKey { .. } => ErrorKind::NoHashKey,
+        }
+    }
 }
 
 impl fmt::Display for ContentField {
@@ -81,7 +117,7 @@ impl From<InvalidEntry> for AuditError {
     }
 }
 
-/// So that a method may take either a text or an [`EntryId`].
+/// Lets a method accept a text as well as an [`EntryId`], whose conversion cannot fail.
 impl From<Infallible> for AuditError {
     fn from(never: Infallible) -> Self {
         match never {}

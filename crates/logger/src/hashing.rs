@@ -1,4 +1,4 @@
-//! How content is hashed: SHA-256, or HMAC-SHA-256 with a key.
+//! Hashes of content: SHA-256, or HMAC-SHA-256 with a key.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,35 +9,34 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// What stands before the hexadecimal digits of a keyed hash.
+/// The prefix of a keyed hash.
 const KEYED_PREFIX: &str = "hmac-sha256:";
 
-/// How the logger hashes content.
+/// The hash that the logger stores of content.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum ContentHash {
-    /// Plain SHA-256, 64 hexadecimal digits, as the Python package does. Anyone can check it, and
-    /// anyone can find a short or guessable content by trying.
+    /// SHA-256, 64 hexadecimal digits, as in the Python package. It can be checked without a key, and
+    /// a short or guessable content can be recovered by trying candidates.
     #[default]
     Sha256,
-    /// HMAC-SHA-256 under a key, written `hmac-sha256:` and 64 hexadecimal digits. Only holders of
-    /// the key can check it or try candidates.
+    /// HMAC-SHA-256, written as `hmac-sha256:` and 64 hexadecimal digits. Checking it and trying
+    /// candidates need the key.
     HmacSha256(HashKey),
 }
 
-/// The key of a keyed content hash: at least 16 bytes, wiped from memory when dropped, never
-/// printed.
+/// The key of a keyed content hash: at least 16 bytes, zeroised when dropped, never printed.
 #[derive(Clone)]
 pub struct HashKey(Zeroizing<Vec<u8>>);
 
-/// Why bytes are not a hash key.
+/// Why a hash key could not be created.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InvalidHashKey {
-    /// Fewer than 16 bytes can be guessed.
+    /// The key has fewer than 16 bytes.
     #[error("a hash key has at least {} bytes, this one has {length}", HashKey::MIN_BYTES)]
     TooShort {
-        /// Its length.
+        /// Its length in bytes.
         length: usize,
     },
     /// The file cannot be read.
@@ -51,14 +50,14 @@ pub enum InvalidHashKey {
 }
 
 impl HashKey {
-    /// The least length of a key, in bytes.
+    /// The minimum length of a key, in bytes.
     pub const MIN_BYTES: usize = 16;
 
-    /// Takes `key`, which should be random: 32 bytes are a good length.
+    /// Creates a key from `key`, which should be random; 32 bytes are a good length.
     ///
     /// # Errors
     ///
-    /// [`InvalidHashKey::TooShort`] under 16 bytes.
+    /// [`InvalidHashKey::TooShort`] below 16 bytes.
     pub fn new(key: impl Into<Vec<u8>>) -> Result<Self, InvalidHashKey> {
         let key = Zeroizing::new(key.into());
         if key.len() < Self::MIN_BYTES {
@@ -67,11 +66,11 @@ impl HashKey {
         Ok(Self(key))
     }
 
-    /// Takes the content of a file as the key, all of its bytes but line breaks at the end.
+    /// Reads the key from a file: all its bytes except trailing line breaks.
     ///
     /// # Errors
     ///
-    /// [`InvalidHashKey`] when it cannot be read or is too short.
+    /// [`InvalidHashKey`] if the file cannot be read or the key is too short.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, InvalidHashKey> {
         let path = path.as_ref();
         let bytes = std::fs::read(path)
@@ -90,7 +89,7 @@ impl fmt::Debug for HashKey {
 }
 
 impl ContentHash {
-    /// The hash of `content` as it stands in an entry.
+    /// The hash of `content` as stored in an entry.
     ///
     /// ```
     /// use attestry_logger::{ContentHash, HashKey};
@@ -105,7 +104,7 @@ impl ContentHash {
         match self {
             Self::Sha256 => hash_content(content),
             Self::HmacSha256(key) => {
-                // HMAC takes keys of any length; this cannot fail.
+                // HMAC accepts keys of any length, so this cannot fail.
                 let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key.0) else { unreachable!() };
                 mac.update(content.as_bytes());
                 format!("{KEYED_PREFIX}{}", to_hex(&mac.finalize().into_bytes()))
@@ -113,8 +112,8 @@ impl ContentHash {
         }
     }
 
-    /// Whether `hash`, found in an entry, is that of `content`; `None` when it is keyed and this
-    /// has no key. A plain hash is checked whatever the choice for new entries is.
+    /// Whether `hash`, taken from an entry, is the hash of `content`; `None` if it is keyed and `self`
+    /// has no key. A plain hash is checked regardless of the setting for new entries.
     pub(crate) fn matches(&self, hash: &str, content: &str) -> Option<bool> {
         match (self, hash.starts_with(KEYED_PREFIX)) {
             (Self::Sha256, true) => None,
@@ -145,14 +144,14 @@ mod tests {
     const PYTHON_HMAC: &str = "63f22a7643e96e899338ecc4a9ee8bf73b30e8817dc4e72c476b483e2334b412";
 
     #[test]
-    fn keys_are_checked_and_never_shown() {
+    fn short_keys_are_rejected_and_keys_are_not_printed() {
         assert!(matches!(HashKey::new(*b"short"), Err(InvalidHashKey::TooShort { length: 5 })));
         let hash = ContentHash::HmacSha256(HashKey::new(*b"a very secret hash key").unwrap());
         assert!(!format!("{hash:?}").contains("secret"));
     }
 
     #[test]
-    fn a_keyed_hash_is_not_checked_without_its_key() {
+    fn keyed_hashes_are_not_checked_without_the_key() {
         let keyed = ContentHash::HmacSha256(HashKey::new([7; 32]).unwrap());
         let other = ContentHash::HmacSha256(HashKey::new([8; 32]).unwrap());
         let hash = keyed.hash("4");

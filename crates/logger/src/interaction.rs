@@ -1,16 +1,17 @@
-//! One interaction, as the caller knows it.
+//! One interaction with an AI system, before it is recorded.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use attestry_core::{DecodeError, EntryId, Timestamp};
+use attestry_core::{DecodeError, EntryId, OptionalText, Timestamp};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// What was asked, what was answered, and what is known about it: the parameters of the
-/// specification's `log()`, by the same names.
+/// Input, output and metadata of one interaction: the parameters of the specification's `log()`, with
+/// the same names.
 ///
 /// Only input and output are required. They may be borrowed; hash-only logging never copies them.
+/// Setters of optional fields take a value or an `Option` of one.
 ///
 /// ```
 /// use attestry_logger::Interaction;
@@ -60,7 +61,7 @@ const fn passed() -> bool {
     true
 }
 
-/// Python's `None` for a list or a dictionary means an empty one.
+/// Accepts `null` for a list or a map, as Python callers pass `None` for an empty one.
 fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     d: D,
 ) -> Result<T, D::Error> {
@@ -68,7 +69,7 @@ fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
 }
 
 impl<'a> Interaction<'a> {
-    /// An interaction that passed all safety checks and of which nothing else is known.
+    /// An interaction that passed all safety checks, without further data.
     #[must_use]
     pub fn new(input: impl Into<Cow<'a, str>>, output: impl Into<Cow<'a, str>>) -> Self {
         Self {
@@ -90,8 +91,8 @@ impl<'a> Interaction<'a> {
         }
     }
 
-    /// Reads an interaction from one JSON object: the parameters of `log()` by their names, and an
-    /// optional `timestamp`.
+    /// Parses an interaction from one JSON object with the parameters of `log()` and an optional
+    /// `timestamp`.
     ///
     /// ```
     /// use attestry_logger::Interaction;
@@ -102,8 +103,8 @@ impl<'a> Interaction<'a> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] when it is not JSON, input or output is missing, a key is unknown or a type
-    /// is wrong. The message names the key and quotes no content.
+    /// [`DecodeError`] if it is not JSON, input or output is missing, a key is unknown, or a type is
+    /// wrong. The message names the key and quotes no content.
     pub fn from_json(json: &[u8]) -> Result<Interaction<'static>, DecodeError> {
         if json.trim_ascii_start().first() == Some(&b'[') {
             return Err(DecodeError::not_an_object());
@@ -111,13 +112,13 @@ impl<'a> Interaction<'a> {
         serde_json::from_slice(json).map_err(|error| DecodeError::from_json(&error))
     }
 
-    /// What was asked.
+    /// The input.
     #[must_use]
     pub fn input(&self) -> &str {
         &self.input
     }
 
-    /// What was answered.
+    /// The output.
     #[must_use]
     pub fn output(&self) -> &str {
         &self.output
@@ -125,22 +126,22 @@ impl<'a> Interaction<'a> {
 
     /// The AI provider, such as `openai`.
     #[must_use]
-    pub fn provider(mut self, provider: impl Into<String>) -> Self {
-        self.provider = Some(provider.into());
+    pub fn provider(mut self, provider: impl OptionalText) -> Self {
+        self.provider = provider.into_optional_text();
         self
     }
 
     /// The model, such as `gpt-4`.
     #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
+    pub fn model(mut self, model: impl OptionalText) -> Self {
+        self.model = model.into_optional_text();
         self
     }
 
-    /// Links this interaction with others of one conversation.
+    /// Groups the interactions of one conversation.
     #[must_use]
-    pub fn conversation_id(mut self, id: impl Into<String>) -> Self {
-        self.conversation_id = Some(id.into());
+    pub fn conversation_id(mut self, id: impl OptionalText) -> Self {
+        self.conversation_id = id.into_optional_text();
         self
     }
 
@@ -163,8 +164,8 @@ impl<'a> Interaction<'a> {
 
     /// Why the request was blocked.
     #[must_use]
-    pub fn block_reason(mut self, reason: impl Into<String>) -> Self {
-        self.block_reason = Some(reason.into());
+    pub fn block_reason(mut self, reason: impl OptionalText) -> Self {
+        self.block_reason = reason.into_optional_text();
         self
     }
 
@@ -190,26 +191,26 @@ impl<'a> Interaction<'a> {
 
     /// Tokens of the input.
     #[must_use]
-    pub fn input_tokens(mut self, tokens: i64) -> Self {
-        self.input_tokens = Some(tokens);
+    pub fn input_tokens(mut self, tokens: impl Into<Option<i64>>) -> Self {
+        self.input_tokens = tokens.into();
         self
     }
 
     /// Tokens of the output.
     #[must_use]
-    pub fn output_tokens(mut self, tokens: i64) -> Self {
-        self.output_tokens = Some(tokens);
+    pub fn output_tokens(mut self, tokens: impl Into<Option<i64>>) -> Self {
+        self.output_tokens = tokens.into();
         self
     }
 
-    /// Adds one item of metadata; an item of the same key is replaced.
+    /// Adds an item of metadata, or replaces the item with the same key.
     #[must_use]
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.insert(key.into(), value.into());
         self
     }
 
-    /// Sets all metadata at once.
+    /// Replaces all metadata.
     #[must_use]
     pub fn metadata_map(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
@@ -218,21 +219,21 @@ impl<'a> Interaction<'a> {
 
     /// When it occurred. Default: when it is logged.
     #[must_use]
-    pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
-        self.timestamp = Some(timestamp);
+    pub fn timestamp(mut self, timestamp: impl Into<Option<Timestamp>>) -> Self {
+        self.timestamp = timestamp.into();
         self
     }
 
-    /// The id of its entry, for a caller that must be able to repeat a call safely: logging the
-    /// same interaction again with the same id and timestamp stores it once. Default: a new one.
+    /// The id of its entry. Makes retries idempotent: logging the same interaction again with the same
+    /// id and timestamp stores it once. Default: a new id.
     #[must_use]
-    pub fn id(mut self, id: EntryId) -> Self {
-        self.id = Some(id);
+    pub fn id(mut self, id: impl Into<Option<EntryId>>) -> Self {
+        self.id = id.into();
         self
     }
 }
 
-/// Shows the sizes of input and output, which may be confidential, not their text.
+/// Shows the sizes of input and output instead of their text, which may be confidential.
 impl std::fmt::Debug for Interaction<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Interaction")

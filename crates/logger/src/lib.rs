@@ -1,8 +1,8 @@
 //! [`AuditLogger`]: turns an [`Interaction`] into an audit entry and stores it.
 //!
-//! What is kept of the content is a policy of the logger, not of each call: by default only the
-//! SHA-256 of input and output, on request the content itself, plain or encrypted. `log` returns
-//! once the storage backend has stored the entry as safely as it promises.
+//! The content policy belongs to the logger, not to each call. By default an entry holds only the
+//! SHA-256 of input and output; optionally also the content itself, plain or encrypted. `log` returns
+//! once the storage backend has stored the entry as durably as it promises.
 //!
 //! ```
 //! use attestry_logger::{AuditLogger, Interaction};
@@ -12,7 +12,7 @@
 //! let logger = AuditLogger::builder(MemoryStorage::new()).build();
 //! let id = logger.log(Interaction::new("What is 2+2?", "4").provider("openai").model("gpt-4")).await?;
 //!
-//! let entry = logger.get_entry(&id).await?.expect("stored a moment ago");
+//! let entry = logger.get_entry(&id).await?.expect("just stored");
 //! assert!(logger.verify_content(&entry, "What is 2+2?", "4")?.both());
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -24,6 +24,8 @@ mod error;
 mod hashing;
 mod interaction;
 mod logger;
+mod page;
+mod scan;
 
 pub use builder::{AuditLoggerBuilder, FailurePolicy};
 pub use content::{Content, ContentMatch};
@@ -31,3 +33,4 @@ pub use error::{AuditError, ContentField};
 pub use hashing::{ContentHash, HashKey, InvalidHashKey};
 pub use interaction::Interaction;
 pub use logger::AuditLogger;
+pub use page::Page;

@@ -1,4 +1,4 @@
-//! The logger itself.
+//! The logger.
 
 use std::sync::Arc;
 
@@ -7,9 +7,11 @@ use attestry_core::{
 };
 
 use crate::builder::Policy;
-use crate::{AuditError, AuditLoggerBuilder, Content, ContentMatch, FailurePolicy, Interaction};
+use crate::{
+    AuditError, AuditLoggerBuilder, Content, ContentMatch, FailurePolicy, Interaction, Page, scan,
+};
 
-/// Records interactions with AI systems, and finds them again.
+/// Records interactions with AI systems and retrieves them.
 ///
 /// Cloning is cheap; clones share the storage. All methods may be called from many tasks at once.
 #[derive(Debug, Clone)]
@@ -22,7 +24,7 @@ struct Inner {
 }
 
 impl AuditLogger {
-    /// A builder of a logger on `storage`, with the specification's defaults.
+    /// A builder of a logger that stores in `storage`, with the specification's defaults.
     pub fn builder<S: StorageBackend + 'static>(storage: S) -> AuditLoggerBuilder<S> {
         AuditLoggerBuilder::new(storage)
     }
@@ -31,13 +33,13 @@ impl AuditLogger {
         Self(Arc::new(Inner { storage, policy }))
     }
 
-    /// The backend itself. A call on the `Arc` around it would go through one more boxed future.
+    /// The backend itself. A call through the `Arc` would box the future twice.
     fn backend(&self) -> &dyn StorageBackend {
         &*self.0.storage
     }
 
-    /// Records one interaction and returns the id of its entry, once the storage backend has
-    /// stored it.
+    /// Records one interaction and returns the id of its entry once the storage backend has stored
+    /// it.
     ///
     /// ```
     /// # use attestry_logger::{AuditLogger, Interaction};
@@ -54,22 +56,22 @@ impl AuditLogger {
     ///
     /// # Errors
     ///
-    /// [`AuditError::Storage`]: the entry is invalid or could not be stored. With
-    /// [`FailurePolicy::FailOpen`] a failure of the storage goes to the handler instead.
+    /// [`AuditError::Storage`] if the entry is invalid or could not be stored. With
+    /// [`FailurePolicy::FailOpen`] a failure of the storage is passed to the handler instead.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is done, the entry is either stored whole or not at all, and the id is
-    /// not known; set one with [`Interaction::id`] to be able to find out or repeat.
+    /// If the future is dropped, the entry is either stored whole or not at all, and its id is unknown;
+    /// set one with [`Interaction::id`] to look it up or retry.
     pub async fn log(&self, interaction: Interaction<'_>) -> Result<EntryId, AuditError> {
-        let (id, storing) = self.begin(interaction)?;
-        storing.await?;
+        let (id, append) = self.begin(interaction)?;
+        append.await?;
         Ok(id)
     }
 
-    /// The id of an entry, and what stores it. Not `async`, and the entry is freed here where nobody needs
-    /// it any more: what a call holds on to while it waits is out of the processor's cache when it
-    /// goes on, as hundreds of others have been at work.
+    /// The id of the new entry and the future that stores it. Not `async`, so that the entry is freed
+    /// before the future is polled: memory that a pending call keeps is no longer in the processor's
+    /// cache when the call is resumed after hundreds of others.
     fn begin(
         &self,
         interaction: Interaction<'_>,
@@ -79,11 +81,11 @@ impl AuditLogger {
         if caller_chose_id || matches!(self.0.policy.failure_policy, FailurePolicy::FailOpen(_)) {
             return Ok((entry.id.clone(), Box::pin(self.store(entry, caller_chose_id))));
         }
-        let storing = self.backend().append(std::slice::from_ref(&entry));
-        Ok((id_of(entry), storing))
+        let append = self.backend().append(std::slice::from_ref(&entry));
+        Ok((into_id(entry), append))
     }
 
-    /// Stores an entry that is needed to its end.
+    /// Stores an entry that is needed until it is stored.
     async fn store(&self, entry: AuditEntry, caller_chose_id: bool) -> Result<(), StorageError> {
         let entries = std::slice::from_ref(&entry);
         let stored = if caller_chose_id {
@@ -91,20 +93,20 @@ impl AuditLogger {
         } else {
             self.backend().append(entries).await
         };
-        self.settle(stored, entries)
+        self.apply_failure_policy(stored, entries)
     }
 
-    /// Records many interactions at once and returns their ids in the same order. Much cheaper
-    /// than one call each where the caller has them together, as an import does.
+    /// Records a batch of interactions and returns their ids in the same order. Much cheaper than
+    /// single calls.
     ///
     /// # Errors
     ///
-    /// As [`log`](Self::log). An invalid interaction is found before any is stored; after a
-    /// failure of the storage some may have been stored.
+    /// As [`log`](Self::log). All interactions are validated before any is stored; after a failure of
+    /// the storage some may have been stored.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is done, each entry is either stored whole or not at all.
+    /// If the future is dropped, each entry is either stored whole or not at all.
     pub async fn log_batch<'a>(
         &self,
         interactions: impl IntoIterator<Item = Interaction<'a>, IntoIter: Send> + Send,
@@ -120,13 +122,13 @@ impl AuditLogger {
         } else {
             self.backend().append(&entries).await
         };
-        self.settle(stored, &entries)?;
+        self.apply_failure_policy(stored, &entries)?;
         Ok(entries.into_iter().map(|entry| entry.id).collect())
     }
 
-    /// The entry that [`log`](Self::log) would store: hashed, its content kept and encrypted by
-    /// the logger's policy, with an id and a time. Pure computation, for callers that prepare
-    /// entries on other threads and store them with [`StorageBackend::append`].
+    /// The entry that [`log`](Self::log) would store: with an id, a timestamp, hashes, and the content
+    /// as the content policy stores it. Pure computation, for callers that prepare entries on other
+    /// threads and store them with [`StorageBackend::append`].
     ///
     /// # Errors
     ///
@@ -158,17 +160,17 @@ impl AuditLogger {
         Ok(entry)
     }
 
-    /// Applies the `failure_policy` choice to the outcome of storing `entries`.
-    fn settle(
+    /// Applies the failure policy to the result of storing `entries`.
+    fn apply_failure_policy(
         &self,
         stored: Result<(), StorageError>,
         entries: &[AuditEntry],
     ) -> Result<(), StorageError> {
         let Err(error) = stored else { return Ok(()) };
-        let refused =
+        let rejected =
             matches!(error, StorageError::InvalidEntry(_) | StorageError::AlreadyExists { .. });
         match &self.0.policy.failure_policy {
-            FailurePolicy::FailOpen(handler) if !refused => {
+            FailurePolicy::FailOpen(handler) if !rejected => {
                 entries.iter().for_each(|entry| handler(entry, &error));
                 Ok(())
             }
@@ -176,13 +178,12 @@ impl AuditLogger {
         }
     }
 
-    /// The entry with this id, or `None`. Its content is as stored; see
+    /// The entry with this id, or `None`. Its content is returned as stored; see
     /// [`decrypt_entry`](Self::decrypt_entry).
     ///
     /// # Errors
     ///
-    /// [`AuditError::InvalidId`] when a text is given that cannot be an id;
-    /// [`AuditError::Storage`].
+    /// [`AuditError::InvalidId`] if a text is not a valid id; [`AuditError::Storage`].
     pub async fn get_entry<I>(&self, id: I) -> Result<Option<AuditEntry>, AuditError>
     where
         I: TryInto<EntryId> + Send,
@@ -192,12 +193,13 @@ impl AuditLogger {
         Ok(self.backend().read(&id).await?)
     }
 
-    /// All entries from `start` to `end`, both inclusive, in order of time.
+    /// All entries from `start` to `end`, both inclusive, oldest first.
     ///
     /// # Errors
     ///
-    /// [`AuditError::Storage`]; among others [`StorageError::InvalidQuery`] when `start` lies
-    /// after `end`.
+    /// [`AuditError::Storage`], with [`StorageError::InvalidQuery`] if `start` is after `end`, and
+    /// with [`StorageError::Corrupt`] if a record of the range cannot be read; [`query`](Self::query)
+    /// yields the others.
     pub async fn get_entries(
         &self,
         start: Timestamp,
@@ -206,58 +208,139 @@ impl AuditLogger {
         Ok(self.backend().list_entries(start, end).await?)
     }
 
-    /// The entries that `query` selects, one by one; see [`StorageBackend::scan`].
+    /// Streams the entries that `query` selects. The stream keeps the storage alive and may outlive
+    /// the logger: a response body or a task can own it.
+    ///
+    /// A record that cannot be read is yielded as [`StorageError::Corrupt`], and the stream continues
+    /// after it. Do not end the loop at such an error, or one corrupt record hides all entries after
+    /// it:
+    ///
+    /// ```
+    /// # use attestry_core::{Query, StorageError};
+    /// # async fn example(logger: attestry_logger::AuditLogger) -> Result<(), attestry_logger::AuditError> {
+    /// use futures_util::StreamExt;
+    ///
+    /// let mut found = logger.query(Query::new().provider("openai"));
+    /// while let Some(result) = found.next().await {
+    ///     match result {
+    ///         Ok(entry) => println!("{} {}", entry.timestamp, entry.id),
+    ///         Err(StorageError::Corrupt(record)) => eprintln!("{record}"),
+    ///         Err(error) => return Err(error.into()),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// See [`StorageBackend::scan`] for concurrent changes, and [`page`](Self::page) for one page.
     #[must_use]
-    pub fn query(&self, query: Query) -> EntryStream<'_> {
-        self.backend().scan(query)
+    pub fn query(&self, query: Query) -> EntryStream<'static> {
+        scan::owned(Arc::clone(&self.0.storage), query)
     }
 
-    /// Deletes every entry that is `retention_days` old or older, and returns how many went.
+    /// Reads one page of the entries that `query` selects: at most as many as its limit, and whether
+    /// more follow. Unreadable records are reported in the page and do not end it. Without a limit the
+    /// page holds the whole result in memory.
+    ///
+    /// ```
+    /// # use attestry_core::Query;
+    /// # async fn example(logger: attestry_logger::AuditLogger) -> Result<(), attestry_logger::AuditError> {
+    /// let query = Query::new().safety_passed(false).limit(100);
+    /// let mut page = logger.page(query.clone()).await?;
+    /// while let Some(cursor) = page.next {
+    ///     page = logger.page(query.clone().after(cursor)).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`AuditError::Storage`]; some of the entries may have gone.
+    /// [`AuditError::Storage`], with [`StorageError::InvalidQuery`] if the query contradicts itself.
+    pub async fn page(&self, query: Query) -> Result<Page, AuditError> {
+        Ok(Page::read(self.backend(), query).await?)
+    }
+
+    /// The number of stored entries. Records that cannot be read are counted.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError::Storage`].
+    pub async fn count(&self) -> Result<u64, AuditError> {
+        Ok(self.backend().count().await?)
+    }
+
+    /// Deletes the entry with this id and returns whether it existed.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError::InvalidId`] if a text is not a valid id; [`AuditError::Storage`].
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is done, each entry is either there or gone. Calling it again goes on.
+    /// If the future is dropped, the entry is either stored or deleted.
+    pub async fn delete<I>(&self, id: I) -> Result<bool, AuditError>
+    where
+        I: TryInto<EntryId> + Send,
+        AuditError: From<I::Error>,
+    {
+        let id = id.try_into()?;
+        Ok(self.backend().delete(&id).await?)
+    }
+
+    /// Deletes every entry whose age is at least `retention_days`, and returns their number.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError::Storage`]; some of the entries may have been deleted.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, each entry is either stored or deleted. Calling it again resumes.
     pub async fn cleanup_expired(&self) -> Result<u64, AuditError> {
         Ok(self.backend().delete_at_or_before(self.expiry_cutoff()).await?)
     }
 
-    /// The moment at or before which an entry has expired by now.
+    /// The time at or before which an entry has expired by now.
     #[must_use]
     pub fn expiry_cutoff(&self) -> Timestamp {
         Timestamp::now().saturating_sub_days(self.0.policy.retention_days)
     }
 
-    /// Decrypts content found in an entry.
+    /// Reclaims the space of deleted entries, and returns the number of bytes; see
+    /// [`StorageBackend::compact`].
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError::Storage`]. No entry is lost; calling it again resumes.
+    pub async fn compact(&self) -> Result<u64, AuditError> {
+        Ok(self.backend().compact().await?)
+    }
+
+    /// Decrypts stored content of an entry.
     ///
     /// # Errors
     ///
     /// [`AuditError::NoEncryption`] without an encryption manager (the specification's
-    /// `ValueError`), `AuditError::Decrypt` when the cipher refuses it (its `InvalidToken`).
+    /// `ValueError`), `AuditError::Decrypt` if it is not authentic (its `InvalidToken`).
     pub fn decrypt_content(&self, encrypted_content: &str) -> Result<String, AuditError> {
         self.0.policy.decrypt(encrypted_content)
     }
 
-    /// Both contents of `entry` as plain text, each checked against the entry's hash. Content
-    /// that was stored plain is checked likewise.
+    /// Both contents of `entry` as plain text, each checked against the entry's hash, whether it was
+    /// stored plain or encrypted.
     ///
     /// # Errors
     ///
     /// [`AuditError::NoEncryption`], `AuditError::Decrypt`, `AuditError::Altered`,
     /// [`AuditError::HashMismatch`], [`AuditError::NoHashKey`].
     pub fn decrypt_entry(&self, entry: &AuditEntry) -> Result<Content, AuditError> {
-        self.0.policy.reveal(entry)
+        self.0.policy.decrypt_entry(entry)
     }
 
-    /// Whether `input` and `output` are what `entry` was made of, by its hashes. Needs no stored
-    /// content.
+    /// Whether `input` and `output` match the hashes of `entry`. Needs no stored content.
     ///
     /// # Errors
     ///
-    /// [`AuditError::NoHashKey`] when the hashes are keyed and the logger has no key.
+    /// [`AuditError::NoHashKey`] if the hashes are keyed and the logger has no hash key.
     pub fn verify_content(
         &self,
         entry: &AuditEntry,
@@ -276,7 +359,7 @@ impl AuditLogger {
         Ok(self.backend().flush().await?)
     }
 
-    /// Finishes and closes the storage, for all clones of this logger.
+    /// Finishes pending operations and closes the storage, for all clones of this logger.
     ///
     /// # Errors
     ///
@@ -291,7 +374,7 @@ impl AuditLogger {
         &self.0.storage
     }
 
-    /// The encryption manager, if there is one.
+    /// The encryption manager, if one is configured.
     #[cfg(feature = "encryption")]
     #[must_use]
     pub fn encryption(&self) -> Option<&attestry_crypto::EncryptionManager> {
@@ -304,14 +387,14 @@ impl AuditLogger {
         self.0.policy.store_content
     }
 
-    /// Days that entries are kept.
+    /// The retention period in days.
     #[must_use]
     pub fn retention_days(&self) -> u32 {
         self.0.policy.retention_days
     }
 }
 
-/// Keeps the id and frees the rest.
-fn id_of(entry: AuditEntry) -> EntryId {
+/// Keeps the id and frees the rest of the entry.
+fn into_id(entry: AuditEntry) -> EntryId {
     entry.id
 }

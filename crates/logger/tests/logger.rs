@@ -1,18 +1,18 @@
-//! What the logger makes of an interaction, and of a storage that fails.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! The logger: entries, content policy, queries, and failing storage.
+#![allow(clippy::unwrap_used)] // test helpers
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use attestry_core::{
-    AuditEntry, EntryId, IdScheme, Query, StorageBackend, StorageError, Timestamp, async_trait,
-    hash_content,
+    AuditEntry, CorruptRecord, Cursor, EntryId, EntryStream, ErrorKind, IdScheme, Order, Query,
+    StorageBackend, StorageError, Timestamp, async_trait, hash_content,
 };
 use attestry_logger::{
     AuditError, AuditLogger, ContentField, ContentHash, FailurePolicy, HashKey, Interaction,
 };
 use attestry_memory::MemoryStorage;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 fn logger() -> AuditLogger {
     AuditLogger::builder(MemoryStorage::new()).build()
@@ -20,11 +20,11 @@ fn logger() -> AuditLogger {
 
 async fn log(logger: &AuditLogger, interaction: Interaction<'_>) -> AuditEntry {
     let id = logger.log(interaction).await.unwrap();
-    logger.get_entry(&id).await.unwrap().expect("it was logged")
+    logger.get_entry(&id).await.unwrap().expect("just logged")
 }
 
 #[tokio::test]
-async fn the_defaults_are_the_specifications() {
+async fn defaults_match_the_specification() {
     let logger = logger();
     assert_eq!(logger.retention_days(), 365);
     assert!(!logger.store_content());
@@ -42,7 +42,7 @@ async fn the_defaults_are_the_specifications() {
 }
 
 #[tokio::test]
-async fn every_parameter_of_log_reaches_the_entry() {
+async fn every_parameter_is_stored_in_the_entry() {
     let interaction = Interaction::from_json(
         r#"{"input": "in", "output": "out", "provider": "p", "model": "m", "conversation_id": "c",
             "safety_passed": false, "detectors_triggered": ["d1", "d2"], "block_reason": "b",
@@ -64,7 +64,7 @@ async fn every_parameter_of_log_reaches_the_entry() {
         .output_tokens(4)
         .metadata("z", vec![1])
         .metadata("a", ())
-        .timestamp("2026-01-28T09:15:00".parse().unwrap());
+        .timestamp("2026-01-28T09:15:00".parse::<Timestamp>().unwrap());
     let logger = AuditLogger::builder(MemoryStorage::new()).store_content(true).build();
     for interaction in [interaction, built] {
         let entry = log(&logger, interaction).await;
@@ -85,7 +85,7 @@ async fn every_parameter_of_log_reaches_the_entry() {
 }
 
 #[test]
-fn an_interaction_that_is_not_one_is_named_and_not_quoted() {
+fn interaction_errors_name_the_key_and_quote_no_content() {
     for (json, expected) in [
         (r#"{"input": "confidential"}"#, "missing field `output`"),
         (r#"{"input": "confidential", "output": 4}"#, "expected a string"),
@@ -109,7 +109,7 @@ fn an_interaction_that_is_not_one_is_named_and_not_quoted() {
 }
 
 #[tokio::test]
-async fn a_batch_is_logging_each_in_order() {
+async fn log_batch_matches_single_logs_in_order() {
     let logger = AuditLogger::builder(MemoryStorage::new()).id_scheme(IdScheme::V7).build();
     let at = |micros| Timestamp::from_unix_micros(micros).unwrap();
     let interactions = (0..5).map(|n| Interaction::new(format!("in {n}"), "out").timestamp(at(7)));
@@ -120,14 +120,14 @@ async fn a_batch_is_logging_each_in_order() {
     assert_eq!(logger.get_entries(at(7), at(7)).await.unwrap(), entries);
     assert!(ids.iter().all(|id| id.as_str().as_bytes()[14] == b'7'));
 
-    // One that is invalid is found before any is stored.
+    // All interactions are validated before any is stored.
     let invalid = [Interaction::new("a", "b"), Interaction::new("c", "d").latency_ms(f64::NAN)];
     assert!(logger.log_batch(invalid).await.is_err());
-    assert_eq!(logger.storage().count().await.unwrap(), 5);
+    assert_eq!(logger.count().await.unwrap(), 5);
 }
 
 #[tokio::test]
-async fn a_call_with_its_own_id_can_be_repeated() {
+async fn log_with_a_given_id_is_idempotent() {
     let logger = logger();
     let id = EntryId::new("order-1").unwrap();
     let interaction = Interaction::new("in", "out").id(id.clone()).timestamp(Timestamp::now());
@@ -135,13 +135,13 @@ async fn a_call_with_its_own_id_can_be_repeated() {
         assert_eq!(logger.log(interaction.clone()).await.unwrap(), id);
     }
     logger.log_batch([interaction.clone()]).await.unwrap();
-    assert_eq!(logger.storage().count().await.unwrap(), 1);
+    assert_eq!(logger.count().await.unwrap(), 1);
     let other = logger.log(interaction.provider("other")).await;
     assert!(matches!(other, Err(AuditError::Storage(StorageError::AlreadyExists { .. }))));
 }
 
 #[tokio::test]
-async fn cleanup_takes_what_is_old_enough() {
+async fn cleanup_deletes_expired_entries_only() {
     let logger = AuditLogger::builder(MemoryStorage::new()).retention_days(30).build();
     for days in [0, 29, 31, 400] {
         let timestamp = Timestamp::now().saturating_sub_days(days);
@@ -149,15 +149,15 @@ async fn cleanup_takes_what_is_old_enough() {
     }
     assert_eq!(logger.cleanup_expired().await.unwrap(), 2);
     assert_eq!(logger.cleanup_expired().await.unwrap(), 0);
-    assert_eq!(logger.storage().count().await.unwrap(), 2);
-    // Exactly as old as is kept has expired.
+    assert_eq!(logger.count().await.unwrap(), 2);
+    // An entry whose age is exactly the retention period has expired.
     let logger = AuditLogger::builder(MemoryStorage::new()).retention_days(0).build();
     log(&logger, Interaction::new("in", "out")).await;
     assert_eq!(logger.cleanup_expired().await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn content_is_verified_by_hash_plain_or_keyed() {
+async fn content_is_verified_by_plain_or_keyed_hash() {
     let key = HashKey::new([7; 32]).unwrap();
     let plain = logger();
     let keyed = AuditLogger::builder(MemoryStorage::new())
@@ -223,7 +223,7 @@ mod encryption {
         assert_eq!(content.input.as_deref(), Some("the question"));
         assert!(!format!("{content:?}").contains("question"));
 
-        // Authentic, and not what was hashed: exchanged by someone who has the key.
+        // Authentic but not the hashed content: exchanged with knowledge of the key.
         let exchanged = AuditEntry { input_content: entry.output_content.clone(), ..entry.clone() };
         let error = logger.decrypt_entry(&exchanged).unwrap_err();
         assert!(
@@ -231,14 +231,14 @@ mod encryption {
             "{error}"
         );
 
-        // One altered: its sibling shows that the key is right.
+        // One content altered: the other one shows that the key is right.
         let other = EncryptionManager::generate();
         let altered =
             AuditEntry { input_content: Some(other.encrypt("the question")), ..entry.clone() };
         let error = logger.decrypt_entry(&altered).unwrap_err();
         assert!(matches!(error, AuditError::Altered { field: ContentField::Input, .. }), "{error}");
 
-        // Neither authentic: the key is wrong, as far as can be told.
+        // Neither is authentic: reported as a wrong key.
         let error = encrypting(&other).decrypt_entry(&entry).unwrap_err();
         assert!(matches!(error, AuditError::Decrypt(DecryptError::NotAuthentic)), "{error}");
         let error = super::logger().decrypt_entry(&entry).unwrap_err();
@@ -246,7 +246,7 @@ mod encryption {
     }
 
     #[tokio::test]
-    async fn a_store_may_hold_plain_and_encrypted_content_of_several_keys() {
+    async fn plain_and_encrypted_content_of_several_keys_can_be_mixed() {
         let (old, new) = (generate_key(), generate_key());
         let storage = Arc::new(MemoryStorage::new());
         let with = |manager: Option<EncryptionManager>| {
@@ -268,7 +268,7 @@ mod encryption {
     }
 }
 
-/// Fails on demand.
+/// Fails writes on demand; reports one corrupt record in each scan.
 #[derive(Debug, Default)]
 struct Failing {
     fails: AtomicBool,
@@ -300,21 +300,26 @@ impl StorageBackend for Failing {
     async fn count(&self) -> Result<u64, StorageError> {
         self.storage.count().await
     }
+    fn scan(&self, query: Query) -> EntryStream<'_> {
+        let corrupt = CorruptRecord::new("audit.jsonl", "expected a JSON object").at_offset(7);
+        Box::pin(stream::iter([Err(corrupt.into())]).chain(self.storage.scan(query)))
+    }
 }
 
 #[tokio::test]
-async fn a_storage_failure_is_the_callers_by_default() {
+async fn storage_failures_are_returned_by_default() {
     let storage = Arc::new(Failing::default());
     let logger = AuditLogger::builder(storage.clone()).build();
     storage.fails.store(true, Ordering::Relaxed);
     let error = logger.log(Interaction::new("in", "out")).await.unwrap_err();
-    assert!(matches!(&error, AuditError::Storage(storage) if storage.is_retryable()), "{error}");
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Io);
     storage.fails.store(false, Ordering::Relaxed);
     logger.log(Interaction::new("in", "out")).await.unwrap();
 }
 
 #[tokio::test]
-async fn who_would_rather_serve_gets_what_could_not_be_recorded() {
+async fn fail_open_passes_unrecorded_entries_to_the_handler() {
     let storage = Arc::new(Failing::default());
     let missed = Arc::new(Mutex::new(Vec::new()));
     let handler = {
@@ -330,7 +335,7 @@ async fn who_would_rather_serve_gets_what_could_not_be_recorded() {
     let id = logger.log(Interaction::new("in", "out")).await.unwrap();
     let ids =
         logger.log_batch([Interaction::new("a", "b"), Interaction::new("c", "d")]).await.unwrap();
-    // An entry that is invalid is still the caller's to mend.
+    // An invalid entry is still an error of the caller.
     assert!(logger.log(Interaction::new("in", "out").latency_ms(f64::NAN)).await.is_err());
 
     storage.fails.store(false, Ordering::Relaxed);
@@ -343,11 +348,11 @@ async fn who_would_rather_serve_gets_what_could_not_be_recorded() {
         assert_eq!(error, "cannot append to /audit");
         logger.storage().write(&entry).await.unwrap();
     }
-    assert_eq!(logger.storage().count().await.unwrap(), 3);
+    assert_eq!(logger.count().await.unwrap(), 3);
 }
 
 #[tokio::test]
-async fn a_text_that_cannot_be_an_id_is_told_from_one_that_is_unknown() {
+async fn invalid_ids_and_unknown_ids_are_distinguished() {
     let logger = logger();
     assert_eq!(logger.get_entry("unknown").await.unwrap(), None);
     for id in ["../x", "a/b", "a\nb", ""] {
@@ -359,12 +364,89 @@ async fn a_text_that_cannot_be_an_id_is_told_from_one_that_is_unknown() {
 }
 
 #[test]
-fn its_futures_can_be_spawned() {
+fn futures_are_send() {
     fn send<T: Send>(_: T) {}
     let logger = logger();
     send(logger.log(Interaction::new("a", "b")));
     send(logger.log_batch([Interaction::new("a", "b")]));
     send(logger.get_entry("a"));
     send(logger.cleanup_expired());
+    send(logger.page(Query::new()));
+    send(logger.query(Query::new()));
+    send(logger.delete("a"));
     send(logger.close());
+}
+
+#[tokio::test]
+async fn query_stream_outlives_the_logger_and_continues_after_errors() {
+    let logger = AuditLogger::builder(Failing::default()).build();
+    let ids = logger.log_batch((0..600).map(|_| Interaction::new("in", "out"))).await.unwrap();
+    let mut found = logger.query(Query::new().limit(500));
+    drop(logger);
+    let results = tokio::spawn(async move {
+        let mut results = Vec::new();
+        while let Some(result) = found.next().await {
+            results.push(result);
+        }
+        assert!(found.next().await.is_none(), "polling it after the end is allowed");
+        results
+    });
+    let mut results = results.await.unwrap().into_iter();
+    assert!(matches!(results.next(), Some(Err(StorageError::Corrupt(_)))));
+    let entries: Vec<_> = results.map(Result::unwrap).collect();
+    assert_eq!(entries.len(), 500);
+    assert!(entries.iter().all(|entry| ids.contains(&entry.id)));
+}
+
+#[tokio::test]
+async fn pages_say_whether_more_follow() {
+    let logger = logger();
+    for n in 0..7 {
+        let at = Timestamp::from_unix_micros(n / 2).unwrap();
+        log(&logger, Interaction::new("in", "out").timestamp(at)).await;
+    }
+    for order in [Order::Ascending, Order::Descending] {
+        let query = Query::new().order(order);
+        let all = logger.page(query.clone()).await.unwrap();
+        assert_eq!((all.entries.len(), &all.next), (7, &None));
+        for size in 1..9 {
+            let (mut seen, mut cursor, mut pages) = (Vec::new(), None, 0);
+            loop {
+                let page = logger.page(query.clone().limit(size).after(cursor)).await.unwrap();
+                assert!(page.entries.len() == size || page.next.is_none());
+                seen.extend(page.entries);
+                pages += 1;
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+                assert_eq!(cursor, seen.last().map(Cursor::from));
+            }
+            assert_eq!((&seen, pages), (&all.entries, 7_usize.div_ceil(size)), "{order:?}, {size}");
+        }
+    }
+    let reversed = Query::range(Timestamp::MAX, Timestamp::MIN);
+    assert!(logger.page(reversed).await.is_err());
+}
+
+#[tokio::test]
+async fn pages_report_corrupt_records_beside_the_entries() {
+    let logger = AuditLogger::builder(Failing::default()).build();
+    logger.log_batch([Interaction::new("a", "b"), Interaction::new("c", "d")]).await.unwrap();
+    let page = logger.page(Query::new().limit(2)).await.unwrap();
+    assert_eq!((page.entries.len(), page.next), (2, None));
+    assert_eq!(page.corrupt[0].offset, Some(7));
+}
+
+#[tokio::test]
+async fn entries_are_counted_and_deleted() {
+    let logger = logger();
+    let entry = log(&logger, Interaction::new("in", "out").provider(None::<&str>)).await;
+    assert_eq!(logger.count().await.unwrap(), 1);
+    assert!(logger.delete(&entry.id).await.unwrap());
+    assert!(!logger.delete(entry.id.as_str()).await.unwrap());
+    assert!(matches!(logger.delete("../x").await, Err(AuditError::InvalidId(_))));
+    assert_eq!(logger.compact().await.unwrap(), 0);
+    logger.flush().await.unwrap();
+    assert_eq!(logger.count().await.unwrap(), 0);
 }
