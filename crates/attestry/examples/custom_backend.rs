@@ -1,16 +1,16 @@
-//! A storage backend of your own, in five methods: `cargo run --example custom_backend`.
+//! A custom storage backend in five methods: `cargo run --example custom_backend`.
 //!
-//! Hold yours against `attestry-conformance` before you rely on it; this one passes.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // an example talks to its reader
+//! Test yours with `attestry-conformance`; this one passes.
+#![allow(clippy::print_stdout)] // an example prints
 
 use std::sync::{Mutex, PoisonError};
 
+use attestry::backend::async_trait;
 use attestry::{
     AuditEntry, AuditLogger, EntryId, Interaction, Query, StorageBackend, StorageError, Timestamp,
-    async_trait,
 };
 
-/// Keeps entries in a list. Replace the list by your database.
+/// Stores entries in a list. Replace the list with your database.
 #[derive(Debug, Default)]
 struct Notebook(Mutex<Vec<AuditEntry>>);
 
@@ -27,7 +27,7 @@ impl StorageBackend for Notebook {
         let mut entries = self.entries();
         match entries.iter().find(|stored| stored.id == entry.id) {
             Some(stored) if stored == entry => {} // a retry
-            Some(_) => return Err(StorageError::AlreadyExists { id: entry.id.clone() }),
+            Some(_) => return Err(StorageError::already_exists(entry.id.clone())),
             None => entries.push(entry.clone()),
         }
         Ok(entry.id.clone())
@@ -46,7 +46,7 @@ impl StorageBackend for Notebook {
         range.validate()?;
         let mut found = self.entries().clone();
         found.retain(|entry| range.matches(entry));
-        found.sort_by_key(|entry| entry.timestamp); // stable: ties stay in the order written
+        found.sort_by_key(|entry| entry.timestamp); // stable: ties keep the order of writing
         Ok(found)
     }
 
@@ -66,6 +66,6 @@ impl StorageBackend for Notebook {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let log = AuditLogger::builder(Notebook::default()).build();
     log.log(Interaction::new("Which backend is this?", "Mine.")).await?;
-    println!("{} entry recorded", log.storage().count().await?);
+    println!("{} entry recorded", log.count().await?);
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Keeps the content itself, encrypted, and changes the key later:
-//! `cargo run --example encrypted`.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // an example talks to its reader
+//! Stores the content encrypted, and rotates the key later: `cargo run --example encrypted`.
+#![allow(clippy::print_stdout)] // an example prints
 
-use attestry::{EncryptionManager, Interaction, generate_key};
+use attestry::Interaction;
+use attestry::crypto::{EncryptionManager, generate_key};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,13 +16,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let id = log.log(Interaction::new("A confidential question", "A confidential answer")).await?;
     log.close().await?;
 
-    // A year later: new entries get a new key, old ones stay readable.
+    // Later: new entries are encrypted with a new key; the old key still decrypts old entries.
     let log = attestry::open("./audit-encrypted")
         .encryption(EncryptionManager::with_keys(generate_key(), [key]))
         .store_content(true)
         .await?;
-    let entry = log.get_entry(&id).await?.ok_or("it was recorded a moment ago")?;
-    let content = log.decrypt_entry(&entry)?; // fails when it does not match its hash
+    let entry = log.get_entry(&id).await?.ok_or("just recorded")?;
+    let content = log.decrypt_entry(&entry)?; // fails if it does not match its hash
     println!("asked:    {}", content.input.unwrap_or_default());
     println!("answered: {}", content.output.unwrap_or_default());
     println!("expired entries removed: {}", log.cleanup_expired().await?);

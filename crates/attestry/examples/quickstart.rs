@@ -1,5 +1,5 @@
 //! Records an interaction in ./audit and reads it back: `cargo run --example quickstart`.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // an example talks to its reader
+#![allow(clippy::print_stdout)] // an example prints
 
 use attestry::Interaction;
 
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         )
         .await?;
 
-    let entry = log.get_entry(&id).await?.ok_or("it was recorded a moment ago")?;
+    let entry = log.get_entry(&id).await?.ok_or("just recorded")?;
     println!("recorded {} at {}", entry.id, entry.timestamp);
     println!("the content matches: {}", log.verify_content(&entry, question, answer)?.both());
     log.close().await?;

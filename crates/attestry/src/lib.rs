@@ -1,5 +1,5 @@
-//! The audit log for AI: what a model was asked and what it answered, kept so that an auditor can
-//! trust it years later.
+//! The audit log for AI: a record of what a model was asked and what it answered, kept so that an
+//! auditor can trust it years later.
 //!
 //! # Five lines
 //!
@@ -18,20 +18,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `log` returns once the entry is on stable storage. By default it keeps the SHA-256 of input
+//! `log` returns once the entry is on stable storage. By default the entry holds the SHA-256 of input
 //! and output, not the texts.
 //!
-//! # Keeping the content, encrypted
+//! # Storing the content, encrypted
 //!
 //! ```
 //! # async fn encrypted() -> Result<(), Box<dyn std::error::Error>> {
-//! use attestry::{EncryptionManager, Interaction};
+//! use attestry::Interaction;
+//! use attestry::crypto::EncryptionManager;
 //!
 //! let encryption = EncryptionManager::generate();
 //! let log = attestry::open_url("memory:").encryption(encryption).store_content(true).await?;
 //! let id = log.log(Interaction::new("A confidential question", "A confidential answer")).await?;
 //!
-//! let entry = log.get_entry(&id).await?.expect("stored");
+//! let entry = log.get_entry(&id).await?.expect("just stored");
 //! let content = log.decrypt_entry(&entry)?; // checked against the entry's hashes
 //! assert_eq!(content.output.as_deref(), Some("A confidential answer"));
 //! # Ok(()) }
@@ -39,79 +40,109 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Finding entries again
+//! # Finding entries
+//!
+//! A record that cannot be read is an item of the stream, and the entries after it follow. A loop with
+//! `try_next` would end at it and hide them:
 //!
 //! ```
 //! # async fn finding() -> Result<(), Box<dyn std::error::Error>> {
-//! use attestry::{Interaction, Query};
-//! use futures_util::TryStreamExt;
+//! use attestry::{Interaction, Query, StorageError};
+//! use futures_util::StreamExt;
 //!
 //! let log = attestry::open_url("memory:").await?;
 //! log.log(Interaction::new("…", "…").provider("openai").safety_passed(false)).await?;
 //!
-//! let mut failed = log.query(Query::new().provider("openai").safety_passed(false).limit(100));
-//! while let Some(entry) = failed.try_next().await? {
-//!     println!("{} {}", entry.timestamp, entry.id);
+//! let mut found = log.query(Query::new().provider("openai").safety_passed(false).limit(100));
+//! while let Some(result) = found.next().await {
+//!     match result {
+//!         Ok(entry) => println!("{} {}", entry.timestamp, entry.id),
+//!         Err(StorageError::Corrupt(record)) => eprintln!("{record}"),
+//!         Err(error) => return Err(error.into()),
+//!     }
 //! }
 //! # Ok(()) }
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(finding())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Keeping only so long
+//! [`AuditLogger::page`] reads one page and returns the [`Cursor`] of the next.
 //!
-//! [`AuditLogger::cleanup_expired`] deletes what is older than `retention_days` (365 by default).
-//! Run it once a day.
+//! # Retention
+//!
+//! [`AuditLogger::cleanup_expired`] deletes entries that are older than `retention_days` (365 by
+//! default). Run it once a day.
 //!
 //! # Storage
 //!
-//! | feature | default | what it brings |
+//! | feature | default | module |
 //! | --- | --- | --- |
-//! | `file` | yes | `FileStorage`: JSONL files, shared with the Python package `rotalabs-comply` |
-//! | `memory` | yes | `MemoryStorage`: for tests and development |
-//! | `s3` | no | `S3Storage`: objects in a bucket of S3, shared with the Python package |
-//! | `evidence` | no | proof that a folder was not rewritten: a tree of its lines, signed checkpoints |
-//! | `encryption` | yes | content encrypted at rest (`EncryptionManager`) |
+//! | `file` | yes | [`file`]: JSONL files, shared with the Python package `rotalabs-comply` |
+//! | `memory` | yes | [`memory`]: for tests and development |
+//! | `encryption` | yes | [`crypto`]: encryption of stored content |
+//! | `s3` | no | `s3`: objects in an S3 bucket, shared with the Python package |
+//! | `evidence` | no | `evidence`: proof that a folder was not rewritten (Merkle tree, signed checkpoints) |
 //!
-//! Any other store is a [`StorageBackend`] of your own, of five methods; see the example
-//! `custom_backend`. `AuditLogger::builder(backend)` makes a logger on it.
+//! Any other store is a [`StorageBackend`] with five required methods; see [`backend`] and the example
+//! `custom_backend`. `AuditLogger::builder(backend)` builds a logger on it.
 
+#[cfg(feature = "evidence")]
+pub mod evidence;
 mod location;
 mod open;
 
 pub use attestry_core::{
-    AppendFuture, AuditEntry, CorruptRecord, Cursor, DecodeError, EntryId, EntryStream, IdScheme,
-    InvalidEntry, InvalidId, InvalidQuery, Order, ParseTimestampError, Query, StorageBackend,
-    StorageError, Timestamp, async_trait, create_entry_id, hash_content, line,
-};
-#[cfg(feature = "encryption")]
-pub use attestry_crypto::{
-    DecryptError, EncryptionManager, InvalidKey, Key, KeyError, KeySource, decrypt, encrypt,
-    generate_key, looks_encrypted,
-};
-#[cfg(feature = "evidence")]
-pub use attestry_evidence as evidence;
-#[cfg(feature = "evidence")]
-pub use attestry_file::{
-    Backfill, CosignedCheckpoint, EntryProof, EvidenceError, EvidenceOptions, EvidenceProblem,
-    ProblemKind, Verification, VerifyOptions, VerifyProgress,
-};
-#[cfg(feature = "file")]
-pub use attestry_file::{
-    Durability, FileStorage, FileStorageBuilder, IndexingProgress, RecoveryReport, TornTail,
+    AuditEntry, CorruptRecord, Cursor, EntryId, EntryStream, ErrorChain, ErrorKind, IdScheme,
+    OptionalText, Order, Query, StorageBackend, StorageError, Timestamp, create_entry_id,
+    hash_content, line,
 };
 pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Content, ContentField, ContentHash, ContentMatch,
-    FailurePolicy, HashKey, Interaction, InvalidHashKey,
+    FailurePolicy, HashKey, Interaction, Page,
 };
-#[cfg(feature = "memory")]
-pub use attestry_memory::MemoryStorage;
-#[cfg(feature = "s3")]
-pub use attestry_s3::{
-    ConditionalWrites, ConnectError, DeleteFailure, DeleteFailures, LockMode, RequestError,
-    RequestErrorKind, S3Storage, S3StorageBuilder, ServerSideEncryption,
-};
-pub use location::InvalidUrl;
 #[cfg(feature = "file")]
 pub use open::open;
 pub use open::{OpenError, OpenOptions, open_url};
+
+/// For implementers of a [`StorageBackend`].
+pub mod backend {
+    pub use attestry_core::{
+        AppendFuture, EntryStream, LineStream, MAX_METADATA_DEPTH, ReadOnly, StorageBackend,
+        async_trait,
+    };
+}
+
+/// Errors of parsing and validation.
+pub mod error {
+    pub use crate::location::InvalidUrl;
+    pub use attestry_core::{
+        DecodeError, InvalidCursor, InvalidEntry, InvalidId, InvalidQuery, ParseTimestampError,
+    };
+    pub use attestry_logger::InvalidHashKey;
+}
+
+/// Entries in a folder of JSONL files (feature `file`).
+#[cfg(feature = "file")]
+pub mod file {
+    pub use attestry_file::{
+        Durability, FileStorage, FileStorageBuilder, IndexingProgress, RecoveryReport, TornTail,
+    };
+}
+
+/// Entries in memory (feature `memory`).
+#[cfg(feature = "memory")]
+pub mod memory {
+    pub use attestry_memory::MemoryStorage;
+}
+
+/// Entries in an S3 bucket (feature `s3`).
+#[cfg(feature = "s3")]
+pub mod s3 {
+    pub use attestry_s3::*;
+}
+
+/// Keys and encryption of stored content (feature `encryption`).
+#[cfg(feature = "encryption")]
+pub mod crypto {
+    pub use attestry_crypto::*;
+}

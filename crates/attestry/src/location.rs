@@ -1,39 +1,27 @@
-//! Where a store lies, and with which options, read from a URL.
+//! The location of a store and the options of its URL.
 
 use std::sync::Arc;
 
+#[cfg(any(feature = "memory", feature = "s3"))]
+use attestry_core::ReadOnly;
 use attestry_core::StorageBackend;
 use thiserror::Error;
 
 use crate::OpenError;
-
-#[cfg(feature = "file")]
-type Tell = Box<dyn FnOnce(&attestry_file::RecoveryReport) + Send>;
-
-#[cfg(feature = "file")]
-type TellProgress = Box<dyn Fn(attestry_file::IndexingProgress) + Send + Sync>;
-
-/// Who wants to know what opening a store had to mend, and how far it has come.
-#[derive(Default)]
-pub(crate) struct Callbacks {
-    #[cfg(feature = "file")]
-    pub(crate) recovery: Option<Tell>,
-    #[cfg(feature = "file")]
-    pub(crate) indexing: Option<TellProgress>,
-}
+use crate::open::StoreSettings;
 
 /// A store that this build can open.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Location {
     #[cfg(feature = "file")]
-    File(FileLocation),
+    Folder(std::path::PathBuf),
     #[cfg(feature = "memory")]
     Memory { max_entries: usize },
     #[cfg(feature = "s3")]
     S3(S3Location),
 }
 
-/// Absent options are the backend's own defaults.
+/// Absent options have the backend's defaults.
 #[cfg(feature = "s3")]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct S3Location {
@@ -44,63 +32,11 @@ pub(crate) struct S3Location {
     path_style: Option<bool>,
 }
 
-#[cfg(feature = "file")]
-#[derive(Debug, Default)]
-pub(crate) struct FileLocation {
-    pub(crate) path: std::path::PathBuf,
-    pub(crate) rotation_size_mb: Option<u64>,
-    pub(crate) durability: attestry_file::Durability,
-    pub(crate) read_only: bool,
-    #[cfg(feature = "evidence")]
-    pub(crate) evidence: Option<Box<attestry_file::EvidenceOptions>>,
-    #[cfg(feature = "evidence")]
-    pub(crate) erased_by: Option<String>,
-    #[cfg(feature = "evidence")]
-    pub(crate) erase_reason: Option<String>,
-}
-
-#[cfg(feature = "file")]
-impl FileLocation {
-    pub(crate) async fn open(
-        self,
-        callbacks: Callbacks,
-    ) -> Result<attestry_file::FileStorage, OpenError> {
-        let mut builder = attestry_file::FileStorage::builder(self.path)
-            .durability(self.durability)
-            .read_only(self.read_only);
-        if let Some(megabytes) = self.rotation_size_mb {
-            builder = builder.rotation_size_mb(megabytes);
-        }
-        #[cfg(feature = "evidence")]
-        {
-            if let Some(evidence) = self.evidence {
-                builder = builder.evidence(*evidence);
-            }
-            if let Some(name) = self.erased_by {
-                builder = builder.erased_by(name);
-            }
-            if let Some(reason) = self.erase_reason {
-                builder = builder.erase_reason(reason);
-            }
-        }
-        if let Some(tell) = callbacks.indexing {
-            builder = builder.on_indexing(tell);
-        }
-        let storage = builder.open().await?;
-        if let Some(tell) = callbacks.recovery
-            && !storage.recovery().is_clean()
-        {
-            tell(&storage.recovery());
-        }
-        Ok(storage)
-    }
-}
-
 /// Why a URL does not name a store.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidUrl {
-    /// It does not begin with a scheme that is known.
+    /// The scheme is missing or unknown.
     #[error(
         "{url:?} is not the URL of a store; use file:///PATH, memory: or s3://BUCKET/PREFIX \
          (a plain path goes to `open`)"
@@ -117,74 +53,94 @@ pub enum InvalidUrl {
         /// The cargo feature.
         feature: &'static str,
     },
-    /// A file URL whose path is not absolute, or not UTF-8 once decoded.
+    /// The path of a file URL is not absolute, or not UTF-8 after decoding.
     #[error("a file URL has an absolute path, like file:///var/log/audit, and no host")]
     BadPath,
-    /// An S3 URL without a bucket, or with a prefix that is not UTF-8 once decoded.
+    /// An S3 URL has no bucket, or its prefix is not UTF-8 after decoding.
     #[error("an S3 URL names a bucket and a prefix in it, like s3://my-bucket/audit")]
     BadBucket,
-    /// What was asked for is done by stores of files only.
-    #[error("only a store in a folder, such as file:///var/log/audit, can do that")]
-    NotFiles,
-    /// An option that the store does not have.
+    /// The store has no such option.
     #[error("unknown option {name:?}; a {scheme} URL takes {allowed}")]
     UnknownOption {
         /// Its name.
         name: String,
         /// The URL's scheme.
         scheme: &'static str,
-        /// What may stand there.
+        /// The options of this scheme.
         allowed: &'static str,
     },
-    /// An option with a value it cannot have.
+    /// An option has an invalid value.
     #[error("option {name} must be {expected}")]
     BadOption {
         /// Its name.
         name: &'static str,
-        /// What is allowed.
+        /// The valid values.
         expected: &'static str,
     },
 }
 
 impl Location {
-    #[cfg(feature = "file")]
-    pub(crate) fn folder(path: std::path::PathBuf) -> Self {
-        Self::File(FileLocation { path, ..FileLocation::default() })
-    }
-
-    pub(crate) fn parse(url: &str) -> Result<Self, InvalidUrl> {
-        let (place, options) = url.split_once('?').unwrap_or((url, ""));
-        let Some((scheme, rest)) = place.split_once(':') else {
-            return Err(InvalidUrl::UnknownScheme { url: place.to_owned() });
+    /// The location that `url` names, and the settings among its options.
+    pub(crate) fn parse(url: &str) -> Result<(Self, StoreSettings), InvalidUrl> {
+        let (store, options) = url.split_once('?').unwrap_or((url, ""));
+        let Some((scheme, rest)) = store.split_once(':') else {
+            return Err(InvalidUrl::UnknownScheme { url: store.to_owned() });
         };
-        match scheme {
-            "file" => parse_file(rest, options),
-            "memory" if rest.is_empty() => parse_memory(options),
-            "s3" => parse_s3(rest, options),
-            _ => Err(InvalidUrl::UnknownScheme { url: place.to_owned() }),
-        }
+        let mut settings = StoreSettings::default();
+        let location = match scheme {
+            "file" => parse_file(rest, options, &mut settings),
+            "memory" if rest.is_empty() => parse_memory(options, &mut settings),
+            "s3" => parse_s3(rest, options, &mut settings),
+            _ => Err(InvalidUrl::UnknownScheme { url: store.to_owned() }),
+        };
+        Ok((location?, settings))
     }
 
-    #[cfg_attr(not(feature = "file"), allow(unused_variables))] // nothing else needs mending
+    #[cfg_attr(
+        not(any(feature = "file", feature = "memory", feature = "s3")),
+        allow(unused_variables)
+    )]
     pub(crate) async fn open(
         self,
-        callbacks: Callbacks,
+        settings: StoreSettings,
     ) -> Result<Arc<dyn StorageBackend>, OpenError> {
         match self {
             #[cfg(feature = "file")]
-            Self::File(location) => Ok(Arc::new(location.open(callbacks).await?)),
+            Self::Folder(path) => Ok(Arc::new(settings.open_folder(path).await?)),
             #[cfg(feature = "memory")]
             Self::Memory { max_entries } => {
-                Ok(Arc::new(attestry_memory::MemoryStorage::with_max_entries(max_entries)))
+                settings.must_suit("memory:")?;
+                let storage = attestry_memory::MemoryStorage::with_max_entries(max_entries);
+                Ok(guarded(storage, settings.read_only, "memory:".to_owned()))
             }
             #[cfg(feature = "s3")]
-            Self::S3(location) => Ok(Arc::new(location.builder().connect().await?)),
+            Self::S3(location) => {
+                settings.must_suit("s3:")?;
+                let prefix = location.prefix.clone().unwrap_or_else(|| "audit/".to_owned());
+                let name = format!("s3://{}/{prefix}", location.bucket);
+                let storage = location.builder().connect().await?;
+                Ok(guarded(storage, settings.read_only, name))
+            }
         }
     }
 }
 
+/// `storage`, behind [`ReadOnly`] if `read_only`.
+#[cfg(any(feature = "memory", feature = "s3"))]
+fn guarded(
+    storage: impl StorageBackend + 'static,
+    read_only: bool,
+    name: String,
+) -> Arc<dyn StorageBackend> {
+    if read_only { Arc::new(ReadOnly::new(storage, name)) } else { Arc::new(storage) }
+}
+
 #[cfg(feature = "file")]
-fn parse_file(rest: &str, options: &str) -> Result<Location, InvalidUrl> {
+fn parse_file(
+    rest: &str,
+    options: &str,
+    settings: &mut StoreSettings,
+) -> Result<Location, InvalidUrl> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     let path = percent_encoding::percent_decode_str(path)
         .decode_utf8()
@@ -192,7 +148,6 @@ fn parse_file(rest: &str, options: &str) -> Result<Location, InvalidUrl> {
     if !path.starts_with('/') {
         return Err(InvalidUrl::BadPath);
     }
-    let mut location = FileLocation { path: path.as_ref().into(), ..FileLocation::default() };
     for (name, value) in form_urlencoded::parse(options.as_bytes()) {
         match &*name {
             "rotation_size_mb" => {
@@ -200,10 +155,11 @@ fn parse_file(rest: &str, options: &str) -> Result<Location, InvalidUrl> {
                     name: "rotation_size_mb",
                     expected: "a whole number of MiB, at least 1",
                 };
-                location.rotation_size_mb = Some(value.parse().ok().filter(|&n| n > 0).ok_or(bad)?);
+                let size = value.parse().ok().filter(|&size| size > 0).ok_or(bad)?;
+                settings.file.rotation_size_mb = Some(size);
             }
             "durability" => {
-                location.durability = match &*value {
+                settings.file.durability = Some(match &*value {
                     "sync" => attestry_file::Durability::Sync,
                     "buffered" => attestry_file::Durability::Buffered,
                     _ => {
@@ -212,51 +168,39 @@ fn parse_file(rest: &str, options: &str) -> Result<Location, InvalidUrl> {
                             expected: "sync or buffered",
                         });
                     }
-                }
-            }
-            "read_only" => {
-                let bad = InvalidUrl::BadOption { name: "read_only", expected: "true or false" };
-                location.read_only = value.parse().map_err(|_| bad)?;
-            }
-            _ => {
-                let allowed = "rotation_size_mb, durability and read_only";
-                return Err(InvalidUrl::UnknownOption {
-                    name: name.into_owned(),
-                    scheme: "file",
-                    allowed,
                 });
             }
+            "read_only" => settings.read_only = parse_bool("read_only", &value)?,
+            _ => return unknown(name, "file", "rotation_size_mb, durability and read_only"),
         }
     }
-    Ok(Location::File(location))
+    Ok(Location::Folder(path.as_ref().into()))
 }
 
 #[cfg(not(feature = "file"))]
-fn parse_file(_: &str, _: &str) -> Result<Location, InvalidUrl> {
+fn parse_file(_: &str, _: &str, _: &mut StoreSettings) -> Result<Location, InvalidUrl> {
     Err(InvalidUrl::NotCompiledIn { feature: "file" })
 }
 
 #[cfg(feature = "memory")]
-fn parse_memory(options: &str) -> Result<Location, InvalidUrl> {
+fn parse_memory(options: &str, settings: &mut StoreSettings) -> Result<Location, InvalidUrl> {
     let mut max_entries = 0;
     for (name, value) in form_urlencoded::parse(options.as_bytes()) {
-        if name != "max_entries" {
-            let name = name.into_owned();
-            return Err(InvalidUrl::UnknownOption {
-                name,
-                scheme: "memory",
-                allowed: "max_entries",
-            });
+        match &*name {
+            "max_entries" => {
+                let expected = "a whole number (0: no limit)";
+                let bad = InvalidUrl::BadOption { name: "max_entries", expected };
+                max_entries = value.parse().map_err(|_| bad)?;
+            }
+            "read_only" => settings.read_only = parse_bool("read_only", &value)?,
+            _ => return unknown(name, "memory", "max_entries and read_only"),
         }
-        let bad =
-            InvalidUrl::BadOption { name: "max_entries", expected: "a whole number (0: no limit)" };
-        max_entries = value.parse().map_err(|_| bad)?;
     }
     Ok(Location::Memory { max_entries })
 }
 
 #[cfg(not(feature = "memory"))]
-fn parse_memory(_: &str) -> Result<Location, InvalidUrl> {
+fn parse_memory(_: &str, _: &mut StoreSettings) -> Result<Location, InvalidUrl> {
     Err(InvalidUrl::NotCompiledIn { feature: "memory" })
 }
 
@@ -281,11 +225,15 @@ impl S3Location {
 }
 
 #[cfg(feature = "s3")]
-fn parse_s3(rest: &str, options: &str) -> Result<Location, InvalidUrl> {
-    let place = rest.strip_prefix("//").ok_or(InvalidUrl::BadBucket)?;
-    let (bucket, prefix) = match place.split_once('/') {
+fn parse_s3(
+    rest: &str,
+    options: &str,
+    settings: &mut StoreSettings,
+) -> Result<Location, InvalidUrl> {
+    let store = rest.strip_prefix("//").ok_or(InvalidUrl::BadBucket)?;
+    let (bucket, prefix) = match store.split_once('/') {
         Some((bucket, prefix)) => (bucket, Some(prefix)),
-        None => (place, None),
+        None => (store, None),
     };
     if bucket.is_empty() {
         return Err(InvalidUrl::BadBucket);
@@ -296,32 +244,38 @@ fn parse_s3(rest: &str, options: &str) -> Result<Location, InvalidUrl> {
     let bucket = bucket.to_owned();
     let mut location = S3Location { bucket, prefix, ..S3Location::default() };
     for (name, value) in form_urlencoded::parse(options.as_bytes()) {
-        let given = |expected, name| {
+        let not_empty = |expected, name| {
             let bad = InvalidUrl::BadOption { name, expected };
             if value.is_empty() { Err(bad) } else { Ok(Some(value.to_string())) }
         };
         match &*name {
-            "region" => location.region = given("the name of a region", "region")?,
-            "endpoint" => location.endpoint = given("the URL of a server", "endpoint")?,
-            "path_style" => {
-                let bad = InvalidUrl::BadOption { name: "path_style", expected: "true or false" };
-                location.path_style = Some(value.parse().map_err(|_| bad)?);
-            }
-            _ => {
-                return Err(InvalidUrl::UnknownOption {
-                    name: name.into_owned(),
-                    scheme: "s3",
-                    allowed: "region, endpoint and path_style",
-                });
-            }
+            "region" => location.region = not_empty("the name of a region", "region")?,
+            "endpoint" => location.endpoint = not_empty("the URL of a server", "endpoint")?,
+            "path_style" => location.path_style = Some(parse_bool("path_style", &value)?),
+            "read_only" => settings.read_only = parse_bool("read_only", &value)?,
+            _ => return unknown(name, "s3", "region, endpoint, path_style and read_only"),
         }
     }
     Ok(Location::S3(location))
 }
 
 #[cfg(not(feature = "s3"))]
-fn parse_s3(_: &str, _: &str) -> Result<Location, InvalidUrl> {
+fn parse_s3(_: &str, _: &str, _: &mut StoreSettings) -> Result<Location, InvalidUrl> {
     Err(InvalidUrl::NotCompiledIn { feature: "s3" })
+}
+
+#[cfg(any(feature = "file", feature = "memory", feature = "s3"))]
+fn parse_bool(name: &'static str, value: &str) -> Result<bool, InvalidUrl> {
+    value.parse().map_err(|_| InvalidUrl::BadOption { name, expected: "true or false" })
+}
+
+#[cfg(any(feature = "file", feature = "memory", feature = "s3"))]
+fn unknown(
+    name: std::borrow::Cow<'_, str>,
+    scheme: &'static str,
+    allowed: &'static str,
+) -> Result<Location, InvalidUrl> {
+    Err(InvalidUrl::UnknownOption { name: name.into_owned(), scheme, allowed })
 }
 
 #[cfg(all(test, feature = "s3"))]
@@ -330,13 +284,13 @@ mod s3_tests {
 
     fn parsed(url: &str) -> S3Location {
         match Location::parse(url) {
-            Ok(Location::S3(location)) => location,
+            Ok((Location::S3(location), _)) => location,
             other => panic!("{url}: {other:?}"),
         }
     }
 
     #[test]
-    fn a_url_names_bucket_prefix_and_options() {
+    fn url_names_bucket_prefix_and_options() {
         let some = |text: &str| Some(text.to_owned());
         let bare = parsed("s3://b");
         assert_eq!(bare, S3Location { bucket: "b".to_owned(), ..S3Location::default() });
@@ -355,15 +309,15 @@ mod s3_tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_urls_name_the_cause() {
         for url in ["s3:", "s3://", "s3:///prefix", "s3:bucket", "s3://b/%FF"] {
             assert_eq!(Location::parse(url).unwrap_err(), InvalidUrl::BadBucket, "{url}");
         }
-        for url in ["s3://b?region=", "s3://b?endpoint=", "s3://b?path_style=yes"] {
-            let error = Location::parse(url).unwrap_err();
-            assert!(matches!(error, InvalidUrl::BadOption { .. }), "{url}: {error}");
+        for option in ["region=", "endpoint=", "path_style=yes", "read_only=1"] {
+            let error = Location::parse(&format!("s3://b?{option}")).unwrap_err();
+            assert!(matches!(error, InvalidUrl::BadOption { .. }), "{option}: {error}");
         }
         let error = Location::parse("s3://b?colour=red").unwrap_err();
-        assert!(error.to_string().contains("region, endpoint and path_style"), "{error}");
+        assert!(error.to_string().contains("region, endpoint, path_style"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! From a path or a URL to a logger.
+//! Opens a logger on a path or a URL.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,10 +6,10 @@ use std::pin::Pin;
 use attestry_core::{IdScheme, StorageError};
 use attestry_logger::{AuditLogger, AuditLoggerBuilder, ContentHash, FailurePolicy};
 
-use crate::location::{Callbacks, InvalidUrl, Location};
+use crate::location::{InvalidUrl, Location};
 
-/// A builder of a logger on the audit folder at `path`, made when it is missing; the
-/// specification's `AuditLogger("/path")`. Await it to open the folder.
+/// Opens a logger on the audit folder at `path`, which is created if it is missing; the
+/// specification's `AuditLogger("/path")`. Await the result.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -22,21 +22,20 @@ use crate::location::{Callbacks, InvalidUrl, Location};
 /// ```
 #[cfg(feature = "file")]
 pub fn open(path: impl Into<std::path::PathBuf>) -> OpenOptions {
-    OpenOptions::at(Ok(Location::folder(path.into())))
+    OpenOptions::new(Ok((Location::Folder(path.into()), StoreSettings::default())))
 }
 
-/// A builder of a logger on the store that `url` names:
+/// Opens a logger on the store that `url` names. Await the result.
 ///
 /// | URL | store | options after `?`, joined by `&` |
 /// | --- | --- | --- |
-/// | `file:///var/log/audit` | a folder of JSONL files | `rotation_size_mb=100`, `durability=sync` or `buffered`, `read_only=true` |
+/// | `file:///var/log/audit` | a folder of JSONL files | `rotation_size_mb=100`, `durability=sync` or `buffered` |
 /// | `memory:` | in memory | `max_entries=1000` |
-/// | `s3://bucket/prefix` | a bucket of S3 (feature `s3`) | `region=eu-central-1`, `endpoint=http://localhost:8333`, `path_style=true` |
+/// | `s3://bucket/prefix` | an S3 bucket (feature `s3`) | `region=eu-central-1`, `endpoint=http://localhost:8333`, `path_style=true` |
 ///
-/// Without a prefix an S3 URL means `audit/`; with a lone `/` for it, the whole bucket. Credentials
-/// come from the environment, never from the URL.
-///
-/// A `%XX` in the path is decoded. What is wrong with the URL is said when the builder is awaited.
+/// Every URL also takes `read_only=true`. The default prefix of an S3 URL is `audit/`; a lone `/` selects
+/// the whole bucket. Credentials are taken from the environment, never from the URL. A `%XX` in the path
+/// is decoded. An invalid URL is reported when the result is awaited.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -45,130 +44,240 @@ pub fn open(path: impl Into<std::path::PathBuf>) -> OpenOptions {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open_url(url: &str) -> OpenOptions {
-    OpenOptions::at(Location::parse(url))
+    OpenOptions::new(Location::parse(url))
 }
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The URL is not one of a store.
+    /// The URL does not name a store.
     #[error(transparent)]
     Url(#[from] InvalidUrl),
+    /// The store does not support a setting of [`OpenOptions`].
+    #[error("{store} stores do not support `{setting}`; remove the setting or open a folder")]
+    #[non_exhaustive]
+    Unsupported {
+        /// The name of the setting's method.
+        setting: &'static str,
+        /// The URL scheme of the store, such as `s3:`.
+        store: &'static str,
+    },
     /// The storage backend could not be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The bucket could not be connected to.
+    /// The connection to the bucket could not be set up.
     #[cfg(feature = "s3")]
     #[error(transparent)]
     S3(#[from] attestry_s3::ConnectError),
 }
 
-/// A logger that is being opened: settings of the logger and of the store, then `.await`.
+/// Settings of a logger and its store. Awaiting opens the logger.
 ///
-/// The settings of the logger are those of [`AuditLoggerBuilder`], with the same defaults.
+/// The settings of the logger are those of [`AuditLoggerBuilder`], with the same defaults. Settings of
+/// file stores are errors for other stores ([`OpenError::Unsupported`]). A setting here replaces the
+/// option of the URL.
 #[must_use = "nothing is opened until this is awaited"]
 pub struct OpenOptions {
     location: Result<Location, InvalidUrl>,
-    settings: AuditLoggerBuilder<()>,
-    callbacks: Callbacks,
+    logger: AuditLoggerBuilder<()>,
+    store: StoreSettings,
+}
+
+#[derive(Default)]
+pub(crate) struct StoreSettings {
+    pub(crate) read_only: bool,
+    #[cfg(feature = "file")]
+    pub(crate) file: FileSettings,
+}
+
+#[cfg(feature = "file")]
+type OnRecovery = dyn FnOnce(&attestry_file::RecoveryReport) + Send;
+
+#[cfg(feature = "file")]
+type OnIndexing = dyn Fn(attestry_file::IndexingProgress) + Send + Sync;
+
+/// Settings that only a file store supports.
+#[cfg(feature = "file")]
+#[derive(Default)]
+pub(crate) struct FileSettings {
+    pub(crate) rotation_size_mb: Option<u64>,
+    pub(crate) durability: Option<attestry_file::Durability>,
+    on_recovery: Option<Box<OnRecovery>>,
+    on_indexing: Option<Box<OnIndexing>>,
     #[cfg(feature = "evidence")]
-    evidence: Option<attestry_file::EvidenceOptions>,
+    evidence: Option<Box<attestry_file::EvidenceOptions>>,
+    #[cfg(feature = "evidence")]
+    erased_by: Option<String>,
+    #[cfg(feature = "evidence")]
+    erase_reason: Option<String>,
+}
+
+impl StoreSettings {
+    /// Fails if a setting is set that only file stores support.
+    #[cfg(any(feature = "memory", feature = "s3"))]
+    pub(crate) fn must_suit(&self, store: &'static str) -> Result<(), OpenError> {
+        #[cfg(feature = "file")]
+        let set = self.file.first_set();
+        #[cfg(not(feature = "file"))]
+        let set = None;
+        set.map_or(Ok(()), |setting| Err(OpenError::Unsupported { setting, store }))
+    }
+
+    #[cfg(feature = "file")]
+    pub(crate) async fn open_folder(
+        self,
+        path: std::path::PathBuf,
+    ) -> Result<attestry_file::FileStorage, OpenError> {
+        let mut builder = attestry_file::FileStorage::builder(path).read_only(self.read_only);
+        let settings = self.file;
+        if let Some(megabytes) = settings.rotation_size_mb {
+            builder = builder.rotation_size_mb(megabytes);
+        }
+        if let Some(durability) = settings.durability {
+            builder = builder.durability(durability);
+        }
+        #[cfg(feature = "evidence")]
+        {
+            if let Some(evidence) = settings.evidence {
+                builder = builder.evidence(*evidence);
+            }
+            if let Some(name) = settings.erased_by {
+                builder = builder.erased_by(name);
+            }
+            if let Some(reason) = settings.erase_reason {
+                builder = builder.erase_reason(reason);
+            }
+        }
+        if let Some(callback) = settings.on_indexing {
+            builder = builder.on_indexing(callback);
+        }
+        let storage = builder.open().await?;
+        if let Some(callback) = settings.on_recovery
+            && !storage.recovery().is_clean()
+        {
+            callback(&storage.recovery());
+        }
+        Ok(storage)
+    }
+}
+
+#[cfg(feature = "file")]
+impl FileSettings {
+    /// The name of the first setting that is set.
+    #[cfg(any(feature = "memory", feature = "s3"))]
+    fn first_set(&self) -> Option<&'static str> {
+        let settings = [
+            (self.rotation_size_mb.is_some(), "rotation_size_mb"),
+            (self.durability.is_some(), "durability"),
+            (self.on_recovery.is_some(), "on_recovery"),
+            (self.on_indexing.is_some(), "on_indexing"),
+            #[cfg(feature = "evidence")]
+            (self.evidence.is_some(), "evidence"),
+            #[cfg(feature = "evidence")]
+            (self.erased_by.is_some(), "erased_by"),
+            #[cfg(feature = "evidence")]
+            (self.erase_reason.is_some(), "erase_reason"),
+        ];
+        settings.iter().find_map(|(set, name)| set.then_some(*name))
+    }
 }
 
 impl OpenOptions {
-    fn at(location: Result<Location, InvalidUrl>) -> Self {
-        Self {
-            location,
-            // The storage comes last; until then the settings stand on a placeholder.
-            settings: AuditLoggerBuilder::default(),
-            callbacks: Callbacks::default(),
-            #[cfg(feature = "evidence")]
-            evidence: None,
-        }
+    fn new(store: Result<(Location, StoreSettings), InvalidUrl>) -> Self {
+        let (location, store) = match store {
+            Ok((location, settings)) => (Ok(location), settings),
+            Err(error) => (Err(error), StoreSettings::default()),
+        };
+        Self { location, logger: AuditLoggerBuilder::default(), store }
     }
 
-    fn settings(
+    fn logger(
         mut self,
-        change: impl FnOnce(AuditLoggerBuilder<()>) -> AuditLoggerBuilder<()>,
+        set: impl FnOnce(AuditLoggerBuilder<()>) -> AuditLoggerBuilder<()>,
     ) -> Self {
-        self.settings = change(self.settings);
+        self.logger = set(self.logger);
         self
     }
 
     /// Encrypts stored content; see `AuditLoggerBuilder::encryption`.
     #[cfg(feature = "encryption")]
     pub fn encryption(self, manager: attestry_crypto::EncryptionManager) -> Self {
-        self.settings(|settings| settings.encryption(manager))
+        self.logger(|logger| logger.encryption(manager))
     }
 
     /// Whether to store the content itself; see [`AuditLoggerBuilder::store_content`].
     pub fn store_content(self, store: bool) -> Self {
-        self.settings(|settings| settings.store_content(store))
+        self.logger(|logger| logger.store_content(store))
     }
 
-    /// Days that entries are kept; see [`AuditLoggerBuilder::retention_days`].
+    /// The retention period in days; see [`AuditLoggerBuilder::retention_days`].
     pub fn retention_days(self, days: u32) -> Self {
-        self.settings(|settings| settings.retention_days(days))
+        self.logger(|logger| logger.retention_days(days))
     }
 
-    /// How content is hashed; see [`AuditLoggerBuilder::content_hash`].
+    /// The hash of content; see [`AuditLoggerBuilder::content_hash`].
     pub fn content_hash(self, hash: ContentHash) -> Self {
-        self.settings(|settings| settings.content_hash(hash))
+        self.logger(|logger| logger.content_hash(hash))
     }
 
-    /// How ids are made; see [`AuditLoggerBuilder::id_scheme`].
+    /// The scheme of new ids; see [`AuditLoggerBuilder::id_scheme`].
     pub fn id_scheme(self, scheme: IdScheme) -> Self {
-        self.settings(|settings| settings.id_scheme(scheme))
+        self.logger(|logger| logger.id_scheme(scheme))
     }
 
-    /// What `log` does when the store fails; see [`AuditLoggerBuilder::failure_policy`].
-    pub fn failure_policy(self, choice: FailurePolicy) -> Self {
-        self.settings(|settings| settings.failure_policy(choice))
+    /// Whether `log` fails closed or open; see [`AuditLoggerBuilder::failure_policy`].
+    pub fn failure_policy(self, policy: FailurePolicy) -> Self {
+        self.logger(|logger| logger.failure_policy(policy))
     }
 
-    /// The size in MiB from which a segment is rotated; no effect on a store without segments.
+    /// Opens the store read-only: every change fails with
+    /// [`StorageError::ReadOnly`](crate::StorageError::ReadOnly). A file store also creates, locks and
+    /// recovers nothing; other stores are opened behind [`ReadOnly`](crate::backend::ReadOnly).
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.store.read_only = read_only;
+        self
+    }
+
+    /// The size in MiB at which a segment is rotated. File stores only.
     #[cfg(feature = "file")]
     pub fn rotation_size_mb(mut self, megabytes: u64) -> Self {
-        if let Ok(Location::File(options)) = &mut self.location {
-            options.rotation_size_mb = Some(megabytes);
-        }
+        self.store.file.rotation_size_mb = Some(megabytes);
         self
     }
 
-    /// What an acknowledged write survives; no effect on a store without files.
+    /// Which failures an acknowledged write survives. File stores only.
     #[cfg(feature = "file")]
     pub fn durability(mut self, durability: attestry_file::Durability) -> Self {
-        if let Ok(Location::File(options)) = &mut self.location {
-            options.durability = durability;
-        }
+        self.store.file.durability = Some(durability);
         self
     }
 
-    /// Calls `tell` with what opening the store had to mend, if anything: a torn line that was set
-    /// aside, an erasure that was finished. Worth a line in the service's log.
+    /// Calls `callback` with the recovery report if opening repaired anything: a torn line that was
+    /// quarantined, an erasure that was finished. Worth a line in the service's log. File stores only.
     ///
     /// ```
     /// # fn example(path: std::path::PathBuf) {
-    /// let opening = attestry::open(path).on_recovery(|report| eprintln!("audit log: {report}"));
+    /// let options = attestry::open(path).on_recovery(|report| eprintln!("audit log: {report}"));
     /// # }
     /// ```
     #[cfg(feature = "file")]
     pub fn on_recovery(
         mut self,
-        tell: impl FnOnce(&attestry_file::RecoveryReport) + Send + 'static,
+        callback: impl FnOnce(&attestry_file::RecoveryReport) + Send + 'static,
     ) -> Self {
-        self.callbacks.recovery = Some(Box::new(tell));
+        self.store.file.on_recovery = Some(Box::new(callback));
         self
     }
 
-    /// Calls `tell` while segments are read because they have no index yet, so that opening a large
-    /// store from elsewhere can show how far it is; see
-    /// [`FileStorageBuilder::on_indexing`](attestry_file::FileStorageBuilder::on_indexing).
+    /// Calls `callback` with the progress while segments without an index are read, so that opening a
+    /// large store from elsewhere can show it; see
+    /// [`FileStorageBuilder::on_indexing`](attestry_file::FileStorageBuilder::on_indexing). File stores
+    /// only.
     ///
     /// ```
     /// # fn example(path: std::path::PathBuf) {
-    /// let opening = attestry::open(path).on_indexing(|progress| {
+    /// let options = attestry::open(path).on_indexing(|progress| {
     ///     eprintln!("read {} of {} bytes", progress.bytes_read, progress.bytes_total);
     /// });
     /// # }
@@ -176,97 +285,47 @@ impl OpenOptions {
     #[cfg(feature = "file")]
     pub fn on_indexing(
         mut self,
-        tell: impl Fn(attestry_file::IndexingProgress) + Send + Sync + 'static,
+        callback: impl Fn(attestry_file::IndexingProgress) + Send + Sync + 'static,
     ) -> Self {
-        self.callbacks.indexing = Some(Box::new(tell));
+        self.store.file.on_indexing = Some(Box::new(callback));
         self
     }
 
-    /// Has a store of files keep evidence; see
-    /// [`FileStorageBuilder::evidence`](attestry_file::FileStorageBuilder::evidence). A store that is
-    /// none of files fails to open then.
+    /// Keeps evidence; see
+    /// [`FileStorageBuilder::evidence`](attestry_file::FileStorageBuilder::evidence). The opened logger
+    /// signs checkpoints and gives proofs through
+    /// [`evidence()`](crate::evidence::EvidenceExt::evidence). File stores only.
     ///
     /// ```
     /// # async fn example(path: std::path::PathBuf) -> Result<(), Box<dyn std::error::Error>> {
-    /// use attestry::{EvidenceOptions, evidence::SigningKey};
+    /// use attestry::evidence::{EvidenceExt, EvidenceOptions, SigningKey};
     ///
     /// let key: SigningKey = std::fs::read_to_string("signing.key")?.trim().parse()?;
     /// let log = attestry::open(path).evidence(EvidenceOptions::new(key)).await?;
+    /// let checkpoint = log.evidence()?.checkpoint().await?;
     /// # Ok(()) }
     /// ```
     #[cfg(feature = "evidence")]
     pub fn evidence(mut self, evidence: attestry_file::EvidenceOptions) -> Self {
-        self.evidence = Some(evidence);
+        self.store.file.evidence = Some(Box::new(evidence));
         self
     }
 
-    /// The name that erasure records carry; see
-    /// [`FileStorageBuilder::erased_by`](attestry_file::FileStorageBuilder::erased_by).
+    /// The name in erasure records; see
+    /// [`FileStorageBuilder::erased_by`](attestry_file::FileStorageBuilder::erased_by). File stores
+    /// only.
     #[cfg(feature = "evidence")]
     pub fn erased_by(mut self, name: impl Into<String>) -> Self {
-        if let Ok(Location::File(options)) = &mut self.location {
-            options.erased_by = Some(name.into());
-        }
+        self.store.file.erased_by = Some(name.into());
         self
     }
 
-    /// The reason that erasure records carry; see
-    /// [`FileStorageBuilder::erase_reason`](attestry_file::FileStorageBuilder::erase_reason).
+    /// The reason in erasure records; see
+    /// [`FileStorageBuilder::erase_reason`](attestry_file::FileStorageBuilder::erase_reason). File
+    /// stores only.
     #[cfg(feature = "evidence")]
     pub fn erase_reason(mut self, reason: impl Into<String>) -> Self {
-        if let Ok(Location::File(options)) = &mut self.location {
-            options.erase_reason = Some(reason.into());
-        }
-        self
-    }
-
-    /// Opens the store of files itself, without a logger on it: for what only it can do, such as
-    /// checkpoints and proofs.
-    ///
-    /// ```
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use std::sync::Arc;
-    ///
-    /// let storage = Arc::new(attestry::open("./audit").file_storage().await?);
-    /// let log = attestry::AuditLogger::builder(Arc::clone(&storage)).build();
-    /// # drop((storage, log));
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidUrl::NotFiles`] where the URL is one of another store; otherwise as awaiting.
-    #[cfg(feature = "file")]
-    pub async fn file_storage(self) -> Result<attestry_file::FileStorage, OpenError> {
-        let (location, callbacks) = self.parts()?;
-        match location {
-            Location::File(location) => location.open(callbacks).await,
-            #[cfg(any(feature = "memory", feature = "s3"))]
-            _ => Err(InvalidUrl::NotFiles.into()),
-        }
-    }
-
-    /// Where the store is, with all that was set for it.
-    fn parts(self) -> Result<(Location, Callbacks), OpenError> {
-        #[cfg_attr(not(feature = "evidence"), allow(unused_mut))] // nothing to put into it
-        let mut location = self.location?;
-        #[cfg(feature = "evidence")]
-        if let Some(evidence) = self.evidence {
-            match &mut location {
-                Location::File(options) => options.evidence = Some(Box::new(evidence)),
-                #[cfg(any(feature = "memory", feature = "s3"))]
-                _ => return Err(InvalidUrl::NotFiles.into()),
-            }
-        }
-        Ok((location, self.callbacks))
-    }
-
-    /// Opens for reading only: nothing is created, locked, recovered or written.
-    #[cfg(feature = "file")]
-    pub fn read_only(mut self, read_only: bool) -> Self {
-        if let Ok(Location::File(options)) = &mut self.location {
-            options.read_only = read_only;
-        }
+        self.store.file.erase_reason = Some(reason.into());
         self
     }
 }
@@ -275,8 +334,15 @@ impl fmt::Debug for OpenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenOptions")
             .field("location", &self.location)
-            .field("settings", &self.settings)
+            .field("read_only", &self.store.read_only)
+            .field("logger", &self.logger)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreSettings").field("read_only", &self.read_only).finish_non_exhaustive()
     }
 }
 
@@ -286,10 +352,8 @@ impl IntoFuture for OpenOptions {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let settings = self.settings.clone();
-            let (location, callbacks) = self.parts()?;
-            let storage = location.open(callbacks).await?;
-            Ok(settings.with_storage(storage).build())
+            let storage = self.location?.open(self.store).await?;
+            Ok(self.logger.with_storage(storage).build())
         })
     }
 }

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use attestry::{
-    AuditError, DecryptError, EvidenceError, InvalidQuery, InvalidUrl, KeyError, OpenError,
-    StorageError,
-};
+use attestry::crypto::{DecryptError, KeyError};
+use attestry::error::{InvalidQuery, InvalidUrl};
+use attestry::evidence::EvidenceError;
+use attestry::{AuditError, OpenError, StorageError};
 
 use crate::text::{escaped, stderr_line};
 

@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use attestry::{IndexingProgress, VerifyProgress};
+use attestry::evidence::VerifyProgress;
+use attestry::file::IndexingProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 fn bar(length: Option<u64>, template: &str) -> ProgressBar {

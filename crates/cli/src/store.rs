@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use attestry::evidence::SigningKey;
-use attestry::{
-    AuditLogger, EncryptionManager, EvidenceOptions, FileStorage, KeyError, OpenOptions,
-};
+use attestry::crypto::{EncryptionManager, KeyError};
+use attestry::evidence::{EvidenceOptions, SigningKey};
+use attestry::{AuditLogger, OpenOptions};
 
 use crate::args::{ErasureArgs, StoreArgs};
 use crate::errors::{Failure, with_sources};
@@ -66,18 +65,10 @@ impl StoreArgs {
         self.open(settings, false).await
     }
 
-    /// Opens a file store read-only, for operations that other stores do not have.
-    pub(crate) async fn open_files(&self) -> Result<FileStorage, Failure> {
+    /// Opens an existing store for writing, with evidence if a signing key is given.
+    pub(crate) async fn open_evidence(&self) -> Result<AuditLogger, Failure> {
         self.must_exist()?;
-        let open = self.prepare(Settings::default(), true)?;
-        Ok(open.file_storage().await?)
-    }
-
-    /// Opens an existing file store for writing, with evidence if a signing key is given.
-    pub(crate) async fn open_files_to_write(&self) -> Result<FileStorage, Failure> {
-        self.must_exist()?;
-        let open = self.prepare(Settings::default(), false)?;
-        Ok(open.file_storage().await?)
+        self.open(Settings::default(), false).await
     }
 
     /// The key that signs checkpoints, if one is given.
@@ -90,17 +81,17 @@ impl StoreArgs {
     }
 
     fn prepare(&self, settings: Settings, read_only: bool) -> Result<OpenOptions, Failure> {
-        let mut open = match self.location()? {
-            Location::Folder(path) => attestry::open(path),
-            Location::Url(url) => attestry::open_url(url),
+        let (open, is_file_store) = match self.location()? {
+            Location::Folder(path) => (attestry::open(path), true),
+            Location::Url(url) => (attestry::open_url(url), url.starts_with("file:")),
+        };
+        let mut open = open.read_only(read_only).store_content(settings.store_content);
+        if is_file_store {
+            open = open.on_indexing(progress::indexing()).on_recovery(|report| {
+                let report = report.to_string();
+                report.lines().for_each(|line| stderr_line(format_args!("{}", escaped(line))));
+            });
         }
-        .read_only(read_only)
-        .store_content(settings.store_content)
-        .on_indexing(progress::indexing())
-        .on_recovery(|report| {
-            let report = report.to_string();
-            report.lines().for_each(|line| stderr_line(format_args!("{}", escaped(line))));
-        });
         if let Some(manager) = settings.encryption {
             open = open.encryption(manager);
         }
@@ -110,7 +101,8 @@ impl StoreArgs {
         if !read_only {
             if let Some(ErasureArgs { by, reason }) = settings.erasure {
                 let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-                if let Some(name) = by.or_else(user) {
+                // Other stores keep no erasure records; only an explicit name is an error there.
+                if let Some(name) = by.or_else(|| is_file_store.then(user).flatten()) {
                     open = open.erased_by(name);
                 }
                 if let Some(reason) = reason {

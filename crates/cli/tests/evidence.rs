@@ -142,7 +142,11 @@ fn usage_errors_have_hints() {
     folder.run(&["checkpoint"]).expect(2, "hint: pass --signing-key FILE");
     folder.run(&["verify"]).expect(2, "keeps no evidence\nhint: ");
     folder.run(&["prove", &ids[0]]).expect(2, "keeps no evidence\nhint: ");
-    folder.run(&["--store", "memory:", "verify"]).expect(2, "only a store in a folder");
+    folder.run(&["--store", "memory:", "verify"]).expect(2, "only file stores keep evidence");
+    folder.run(&["--store", "memory:", "delete", "x"]).expect(1, "x");
+    folder
+        .run(&["--store", "memory:", "delete", "--by", "me", "x"])
+        .expect(2, "memory: stores do not support `erased_by`");
     folder.write("bad.key", "PRIVATE+KEY+not+a+key");
     let bad = folder.run(&["--signing-key", "bad.key", "checkpoint"]);
     bad.expect(2, "bad.key does not contain a signing key");
@@ -169,5 +173,5 @@ fn usage_errors_have_hints() {
             "--output",
             "b",
         ])
-        .expect(2, "only a store in a folder");
+        .expect(2, "memory: stores do not support `evidence`");
 }

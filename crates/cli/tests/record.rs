@@ -171,7 +171,7 @@ fn import_reports_bad_lines_and_stores_the_others() {
         "bad.jsonl:5: invalid type: integer, expected a string",
         "bad.jsonl:6: unknown field `colour`",
         "bad.jsonl:7: invalid type: a string, expected f64",
-        "bad.jsonl:8: the time lies outside the years 1 to 9999",
+        "bad.jsonl:8: the time is outside the years 1 to 9999",
         "bad.jsonl:9: expected a JSON object",
         "bad.jsonl:10: unknown field `\\u{1b}[31m`",
     ] {

@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn makes_as_much_as_the_real_one() {
-        let manager = attestry::EncryptionManager::generate();
+        let manager = attestry::crypto::EncryptionManager::generate();
         let mut bare = Bare::new(2_048).unwrap();
         for length in [0, 1, 15, 16, 2_006] {
             let text = "x".repeat(length);

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attestry::{AuditLogger, EncryptionManager, EntryId, FileStorage, Interaction, Timestamp};
+use attestry::crypto::EncryptionManager;
+use attestry::file::FileStorage;
+use attestry::{AuditLogger, EntryId, Interaction, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

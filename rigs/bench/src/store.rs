@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use attestry::{EntryId, FileStorage, Query, StorageBackend, Timestamp, line};
+use attestry::file::FileStorage;
+use attestry::{EntryId, Query, StorageBackend, Timestamp, line};
 
 use crate::rng::Rng;
 use crate::workload::{Workload, stored_id};

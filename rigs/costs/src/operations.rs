@@ -3,9 +3,11 @@
 use std::hint::black_box;
 use std::path::Path;
 
+use attestry::crypto::EncryptionManager;
+use attestry::file::{Durability, FileStorage};
+use attestry::memory::MemoryStorage;
 use attestry::{
-    AuditEntry, AuditLogger, Durability, EncryptionManager, FileStorage, MemoryStorage, Query,
-    StorageBackend, create_entry_id, hash_content, line,
+    AuditEntry, AuditLogger, Query, StorageBackend, create_entry_id, hash_content, line,
 };
 use futures_util::TryStreamExt;
 use tokio::runtime::Runtime;

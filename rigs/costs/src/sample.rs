@@ -1,8 +1,8 @@
 //! What the operations work on.
 
+use attestry::backend::{AppendFuture, async_trait};
 use attestry::{
-    AppendFuture, AuditEntry, AuditLogger, EntryId, Interaction, StorageBackend, StorageError,
-    Timestamp, async_trait, line,
+    AuditEntry, AuditLogger, EntryId, Interaction, StorageBackend, StorageError, Timestamp, line,
 };
 
 use crate::Result;

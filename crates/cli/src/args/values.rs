@@ -1,6 +1,7 @@
 //! Types and parsers of option values.
 
-use attestry::{ParseTimestampError, Timestamp};
+use attestry::Timestamp;
+use attestry::error::ParseTimestampError;
 use clap::ValueEnum;
 use serde_json::Value;
 

@@ -1,9 +1,12 @@
 //! `attestry checkpoint`: signs a checkpoint of the Merkle tree and prints it.
 
+use attestry::evidence::EvidenceExt;
+
 use crate::args::{CheckpointArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 use crate::policy;
+use crate::store::Settings;
 use crate::text::stderr_line;
 
 pub(super) async fn run(
@@ -12,8 +15,8 @@ pub(super) async fn run(
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
     if args.latest {
-        let storage = store.open_files().await?;
-        return Ok(match storage.latest_checkpoint().await? {
+        let logger = store.open_reader(Settings::default()).await?;
+        return Ok(match logger.evidence()?.latest_checkpoint().await? {
             Some(checkpoint) => {
                 out.bytes(checkpoint.as_bytes())?;
                 Status::Success
@@ -29,9 +32,9 @@ pub(super) async fn run(
     if let Some(path) = &args.cosigned {
         let required = args.policy.required_policy()?;
         let note = policy::read("the checkpoint", path)?;
-        let storage = store.open_files_to_write().await?;
-        storage.store_cosigned_checkpoint(&note, required).await?;
-        attestry::StorageBackend::close(&storage).await?;
+        let logger = store.open_evidence().await?;
+        logger.evidence()?.store_cosigned_checkpoint(&note, required).await?;
+        logger.close().await?;
         return Ok(Status::Success);
     }
     if store.signing_key()?.is_none() {
@@ -39,9 +42,9 @@ pub(super) async fn run(
             "pass --signing-key FILE; `attestry key generate --signing --out FILE` creates a key",
         ));
     }
-    let storage = store.open_files_to_write().await?;
-    let checkpoint = storage.checkpoint().await?;
-    attestry::StorageBackend::close(&storage).await?;
+    let logger = store.open_evidence().await?;
+    let checkpoint = logger.evidence()?.checkpoint().await?;
+    logger.close().await?;
     out.bytes(checkpoint.as_bytes())?;
     Ok(Status::Success)
 }

@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use attestry::{EvidenceError, FileStorage, Query, StorageBackend, line};
+use attestry::evidence::{EvidenceError, EvidenceExt};
+use attestry::file::FileStorage;
+use attestry::{Query, StorageBackend, line};
 
 use crate::args::{ExportArgs, StoreArgs};
 use crate::errors::{Failure, Status};
@@ -18,14 +20,15 @@ const PROOF_BATCH: usize = 1_000;
 pub(super) async fn run(args: ExportArgs, store: &StoreArgs) -> Result<Status, Failure> {
     let query = args.selection.query()?;
     if args.with_proofs {
-        let storage = store.open_files().await?;
+        let logger = store.open_reader(Settings::default()).await?;
+        let storage = logger.evidence()?;
         let latest = storage.latest_checkpoint().await?;
         let mut folder = Folder::create(&args.out)?;
         fs::create_dir(args.out.join("proofs")).map_err(|error| cannot_write(&args.out, error))?;
         if let Some(checkpoint) = latest {
             folder.file("checkpoint", checkpoint.as_bytes())?;
         }
-        return copy(&storage, query, &mut folder, Some(&storage)).await;
+        return copy(storage, query, &mut folder, Some(storage)).await;
     }
     let logger = store.open_reader(Settings::default()).await?;
     let mut folder = Folder::create(&args.out)?;

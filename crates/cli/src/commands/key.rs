@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use attestry::Key;
+use attestry::crypto::Key;
 use attestry::evidence::SigningKey;
 
 use crate::args::{GenerateArgs, KeyCommand};

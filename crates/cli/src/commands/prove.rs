@@ -1,9 +1,12 @@
 //! `attestry prove`: prints the inclusion proof of an entry, or a consistency proof.
 
+use attestry::evidence::EvidenceExt;
+
 use crate::args::{ProveArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 use crate::policy;
+use crate::store::Settings;
 
 pub(super) async fn run(
     args: ProveArgs,
@@ -12,14 +15,14 @@ pub(super) async fn run(
 ) -> Result<Status, Failure> {
     if let Some(path) = &args.grown_since {
         let older = policy::checkpoint(path, &args.policy.required_policy()?)?;
-        let storage = store.open_files().await?;
-        let proof = storage.consistency_proof(&older).await?;
+        let logger = store.open_reader(Settings::default()).await?;
+        let proof = logger.evidence()?.consistency_proof(&older).await?;
         out.bytes(proof.to_string().as_bytes())?;
         return Ok(Status::Success);
     }
     let id = super::entry_id(args.id.as_deref().unwrap_or_default())?;
-    let storage = store.open_files().await?;
-    match storage.inclusion_proof(&id).await? {
+    let logger = store.open_reader(Settings::default()).await?;
+    match logger.evidence()?.inclusion_proof(&id).await? {
         Some(proof) => {
             out.bytes(proof.proof.to_string().as_bytes())?;
             Ok(Status::Success)

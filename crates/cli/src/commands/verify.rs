@@ -1,6 +1,6 @@
 //! `attestry verify`: compares the entries with the Merkle tree and signed checkpoints.
 
-use attestry::{Verification, VerifyOptions};
+use attestry::evidence::{EvidenceExt, Verification, VerifyOptions};
 use serde_json::{Value, json};
 
 use crate::args::{ReportFormat, StoreArgs, VerifyArgs};
@@ -8,6 +8,7 @@ use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 use crate::policy;
 use crate::progress;
+use crate::store::Settings;
 use crate::text::{counted, escaped, stderr_line, thousands};
 
 pub(super) async fn run(
@@ -23,8 +24,8 @@ pub(super) async fn run(
             options = options.against(&policy::checkpoint(path, required)?);
         }
     }
-    let storage = store.open_files().await?;
-    let result = storage.verify(options).await?;
+    let logger = store.open_reader(Settings::default()).await?;
+    let result = logger.evidence()?.verify(options).await?;
     if matches!(args.format, ReportFormat::Json) {
         out.json(&report(&result))?;
     } else {

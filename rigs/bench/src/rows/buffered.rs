@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use attestry::{AuditLogger, Durability, FileStorage};
+use attestry::AuditLogger;
+use attestry::file::{Durability, FileStorage};
 
 use crate::peers::appender;
 use crate::plain;

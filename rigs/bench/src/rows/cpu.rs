@@ -3,10 +3,9 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use attestry::{
-    AppendFuture, AuditEntry, AuditLogger, EntryId, FileStorage, StorageBackend, StorageError,
-    Timestamp, line,
-};
+use attestry::backend::AppendFuture;
+use attestry::file::FileStorage;
+use attestry::{AuditEntry, AuditLogger, EntryId, StorageBackend, StorageError, Timestamp, line};
 
 use crate::child::log_many;
 use crate::report::Row;
@@ -100,7 +99,7 @@ fn store_in_batches(rig: &Rig) -> Result<f64> {
 #[derive(Debug)]
 struct Nowhere;
 
-#[attestry::async_trait]
+#[attestry::backend::async_trait]
 impl StorageBackend for Nowhere {
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
         let lines = entries.iter().try_for_each(|entry| {

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use attestry::{EntryId, FileStorage, StorageBackend};
+use attestry::file::FileStorage;
+use attestry::{EntryId, StorageBackend};
 
 use super::limits::SYNCING;
 use crate::Result;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use attestry::{AuditLogger, FileStorage};
+use attestry::AuditLogger;
+use attestry::file::FileStorage;
 
 use crate::child::log_many;
 use crate::group::Group;

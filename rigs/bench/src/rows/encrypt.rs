@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::process::Command;
 
-use attestry::EncryptionManager;
+use attestry::crypto::EncryptionManager;
 use serde_json::Value;
 
 use super::python::finished;

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use attestry::evidence::{Policy, SigningKey, line_hash};
-use attestry::{
-    AuditLogger, EntryId, EvidenceOptions, FileStorage, Query, StorageBackend, VerifyOptions,
-    evidence::leaf_hash,
+use attestry::evidence::{
+    EvidenceOptions, Policy, SigningKey, VerifyOptions, leaf_hash, line_hash,
 };
+use attestry::file::FileStorage;
+use attestry::{AuditLogger, EntryId, Query, StorageBackend};
 use futures_util::TryStreamExt;
 
 use super::durable::COUNT;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attestry::{AuditLogger, FileStorage, line};
+use attestry::file::FileStorage;
+use attestry::{AuditLogger, line};
 
 use super::durable;
 use crate::group::Group;
