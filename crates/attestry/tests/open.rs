@@ -74,11 +74,23 @@ async fn read_only_memory_refuses_changes() {
     log.log(Interaction::new("in", "out")).await.unwrap();
 }
 
+/// Runs in a child process with credentials in its environment, because connecting loads them and
+/// changing the environment of a running process is unsafe. No request is sent.
 #[cfg(feature = "s3")]
-#[tokio::test]
-async fn read_only_bucket_refuses_changes() {
-    // No request is sent, so no server is needed.
-    refuses_changes("s3://bucket/audit?region=eu-central-1&endpoint=http://127.0.0.1:1").await;
+#[test]
+fn read_only_bucket_refuses_changes() {
+    if std::env::var_os("ATTESTRY_TEST_CHILD").is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "read_only_bucket_refuses_changes"])
+            .envs([("ATTESTRY_TEST_CHILD", "1"), ("AWS_ACCESS_KEY_ID", "id")])
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    let url = "s3://bucket/audit?region=eu-central-1&endpoint=http://127.0.0.1:1";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(refuses_changes(url));
 }
 
 type Set = fn(OpenOptions) -> OpenOptions;
