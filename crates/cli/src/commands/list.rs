@@ -1,6 +1,7 @@
 //! `attestry list`: prints entries as a table, as stored lines, or as CSV.
 
 use attestry::{AuditEntry, Order};
+use serde_json::Value;
 
 use crate::args::{ListArgs, ListFormat, StoreArgs};
 use crate::errors::{Failure, Status};
@@ -120,28 +121,14 @@ const COLUMNS: [&str; 17] = [
 ];
 
 fn fields(entry: &AuditEntry) -> [String; 17] {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let number = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
-    let list = |values: &[String]| serde_json::json!(values).to_string();
-    [
-        entry.id.to_string(),
-        entry.timestamp.to_string(),
-        entry.input_hash.clone(),
-        entry.output_hash.clone(),
-        text(&entry.input_content),
-        text(&entry.output_content),
-        text(&entry.provider),
-        text(&entry.model),
-        text(&entry.conversation_id),
-        entry.safety_passed.to_string(),
-        list(&entry.detectors_triggered),
-        text(&entry.block_reason),
-        list(&entry.alerts),
-        format!("{:?}", entry.latency_ms),
-        number(entry.input_tokens),
-        number(entry.output_tokens),
-        serde_json::json!(entry.metadata).to_string(),
-    ]
+    let values = entry.to_value();
+    COLUMNS.map(|column| match &values[column] {
+        // `NaN` and `inf` are null in JSON.
+        _ if column == "latency_ms" => format!("{:?}", entry.latency_ms),
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    })
 }
 
 fn csv_record<const N: usize>(fields: [String; N], out: &mut Stdout) -> Result<(), Failure> {

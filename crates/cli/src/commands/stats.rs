@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use attestry::{AuditEntry, Timestamp};
-use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::args::{StatsArgs, StatsFormat, StoreArgs};
 use crate::errors::{Failure, Status};
@@ -83,6 +83,26 @@ impl Summary {
         groups.values().for_each(|summary| total.merge(summary));
         total
     }
+
+    fn as_json(&self) -> Map<String, Value> {
+        // Few JSON parsers accept integers of more than 64 bits.
+        let limit = |sum: i128| i64::try_from(sum.clamp(i64::MIN.into(), i64::MAX.into()));
+        let [p50, p90, p99] = PERCENTS.map(|percent| self.latency.percentile(percent));
+        let object = json!({
+            "entries": self.entries,
+            "safety_failed": self.safety_failed,
+            "input_tokens": limit(self.input_tokens).unwrap_or_default(),
+            "output_tokens": limit(self.output_tokens).unwrap_or_default(),
+            "latency_ms": {
+                "measured": self.latency.count(),
+                "p50": p50,
+                "p90": p90,
+                "p99": p99,
+                "max": self.latency.max(),
+            },
+        });
+        object.as_object().cloned().unwrap_or_default()
+    }
 }
 
 /// The reported percentiles.
@@ -135,74 +155,19 @@ fn row(provider: String, model: String, summary: &Summary) -> [String; 10] {
     ]
 }
 
-#[derive(Serialize)]
-struct StatsJson<'a> {
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    total: SummaryJson,
-    by_model: Vec<GroupJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct GroupJson<'a> {
-    provider: Option<&'a str>,
-    model: Option<&'a str>,
-    #[serde(flatten)]
-    summary: SummaryJson,
-}
-
-#[derive(Serialize)]
-struct SummaryJson {
-    entries: u64,
-    safety_failed: u64,
-    input_tokens: i64,
-    output_tokens: i64,
-    latency_ms: LatencyJson,
-}
-
-#[derive(Serialize)]
-struct LatencyJson {
-    measured: u64,
-    p50: Option<f64>,
-    p90: Option<f64>,
-    p99: Option<f64>,
-    max: Option<f64>,
-}
-
-fn as_json(groups: &BTreeMap<Group, Summary>) -> StatsJson<'_> {
+fn as_json(groups: &BTreeMap<Group, Summary>) -> Value {
     let total = Summary::total(groups);
-    StatsJson {
-        first: total.span.map(|span| span.0),
-        last: total.span.map(|span| span.1),
-        total: SummaryJson::from(&total),
-        by_model: groups
-            .iter()
-            .map(|(group, summary)| GroupJson {
-                provider: group.provider.as_deref(),
-                model: group.model.as_deref(),
-                summary: summary.into(),
-            })
-            .collect(),
-    }
-}
-
-impl From<&Summary> for SummaryJson {
-    fn from(summary: &Summary) -> Self {
-        // Few JSON parsers accept integers of more than 64 bits.
-        let tokens = |sum: i128| i64::try_from(sum.clamp(i64::MIN.into(), i64::MAX.into()));
-        let [p50, p90, p99] = PERCENTS.map(|p| summary.latency.percentile(p));
-        Self {
-            entries: summary.entries,
-            safety_failed: summary.safety_failed,
-            input_tokens: tokens(summary.input_tokens).unwrap_or_default(),
-            output_tokens: tokens(summary.output_tokens).unwrap_or_default(),
-            latency_ms: LatencyJson {
-                measured: summary.latency.count(),
-                p50,
-                p90,
-                p99,
-                max: summary.latency.max(),
-            },
-        }
-    }
+    let by_model = groups.iter().map(|(group, summary)| {
+        let mut object = Map::new();
+        object.insert("provider".into(), group.provider.as_deref().into());
+        object.insert("model".into(), group.model.as_deref().into());
+        object.extend(summary.as_json());
+        Value::from(object)
+    });
+    json!({
+        "first": total.span.map(|span| span.0),
+        "last": total.span.map(|span| span.1),
+        "total": Value::from(total.as_json()),
+        "by_model": by_model.collect::<Vec<_>>(),
+    })
 }
