@@ -14,27 +14,26 @@ use crate::writer::Job;
 
 /// With the feature `evidence`.
 impl FileStorageBuilder {
-    /// Has the store keep [`EvidenceOptions`], from now on. What is there already becomes the beginning of
-    /// the tree, which is remembered as such.
+    /// Makes the store keep evidence from now on. Existing lines become the first leaves of the tree, and
+    /// verification reports them as [`adopted`](Verification::adopted).
     ///
-    /// A folder that keeps evidence goes on doing so, whether this is called or not; but only with
-    /// it are checkpoints signed. Begin while no program has the folder open that was built without
-    /// the feature `evidence`: it would erase entries without a record.
-    pub fn evidence(mut self, evidence: EvidenceOptions) -> Self {
-        self.settings.evidence = Some(evidence);
+    /// A folder that keeps evidence continues to do so without this call, but checkpoints are signed only
+    /// with it. Before the first call, close every program without the feature `evidence` that has the
+    /// folder open: it would erase entries without a record.
+    pub fn evidence(mut self, options: EvidenceOptions) -> Self {
+        self.settings.evidence = Some(options);
         self
     }
 
-    /// In whose name entries are erased, for the record of it; `attestry` unless set. At most 1,024
-    /// bytes, or erasing fails.
+    /// The name that erasure records state; `attestry` by default. At most 1,024 bytes, otherwise erasing
+    /// fails.
     pub fn erased_by(mut self, name: impl Into<String>) -> Self {
         self.settings.erase_defaults.by = Some(name.into());
         self
     }
 
-    /// Why entries are erased, for the record of it; `deleted`, or until when they had expired,
-    /// unless set. At most 1,024 bytes, or erasing fails. The record stays for ever: put nothing
-    /// into it of what was erased.
+    /// The reason that erasure records state; by default `deleted`, or the cutoff for expired entries. At
+    /// most 1,024 bytes, otherwise erasing fails. Records are permanent: do not mention what was erased.
     pub fn erase_reason(mut self, reason: impl Into<String>) -> Self {
         self.settings.erase_defaults.reason = Some(reason.into());
         self
@@ -43,41 +42,41 @@ impl FileStorageBuilder {
 
 /// With the feature `evidence`.
 impl FileStorage {
-    /// Signs a checkpoint of all that was acknowledged, or returns the latest where nothing has
-    /// come since: a signed note, to be kept elsewhere.
+    /// Signs a checkpoint of all acknowledged entries, or returns the latest one if the tree has not
+    /// grown since. Keep the returned signed note outside the store.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::NoSigningKey`]; [`EvidenceError::Disagrees`] where that would contradict an
-    /// earlier checkpoint; [`EvidenceError::Storage`].
+    /// [`EvidenceError::NoSigningKey`]; [`EvidenceError::Disagrees`] if the tree contradicts an earlier
+    /// checkpoint; [`EvidenceError::Storage`].
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it may be signed all the same.
+    /// A dropped future does not cancel the request.
     pub async fn checkpoint(&self) -> Result<String, EvidenceError> {
         self.with_tree(TreeObserver::checkpoint).await
     }
 
-    /// The checkpoint that was signed last, whoever did, without signing one.
+    /// The latest checkpoint, signed by this or another process. Signs nothing.
     ///
     /// # Errors
     ///
     /// [`EvidenceError::NotKept`], [`EvidenceError::Storage`].
     pub async fn latest_checkpoint(&self) -> Result<Option<String>, EvidenceError> {
-        self.read_blocking(|catalog| prove::latest(catalog.folder())).await
+        self.read_blocking(|catalog| prove::latest_checkpoint(catalog.folder())).await
     }
 
-    /// Stores a checkpoint of this store with the signatures that witnesses have given it. It must
-    /// be signed and cosigned as `policy` asks, and be one of this tree.
+    /// Stores a checkpoint of this store with the cosignatures of witnesses. It must satisfy `policy`, and
+    /// its tree must be a prefix of the store's.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::Checkpoint`] where it is not, [`EvidenceError::Disagrees`] where it is of
-    /// another tree, [`EvidenceError::Storage`]. Nothing is stored then.
+    /// [`EvidenceError::Checkpoint`] if the policy is not satisfied, [`EvidenceError::Disagrees`] if it is
+    /// of another tree, [`EvidenceError::Storage`]. Nothing is stored then.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it may be stored all the same.
+    /// A dropped future does not cancel the request.
     pub async fn store_cosigned_checkpoint(
         &self,
         note: &str,
@@ -87,79 +86,78 @@ impl FileStorage {
         self.with_tree(move |tree| tree.store_cosigned(&note, &policy)).await
     }
 
-    /// The raw line of an entry with the proof that it is in the log; `None` when there is no entry
-    /// of this id. The proof ends in the latest checkpoint, in a cosigned one where there is one
-    /// that covers the entry.
+    /// The line of an entry with the proof that it is in the log; `None` if no entry has this id. The
+    /// proof ends in the latest checkpoint, or in a cosigned one if one covers the entry.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::NotSigned`] where no checkpoint covers it yet,
-    /// [`EvidenceError::NotInTree`], [`EvidenceError::Disagrees`], [`EvidenceError::Storage`].
+    /// [`EvidenceError::NotSigned`] if no checkpoint covers it yet, [`EvidenceError::NotInTree`],
+    /// [`EvidenceError::Disagrees`], [`EvidenceError::Storage`].
     pub async fn inclusion_proof(&self, id: &EntryId) -> Result<Option<EntryProof>, EvidenceError> {
         self.inclusion_proofs(std::slice::from_ref(id)).await?.pop().unwrap_or(Ok(None))
     }
 
-    /// [`inclusion_proof`](Self::inclusion_proof) for each of several ids, in their order, at less cost for each.
+    /// [`inclusion_proof`](Self::inclusion_proof) for several ids, in their order, reading the tree once.
     ///
     /// # Errors
     ///
-    /// As [`inclusion_proof`](Self::inclusion_proof), for each by itself; [`EvidenceError::NotKept`],
-    /// [`EvidenceError::Damaged`] or [`EvidenceError::Storage`] for all.
+    /// For each id as [`inclusion_proof`](Self::inclusion_proof). For all of them,
+    /// [`EvidenceError::NotKept`], [`EvidenceError::Damaged`] or [`EvidenceError::Storage`].
     pub async fn inclusion_proofs(
         &self,
         ids: &[EntryId],
     ) -> Result<Vec<Result<Option<EntryProof>, EvidenceError>>, EvidenceError> {
         let ids = ids.to_vec();
-        self.read_blocking(move |catalog| prove::entries(catalog, &ids)).await
+        self.read_blocking(move |catalog| prove::inclusion(catalog, &ids)).await
     }
 
-    /// The proof that the log only grew since `older`: for who keeps it, or a witness.
+    /// The proof that the log has only grown since `older`.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::Disagrees`] where it did not, [`EvidenceError::NoCheckpoint`],
+    /// [`EvidenceError::Disagrees`] if it has not, [`EvidenceError::NoCheckpoint`],
     /// [`EvidenceError::Storage`].
     pub async fn consistency_proof(
         &self,
         older: &OpenedCheckpoint,
     ) -> Result<ConsistencyProof, EvidenceError> {
         let older = older.clone();
-        self.read_blocking(move |catalog| prove::growth(catalog.folder(), &older)).await
+        self.read_blocking(move |catalog| prove::consistency(catalog.folder(), &older)).await
     }
 
-    /// Goes through the whole store and names everything that is not as it was logged. Works beside
-    /// writers; where something looks wrong they may have to wait while it is looked at once more.
+    /// Compares the whole store with what was logged, and reports every difference. Runs beside writers;
+    /// if there are problems, it verifies once more with writers locked out.
     ///
-    /// It takes the tree for what the store says it is, and so proves something only against a
-    /// checkpoint: one in the store, by the key of its [policy](VerifyOptions::policy), or better one that
-    /// was [kept](VerifyOptions::against) elsewhere.
+    /// Without a checkpoint, the tree itself is trusted. Verification proves something only against one:
+    /// a stored checkpoint, with the key in the [policy](VerifyOptions::policy), or better one that was
+    /// kept outside the store ([`VerifyOptions::against`]).
     ///
-    /// Memory does not grow with the store, but for the erasure records, some 300 bytes each, and
-    /// the checkpoints, some 150; where a segment was tampered with, all its hashes come to it.
+    /// Memory is bounded except for erasure records (about 300 bytes each), checkpoints (about 150 bytes
+    /// each), and the leaf hashes of segments that were tampered with.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::NotKept`], [`EvidenceError::Damaged`] where the tree itself cannot be read,
-    /// [`EvidenceError::Storage`]. What is wrong with the store is no error but among the
+    /// [`EvidenceError::NotKept`], [`EvidenceError::Damaged`] if the tree cannot be read,
+    /// [`EvidenceError::Storage`]. Differences are not errors but
     /// [problems](Verification::problems).
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it reads on to its end for nothing.
+    /// A dropped future does not stop the verification.
     pub async fn verify(&self, options: VerifyOptions) -> Result<Verification, EvidenceError> {
         self.read_blocking(move |catalog| verify::run(catalog.folder(), &options)).await
     }
 
-    /// Deletes an entry as [`delete`](attestry_core::StorageBackend::delete) does, with a reason and
-    /// a name of its own for the record.
+    /// Deletes an entry like [`delete`](attestry_core::StorageBackend::delete), with the reason and the
+    /// name that the erasure record states.
     ///
     /// # Errors
     ///
-    /// [`StorageError`]; also where either text has more than 1,024 bytes.
+    /// [`StorageError`], also if a text is longer than 1,024 bytes.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it may be deleted all the same.
+    /// A dropped future does not cancel the deletion.
     pub async fn delete_because(
         &self,
         id: &EntryId,

@@ -1,5 +1,7 @@
-//! The signed checkpoints: `.attestry/checkpoints/`, a file for each day, notes one behind the
-//! other. Cosigned ones come later and lie beside them, in `YYYYMMDD.cosigned`.
+//! The stored checkpoints: `.attestry/checkpoints/`.
+//!
+//! `YYYYMMDD` holds the signed notes of a day, one after another; `YYYYMMDD.cosigned` those of them
+//! that came back with cosignatures.
 
 use std::fs;
 use std::io::{self, Write};
@@ -8,64 +10,75 @@ use std::path::{Path, PathBuf};
 use attestry_core::Timestamp;
 use attestry_evidence::Checkpoint;
 
+use crate::fs::layout::Folder;
 use crate::fs::sys;
 use crate::recovery;
 
-/// A note where it stands.
+const COSIGNED: &str = ".cosigned";
+
+/// A note in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stored {
+pub(super) struct StoredNote {
     pub(super) path: PathBuf,
     pub(super) offset: u64,
-    /// The checkpoint with its signatures; empty where what stands there is no text.
+    /// The checkpoint with its signatures; empty if the bytes there are not UTF-8 or not a whole note.
     pub(super) text: String,
 }
 
-impl Stored {
-    /// What it says, whoever signed it; `None` of what is no checkpoint.
-    pub(super) fn unproven(&self) -> Option<Checkpoint> {
-        unproven(&self.text)
-    }
-}
-
-/// What a note says, whoever signed it.
-pub(super) fn unproven(note: &str) -> Option<Checkpoint> {
+/// The checkpoint of a note, without verifying its signatures; `None` if it is not a checkpoint.
+pub(super) fn parse_unverified(note: &str) -> Option<Checkpoint> {
     note[..note.find("\n\n")? + 1].parse().ok()
 }
 
-/// The folder, and the latest of its own.
+/// The files, with the latest checkpoint in memory.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     folder: PathBuf,
-    /// The newest file, how much of it was read, and up to where that is whole notes.
-    read: Option<(PathBuf, u64, u64)>,
+    newest: Option<Newest>,
     latest: Option<String>,
-    /// The file whose name this process has put on stable storage. One that is there may be that of
-    /// a process which died before it had.
-    named: Option<PathBuf>,
+    /// The file whose name this process has synced. An existing file may have been created by a process
+    /// that died before it synced the folder.
+    name_synced: Option<PathBuf>,
+}
+
+/// The newest file without cosignatures.
+#[derive(Debug)]
+struct Newest {
+    path: PathBuf,
+    read_len: u64,
+    /// Bytes of whole notes.
+    whole_len: u64,
 }
 
 impl Checkpoints {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, read: None, latest: None, named: None }
+    /// Those of the store in `folder`.
+    pub(super) fn of(folder: &Folder) -> Self {
+        Self::new(folder.private().join("checkpoints"))
+    }
+
+    fn new(folder: PathBuf) -> Self {
+        Self { folder, newest: None, latest: None, name_synced: None }
     }
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The latest that was signed here.
+    /// The latest checkpoint without cosignatures, by this or another process.
     pub(super) fn latest(&mut self) -> io::Result<Option<&str>> {
         for path in self.files("")?.iter().rev() {
             let length = fs::metadata(path)?.len();
-            if self.read.as_ref().is_some_and(|(known, read, _)| known == path && *read == length) {
+            let newest = self.newest.as_ref();
+            if newest.is_some_and(|known| known.path == *path && known.read_len == length) {
                 break;
             }
             let bytes = fs::read(path)?;
             let (notes, whole) = split(&bytes);
-            if self.read.as_ref().is_none_or(|(known, ..)| known <= path) {
-                self.read = Some((path.clone(), bytes.len() as u64, whole as u64));
+            if newest.is_none_or(|known| known.path <= *path) {
+                let (read_len, whole_len) = (bytes.len() as u64, whole as u64);
+                self.newest = Some(Newest { path: path.clone(), read_len, whole_len });
             }
-            let last = notes.into_iter().rfind(|(_, note)| unproven(note).is_some());
+            let last = notes.into_iter().rfind(|(_, note)| parse_unverified(note).is_some());
             if let Some((_, note)) = last {
                 self.latest = Some(note.to_owned());
                 break;
@@ -74,76 +87,76 @@ impl Checkpoints {
         Ok(self.latest.as_deref())
     }
 
-    /// Sets aside what a crash left of a note, in a file of its own in `quarantine`.
-    pub(super) fn mend(&self, quarantine: &Path) -> io::Result<()> {
-        for ending in ["", ".cosigned"] {
-            let Some(path) = self.files(ending)?.pop() else { continue };
+    /// Moves a torn note at the end of the newest files to `quarantine`.
+    pub(super) fn repair_torn_tail(&self, quarantine: &Path) -> io::Result<()> {
+        for suffix in ["", COSIGNED] {
+            let Some(path) = self.files(suffix)?.pop() else { continue };
             let bytes = fs::read(&path)?;
-            let whole = kept(&bytes);
-            if whole == bytes.len() {
+            let intact = intact_len(&bytes);
+            if intact == bytes.len() {
                 continue;
             }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let name = format!("checkpoints.{name}.{whole}");
-            recovery::set_aside(quarantine, &name, |copy| copy.write_all(&bytes[whole..]))?;
+            let name = format!("checkpoints.{name}.{intact}");
+            recovery::set_aside(quarantine, &name, |copy| copy.write_all(&bytes[intact..]))?;
             let file = sys::open_read_write(&path)?;
-            file.set_len(whole as u64)?;
+            file.set_len(intact as u64)?;
             file.sync_data()?;
         }
         Ok(())
     }
 
-    /// Appends a note that was just signed; it is on stable storage when this returns.
+    /// Appends a new checkpoint; durable when this returns.
     pub(super) fn append(&mut self, note: &str) -> io::Result<()> {
         self.latest()?;
         let today = self.folder.join(day());
-        let (path, whole) = match &self.read {
-            // The clock may have jumped back.
-            Some((path, _, whole)) if *path >= today => (path.clone(), *whole),
+        let (path, whole_len) = match &self.newest {
+            // Also if the clock went back.
+            Some(newest) if newest.path >= today => (newest.path.clone(), newest.whole_len),
             _ => (today, 0),
         };
-        append(&path, whole, note)?;
-        if self.named.as_ref() != Some(&path) {
+        append(&path, whole_len, note)?;
+        if self.name_synced.as_ref() != Some(&path) {
             sys::sync_folder(&self.folder)?;
-            self.named = Some(path.clone());
+            self.name_synced = Some(path.clone());
         }
-        let length = whole + note.len() as u64;
-        self.read = Some((path, length, length));
+        let length = whole_len + note.len() as u64;
+        self.newest = Some(Newest { path, read_len: length, whole_len: length });
         self.latest = Some(note.to_owned());
         Ok(())
     }
 
-    /// Appends a note with signatures of witnesses.
+    /// Appends a cosigned checkpoint; durable when this returns.
     pub(super) fn append_cosigned(&mut self, note: &str) -> io::Result<()> {
-        let path = self.folder.join(format!("{}.cosigned", day()));
-        let whole = match fs::read(&path) {
+        let path = self.folder.join(format!("{}{COSIGNED}", day()));
+        let whole_len = match fs::read(&path) {
             Ok(bytes) => split(&bytes).1,
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
-        append(&path, whole as u64, note)?;
+        append(&path, whole_len as u64, note)?;
         sys::sync_folder(&self.folder)
     }
 
-    /// All notes of the newest file with cosigned ones.
-    pub(super) fn newest_cosigned(&self) -> io::Result<Vec<Stored>> {
-        match self.files(".cosigned")?.pop() {
+    /// The notes of the newest file with cosignatures.
+    pub(super) fn newest_cosigned(&self) -> io::Result<Vec<StoredNote>> {
+        match self.files(COSIGNED)?.pop() {
             Some(path) => notes_of(&path),
             None => Ok(Vec::new()),
         }
     }
 
-    /// Hands out all that is there, own and cosigned, and what is no note; a file at a time is in
-    /// memory.
-    pub(super) fn for_each(&self, mut take: impl FnMut(Stored)) -> io::Result<()> {
-        for path in self.files("")?.iter().chain(&self.files(".cosigned")?) {
-            notes_of(path)?.into_iter().for_each(&mut take);
+    /// Visits all notes without, then all with cosignatures. Torn and invalid ones have no text. One
+    /// file at a time is in memory.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(StoredNote)) -> io::Result<()> {
+        for path in self.files("")?.iter().chain(&self.files(COSIGNED)?) {
+            notes_of(path)?.into_iter().for_each(&mut visit);
         }
         Ok(())
     }
 
-    /// The files `YYYYMMDD` with this ending, the oldest first.
-    fn files(&self, ending: &str) -> io::Result<Vec<PathBuf>> {
+    /// The files `YYYYMMDD` with this suffix, ascending.
+    fn files(&self, suffix: &str) -> io::Result<Vec<PathBuf>> {
         let items = match fs::read_dir(&self.folder) {
             Ok(items) => items,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -153,7 +166,7 @@ impl Checkpoints {
         for item in items {
             let item = item?;
             let name = item.file_name();
-            let day = name.to_str().and_then(|name| name.strip_suffix(ending));
+            let day = name.to_str().and_then(|name| name.strip_suffix(suffix));
             if day.is_some_and(|day| day.len() == 8 && day.bytes().all(|b| b.is_ascii_digit())) {
                 found.push(item.path());
             }
@@ -168,27 +181,27 @@ fn day() -> String {
     format!("{year:04}{month:02}{day:02}")
 }
 
-/// Writes `note` at `whole`, in the place of what was torn there. The file's name is not synced.
-fn append(path: &Path, whole: u64, note: &str) -> io::Result<()> {
+/// Writes `note` behind the whole notes, over a torn one. The file name is not synced.
+fn append(path: &Path, whole_len: u64, note: &str) -> io::Result<()> {
     if !path.exists()
         && let Some(folder) = path.parent()
     {
         sys::create_folder(folder)?;
     }
     let file = sys::open_read_write(path)?;
-    if sys::length_of(&file)? != whole {
-        file.set_len(whole)?;
+    if sys::length_of(&file)? != whole_len {
+        file.set_len(whole_len)?;
     }
-    sys::write_all_at(&file, note.as_bytes(), whole)?;
+    sys::write_all_at(&file, note.as_bytes(), whole_len)?;
     file.sync_data()
 }
 
-fn notes_of(path: &Path) -> io::Result<Vec<Stored>> {
+fn notes_of(path: &Path) -> io::Result<Vec<StoredNote>> {
     let bytes = fs::read(path)?;
     let (notes, whole) = split(&bytes);
     let stored = |offset, text: &str| {
         let (path, offset) = (path.to_path_buf(), offset as u64);
-        Stored { path, offset, text: text.to_owned() }
+        StoredNote { path, offset, text: text.to_owned() }
     };
     let mut found: Vec<_> = notes.into_iter().map(|(offset, note)| stored(offset, note)).collect();
     if whole < bytes.len() {
@@ -197,16 +210,16 @@ fn notes_of(path: &Path) -> io::Result<Vec<Stored>> {
     Ok(found)
 }
 
-/// Up to where a crash has left what was written. Each note is synced before the next, so that only
-/// the last can be torn. A power cut may keep its end and lose what is before: that reads as zeros.
-fn kept(bytes: &[u8]) -> usize {
+/// Bytes that a crash left intact. Each note is synced before the next, so that only the last can be
+/// torn. A power cut may keep the end of a note and lose bytes before it, which then read as zeros.
+fn intact_len(bytes: &[u8]) -> usize {
     let (notes, whole) = split(bytes);
-    let is_torn = |note: &str| unproven(note).is_none() || note.contains('\0');
+    let is_torn = |note: &str| parse_unverified(note).is_none() || note.contains('\0');
     notes.last().filter(|(_, note)| is_torn(note)).map_or(whole, |(start, _)| *start)
 }
 
-/// The notes in `bytes` with where they begin, and where the last whole one ends. A note ends with
-/// lines of signatures, which begin with a dash; what is no text is an empty note.
+/// The notes in `bytes` with their offsets, and the end of the last whole one. A note ends with its
+/// signature lines, which start with a dash. A note that is not UTF-8 is returned empty.
 pub(super) fn split(bytes: &[u8]) -> (Vec<(usize, &str)>, usize) {
     const SIGNATURE: &[u8] = "— ".as_bytes();
     let mut notes = Vec::new();
@@ -244,14 +257,14 @@ mod tests {
         key().sign(size, Hash::from_bytes([size as u8; 32]))
     }
 
-    fn all(checkpoints: &Checkpoints) -> Vec<Stored> {
+    fn all(checkpoints: &Checkpoints) -> Vec<StoredNote> {
         let mut all = Vec::new();
         checkpoints.for_each(|note| all.push(note)).unwrap();
         all
     }
 
     #[test]
-    fn what_was_torn_makes_room_for_the_next() {
+    fn torn_note_is_overwritten_or_quarantined() {
         let folder = tempfile::tempdir().unwrap();
         let open = || Checkpoints::new(folder.path().to_path_buf());
         assert_eq!(open().latest().unwrap(), None);
@@ -272,16 +285,16 @@ mod tests {
         let torn = &note(3)[..100];
         fs::write(&file, [&*two, torn].concat()).unwrap();
         let quarantine = folder.path().join("quarantine");
-        open().mend(&quarantine).unwrap();
-        open().mend(&quarantine).unwrap();
+        open().repair_torn_tail(&quarantine).unwrap();
+        open().repair_torn_tail(&quarantine).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), two);
-        let set_aside: Vec<_> = fs::read_dir(&quarantine).unwrap().collect();
-        assert_eq!(set_aside.len(), 1);
-        assert_eq!(fs::read_to_string(set_aside[0].as_ref().unwrap().path()).unwrap(), torn);
+        let quarantined: Vec<_> = fs::read_dir(&quarantine).unwrap().collect();
+        assert_eq!(quarantined.len(), 1);
+        assert_eq!(fs::read_to_string(quarantined[0].as_ref().unwrap().path()).unwrap(), torn);
     }
 
     #[test]
-    fn a_note_that_lost_a_part_is_set_aside() {
+    fn last_note_with_zeroed_bytes_is_quarantined() {
         let folder = tempfile::tempdir().unwrap();
         let open = || Checkpoints::new(folder.path().to_path_buf());
         open().append(&note(1)).unwrap();
@@ -293,17 +306,17 @@ mod tests {
                 let mut torn = last.clone().into_bytes();
                 torn[lost.clone()].fill(0);
                 fs::write(&file, [note(1).as_bytes(), &torn].concat()).unwrap();
-                open().mend(&quarantine).unwrap();
+                open().repair_torn_tail(&quarantine).unwrap();
                 assert_eq!(fs::read_to_string(&file).unwrap(), note(1), "{lost:?}");
             }
         }
         fs::write(&file, [note(1), last.clone()].concat()).unwrap();
-        open().mend(&quarantine).unwrap();
+        open().repair_torn_tail(&quarantine).unwrap();
         assert_eq!(open().latest().unwrap(), Some(&*last));
     }
 
     #[test]
-    fn another_process_may_append() {
+    fn checkpoints_of_other_processes_are_seen() {
         let folder = tempfile::tempdir().unwrap();
         let mut one = Checkpoints::new(folder.path().to_path_buf());
         let mut other = Checkpoints::new(folder.path().to_path_buf());
@@ -314,7 +327,8 @@ mod tests {
         one.append_cosigned(&note(2)).unwrap();
         assert_eq!(one.latest().unwrap(), Some(&*note(5)));
         let all = all(&one);
-        let sizes: Vec<u64> = all.iter().map(|note| note.unproven().unwrap().size()).collect();
+        let sizes: Vec<u64> =
+            all.iter().map(|note| parse_unverified(&note.text).unwrap().size()).collect();
         assert_eq!(sizes, [1, 2, 3, 4, 5, 2]);
     }
 }

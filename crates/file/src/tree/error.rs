@@ -1,4 +1,4 @@
-//! What can go wrong with evidence, sorted by what can be done about it.
+//! Errors of evidence, by what the caller can do about them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,13 @@ use attestry_core::{EntryId, StorageError};
 use attestry_evidence::{InvalidErasure, OpenError, TreeError};
 use thiserror::Error;
 
-/// Why evidence could not be given or kept.
+pub(super) type Result<T> = std::result::Result<T, EvidenceError>;
+
+/// Why evidence could not be recorded, or no proof given.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EvidenceError {
-    /// The folder keeps no evidence. [`FileStorageBuilder::evidence`] begins it.
+    /// The folder keeps no evidence. Open it with [`FileStorageBuilder::evidence`] to start.
     ///
     /// [`FileStorageBuilder::evidence`]: crate::FileStorageBuilder::evidence
     #[error("{} keeps no evidence", path.display())]
@@ -22,14 +24,14 @@ pub enum EvidenceError {
     /// The store is not a file store.
     #[error("only file stores keep evidence; open a folder, such as file:///var/log/audit")]
     Unsupported,
-    /// The store was opened without a key to sign with.
+    /// The store was opened without a signing key.
     #[error("{} was opened without a signing key", path.display())]
     NoSigningKey {
         /// The folder.
         path: PathBuf,
     },
-    /// The entry is not in the tree: another program wrote it, and nobody has opened the store for
-    /// writing since; or the line was put there by somebody who had no business to.
+    /// The line of the entry is not in the tree. Another program wrote it since the store was last
+    /// opened for writing; or the line was inserted by tampering.
     #[error("the entry {id} is not in the tree")]
     NotInTree {
         /// The entry.
@@ -41,25 +43,24 @@ pub enum EvidenceError {
         /// The entry.
         id: EntryId,
     },
-    /// No checkpoint was ever signed.
-    #[error("no checkpoint of {} was signed yet", path.display())]
+    /// The store has no checkpoint. Sign one.
+    #[error("{} has no checkpoint yet", path.display())]
     NoCheckpoint {
         /// The folder.
         path: PathBuf,
     },
-    /// The tree is not the one that a checkpoint was signed of: leaves were changed or dropped.
-    /// Nothing is signed any more, since that would contradict the checkpoint. `verify` tells what
-    /// was changed.
-    #[error("the tree is not the one whose checkpoint of {size} leaves was signed")]
+    /// The tree contradicts a checkpoint: leaves were changed or removed. Nothing is signed from now
+    /// on. `verify` reports what was changed.
+    #[error("the tree contradicts its checkpoint of {size} leaves")]
     Disagrees {
         /// The size in the checkpoint.
         size: u64,
     },
-    /// A checkpoint is not signed as it should be.
-    #[error("a checkpoint cannot be believed")]
+    /// The signatures of a checkpoint do not satisfy the policy.
+    #[error("checkpoint verification failed")]
     Checkpoint(#[from] OpenError),
-    /// A file of the tree is damaged. Where nothing was erased, the tree can be made anew: move
-    /// `.attestry/tree` and `.attestry/checkpoints` away and begin again.
+    /// A file of the tree is damaged. If nothing was ever erased, the tree can be rebuilt: move
+    /// `.attestry/tree` and `.attestry/checkpoints` away and open the store with evidence again.
     #[error("{} is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
@@ -67,8 +68,8 @@ pub enum EvidenceError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An erasure cannot be put on record as it is: its reason or name is too long.
-    #[error("the erasure cannot be put on record")]
+    /// The reason or the name of an erasure is too long for its record.
+    #[error("the erasure cannot be recorded")]
     Record(#[from] InvalidErasure),
     /// The storage failed.
     #[error(transparent)]
@@ -84,7 +85,7 @@ impl EvidenceError {
         Self::Storage(StorageError::io(action, path, source))
     }
 
-    /// What a tree that is read from files in `folder` answered.
+    /// An error while reading the tiles in `folder`.
     pub(super) fn tree(folder: &Path, error: TreeError<io::Error>) -> Self {
         match error {
             TreeError::Read(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
@@ -100,7 +101,7 @@ impl From<EvidenceError> for StorageError {
     fn from(error: EvidenceError) -> Self {
         match error {
             EvidenceError::Storage(error) => error,
-            other => Self::other("the store's evidence cannot be kept", other),
+            other => Self::other("the evidence of the store cannot be kept", other),
         }
     }
 }

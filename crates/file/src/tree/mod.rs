@@ -1,35 +1,36 @@
-//! Evidence that nothing in the store was changed: a Merkle tree of its lines, checkpoints of it
-//! that are signed, and proofs. `docs/evidence.md` says what that proves; the tree itself is the
-//! crate `attestry-evidence`.
+//! Evidence: the Merkle tree over the lines of a store, its signed checkpoints, and proofs.
 //!
-//! The committer keeps a [`Ledger`]. It hands in what it has appended, renamed and erased, always
-//! under the store's lock, and before it appends it has the tree brought up to date with whatever
-//! others did (`catch_up`). Files of the tree (`tiles`, `places`, `erased`) are written after every
-//! batch and synced now and then; `head` says up to where they can be relied on. What a crash takes
-//! of them is made again from the segments, except what a checkpoint was signed of: that is synced
-//! before it is signed.
+//! `docs/evidence.md` states what it proves; the tree itself is the crate `attestry-evidence`.
 //!
-//! Readers (`verify`, `prove`) take no part in this: they look at the files (`view`).
+//! The writer thread owns a [`TreeObserver`]. It reports what was appended, renamed and erased, under
+//! the store lock. Before it appends, lines of other programs are replayed. The files of the tree are
+//! written after every batch and synced now and then; the tree head states how much of them is valid.
+//! What a crash takes is replayed from the segments, except for what a checkpoint refers to: that is
+//! synced before the checkpoint is signed.
+//!
+//! Readers ([`verify`], [`prove`]) take a snapshot of the files and no part in this.
 
-mod catch_up;
 mod checkpoints;
-mod erased;
-mod erasures_file;
+mod erase;
+mod erasure_records;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[path = "../../tests/fuzz/tree/mod.rs"]
 pub(crate) mod fuzzing;
-mod head;
-mod keeper;
-mod lines;
+mod leaf_search;
+mod line_hashes;
 mod observer;
 mod options;
-mod places;
 pub(crate) mod prove;
-mod search;
+mod replay;
+mod segment_map;
+mod sign;
+mod snapshot;
+mod text_file;
 mod tiles;
+mod tree_head;
+mod tree_writer;
 pub(crate) mod verify;
-mod view;
 
 pub use error::EvidenceError;
 pub(crate) use observer::TreeObserver;

@@ -7,9 +7,9 @@ use std::time::Instant;
 use attestry_core::StorageError;
 use attestry_evidence::{ErasureRecord, Hash, Policy, leaf_hash};
 
-use super::EvidenceError;
-use super::keeper::Keeper;
+use super::error::EvidenceError;
 use super::options::{EvidenceOptions, Hook};
+use super::tree_writer::TreeWriter;
 use crate::fs::layout::Folder;
 use crate::observer::{Callback, EraseReason, LeafHash, LeafHasher, LineEnd, LogObserver};
 use crate::segment::SegmentName;
@@ -23,7 +23,7 @@ pub(crate) struct TreeObserver {
     /// `Durability::Sync`: lines are on stable storage before they are reported.
     lines_are_synced: bool,
     /// `None` while the store has no tree. Another process may create one.
-    keeper: Option<Keeper>,
+    writer: Option<TreeWriter>,
     signing: Option<Signing>,
     closed: bool,
 }
@@ -45,18 +45,18 @@ impl TreeObserver {
         options: Option<EvidenceOptions>,
         lines_are_synced: bool,
     ) -> Result<Self, StorageError> {
-        let mut keeper = Keeper::open(folder, lines_are_synced)?;
-        if keeper.is_none() && options.is_some() {
-            keeper = Some(Keeper::begin(folder, lines_are_synced)?);
+        let mut writer = TreeWriter::open(folder, lines_are_synced)?;
+        if writer.is_none() && options.is_some() {
+            writer = Some(TreeWriter::create(folder, lines_are_synced)?);
         }
-        let signing = match (options, &mut keeper) {
-            (Some(options), Some(keeper)) => {
-                let last = (Instant::now(), keeper.signed_size()?);
+        let signing = match (options, &mut writer) {
+            (Some(options), Some(writer)) => {
+                let last = (Instant::now(), writer.signed_size()?);
                 Some(Signing { options, last, results: Vec::new() })
             }
             _ => None,
         };
-        Ok(Self { folder: folder.clone(), lines_are_synced, keeper, signing, closed: false })
+        Ok(Self { folder: folder.clone(), lines_are_synced, writer, signing, closed: false })
     }
 
     /// Casts the observer of a store.
@@ -67,17 +67,17 @@ impl TreeObserver {
     }
 
     /// The tree as last published by any process; `None` if there is none.
-    fn keeper(&mut self) -> Result<Option<&mut Keeper>, StorageError> {
+    fn writer(&mut self) -> Result<Option<&mut TreeWriter>, StorageError> {
         if self.closed {
             return Ok(None);
         }
-        if self.keeper.is_none() {
-            self.keeper = Keeper::open(&self.folder, self.lines_are_synced)?;
+        if self.writer.is_none() {
+            self.writer = TreeWriter::open(&self.folder, self.lines_are_synced)?;
         }
-        if let Some(keeper) = &mut self.keeper {
-            keeper.refresh()?;
+        if let Some(writer) = &mut self.writer {
+            writer.refresh()?;
         }
-        Ok(self.keeper.as_mut())
+        Ok(self.writer.as_mut())
     }
 
     /// The checkpoint of all lines: a new one, or the latest if the tree has not grown since. The
@@ -88,10 +88,10 @@ impl TreeObserver {
             return Err(EvidenceError::NoSigningKey { path });
         };
         let key = options.key.clone();
-        let keeper = self.keeper()?.ok_or(EvidenceError::NotKept { path })?;
-        keeper.catch_up()?;
-        let (checkpoint, new) = keeper.sign(&key)?;
-        let size = keeper.size();
+        let writer = self.writer()?.ok_or(EvidenceError::NotKept { path })?;
+        writer.replay_all()?;
+        let (checkpoint, new) = writer.sign(&key)?;
+        let size = writer.size();
         if let Some(signing) = &mut self.signing {
             signing.last = (Instant::now(), size);
             if new {
@@ -108,8 +108,8 @@ impl TreeObserver {
         policy: &Policy,
     ) -> Result<(), EvidenceError> {
         let path = self.folder.path().to_path_buf();
-        let keeper = self.keeper()?.ok_or(EvidenceError::NotKept { path })?;
-        keeper.cosign(note, policy)
+        let writer = self.writer()?.ok_or(EvidenceError::NotKept { path })?;
+        writer.store_cosigned(note, policy)
     }
 }
 
@@ -124,20 +124,20 @@ fn hash_for_caller(line: &[u8]) -> LeafHash {
 
 impl LogObserver for TreeObserver {
     fn leaf_hasher(&self) -> Option<LeafHasher> {
-        self.keeper.as_ref().map(|_| hash_for_caller as LeafHasher)
+        self.writer.as_ref().map(|_| hash_for_caller as LeafHasher)
     }
 
     fn catch_up(&mut self) -> Result<(), StorageError> {
-        match self.keeper()? {
-            Some(keeper) => Ok(keeper.catch_up()?),
+        match self.writer()? {
+            Some(writer) => Ok(writer.replay_all()?),
             None => Ok(()),
         }
     }
 
     fn fault(&mut self) -> Option<String> {
-        let keeper = self.keeper.as_mut()?;
+        let writer = self.writer.as_mut()?;
         let key = self.signing.as_ref().map(|signing| &signing.options.key);
-        let error = keeper.agrees_with_latest(key).err()?;
+        let error = writer.check_latest(key).err()?;
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
         Some(format!("{error}{}", source.unwrap_or_default()))
     }
@@ -151,46 +151,46 @@ impl LogObserver for TreeObserver {
     ) -> Result<(), StorageError> {
         // Only a reopened segment and an erasure look for a tree that another process has created:
         // one look for each batch would cost too much. Its creator records what is appended meanwhile.
-        if (reopened || self.keeper.is_some())
-            && let Some(keeper) = self.keeper()?
+        if (reopened || self.writer.is_some())
+            && let Some(writer) = self.writer()?
         {
-            keeper.cover(segment, file, length, reopened)?;
+            writer.replay_active(segment, file, length, reopened)?;
         }
         Ok(())
     }
 
     fn appended(&mut self, bytes: &[u8], start: usize, ends: &[LineEnd], length: u64) {
-        let Some(keeper) = self.keeper.as_mut().filter(|_| !self.closed) else { return };
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.closed) else { return };
         let mut start = start;
         let leaves = ends.iter().map(|end| {
             let line = std::mem::replace(&mut start, end.at)..end.at;
             end.leaf.map_or_else(|| hash_line(&bytes[line]), Hash::from_bytes)
         });
-        keeper.extend(leaves, length);
+        writer.append_or_replay_later(leaves, length);
     }
 
     fn before_rename(&mut self, from: SegmentName, to: SegmentName) -> Result<(), StorageError> {
-        match self.keeper()? {
-            Some(keeper) => Ok(keeper.renaming(from, to)?),
+        match self.writer()? {
+            Some(writer) => Ok(writer.before_rename(from, to)?),
             None => Ok(()),
         }
     }
 
     fn segment_removed(&mut self, segment: SegmentName) {
-        if let Ok(Some(keeper)) = self.keeper() {
-            keeper.removed(segment);
+        if let Ok(Some(writer)) = self.writer() {
+            writer.remove(segment);
         }
     }
 
     fn segment_compacted(&mut self, segment: SegmentName, length: u64) {
-        if let Ok(Some(keeper)) = self.keeper() {
-            keeper.compacted(segment, length);
+        if let Ok(Some(writer)) = self.writer() {
+            writer.compacted(segment, length);
         }
     }
 
     fn before_erase(&mut self) -> Result<(), StorageError> {
-        match self.keeper()? {
-            Some(keeper) => Ok(keeper.mark_if_grown()?),
+        match self.writer()? {
+            Some(writer) => Ok(writer.persist_if_changed()?),
             None => Ok(()),
         }
     }
@@ -201,15 +201,15 @@ impl LogObserver for TreeObserver {
         line: &[u8],
         position: f64,
     ) -> Result<Option<u64>, StorageError> {
-        match self.keeper()? {
-            Some(keeper) => Ok(keeper.find_line(segment, hash_line(line), position)?),
+        match self.writer()? {
+            Some(writer) => Ok(writer.find_leaf(segment, hash_line(line), position)?),
             None => Ok(None),
         }
     }
 
     fn leaves_of(&mut self, segment: SegmentName) -> Result<Vec<(u64, u64)>, StorageError> {
-        match self.keeper()? {
-            Some(keeper) => Ok(keeper.lines_of(segment)?),
+        match self.writer()? {
+            Some(writer) => Ok(writer.line_leaves(segment)?),
             None => Ok(Vec::new()),
         }
     }
@@ -220,16 +220,16 @@ impl LogObserver for TreeObserver {
         reason: &EraseReason,
         redo: bool,
     ) -> Result<(), StorageError> {
-        match self.keeper()? {
-            Some(keeper) => Ok(keeper.record(ranges, reason, !redo)?),
+        match self.writer()? {
+            Some(writer) => Ok(writer.record_erasure(ranges, reason, redo)?),
             None => Ok(()),
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let (keeper, signing) = (self.keeper.as_ref()?, self.signing.as_ref()?);
+        let (writer, signing) = (self.writer.as_ref()?, self.signing.as_ref()?);
         let (last, signed) = signing.last;
-        match keeper.size().saturating_sub(signed) {
+        match writer.size().saturating_sub(signed) {
             0 => None,
             new if new >= signing.options.every_entries => Some(last),
             // `None` after overflow: never.
@@ -240,7 +240,7 @@ impl LogObserver for TreeObserver {
     fn on_deadline(&mut self, synced: Result<(), StorageError>) {
         let signed = synced.map_err(EvidenceError::from).and_then(|()| self.checkpoint());
         if let (Err(error), Some(signing)) = (signed, &mut self.signing) {
-            let size = self.keeper.as_ref().map_or(0, Keeper::size);
+            let size = self.writer.as_ref().map_or(0, TreeWriter::size);
             signing.last = (Instant::now(), size);
             signing.results.push(Err(error));
         }
@@ -256,12 +256,12 @@ impl LogObserver for TreeObserver {
     }
 
     fn close(&mut self) -> Result<(), StorageError> {
-        let persisted = match self.keeper()? {
-            Some(keeper) => keeper.mark_if_grown(),
+        let persisted = match self.writer()? {
+            Some(writer) => writer.persist_if_changed(),
             None => Ok(()),
         };
         self.closed = true;
-        self.keeper = None;
+        self.writer = None;
         Ok(persisted?)
     }
 }

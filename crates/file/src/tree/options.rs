@@ -1,4 +1,4 @@
-//! How evidence is kept.
+//! Settings of a store that keeps evidence.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use attestry_evidence::SigningKey;
 
-use super::EvidenceError;
+use super::error::EvidenceError;
 
-/// Who wants to have each checkpoint.
+/// Receives each new checkpoint.
 pub(super) type Hook = Arc<dyn Fn(Result<&str, &EvidenceError>) + Send + Sync>;
 
-/// Has a store keep evidence: a Merkle tree of its lines, and checkpoints of it that are signed now
-/// and then. For [`FileStorageBuilder::evidence`](crate::FileStorageBuilder::evidence).
+/// Makes a store keep evidence: a Merkle tree of its lines, and checkpoints of it that are signed
+/// periodically. For [`FileStorageBuilder::evidence`](crate::FileStorageBuilder::evidence).
 ///
 /// | setting | default |
 /// | --- | --- |
 /// | [`every_entries`](Self::every_entries) | 100,000 |
-/// | [`every`](Self::every) | a minute |
-/// | [`on_checkpoint`](Self::on_checkpoint) | nobody is told |
+/// | [`every`](Self::every) | one minute |
+/// | [`on_checkpoint`](Self::on_checkpoint) | none |
 ///
 /// ```
 /// use attestry_core::{AuditEntry, StorageBackend, Timestamp, create_entry_id, hash_content};
@@ -29,25 +29,25 @@ pub(super) type Hook = Arc<dyn Fn(Result<&str, &EvidenceError>) + Send + Sync>;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("audit");
 /// let key = SigningKey::generate("example.com/audit")?;
-/// let public = key.public(); // for whoever verifies; keep it elsewhere
+/// let public = key.public(); // for auditors; keep it outside the store
 /// let storage = FileStorage::builder(path).evidence(EvidenceOptions::new(key)).open().await?;
 /// let entry = AuditEntry::new(create_entry_id(), Timestamp::now(), hash_content("in"), hash_content("out"));
 /// storage.write(&entry).await?;
-/// let kept = storage.checkpoint().await?; // for somebody else to keep
+/// let kept = storage.checkpoint().await?; // keep it outside the store
 ///
-/// // Later: is everything still as it was?
+/// // Later: is the store unchanged?
 /// let policy = Policy::new(public);
 /// let found = storage.verify(VerifyOptions::new().policy(policy.clone()).against(&policy.open(&kept)?)).await?;
 /// assert!(found.is_clean());
 ///
-/// // And one entry by itself, for someone who has no store.
-/// let proven = storage.inclusion_proof(&entry.id).await?.expect("it is there");
+/// // One entry, for a reader without access to the store.
+/// let proven = storage.inclusion_proof(&entry.id).await?.expect("it was written");
 /// proven.proof.verify(line_hash(&proven.line)?, &policy)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "it has to be given to a builder"]
+#[must_use = "options do nothing until they are passed to a builder"]
 pub struct EvidenceOptions {
     pub(super) key: SigningKey,
     pub(super) every_entries: u64,
@@ -56,29 +56,31 @@ pub struct EvidenceOptions {
 }
 
 impl EvidenceOptions {
-    /// Evidence whose checkpoints are signed with `key`. Its name is the name of the log.
+    /// Evidence whose checkpoints are signed with `key`. The name of the key is the origin of the log.
     pub fn new(key: SigningKey) -> Self {
         Self { key, every_entries: 100_000, every: Duration::from_secs(60), hook: None }
     }
 
-    /// Signs a checkpoint whenever so many leaves have come since the last one; 0 counts as 1. One
-    /// takes some milliseconds, in which nothing is written.
+    /// Signs a checkpoint when the tree has grown by `count` leaves since the last one; 0 counts as 1.
+    /// Signing takes some milliseconds, during which nothing is written.
     pub fn every_entries(mut self, count: u64) -> Self {
         self.every_entries = count.max(1);
         self
     }
 
-    /// Signs a checkpoint at the latest so long after the last one, if leaves have come since.
+    /// Signs a checkpoint at most `time` after the last one, if the tree has grown since.
     pub fn every(mut self, time: Duration) -> Self {
         self.every = time;
         self
     }
 
-    /// Calls `tell` with each new checkpoint that this store signs, so that it can be kept
-    /// elsewhere or cosigned, and with the error where one that was due could not be signed.
+    /// Calls `hook` with each new checkpoint of this store, for example to keep it elsewhere or to
+    /// have it cosigned, and with the error if a due checkpoint could not be signed.
     ///
-    /// It is called on the store's own thread, which must not be kept waiting: hand it on. A
-    /// checkpoint that was not handed on can be read in the folder.
+    /// The hook runs on the writer thread, which writes nothing meanwhile: it must return quickly. A
+    /// panic in it is contained. When `close` returns, the hook has received the last checkpoint and is
+    /// not called again. A checkpoint is stored before the hook is called, so that one missed in a crash
+    /// can be read from the folder.
     ///
     /// ```
     /// # use attestry_evidence::SigningKey;
@@ -94,9 +96,9 @@ impl EvidenceOptions {
     /// ```
     pub fn on_checkpoint(
         mut self,
-        tell: impl Fn(Result<&str, &EvidenceError>) + Send + Sync + 'static,
+        hook: impl Fn(Result<&str, &EvidenceError>) + Send + Sync + 'static,
     ) -> Self {
-        self.hook = Some(Arc::new(tell));
+        self.hook = Some(Arc::new(hook));
         self
     }
 }

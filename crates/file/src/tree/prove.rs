@@ -1,78 +1,76 @@
-//! Proofs of what is in the tree, for someone who has no store.
-
-use std::io;
+//! Inclusion and consistency proofs, which are verified without access to the store.
 
 use attestry_core::EntryId;
 use attestry_evidence::{
-    ConsistencyProof, Hash, InclusionProof, OpenedCheckpoint, leaf_hash, proof,
+    ConsistencyProof, Hash, InclusionProof, OpenedCheckpoint, TreeError, leaf_hash, proof,
 };
 
-use super::EvidenceError;
-use super::checkpoints::unproven;
-use super::search;
-use super::view::View;
+use super::checkpoints::parse_unverified;
+use super::error::{EvidenceError, Result};
+use super::leaf_search;
+use super::snapshot::TreeSnapshot;
 use crate::fs::layout::Folder;
 use crate::fs::sys;
 use crate::reader::Catalog;
 use crate::segment::{Segment, read_line};
 
-/// An entry's line, and the proof that it is in the log.
+/// The line of an entry with the proof that it is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EntryProof {
-    /// The raw line, without its line break.
+    /// The line, without its line break.
     pub line: Vec<u8>,
-    /// The proof; its text is a file of the format C2SP tlog-proof.
+    /// The proof. Its text is a file in the format C2SP tlog-proof.
     pub proof: InclusionProof,
 }
 
-/// The latest checkpoint; a cosigned one where there is a cosigned one of more than `covering`
-/// leaves.
-fn checkpoint(
-    view: &mut View,
-    covering: u64,
-) -> Result<Option<(String, u64, Hash)>, EvidenceError> {
-    let folder = view.checkpoints.folder().to_path_buf();
-    let failed = |source: io::Error| EvidenceError::io("read", &folder, source);
-    let cosigned = view.checkpoints.newest_cosigned().map_err(failed)?;
+/// The note, size and root that proofs end in: the latest checkpoint, but a cosigned one if there is
+/// one of more than `leaf` leaves.
+fn checkpoint_covering(
+    snapshot: &mut TreeSnapshot,
+    leaf: u64,
+) -> Result<Option<(String, u64, Hash)>> {
+    let folder = snapshot.checkpoints.folder().to_path_buf();
+    let failed = |source| EvidenceError::io("read", &folder, source);
+    let cosigned = snapshot.checkpoints.newest_cosigned().map_err(failed)?;
     let cosigned = cosigned.into_iter().rev().map(|stored| stored.text);
-    let latest = view.checkpoints.latest().map_err(failed)?.map(str::to_owned);
+    let latest = snapshot.checkpoints.latest().map_err(failed)?.map(str::to_owned);
     let mut notes = cosigned.chain(latest).filter_map(|note| {
-        let checkpoint = unproven(&note)?;
-        // One that was signed since the tree was looked at has leaves that are not known here.
-        let known = checkpoint.size() > covering && checkpoint.size() <= view.head.size;
-        known.then(|| (note, checkpoint.size(), checkpoint.root()))
+        let checkpoint = parse_unverified(&note)?;
+        // A checkpoint signed after the snapshot may be larger than its tree.
+        let usable = checkpoint.size() > leaf && checkpoint.size() <= snapshot.head.size;
+        usable.then(|| (note, checkpoint.size(), checkpoint.root()))
     });
     Ok(notes.next())
 }
 
-/// The latest checkpoint, as it is stored.
-pub(crate) fn latest(folder: &Folder) -> Result<Option<String>, EvidenceError> {
-    let mut view = View::of_tree(folder)?;
-    let path = view.checkpoints.folder().to_path_buf();
-    let latest = view.checkpoints.latest();
+/// The latest checkpoint as stored.
+pub(crate) fn latest_checkpoint(folder: &Folder) -> Result<Option<String>> {
+    let mut snapshot = TreeSnapshot::tree_only(folder)?;
+    let path = snapshot.checkpoints.folder().to_path_buf();
+    let latest = snapshot.checkpoints.latest();
     let latest = latest.map_err(|source| EvidenceError::io("read", &path, source))?;
     Ok(latest.map(str::to_owned))
 }
 
-/// For each id, what there is to say of the entry that was written first with it.
-pub(crate) fn entries(
+/// A proof for each id; of several entries with one id, for the first.
+pub(crate) fn inclusion(
     catalog: &Catalog,
     ids: &[EntryId],
-) -> Result<Vec<Result<Option<EntryProof>, EvidenceError>>, EvidenceError> {
-    let snapshot = catalog.snapshot()?;
-    // Later, so that it knows all that is found.
-    let mut view = View::of_tree(catalog.folder())?;
-    Ok(ids.iter().map(|id| entry(catalog, &snapshot, &mut view, id)).collect())
+) -> Result<Vec<Result<Option<EntryProof>>>> {
+    let segments = catalog.snapshot()?;
+    // Taken after the segments, so that the tree has all their lines.
+    let mut snapshot = TreeSnapshot::tree_only(catalog.folder())?;
+    Ok(ids.iter().map(|id| prove_entry(catalog, &segments, &mut snapshot, id)).collect())
 }
 
-fn entry(
+fn prove_entry(
     catalog: &Catalog,
-    snapshot: &[Segment],
-    view: &mut View,
+    segments: &[Segment],
+    snapshot: &mut TreeSnapshot,
     id: &EntryId,
-) -> Result<Option<EntryProof>, EvidenceError> {
-    let Some(found) = catalog.find(snapshot, id)? else { return Ok(None) };
+) -> Result<Option<EntryProof>> {
+    let Some(found) = catalog.find(segments, id)? else { return Ok(None) };
     let (name, file) = (found.segment.name, &found.segment.file.handle);
     let path = catalog.folder().segment(name);
     let failed = |source| EvidenceError::io("read", &path, source);
@@ -80,48 +78,45 @@ fn entry(
     let length = sys::length_of(file).map_err(failed)?;
     let hash = leaf_hash(&line);
     let tree = catalog.folder().tree();
-    let unreadable =
-        |source| EvidenceError::tree(&tree, attestry_evidence::TreeError::Read(source));
-    let share = found.line.offset as f64 / length.max(1) as f64;
-    // Under the name that it has by now, too: it may have been renamed between the two looks.
+    let unreadable = |source| EvidenceError::tree(&tree, TreeError::Read(source));
+    let position = found.line.offset as f64 / length.max(1) as f64;
+    // The segment may have been renamed between the two snapshots.
     let mut leaf = None;
-    for name in view.places.names_like(name) {
-        let ranges = view.places.leaves(name, view.head.size);
-        leaf = search::find(&mut view.tiles, &ranges, hash, share, |_| true).map_err(unreadable)?;
+    for name in snapshot.map.possible_names(name) {
+        let ranges = snapshot.map.leaf_ranges(name, snapshot.head.size);
+        leaf = leaf_search::find(&mut snapshot.tiles, &ranges, hash, position, |_| true)
+            .map_err(unreadable)?;
         if leaf.is_some() {
             break;
         }
     }
     let leaf = leaf.ok_or_else(|| EvidenceError::NotInTree { id: id.clone() })?;
-    let signed = checkpoint(view, leaf)?;
-    let (note, size, root) = signed.ok_or_else(|| EvidenceError::NotSigned { id: id.clone() })?;
-    let hashes = proof::inclusion(leaf, size, &mut view.tiles)
+    let checkpoint = checkpoint_covering(snapshot, leaf)?;
+    let (note, size, root) =
+        checkpoint.ok_or_else(|| EvidenceError::NotSigned { id: id.clone() })?;
+    let hashes = proof::inclusion(leaf, size, &mut snapshot.tiles)
         .map_err(|error| EvidenceError::tree(&tree, error))?;
     if proof::verify_inclusion(hash, leaf, size, &hashes, root).is_err() {
-        // A damaged tile, or another tree than was signed: `verify` tells.
+        // A damaged tile, or a tree other than the signed one.
         return Err(EvidenceError::Disagrees { size });
     }
     Ok(Some(EntryProof { line, proof: InclusionProof::new(leaf, hashes, note) }))
 }
 
-/// The proof that the latest checkpoint's tree grew out of that of `older`.
-pub(crate) fn growth(
-    folder: &Folder,
-    older: &OpenedCheckpoint,
-) -> Result<ConsistencyProof, EvidenceError> {
-    let mut view = View::of_tree(folder)?;
+/// The proof that the tree of `older` is a prefix of the latest checkpoint's.
+pub(crate) fn consistency(folder: &Folder, older: &OpenedCheckpoint) -> Result<ConsistencyProof> {
+    let mut snapshot = TreeSnapshot::tree_only(folder)?;
     let none = || EvidenceError::NoCheckpoint { path: folder.path().to_path_buf() };
-    let (note, size, root) = checkpoint(&mut view, 0)?.ok_or_else(none)?;
+    let (note, size, root) = checkpoint_covering(&mut snapshot, 0)?.ok_or_else(none)?;
     let older = older.checkpoint();
-    let tree = folder.tree();
-    let old = older.size();
-    if old > size {
-        return Err(EvidenceError::Disagrees { size: old });
+    let old_size = older.size();
+    if old_size > size {
+        return Err(EvidenceError::Disagrees { size: old_size });
     }
-    let hashes = proof::consistency(old, size, &mut view.tiles)
-        .map_err(|error| EvidenceError::tree(&tree, error))?;
-    if proof::verify_consistency(old, older.root(), size, root, &hashes).is_err() {
-        return Err(EvidenceError::Disagrees { size: old });
+    let hashes = proof::consistency(old_size, size, &mut snapshot.tiles)
+        .map_err(|error| EvidenceError::tree(&folder.tree(), error))?;
+    if proof::verify_consistency(old_size, older.root(), size, root, &hashes).is_err() {
+        return Err(EvidenceError::Disagrees { size: old_size });
     }
-    Ok(ConsistencyProof::new(old, hashes, note))
+    Ok(ConsistencyProof::new(old_size, hashes, note))
 }

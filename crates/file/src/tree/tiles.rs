@@ -1,26 +1,26 @@
-//! The hashes of the tree in files, one for each level: its tiles of 256 hashes, one behind the
-//! other, the last one as far as it has come.
+//! The hashes of the tree on disk: the files `tiles.0` (leaf hashes), `tiles.1`, ...
+//!
+//! The file of a level holds its tiles of 256 hashes one after another; the last one is partial.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::PathBuf;
 
 use attestry_evidence::{Hash, ReadHashes, Tree};
 
 use crate::fs::sys;
 
-const HASH: u64 = Hash::SIZE as u64;
-
 /// More levels than a tree can have.
 const LEVELS: usize = 8;
 
-/// The files, opened as they are needed.
+/// The files, opened on first use.
 #[derive(Debug)]
 pub(super) struct Tiles {
     folder: PathBuf,
     files: [Option<File>; LEVELS],
     write: bool,
-    /// Levels that were written to and, as far as is known, not synced since.
+    /// Levels that may have been written since their last sync.
     dirty: [bool; LEVELS],
 }
 
@@ -34,14 +34,19 @@ impl Tiles {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         if slot.is_none() {
-            *slot = Some(open(&path(&self.folder, level), self.write)?);
+            let path = self.folder.join(format!("tiles.{level}"));
+            *slot = Some(if self.write {
+                sys::open_read_write(&path)?
+            } else {
+                OpenOptions::new().read(true).open(&path)?
+            });
         }
         slot.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Appends leaves to `tree` and stores what comes of that. After an error `tree` is ahead of
-    /// what is stored.
-    pub(super) fn extend(
+    /// Appends leaves to `tree` and writes the hashes that become final. After an error, `tree` is
+    /// ahead of the files.
+    pub(super) fn append(
         &mut self,
         tree: &mut Tree,
         leaves: impl IntoIterator<Item = Hash>,
@@ -59,18 +64,18 @@ impl Tiles {
         for (level, (first, bytes)) in new.iter().enumerate() {
             if !bytes.is_empty() {
                 self.dirty[level] = true;
-                sys::write_all_at(self.file(level)?, bytes, place(*first)?)?;
+                sys::write_all_at(self.file(level)?, bytes, offset_of(*first)?)?;
             }
         }
         Ok(())
     }
 
-    /// Takes it that others have written to the first `levels` and not synced them.
-    pub(super) fn distrust(&mut self, levels: u32) {
+    /// Marks the first `levels` as dirty: other processes may have written them without a sync.
+    pub(super) fn mark_dirty(&mut self, levels: u32) {
         self.dirty.iter_mut().zip(0..levels).for_each(|(dirty, _)| *dirty = true);
     }
 
-    /// Puts all that was stored on stable storage, the names of new files excepted.
+    /// Syncs the files that are dirty. The names of new files are not synced.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         for level in 0..LEVELS {
             if self.dirty[level] {
@@ -82,13 +87,8 @@ impl Tiles {
     }
 
     #[cfg(test)]
-    pub(super) fn unsynced(&self) -> Vec<usize> {
+    pub(super) fn dirty_levels(&self) -> Vec<usize> {
         (0..LEVELS).filter(|&level| self.dirty[level]).collect()
-    }
-
-    /// The hashes of the leaves from `first` on, as many as `out` has.
-    pub(super) fn leaves(&mut self, first: u64, out: &mut [Hash]) -> io::Result<()> {
-        self.read_hashes(0, first, out)
     }
 }
 
@@ -97,7 +97,7 @@ impl ReadHashes for Tiles {
 
     fn read_hashes(&mut self, level: u8, first: u64, out: &mut [Hash]) -> io::Result<()> {
         let mut bytes = vec![0; out.len() * Hash::SIZE];
-        sys::read_exact_at(self.file(level.into())?, &mut bytes, place(first)?)?;
+        sys::read_exact_at(self.file(level.into())?, &mut bytes, offset_of(first)?)?;
         let (chunks, _) = bytes.as_chunks::<{ Hash::SIZE }>();
         for (hash, chunk) in out.iter_mut().zip(chunks) {
             *hash = Hash::from_bytes(*chunk);
@@ -106,47 +106,38 @@ impl ReadHashes for Tiles {
     }
 }
 
-/// Where a hash lies in the file of its level.
-fn place(index: u64) -> io::Result<u64> {
-    index.checked_mul(HASH).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+/// Offset of a hash in the file of its level.
+fn offset_of(index: u64) -> io::Result<u64> {
+    index.checked_mul(Hash::SIZE as u64).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// The file of a level.
-pub(super) fn path(folder: &Path, level: usize) -> PathBuf {
-    folder.join(format!("tiles.{level}"))
-}
-
-fn open(path: &Path, write: bool) -> io::Result<File> {
-    if write { sys::open_read_write(path) } else { OpenOptions::new().read(true).open(path) }
-}
-
-/// The leaf hashes from one leaf on, in order, read a few thousand at once.
+/// Iterates over leaf hashes in order, with large reads.
 #[derive(Debug)]
 pub(super) struct Leaves {
-    next: u64,
-    end: u64,
+    range: Range<u64>,
     buffer: std::vec::IntoIter<Hash>,
 }
 
 impl Leaves {
-    const AT_ONCE: u64 = 4_096;
+    const HASHES_PER_READ: u64 = 4_096;
 
-    pub(super) fn new(first: u64, end: u64) -> Self {
-        Self { next: first, end, buffer: Vec::new().into_iter() }
+    pub(super) fn new(range: Range<u64>) -> Self {
+        Self { range, buffer: Vec::new().into_iter() }
     }
 
-    /// The next leaf's hash; `None` behind the last.
+    /// The next leaf hash; `None` at the end.
     pub(super) fn next(&mut self, tiles: &mut Tiles) -> io::Result<Option<Hash>> {
         if let Some(hash) = self.buffer.next() {
             return Ok(Some(hash));
         }
-        let count = (self.end - self.next).min(Self::AT_ONCE);
+        let left = self.range.end.saturating_sub(self.range.start);
+        let count = left.min(Self::HASHES_PER_READ);
         if count == 0 {
             return Ok(None);
         }
         let mut hashes = vec![Hash::EMPTY_TREE; count as usize];
-        tiles.leaves(self.next, &mut hashes)?;
-        self.next += count;
+        tiles.read_hashes(0, self.range.start, &mut hashes)?;
+        self.range.start += count;
         self.buffer = hashes.into_iter();
         Ok(self.buffer.next())
     }

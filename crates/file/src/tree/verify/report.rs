@@ -1,4 +1,4 @@
-//! What a verification found.
+//! The result of a verification.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,90 +9,89 @@ use attestry_evidence::{Cosignature, Hash};
 use crate::fs::layout::Folder;
 use crate::fs::sys;
 use crate::segment::SegmentName;
-use crate::tree::lines::HashedLine;
-use crate::tree::view::OpenSegment;
+use crate::tree::line_hashes::HashedLine;
+use crate::tree::snapshot::OpenSegment;
 
-/// So many problems are listed; the others are only counted.
-const MOST_LISTED: usize = 1_000;
+const MAX_LISTED: usize = 1_000;
 
-/// So much of a line is looked at for its id.
-const ID_WITHIN: u64 = 64 << 10;
+/// Bytes of a line in which its id is searched for.
+const ID_SEARCH_BYTES: u64 = 64 << 10;
 
-/// What a store is, and what is wrong with it.
+/// The result of verifying a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// How many leaves the tree has: lines that were ever logged, and records of erasures.
+    /// Leaves of the tree: every line that was ever logged, and the erasure records.
     pub leaves: u64,
-    /// The root of the tree.
+    /// Root of the tree.
     pub root: Hash,
-    /// How many lines are there as they were logged.
+    /// Lines that exist as logged.
     pub lines: u64,
-    /// How many are gone, as is on record.
+    /// Lines whose erasure is recorded.
     pub erased: u64,
-    /// How many erasures are on record.
+    /// Erasure records.
     pub records: u64,
-    /// What was there before the tree was begun: nothing is proven of the time before that.
+    /// Lines that existed before the tree was created; nothing is proven about the time before that.
+    /// `None` if there were none.
     pub adopted: Option<Backfill>,
-    /// Lines at the end of the segment that grows which another program has written, and which are
-    /// not in the tree yet. Nothing is proven of them. Opening the store for writing takes them in.
+    /// Lines at the end of the active segment that another program wrote and that are not in the tree
+    /// yet. Nothing is proven about them. They are added when the store is opened for writing.
     pub not_covered: u64,
-    /// How many genuine checkpoints the tree was held against.
+    /// Checkpoints the tree was compared with: external ones, and stored ones with valid signatures.
     pub checkpoints: u64,
-    /// How many checkpoints of logs of other names there are, which nobody knows how to believe: by
-    /// an earlier key, for instance.
+    /// Checkpoints with another origin, which were not verified (a previous key, for example).
     pub foreign_checkpoints: u64,
-    /// How many leaves the largest of the genuine ones is of that hold. Nothing is proven of leaves behind it.
+    /// Leaves of the largest checkpoint that matches the tree. Nothing is proven about leaves behind it.
     pub signed: Option<u64>,
-    /// The largest that was cosigned by witnesses of the policy.
+    /// The largest matching checkpoint with cosignatures of witnesses of the policy.
     pub witnessed: Option<CosignedCheckpoint>,
-    /// What is wrong, at most 1,000 things.
+    /// Problems, at most 1,000.
     pub problems: Vec<EvidenceProblem>,
-    /// How many more there are.
+    /// How many further problems there are.
     pub problems_unlisted: u64,
 }
 
 impl Verification {
-    /// Whether nothing is wrong.
+    /// Whether there are no problems.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty() && self.problems_unlisted == 0
     }
 }
 
-/// Lines that were taken into a tree when it was begun.
+/// The lines that existed when the tree was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backfill {
     /// How many: the first leaves of the tree.
     pub leaves: u64,
-    /// When.
+    /// When the tree was created.
     pub at: Timestamp,
 }
 
-/// A checkpoint that witnesses have seen.
+/// A checkpoint with cosignatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CosignedCheckpoint {
-    /// How many leaves it is of.
+    /// Its number of leaves.
     pub leaves: u64,
-    /// Who has seen it when.
+    /// The cosignatures.
     pub by: Vec<Cosignature>,
 }
 
-/// Something in a store that should not be.
+/// A difference between the store and what was logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EvidenceProblem {
-    /// What kind of thing.
+    /// The kind of difference.
     pub kind: ProblemKind,
     /// The file.
     pub path: Option<PathBuf>,
-    /// Where in it, in bytes.
+    /// The offset in it, in bytes.
     pub offset: Option<u64>,
-    /// The id of the entry, as far as its line can be read.
+    /// The id of the entry, if it can be read from its line.
     pub id: Option<String>,
-    /// The leaf; of several side by side, the first.
+    /// The leaf; the first one of several adjacent leaves.
     pub leaf: Option<u64>,
     /// What is wrong.
     pub reason: String,
@@ -102,24 +101,24 @@ pub struct EvidenceProblem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// A line is another than was logged.
+    /// A line differs from the logged one.
     Altered,
-    /// A line is gone, and no record says that it was erased.
+    /// A line is missing, and no record states its erasure.
     Missing,
     /// A line was never logged.
     Inserted,
     /// A line is not where it was logged.
     Moved,
-    /// A line is on record as erased, and is there.
+    /// A line exists although a record states its erasure.
     StillThere,
-    /// An erasure record is not what it should be.
+    /// An erasure record is invalid, or was never logged.
     FalseRecord,
-    /// The tree is not the one a checkpoint is of, or the checkpoint is not genuine.
+    /// A checkpoint does not match the tree, its signature is invalid, or a required one is missing.
     Checkpoint,
 }
 
 impl ProblemKind {
-    /// A word for it: `altered`, `missing`, `inserted`, `moved`, `still-there`, `false-record`,
+    /// A stable name: `altered`, `missing`, `inserted`, `moved`, `still-there`, `false-record`,
     /// `checkpoint`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -141,7 +140,7 @@ impl fmt::Display for ProblemKind {
     }
 }
 
-/// One line: the place, the entry, and what is wrong.
+/// One line: file and offset, entry, kind, reason.
 impl fmt::Display for EvidenceProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.path, self.offset) {
@@ -160,7 +159,7 @@ impl fmt::Display for EvidenceProblem {
     }
 }
 
-/// Gathers problems.
+/// Collects problems.
 pub(super) struct Problems {
     folder: Folder,
     list: Vec<EvidenceProblem>,
@@ -181,20 +180,19 @@ impl Problems {
     }
 
     fn add(&mut self, problem: EvidenceProblem) {
-        if self.list.len() < MOST_LISTED {
+        if self.list.len() < MAX_LISTED {
             self.list.push(problem);
         } else {
             self.unlisted += 1;
         }
     }
 
-    /// Counts problems that somebody else did not list.
-    pub(super) fn unlisted(&mut self, count: u64) {
+    pub(super) fn add_unlisted(&mut self, count: u64) {
         self.unlisted += count;
     }
 
-    /// About a line that is there.
-    pub(super) fn of_line(
+    /// Adds a problem of an existing line.
+    pub(super) fn add_line(
         &mut self,
         kind: ProblemKind,
         name: SegmentName,
@@ -203,13 +201,13 @@ impl Problems {
         leaf: Option<u64>,
         reason: &str,
     ) {
-        let id = segment.and_then(|segment| id_in(segment, line));
+        let id = segment.and_then(|segment| id_of(segment, line));
         let (path, offset) = (Some(self.path(name)), Some(line.offset));
         self.add(EvidenceProblem { kind, path, offset, id, leaf, reason: reason.to_owned() });
     }
 
-    /// About leaves of a segment.
-    pub(super) fn of_leaves(
+    /// Adds a problem of a leaf whose line is missing or should be.
+    pub(super) fn add_leaf(
         &mut self,
         kind: ProblemKind,
         name: Option<SegmentName>,
@@ -221,15 +219,15 @@ impl Problems {
         self.add(EvidenceProblem { kind, path, offset, id, leaf, reason });
     }
 
-    /// About a leaf that is no line.
-    pub(super) fn of_leaf(&mut self, kind: ProblemKind, leaf: u64, reason: impl Into<String>) {
+    /// Adds a problem of an erasure record.
+    pub(super) fn add_record(&mut self, kind: ProblemKind, leaf: u64, reason: impl Into<String>) {
         let path = Some(self.folder.tree().join("erasures"));
         let (offset, id, leaf, reason) = (None, None, Some(leaf), reason.into());
         self.add(EvidenceProblem { kind, path, offset, id, leaf, reason });
     }
 
-    /// About a checkpoint; without a place where it was kept elsewhere.
-    pub(super) fn of_checkpoint(&mut self, place: Option<(PathBuf, u64)>, reason: String) {
+    /// Adds a problem of a checkpoint; an external one has no place.
+    pub(super) fn add_checkpoint(&mut self, place: Option<(PathBuf, u64)>, reason: String) {
         let (path, offset) = place.unzip();
         let (kind, id, leaf) = (ProblemKind::Checkpoint, None, None);
         self.add(EvidenceProblem { kind, path, offset, id, leaf, reason });
@@ -240,9 +238,9 @@ impl Problems {
     }
 }
 
-/// The id in a line, even where the rest of it cannot be read.
-fn id_in(segment: &OpenSegment, at: &HashedLine) -> Option<String> {
-    let mut bytes = vec![0; usize::try_from(at.length.min(ID_WITHIN)).ok()?];
+/// The id of the entry in a line, which need not be valid otherwise.
+fn id_of(segment: &OpenSegment, at: &HashedLine) -> Option<String> {
+    let mut bytes = vec![0; usize::try_from(at.length.min(ID_SEARCH_BYTES)).ok()?];
     sys::read_exact_at(&segment.file, &mut bytes, at.offset).ok()?;
     if let Ok(entry) = line::decode(&bytes) {
         return Some(entry.id.to_string());

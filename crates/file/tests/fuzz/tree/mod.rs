@@ -1,5 +1,5 @@
-//! What must hold of any bytes in the files of a tree, and of a store that was meddled with.
-#![allow(clippy::missing_panics_doc)] // panicking is what a property is for
+//! Properties of the files of a tree and of a store with evidence, for any bytes in them.
+#![allow(clippy::missing_panics_doc)] // a property panics when it does not hold
 
 mod tampered;
 mod tree;
@@ -10,24 +10,24 @@ use crate::fs::layout::Folder;
 pub use tampered::tampered;
 pub use tree::tree;
 
-/// The whole lines of all segments that are not blank, without their line breaks.
+/// The complete lines of all segments that are not blank, without their line breaks.
 fn lines(folder: &Folder) -> Vec<Vec<u8>> {
     let mut lines = Vec::new();
     for found in folder.list().expect("a folder can be listed") {
         let bytes = read(&folder.segment(found.name));
-        let whole = bytes.split_inclusive(|byte| *byte == b'\n');
-        lines.extend(whole.filter_map(|line| line.strip_suffix(b"\n")).map(<[u8]>::to_vec));
+        let complete = bytes.split_inclusive(|byte| *byte == b'\n');
+        lines.extend(complete.filter_map(|line| line.strip_suffix(b"\n")).map(<[u8]>::to_vec));
     }
     lines.retain(|line| !line.trim_ascii().is_empty());
     lines
 }
 
 fn read(path: &Path) -> Vec<u8> {
-    std::fs::read(path).expect("it is there")
+    std::fs::read(path).expect("the file exists")
 }
 
-/// Writes a file, and the folders it lies in.
+/// Writes a file, and creates its folders.
 fn write(path: &Path, content: &[u8]) {
-    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    made.and_then(|()| std::fs::write(path, content)).expect("the folder takes a file");
+    let created = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    created.and_then(|()| std::fs::write(path, content)).expect("the file can be written");
 }

@@ -1,5 +1,5 @@
-//! A small store that keeps evidence, of which any bytes are changed: it is never called intact
-//! while a line of it is gone or another.
+//! Any bytes of a small store with evidence are changed: verification never calls it clean while a line
+//! is missing or differs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,28 +21,27 @@ use crate::{FileStorage, recovery};
 const ENTRIES: usize = 8;
 const ERASED: usize = 4;
 
-/// More than that need not be changed at once.
-const EDITS: usize = 16;
+const MAX_EDITS: usize = 16;
 
-/// The store as it was made.
+/// The store before the edits.
 struct Store {
-    /// What its files hold, by where they lie in the folder.
+    /// Relative paths and contents.
     files: Vec<(PathBuf, Vec<u8>)>,
     lines: Vec<Vec<u8>>,
     /// The line that was erased.
     erased: Vec<u8>,
-    /// What somebody else has kept.
-    kept: OpenedCheckpoint,
+    /// An external checkpoint.
+    checkpoint: OpenedCheckpoint,
 }
 
 static STORE: OnceLock<Store> = OnceLock::new();
 
-/// Changes the store by `edits`, five bytes for each, and holds what is then said of it against
-/// what it was: as it lies there, and once it was opened for writing.
+/// Applies `edits`, five bytes each, then verifies the store and its proofs: as they are, and after the
+/// store was opened for writing.
 pub fn tampered(parent: &Path, edits: &[u8]) {
-    let store = STORE.get_or_init(|| make(&parent.join("honest")));
+    let store = STORE.get_or_init(|| create(&parent.join("original")));
     let mut files = store.files.clone();
-    for edit in edits.as_chunks().0.iter().take(EDITS) {
+    for edit in edits.as_chunks().0.iter().take(MAX_EDITS) {
         apply(&mut files, *edit);
     }
     let path = parent.join("audit");
@@ -50,35 +49,35 @@ pub fn tampered(parent: &Path, edits: &[u8]) {
     files.iter().for_each(|(name, content)| write(&path.join(name), content));
     let folder = Folder::new(path);
 
-    says_what_is_so(&folder, store);
-    proves_what_is_so(&folder, store);
-    // Whatever comes of that: it makes nothing good.
+    verification_is_sound(&folder, store);
+    proofs_are_sound(&folder, store);
+    // With or without an error, this repairs no tampering.
     let _ = open_and_sign(&folder);
-    says_what_is_so(&folder, store);
+    verification_is_sound(&folder, store);
 }
 
-fn says_what_is_so(folder: &Folder, store: &Store) {
-    let options = VerifyOptions::new().policy(policy()).against(&store.kept);
+fn verification_is_sound(folder: &Folder, store: &Store) {
+    let options = VerifyOptions::new().policy(policy()).against(&store.checkpoint);
     let Ok(found) = verify::run(folder, &options) else { return };
     if found.is_clean() {
         let there = lines(folder);
         for line in &store.lines {
-            assert!(there.contains(line), "intact, without {}", String::from_utf8_lossy(line));
+            assert!(there.contains(line), "clean without {}", String::from_utf8_lossy(line));
         }
-        assert!(found.leaves >= store.kept.checkpoint().size());
+        assert!(found.leaves >= store.checkpoint.checkpoint().size());
     }
 }
 
-fn proves_what_is_so(folder: &Folder, store: &Store) {
+fn proofs_are_sound(folder: &Folder, store: &Store) {
     let catalog = Catalog::new(folder.clone(), None, Listener::default());
     let ids: Vec<EntryId> = (0..ENTRIES).map(id).collect();
-    let Ok(proven) = prove::entries(&catalog, &ids) else { return };
+    let Ok(proven) = prove::inclusion(&catalog, &ids) else { return };
     for proven in proven.into_iter().flatten().flatten() {
-        // The checkpoint is for whoever verifies to open.
+        // The store may contain checkpoints that its key did not sign.
         if policy().open(proven.proof.checkpoint()).is_ok() {
             let verified = proven.proof.verify(leaf_hash(&proven.line), &policy());
-            verified.expect("a proof that is handed out holds");
-            // Made up anew byte for byte, the erased one too is a line that was logged.
+            verified.expect("a returned proof is valid");
+            // The erased line was logged too, should an edit restore it.
             let was_logged = store.lines.contains(&proven.line) || proven.line == store.erased;
             assert!(was_logged, "never logged: {}", String::from_utf8_lossy(&proven.line));
         }
@@ -92,13 +91,13 @@ fn open_and_sign(folder: &Folder) -> Result<(), StorageError> {
     observer.close()
 }
 
-/// One change: of which file, where (two bytes), what, and with what.
-fn apply(files: &mut [(PathBuf, Vec<u8>)], [file, low, high, what, with]: [u8; 5]) {
+/// One edit: file, offset (two bytes), operation, operand.
+fn apply(files: &mut [(PathBuf, Vec<u8>)], [file, low, high, operation, with]: [u8; 5]) {
     let number = usize::from(file) % files.len();
     let (name, content) = &mut files[number];
     let at = usize::from(u16::from_le_bytes([low, high])) % (content.len() + 1);
     let end = content.len().min(at + usize::from(with));
-    match what % 8 {
+    match operation % 8 {
         0 => drop(content.splice(at..content.len().min(at + 1), [with])),
         1 => content.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << (with % 8)),
         2 => drop(content.drain(at..end)),
@@ -109,7 +108,7 @@ fn apply(files: &mut [(PathBuf, Vec<u8>)], [file, low, high, what, with]: [u8; 5
         _ => swap_lines(content, at, with.into()),
     }
     if name.ends_with("head") {
-        content.chunks_mut(512).for_each(sum);
+        content.chunks_mut(512).for_each(fix_checksum);
     }
 }
 
@@ -122,8 +121,8 @@ fn swap_lines(content: &mut Vec<u8>, one: usize, other: usize) {
     }
 }
 
-/// Puts the right checksum where that of a head stands.
-fn sum(slot: &mut [u8]) {
+/// Corrects the checksum of a tree head slot.
+fn fix_checksum(slot: &mut [u8]) {
     let Some(end) = slot.iter().position(|byte| *byte == b'\n').filter(|end| *end > 9) else {
         return;
     };
@@ -132,7 +131,7 @@ fn sum(slot: &mut [u8]) {
 }
 
 fn key() -> SigningKey {
-    SigningKey::from_seed("example.com/audit", &[7; 32]).expect("the name is a good one")
+    SigningKey::from_seed("example.com/audit", &[7; 32]).expect("the name is valid")
 }
 
 fn policy() -> Policy {
@@ -148,38 +147,38 @@ fn entry(number: usize) -> AuditEntry {
     AuditEntry::new(id(number), Timestamp::UNIX_EPOCH, input, output)
 }
 
-/// A store of several segments, of which one line was erased, then signed.
-fn make(path: &Path) -> Store {
+/// A store of several segments with one erased line and a checkpoint.
+fn create(path: &Path) -> Store {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let note = runtime.block_on(async {
         let evidence = EvidenceOptions::new(key()).every(Duration::MAX).every_entries(u64::MAX);
         let builder = FileStorage::builder(path).rotation_size_bytes(900).evidence(evidence);
         let storage = builder.open().await.expect("a new store opens");
         for number in 0..ENTRIES {
-            storage.append(&[entry(number)]).await.expect("it takes an entry");
+            storage.append(&[entry(number)]).await.expect("an entry is appended");
         }
-        storage.delete(&id(ERASED)).await.expect("it erases an entry");
-        let note = storage.checkpoint().await.expect("it signs");
-        storage.close().await.expect("it closes");
+        storage.delete(&id(ERASED)).await.expect("an entry is erased");
+        let note = storage.checkpoint().await.expect("a checkpoint is signed");
+        storage.close().await.expect("the store closes");
         note
     });
-    let kept = policy().open(&note).expect("it was just signed");
+    let checkpoint = policy().open(&note).expect("the checkpoint is valid");
     let mut files = Vec::new();
-    gather(path, Path::new(""), &mut files);
+    collect(path, Path::new(""), &mut files);
     files.sort();
-    let mut erased = line::encode(&entry(ERASED)).expect("it was stored");
+    let mut erased = line::encode(&entry(ERASED)).expect("the entry is valid");
     erased.pop(); // the line break
-    Store { files, lines: lines(&Folder::new(path.to_path_buf())), erased, kept }
+    Store { files, lines: lines(&Folder::new(path.to_path_buf())), erased, checkpoint }
 }
 
-/// All files but those that only make reading fast.
-fn gather(root: &Path, within: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
-    for item in fs::read_dir(root.join(within)).expect("a folder can be read") {
-        let item = item.expect("a folder can be read");
+/// All files except the index files.
+fn collect(root: &Path, within: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for item in fs::read_dir(root.join(within)).expect("the folder is readable") {
+        let item = item.expect("the folder is readable");
         let name = within.join(item.file_name());
         match item.path().is_dir() {
             true if name.ends_with("index") => {}
-            true => gather(root, &name, files),
+            true => collect(root, &name, files),
             false => files.push((name, read(&item.path()))),
         }
     }

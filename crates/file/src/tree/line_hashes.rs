@@ -1,4 +1,4 @@
-//! The lines of a segment with their hashes, one after the other.
+//! Iterates over the lines of a segment with their leaf hashes.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use crate::fs::sys;
 
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// A whole line that is not blank.
+/// A complete line that is not blank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HashedLine {
     pub(super) offset: u64,
@@ -20,37 +20,36 @@ pub(super) struct HashedLine {
 }
 
 impl HashedLine {
-    /// Where the next line begins.
+    /// Start of the next line.
     pub(super) fn end(&self) -> u64 {
         self.offset + self.length + 1
     }
 }
 
-/// Reads lines in bounded memory: one that is too long for any entry is hashed in pieces.
+/// Reads in bounded memory: a line longer than any entry may be is hashed in pieces.
 #[derive(Debug)]
-pub(super) struct HashedLines<'a> {
+pub(super) struct LineHashes<'a> {
     file: &'a File,
-    /// Where the next line starts.
+    /// Start of the next line.
     next: u64,
-    /// The end of what is read.
     end: u64,
+    /// Bytes from `next` on, behind the first `used`.
     buffer: Vec<u8>,
-    /// How much of the buffer is used up.
     used: usize,
 }
 
-impl<'a> HashedLines<'a> {
-    /// The lines from `offset`, where one starts, that end before `end`.
+impl<'a> LineHashes<'a> {
+    /// The lines from `offset`, which is the start of one, to `end`.
     pub(super) fn new(file: &'a File, offset: u64, end: u64) -> Self {
         Self { file, next: offset, end, buffer: Vec::new(), used: 0 }
     }
 
-    /// Where the next line starts; behind the last, where what has no line break starts.
+    /// Start of the next line; at the end, of an incomplete line.
     pub(super) fn offset(&self) -> u64 {
         self.next
     }
 
-    /// The next line that is not blank.
+    /// The next line that is not blank; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<HashedLine>> {
         loop {
             let rest = &self.buffer[self.used..];
@@ -59,7 +58,7 @@ impl<'a> HashedLines<'a> {
                 let offset = self.next;
                 self.used += length + 1;
                 self.next += length as u64 + 1;
-                // Most lines begin with a brace, so that most are looked at once.
+                // An entry starts with a brace, which spares a second pass over its line.
                 if line.first() == Some(&b'{') || !line.trim_ascii().is_empty() {
                     let hash = leaf_hash(line);
                     return Ok(Some(HashedLine { offset, length: length as u64, hash }));
@@ -75,16 +74,16 @@ impl<'a> HashedLines<'a> {
         }
     }
 
-    /// Reads on; false at the end.
+    /// Reads the next chunk; false at the end.
     fn fill(&mut self) -> io::Result<bool> {
         self.buffer.drain(..self.used);
         self.used = 0;
-        let kept = self.buffer.len();
-        let from = self.next + kept as u64;
+        let buffered = self.buffer.len();
+        let from = self.next + buffered as u64;
         let left = usize::try_from(self.end.saturating_sub(from)).unwrap_or(usize::MAX);
-        self.buffer.resize(kept + CHUNK_BYTES.min(left), 0);
-        let count = sys::read_at(self.file, &mut self.buffer[kept..], from)?;
-        self.buffer.truncate(kept + count);
+        self.buffer.resize(buffered + CHUNK_BYTES.min(left), 0);
+        let count = sys::read_at(self.file, &mut self.buffer[buffered..], from)?;
+        self.buffer.truncate(buffered + count);
         Ok(count > 0)
     }
 
@@ -106,15 +105,14 @@ impl<'a> HashedLines<'a> {
                 return Ok(Some(HashedLine { offset, length, hash: hasher.finish() }));
             }
             if !self.fill()? {
-                self.next = offset; // it has no line break
+                self.next = offset; // incomplete
                 return Ok(None);
             }
         }
     }
 }
 
-/// The line that ends right before `end`, behind a line break; `None` when there is none, or no
-/// line break stands there.
+/// The line whose line break is the last byte before `end`; `None` if that byte is something else.
 pub(super) fn line_before(file: &File, end: u64) -> io::Result<Option<Vec<u8>>> {
     if end == 0 {
         return Ok(None);
@@ -157,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_with_their_places() {
+    fn nonblank_lines_are_found_with_offsets() {
         let long = "x".repeat(CHUNK_BYTES * 2);
         let text = format!("a\n\n   \n{long}\n b\r\ntorn");
         let file = file(text.as_bytes());
-        let mut lines = HashedLines::new(&file, 0, text.len() as u64);
+        let mut lines = LineHashes::new(&file, 0, text.len() as u64);
         let mut found = Vec::new();
         while let Some(line) = lines.next().unwrap() {
             let (from, to) = (line.offset as usize, (line.offset + line.length) as usize);
@@ -173,25 +171,25 @@ mod tests {
     }
 
     #[test]
-    fn a_line_too_long_for_memory_is_hashed_too() {
+    fn line_too_long_for_memory_is_hashed() {
         let mut text = b"a\n".to_vec();
         text.resize(text.len() + MAX_LINE_BYTES + CHUNK_BYTES + 17, b'x');
         let length = text.len() - 2;
         text.extend_from_slice(b"\nb\n");
         let file = file(&text);
-        let mut lines = HashedLines::new(&file, 2, text.len() as u64);
+        let mut lines = LineHashes::new(&file, 2, text.len() as u64);
         let line = lines.next().unwrap().unwrap();
         assert_eq!((line.offset, line.length), (2, length as u64));
         assert_eq!(line.hash, leaf_hash(&text[2..2 + length]));
         assert_eq!(lines.next().unwrap().unwrap().hash, leaf_hash(b"b"));
-        // Without its line break it is no line.
-        let mut lines = HashedLines::new(&file, 2, line.end() - 1);
+        // Incomplete without its line break.
+        let mut lines = LineHashes::new(&file, 2, line.end() - 1);
         assert_eq!(lines.next().unwrap(), None);
         assert_eq!(lines.offset(), 2);
     }
 
     #[test]
-    fn the_line_before_a_place_is_found() {
+    fn line_before_an_offset_is_found() {
         let long = "y".repeat(10_000);
         let text = format!("a\n{long}\nc\ntorn");
         let file = file(text.as_bytes());

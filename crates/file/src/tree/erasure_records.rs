@@ -1,0 +1,221 @@
+//! The erasure records of the tree: the file `erasures`.
+//!
+//! One record a line: the number of the leaf that it is, a space, and its canonical text.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use attestry_evidence::ErasureRecord;
+
+use super::error::Result;
+use super::text_file::TextFile;
+
+/// All erasure records of a tree.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ErasureRecords {
+    by_leaf: BTreeMap<u64, ErasureRecord>,
+    erased: ErasedLeaves,
+}
+
+/// The leaves that records state as erased.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ErasedLeaves {
+    /// Start and end of disjoint ranges.
+    ranges: BTreeMap<u64, u64>,
+}
+
+/// A record as a line of the file.
+pub(super) fn encode(leaf: u64, record: &ErasureRecord) -> String {
+    format!("{leaf} {}\n", record.to_line())
+}
+
+/// Parses the lines of `text`; the error is the number of the line.
+fn decode(text: &str) -> impl Iterator<Item = std::result::Result<(u64, ErasureRecord), usize>> {
+    text.split_terminator('\n').enumerate().map(|(number, line)| {
+        let parsed = line.split_once(' ').and_then(|(leaf, record)| {
+            Some((leaf.parse::<u64>().ok()?, ErasureRecord::from_line(record).ok()?))
+        });
+        parsed.ok_or(number + 1)
+    })
+}
+
+impl ErasedLeaves {
+    /// Adds the records of `text`, whole lines of the file; the error is the number of the first
+    /// invalid line.
+    pub(super) fn extend(&mut self, text: &str) -> std::result::Result<(), usize> {
+        for line in decode(text) {
+            let (_, record) = line?;
+            self.add(record.leaf()..record.end());
+        }
+        Ok(())
+    }
+
+    /// Merges `range` with the ranges that it touches.
+    fn add(&mut self, mut range: Range<u64>) {
+        while let Some((&start, &end)) = self.ranges.range(..=range.end).next_back() {
+            if end < range.start {
+                break;
+            }
+            self.ranges.remove(&start);
+            range = range.start.min(start)..range.end.max(end);
+        }
+        self.ranges.insert(range.start, range.end);
+    }
+
+    pub(super) fn contains(&self, leaf: u64) -> bool {
+        self.ranges.range(..=leaf).next_back().is_some_and(|(_, &end)| leaf < end)
+    }
+
+    /// The ranges that overlap `leaves`, and possibly one before it, ascending.
+    fn overlapping(&self, leaves: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        let before = self.ranges.range(..leaves.start).next_back();
+        let within = self.ranges.range(leaves.clone());
+        before.into_iter().chain(within).map(|(&start, &end)| start..end)
+    }
+}
+
+impl ErasureRecords {
+    /// Parses the file; the error is the number of the first invalid line.
+    pub(super) fn parse(text: &str) -> std::result::Result<Self, usize> {
+        let by_leaf = decode(text).collect::<std::result::Result<BTreeMap<_, _>, _>>()?;
+        let mut erased = ErasedLeaves::default();
+        by_leaf.values().for_each(|record| erased.add(record.leaf()..record.end()));
+        Ok(Self { by_leaf, erased })
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ErasureRecord> {
+        self.by_leaf.values()
+    }
+
+    /// The record that is leaf `leaf`.
+    pub(super) fn record_at(&self, leaf: u64) -> Option<&ErasureRecord> {
+        self.by_leaf.get(&leaf)
+    }
+
+    /// Whether a record states that `leaf` was erased.
+    pub(super) fn is_erased(&self, leaf: u64) -> bool {
+        self.erased.contains(leaf)
+    }
+
+    /// The leaves among `leaves` that are neither records nor erased.
+    pub(super) fn lines_among(&self, leaves: Range<u64>) -> Vec<Range<u64>> {
+        let records = self.by_leaf.range(leaves.clone()).map(|(&leaf, _)| leaf..leaf + 1);
+        let mut others: Vec<_> = records.chain(self.erased.overlapping(&leaves)).collect();
+        others.sort_unstable_by_key(|range| range.start);
+        let mut lines = Vec::new();
+        let mut next = leaves.start;
+        for range in others {
+            if next < range.start {
+                lines.push(next..range.start);
+            }
+            next = next.max(range.end);
+        }
+        if next < leaves.end {
+            lines.push(next..leaves.end);
+        }
+        lines
+    }
+}
+
+/// The file, with the erased leaves of its beginning in memory.
+///
+/// Arguments named `valid_len` are the valid bytes that the tree head states.
+#[derive(Debug)]
+pub(super) struct ErasureFile {
+    file: TextFile,
+    /// Bytes that `erased` was read from.
+    read_len: u64,
+    erased: ErasedLeaves,
+}
+
+impl ErasureFile {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let file = TextFile::open(path.to_path_buf(), true)?;
+        Ok(Self { file, read_len: 0, erased: ErasedLeaves::default() })
+    }
+
+    /// The erased leaves. Reads only what was appended since the last call.
+    pub(super) fn erased(&mut self, valid_len: u64) -> Result<&ErasedLeaves> {
+        if self.read_len < valid_len {
+            let text = self.file.read(self.read_len..valid_len)?;
+            self.erased.extend(&text).map_err(|line| self.file.invalid_line(line))?;
+            self.read_len = valid_len;
+        }
+        Ok(&self.erased)
+    }
+
+    pub(super) fn records(&self, valid_len: u64) -> Result<ErasureRecords> {
+        let text = self.file.read(0..valid_len)?;
+        ErasureRecords::parse(&text).map_err(|line| self.file.invalid_line(line))
+    }
+
+    /// Forgets what was read from behind `durable_len`: another process may have rewritten it.
+    pub(super) fn invalidate_after(&mut self, durable_len: u64) {
+        if self.read_len > durable_len {
+            (self.read_len, self.erased) = (0, ErasedLeaves::default());
+        }
+    }
+
+    pub(super) fn append(&self, text: &str, valid_len: u64) -> Result<()> {
+        self.file.append(text, valid_len)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attestry_core::Timestamp;
+    use attestry_evidence::Hash;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_neither_records_nor_erased() {
+        let record = |leaf, count| {
+            ErasureRecord::new(leaf, count, Hash::EMPTY_TREE, Timestamp::UNIX_EPOCH, "why", "who")
+                .unwrap()
+        };
+        let text = [encode(7, &record(2, 3)), encode(9, &record(4, 2)), encode(12, &record(11, 1))]
+            .concat();
+        let records = ErasureRecords::parse(&text).unwrap();
+        assert_eq!(records.record_at(9), Some(&record(4, 2)));
+        assert_eq!(records.iter().count(), 3);
+        let erased: Vec<u64> = (0..15).filter(|&leaf| records.is_erased(leaf)).collect();
+        assert_eq!(erased, [2, 3, 4, 5, 11]);
+        assert_eq!(records.lines_among(0..15), [0..2, 6..7, 8..9, 10..11, 13..15]);
+        assert_eq!(records.lines_among(3..5), []);
+        assert_eq!(records.lines_among(3..7), vec![6..7]);
+        assert_eq!(ErasureRecords::parse(&format!("{text}x\n")).unwrap_err(), 4);
+        // Line by line, as the file grows.
+        let mut leaves = ErasedLeaves::default();
+        text.split_inclusive('\n').for_each(|line| leaves.extend(line).unwrap());
+        assert_eq!((0..15).filter(|&leaf| leaves.contains(leaf)).collect::<Vec<_>>(), erased);
+        assert_eq!(leaves.extend("x\n").unwrap_err(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn erased_leaves_are_the_union_of_all_ranges(
+            ranges in proptest::collection::vec((0..200u64, 1..20u64), 0..40),
+            (from, count) in (0..200u64, 0..50u64),
+        ) {
+            let mut leaves = ErasedLeaves::default();
+            ranges.iter().for_each(|&(start, count)| leaves.add(start..start + count));
+            let erased = |leaf| ranges.iter().any(|(start, n)| (*start..start + n).contains(&leaf));
+            for leaf in 0..230 {
+                prop_assert_eq!(leaves.contains(leaf), erased(leaf), "{}", leaf);
+            }
+            let merged: Vec<_> = leaves.ranges.iter().collect();
+            prop_assert!(merged.windows(2).all(|pair| pair[0].1 < pair[1].0), "{:?}", merged);
+            let window = from..from + count;
+            let overlapping: Vec<_> = leaves.overlapping(&window).flatten().collect();
+            prop_assert!(window.filter(|&leaf| erased(leaf)).all(|leaf| overlapping.contains(&leaf)));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Signs checkpoints of the tree. A checkpoint that contradicts an earlier one is never signed.
+
+use attestry_evidence::{Checkpoint, Hash, Policy, SigningKey, Tree};
+
+use super::checkpoints::parse_unverified;
+use super::error::{EvidenceError, Result};
+use super::tree_writer::TreeWriter;
+
+impl TreeWriter {
+    /// Number of leaves of the latest checkpoint; 0 if there is none.
+    pub(super) fn signed_size(&mut self) -> Result<u64> {
+        let latest = self.latest_checkpoint()?;
+        Ok(latest.and_then(|note| parse_unverified(&note)).map_or(0, |latest| latest.size()))
+    }
+
+    fn latest_checkpoint(&mut self) -> Result<Option<String>> {
+        let folder = self.checkpoints.folder().to_path_buf();
+        let latest = self.checkpoints.latest();
+        let latest = latest.map_err(|source| EvidenceError::io("read", &folder, source))?;
+        Ok(latest.map(str::to_owned))
+    }
+
+    /// Root of the first `size` leaves.
+    fn root_at(&mut self, size: u64) -> Result<Hash> {
+        let restored = Tree::restore(size, &mut self.tiles);
+        Ok(restored.map_err(|error| EvidenceError::tree(&self.path, error))?.root())
+    }
+
+    /// Fails unless the tree of `checkpoint` is a prefix of this one.
+    fn check(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let size = checkpoint.size();
+        if size > self.head.size || self.root_at(size)? != checkpoint.root() {
+            return Err(EvidenceError::Disagrees { size });
+        }
+        Ok(())
+    }
+
+    /// The latest checkpoint, after checking that its tree is a prefix of this one. If it has the
+    /// origin of `key`, it must be signed with it.
+    pub(super) fn check_latest(
+        &mut self,
+        key: Option<&SigningKey>,
+    ) -> Result<Option<(String, Checkpoint)>> {
+        let Some(note) = self.latest_checkpoint()? else { return Ok(None) };
+        let path = self.checkpoints.folder();
+        let checkpoint = parse_unverified(&note)
+            .ok_or_else(|| EvidenceError::damaged(path, "the latest note is not a checkpoint"))?;
+        if let Some(key) = key.filter(|key| key.name() == checkpoint.origin()) {
+            Policy::new(key.public()).open(&note)?;
+        }
+        self.check(&checkpoint)?;
+        Ok(Some((note, checkpoint)))
+    }
+
+    /// Persists the head and signs it. Returns the checkpoint, and whether it is new: the latest one is
+    /// returned if the tree has not grown since.
+    pub(super) fn sign(&mut self, key: &SigningKey) -> Result<(String, bool)> {
+        self.persist_if_changed()?;
+        if let Some((note, latest)) = self.check_latest(Some(key))?
+            && latest.size() == self.head.size
+            && latest.origin() == key.name()
+        {
+            return Ok((note, false));
+        }
+        let note = key.sign(self.head.size, self.tree.root());
+        let written = self.checkpoints.append(&note);
+        written.map_err(|source| self.cannot_write(source))?;
+        Ok((note, true))
+    }
+
+    /// Stores a cosigned checkpoint that satisfies `policy` and whose tree is a prefix of this one.
+    pub(super) fn store_cosigned(&mut self, note: &str, policy: &Policy) -> Result<()> {
+        let opened = policy.open(note)?;
+        self.check(opened.checkpoint())?;
+        let written = self.checkpoints.append_cosigned(note);
+        written.map_err(|source| self.cannot_write(source))
+    }
+
+    fn cannot_write(&self, source: std::io::Error) -> EvidenceError {
+        EvidenceError::io("write a checkpoint to", self.checkpoints.folder(), source)
+    }
+}
