@@ -1,4 +1,4 @@
-//! Checkpoints: when they are signed, who is told, and what they must agree with.
+//! Checkpoints: when they are signed, when the hook is called, and what they must agree with.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 mod common;
@@ -6,6 +6,7 @@ mod common;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,25 +15,28 @@ use attestry_evidence::SigningKey;
 use attestry_file::{
     Durability, EvidenceError, EvidenceOptions, FileStorage, ProblemKind, VerifyOptions,
 };
-use common::evidence::{kept, key, policy, verify};
+use common::evidence::{key, policy, verify, with_evidence};
 use common::{entries, entry, folder, only_segment};
 
 async fn open(path: &Path) -> FileStorage {
-    kept(FileStorage::builder(path)).open().await.unwrap()
+    with_evidence(FileStorage::builder(path)).open().await.unwrap()
 }
 
 #[tokio::test]
-async fn checkpoints_are_signed_when_due_and_handed_on() {
+async fn due_checkpoints_are_signed_and_passed_to_the_hook() {
     let (_guard, path) = folder();
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::new(Mutex::new(Vec::new()));
     let sizes = || -> Vec<u64> {
-        let told = told.lock().unwrap();
-        told.iter().map(|note: &String| policy().open(note).unwrap().checkpoint().size()).collect()
+        let received = received.lock().unwrap();
+        received
+            .iter()
+            .map(|note: &String| policy().open(note).unwrap().checkpoint().size())
+            .collect()
     };
     let evidence = |every| {
-        let told = Arc::clone(&told);
+        let received = Arc::clone(&received);
         EvidenceOptions::new(key()).every_entries(10).every(every).on_checkpoint(move |signed| {
-            told.lock().unwrap().push(signed.unwrap().to_owned());
+            received.lock().unwrap().push(signed.unwrap().to_owned());
         })
     };
     let builder = FileStorage::builder(&path).evidence(evidence(Duration::from_secs(3_600)));
@@ -42,13 +46,12 @@ async fn checkpoints_are_signed_when_due_and_handed_on() {
     assert!(sizes().is_empty());
     storage.append(&entries(9..10)).await.unwrap();
     storage.flush().await.unwrap();
-    storage.flush().await.unwrap(); // the first may be answered before
+    storage.flush().await.unwrap(); // the first may complete before the hook is called
     assert_eq!(sizes(), [10]);
     storage.append(&entries(10..12)).await.unwrap();
     storage.close().await.unwrap();
-    drop(storage);
-    assert_eq!(sizes(), [10, 12], "close signs the last lines and waits for the callback");
-    // Without further calls.
+    assert_eq!(sizes(), [10, 12], "close signs a last checkpoint");
+    // By time, without a call.
     let builder = FileStorage::builder(&path).evidence(evidence(Duration::from_millis(1)));
     let storage = builder.open().await.unwrap();
     storage.append(&entries(12..13)).await.unwrap();
@@ -60,15 +63,43 @@ async fn checkpoints_are_signed_when_due_and_handed_on() {
     assert_eq!((found.checkpoints, found.signed), (3, Some(13)));
 }
 
-/// Without further calls.
+#[tokio::test]
+async fn no_checkpoint_callback_runs_after_close() {
+    for durability in [Durability::Sync, Durability::Buffered] {
+        let (_guard, path) = folder();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let evidence = EvidenceOptions::new(key()).every_entries(1).on_checkpoint(move |signed| {
+            std::thread::sleep(Duration::from_millis(50));
+            signed.unwrap();
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
+        let builder = FileStorage::builder(&path).durability(durability);
+        let storage = builder.evidence(evidence).open().await.unwrap();
+        storage.append(&entries(0..3)).await.unwrap();
+        storage.append(&entries(3..5)).await.unwrap();
+        // Both wait for the hook of the last checkpoint.
+        let (first, second) = tokio::join!(storage.close(), storage.close());
+        first.and(second).unwrap();
+        let after_close = calls.load(Ordering::SeqCst);
+        let found = verify(&storage, &[]).await;
+        assert_eq!(found.signed, Some(5), "the last checkpoint covers all entries");
+        assert_eq!(after_close as u64, found.checkpoints, "each was passed to the hook");
+        drop(storage);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(calls.load(Ordering::SeqCst), after_close);
+    }
+}
+
+/// Buffered lines are appended on their callers' threads, which must wake the writer thread to sign.
 #[tokio::test]
 async fn buffered_lines_are_signed_when_due() {
     let (_guard, path) = folder();
-    let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut signed) = tokio::sync::mpsc::unbounded_channel();
     let evidence = EvidenceOptions::new(key()).every_entries(10).every(Duration::from_secs(3_600));
     let evidence = evidence.on_checkpoint(move |signed| {
         let checkpoint = policy().open(signed.unwrap()).unwrap();
-        told.send(checkpoint.checkpoint().size()).unwrap();
+        sender.send(checkpoint.checkpoint().size()).unwrap();
     });
     let builder = FileStorage::builder(&path).durability(Durability::Buffered);
     let storage = builder.evidence(evidence).open().await.unwrap();
@@ -87,56 +118,32 @@ async fn buffered_lines_are_signed_when_due() {
 #[tokio::test(flavor = "multi_thread")]
 async fn store_lock_is_free_while_a_checkpoint_callback_runs() {
     let (_guard, path) = folder();
-    let (told, mut signed) = tokio::sync::mpsc::unbounded_channel();
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    let may_go_on = Mutex::new(may_go_on);
+    let (sender, mut signed) = tokio::sync::mpsc::unbounded_channel();
+    let (resume, may_resume) = std::sync::mpsc::channel::<()>();
+    let may_resume = Mutex::new(may_resume);
     let evidence = EvidenceOptions::new(key()).every_entries(1_000).on_checkpoint(move |_| {
-        let _ = told.send(());
-        let _ = may_go_on.lock().unwrap().recv();
+        let _ = sender.send(());
+        let _ = may_resume.lock().unwrap().recv();
     });
     let buffered = FileStorage::builder(&path).durability(Durability::Buffered);
     let storage = buffered.clone().evidence(evidence).open().await.unwrap();
     storage.append(&entries(0..1_000)).await.unwrap();
     signed.recv().await.unwrap();
     // If the lock were held, this would fail after two minutes.
-    let other = kept(buffered).open().await.unwrap();
+    let other = with_evidence(buffered).open().await.unwrap();
     other.append(&entries(1_000..1_001)).await.unwrap();
-    drop(go_on);
+    drop(resume);
     for entry in entries(1_001..1_401) {
         storage.append(&[entry]).await.unwrap();
     }
     assert_eq!(storage.count().await.unwrap(), 1_401);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_checkpoint_callback_runs_after_close() {
-    let (_guard, path) = folder();
-    let calls = Arc::new(Mutex::new(0));
-    let counter = Arc::clone(&calls);
-    let evidence = EvidenceOptions::new(key()).every_entries(10).on_checkpoint(move |_| {
-        std::thread::sleep(Duration::from_millis(20));
-        *counter.lock().unwrap() += 1;
-    });
-    let storage = FileStorage::builder(&path).evidence(evidence).open().await.unwrap();
-    storage.append(&entries(0..10)).await.unwrap();
-    storage.append(&entries(10..12)).await.unwrap();
-    // Both wait for the callback of the last checkpoint.
-    let (first, second) = tokio::join!(storage.close(), storage.close());
-    first.unwrap();
-    second.unwrap();
-    let at_close = *calls.lock().unwrap();
-    assert!(at_close >= 1);
-    drop(storage);
-    std::thread::sleep(Duration::from_millis(60));
-    assert_eq!(*calls.lock().unwrap(), at_close);
-}
-
-/// Code of others: what it does to itself is not the store's fault, nor its end.
 #[tokio::test]
-async fn a_hook_that_panics_ends_nothing() {
+async fn panicking_hook_does_not_stop_the_writer() {
     let (_guard, path) = folder();
     let evidence =
-        EvidenceOptions::new(key()).every_entries(1).on_checkpoint(|_| panic!("meant to"));
+        EvidenceOptions::new(key()).every_entries(1).on_checkpoint(|_| panic!("intended"));
     let storage = FileStorage::builder(&path).evidence(evidence).open().await.unwrap();
     for entry in entries(0..20) {
         storage.append(&[entry]).await.unwrap();
@@ -146,13 +153,13 @@ async fn a_hook_that_panics_ends_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_is_signed_that_contradicts_a_checkpoint() {
+async fn contradicting_checkpoint_is_never_signed() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.append(&entries(0..10)).await.unwrap();
-    let kept = storage.checkpoint().await.unwrap();
+    let external = storage.checkpoint().await.unwrap();
     storage.close().await.unwrap();
-    // The tree is begun anew over other lines, beside the old checkpoints.
+    // A new tree over changed lines, beside the old checkpoints.
     let segment = only_segment(&path);
     let text = fs::read_to_string(&segment).unwrap();
     fs::write(&segment, text.replace("e00003", "e0000X")).unwrap();
@@ -161,10 +168,10 @@ async fn nothing_is_signed_that_contradicts_a_checkpoint() {
     assert!(storage.recovery().evidence_broken.is_some(), "{}", storage.recovery());
     storage.append(&entries(10..12)).await.unwrap();
     assert!(matches!(storage.checkpoint().await, Err(EvidenceError::Disagrees { size: 10 })));
-    let found = verify(&storage, &[kept]).await;
+    let found = verify(&storage, &[external]).await;
     assert!(found.problems.iter().all(|problem| problem.kind == ProblemKind::Checkpoint));
-    assert_eq!(found.problems.len(), 2, "its own, and the one that was kept");
-    // Somebody else's key is not taken for the log's, even under its name.
+    assert_eq!(found.problems.len(), 2, "the stored and the external one");
+    // A checkpoint by another key of the same name is rejected.
     fs::remove_dir_all(path.join(".attestry/checkpoints")).unwrap();
     drop(storage);
     let other = SigningKey::from_seed("example.com/audit", &[8; 32]).unwrap();
@@ -179,26 +186,27 @@ async fn nothing_is_signed_that_contradicts_a_checkpoint() {
 }
 
 #[tokio::test]
-async fn witnesses_are_heard() {
+async fn cosigned_checkpoints_are_stored_verified_and_proven() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.append(&entries(0..3)).await.unwrap();
     let checkpoint = storage.checkpoint().await.unwrap();
     let (witness, cosigned) = cosign(&checkpoint);
-    let asks = policy().with_witnesses([witness.parse().unwrap()], 1).unwrap();
-    let unheard = storage.verify(VerifyOptions::new().policy(asks.clone())).await.unwrap();
-    assert_eq!(unheard.problems.len(), 1, "{:#?}", unheard.problems);
-    let refused = storage.store_cosigned_checkpoint(&checkpoint, asks.clone()).await;
+    let witnessed_policy = policy().with_witnesses([witness.parse().unwrap()], 1).unwrap();
+    let without_cosignature =
+        storage.verify(VerifyOptions::new().policy(witnessed_policy.clone())).await.unwrap();
+    assert_eq!(without_cosignature.problems.len(), 1, "{:#?}", without_cosignature.problems);
+    let refused = storage.store_cosigned_checkpoint(&checkpoint, witnessed_policy.clone()).await;
     assert!(matches!(refused, Err(EvidenceError::Checkpoint(_))));
-    storage.store_cosigned_checkpoint(&cosigned, asks.clone()).await.unwrap();
+    storage.store_cosigned_checkpoint(&cosigned, witnessed_policy.clone()).await.unwrap();
     storage.append(&entries(3..5)).await.unwrap();
     storage.checkpoint().await.unwrap();
-    let found = storage.verify(VerifyOptions::new().policy(asks)).await.unwrap();
+    let found = storage.verify(VerifyOptions::new().policy(witnessed_policy)).await.unwrap();
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.checkpoints, found.signed), (3, Some(5)));
     let witnessed = found.witnessed.unwrap();
     assert_eq!((witnessed.leaves, witnessed.by.len()), (3, 1));
-    // A proof ends in what was cosigned, where that covers it.
+    // A proof ends in the cosigned checkpoint if that covers the entry.
     for (id, size) in [("e00001", 3), ("e00004", 5)] {
         let proven = storage.inclusion_proof(&entry(id, 0).id).await.unwrap().unwrap();
         let opened = policy().open(proven.proof.checkpoint()).unwrap();
@@ -206,7 +214,7 @@ async fn witnesses_are_heard() {
     }
 }
 
-/// A witness's key and the note with its cosignature, made from the text of the specification.
+/// The key of a witness and the note with its cosignature, built from the text of C2SP tlog-cosignature.
 fn cosign(note: &str) -> (String, String) {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
@@ -232,10 +240,10 @@ fn hash(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn buffered_lines_are_synced_before_they_are_signed() {
+async fn buffered_lines_are_synced_before_signing() {
     let (_guard, path) = folder();
     let builder = FileStorage::builder(&path).durability(Durability::Buffered);
-    let storage = kept(builder).open().await.unwrap();
+    let storage = with_evidence(builder).open().await.unwrap();
     for entry in entries(0..50) {
         storage.append(&[entry]).await.unwrap();
     }

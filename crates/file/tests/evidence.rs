@@ -1,4 +1,4 @@
-//! The tree of a store's lines: that it follows all that happens to them, and what is proven of it.
+//! The Merkle tree of a store: it follows every change of the lines, and its proofs hold.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 mod common;
@@ -11,15 +11,15 @@ use std::sync::Arc;
 use attestry_core::{StorageBackend, Timestamp};
 use attestry_evidence::{LogKey, line_hash};
 use attestry_file::{EvidenceError, FileStorage, ProblemKind, VerifyOptions};
-use common::evidence::{kept, key, policy, verify};
+use common::evidence::{key, policy, verify, with_evidence};
 use common::{entries, entry, folder, line_of, names, only_segment, segments, segments_in_order};
 
 async fn open(path: &Path) -> FileStorage {
-    kept(FileStorage::builder(path)).open().await.unwrap()
+    with_evidence(FileStorage::builder(path)).open().await.unwrap()
 }
 
 async fn open_small(path: &Path) -> FileStorage {
-    kept(FileStorage::builder(path).rotation_size_bytes(2_000)).open().await.unwrap()
+    with_evidence(FileStorage::builder(path).rotation_size_bytes(2_000)).open().await.unwrap()
 }
 
 fn append(path: &Path, bytes: &[u8]) {
@@ -27,7 +27,7 @@ fn append(path: &Path, bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn an_entry_is_proven_without_the_store() {
+async fn inclusion_and_consistency_proofs_verify_without_the_store() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     for entry in entries(0..300) {
@@ -38,30 +38,30 @@ async fn an_entry_is_proven_without_the_store() {
     let first = storage.checkpoint().await.unwrap();
     storage.append(&entries(300..600)).await.unwrap();
     let second = storage.checkpoint().await.unwrap();
-    assert_eq!(storage.checkpoint().await.unwrap(), second, "nothing has come since");
+    assert_eq!(storage.checkpoint().await.unwrap(), second, "the tree has not grown");
     assert_eq!(storage.latest_checkpoint().await.unwrap(), Some(second));
     let proven = storage.inclusion_proof(&id).await.unwrap().unwrap();
     assert_eq!([&proven.line[..], b"\n"].concat(), line_of(&entry("e00123", 123)));
     proven.proof.verify(line_hash(&proven.line).unwrap(), &policy()).unwrap();
     assert_eq!(proven.proof.index(), 123);
-    assert_eq!(storage.inclusion_proof(&"nobody".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(storage.inclusion_proof(&"missing".parse().unwrap()).await.unwrap(), None);
     let older = policy().open(&first).unwrap();
-    let growth = storage.consistency_proof(&older).await.unwrap();
-    let newer = growth.verify(older.checkpoint(), &policy()).unwrap();
+    let consistency = storage.consistency_proof(&older).await.unwrap();
+    let newer = consistency.verify(older.checkpoint(), &policy()).unwrap();
     assert_eq!(newer.checkpoint().size(), 600);
 }
 
 #[tokio::test]
-async fn erasing_leaves_a_record_and_no_gap() {
+async fn erased_entries_have_records_and_verify_clean() {
     let (_guard, path) = folder();
-    let storage = kept(FileStorage::builder(&path).rotation_size_bytes(2_000))
+    let storage = with_evidence(FileStorage::builder(&path).rotation_size_bytes(2_000))
         .erased_by("nightly")
         .open()
         .await
         .unwrap();
     storage.append(&entries(0..40)).await.unwrap();
     let before = storage.checkpoint().await.unwrap();
-    assert!(segments(&path).len() > 5, "several are removed as a whole");
+    assert!(segments(&path).len() > 5, "several are unlinked as a whole");
     let id = entry("e00025", 0).id;
     assert!(storage.delete_because(&id, "Art. 17 GDPR, request 4711", "dpo").await.unwrap());
     assert!(storage.delete(&entry("e00037", 0).id).await.unwrap());
@@ -91,14 +91,14 @@ async fn erasing_leaves_a_record_and_no_gap() {
     ] {
         assert!(records.contains(part), "{part}: {records}");
     }
-    assert!(!records.contains("e00025"), "it says nothing of what was erased");
+    assert!(!records.contains("e00025"), "records do not mention erased ids");
     let long = "x".repeat(2_000);
     assert!(storage.delete_because(&entry("e00030", 0).id, &long, "").await.is_err());
     assert!(storage.read(&entry("e00030", 0).id).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn a_store_that_was_there_before_is_adopted_and_says_so() {
+async fn existing_lines_are_reported_as_backfill() {
     let (_guard, path) = folder();
     fs::create_dir(&path).unwrap();
     let text: Vec<u8> = entries(0..10).iter().flat_map(line_of).collect();
@@ -113,7 +113,7 @@ async fn a_store_that_was_there_before_is_adopted_and_says_so() {
     let adopted = found.adopted.unwrap();
     assert_eq!(adopted.leaves, 12);
     assert!(Timestamp::now() >= adopted.at);
-    // One that begins with its folder has nothing to adopt.
+    // A new store has no backfill.
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.write(&entry("new", 4)).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_store_that_was_there_before_is_adopted_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_the_python_package_writes_is_taken_in() {
+async fn lines_of_the_python_package_are_replayed() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.append(&entries(0..5)).await.unwrap();
@@ -130,22 +130,22 @@ async fn what_the_python_package_writes_is_taken_in() {
     let found = verify(&storage, &[]).await;
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.lines, found.not_covered), (5, 1));
-    // Before anything of ours is acknowledged.
+    // The next append replays it first.
     storage.append(&entries(5..6)).await.unwrap();
-    let kept = storage.checkpoint().await.unwrap();
+    let external = storage.checkpoint().await.unwrap();
     let found = verify(&storage, &[]).await;
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.lines, found.not_covered), (7, 0));
-    // It rotates: the file gets another name, and a new one its own.
+    // Python rotates: it renames the file and creates a new one.
     let rotated = segment
         .with_file_name(names(std::slice::from_ref(&segment))[0].replace(".jsonl", "_001.jsonl"));
     fs::rename(&segment, &rotated).unwrap();
     append(&segment, &line_of(&entry("rotated", 8)));
     storage.append(&entries(6..8)).await.unwrap();
-    let found = verify(&storage, &[kept]).await;
+    let found = verify(&storage, &[external]).await;
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.lines, found.not_covered), (10, 0));
-    // It deletes, which is on no record: the line is missing, and everything else is proven.
+    // Python deletes without a record: the line is missing, all others verify.
     let text = fs::read_to_string(&segment).unwrap();
     let left: String =
         text.split_inclusive('\n').filter(|line| !line.contains("rotated")).collect();
@@ -158,11 +158,11 @@ async fn what_the_python_package_writes_is_taken_in() {
 }
 
 #[tokio::test]
-async fn two_owners_keep_one_tree() {
+async fn several_processes_extend_one_tree() {
     let (_guard, path) = folder();
     let one = open_small(&path).await;
     let other = open_small(&path).await;
-    // The third signs nothing and keeps the tree all the same.
+    // The third has no key, but extends the tree like the others.
     let third = FileStorage::builder(&path).rotation_size_bytes(2_000).open().await.unwrap();
     let mut checkpoints = Vec::new();
     for n in 0..60 {
@@ -184,7 +184,7 @@ async fn two_owners_keep_one_tree() {
 }
 
 #[tokio::test]
-async fn evidence_may_begin_while_others_have_the_folder_open() {
+async fn evidence_can_start_while_others_have_the_folder_open() {
     let (_guard, path) = folder();
     let early = FileStorage::builder(&path).open().await.unwrap();
     early.append(&entries(0..3)).await.unwrap();
@@ -197,39 +197,39 @@ async fn evidence_may_begin_while_others_have_the_folder_open() {
     assert_eq!((found.lines, found.erased, found.adopted.unwrap().leaves), (5, 1, 3));
 }
 
-/// As after a power cut: of what was written since the last mark, any part may be lost.
+/// A power cut can lose any part of what was written since the head was persisted.
 #[tokio::test]
-async fn a_tree_that_lost_what_was_not_synced_is_made_again() {
-    for lose in ["the live head", "tiles", "places", "all three"] {
+async fn unsynced_part_of_the_tree_is_replayed() {
+    for lose in ["published head", "tiles", "segment map", "all"] {
         let (_guard, path) = folder();
         let storage = open(&path).await;
         storage.append(&entries(0..20)).await.unwrap();
-        let kept = storage.checkpoint().await.unwrap();
+        let external = storage.checkpoint().await.unwrap();
         let tree = path.join(".attestry/tree");
-        let marked = fs::metadata(tree.join("places")).unwrap().len();
+        let persisted = fs::metadata(tree.join("places")).unwrap().len();
         storage.append(&entries(20..23)).await.unwrap();
         let root = verify(&storage, &[]).await.root;
-        // Nobody closes it: that would make a mark.
+        // Not closed: that would persist the head.
         let copy = path.with_file_name("copy");
         copy_folder(&path, &copy);
         let tree = copy.join(".attestry/tree");
-        if lose != "tiles" && lose != "places" {
+        if lose != "tiles" && lose != "segment map" {
             let mut head = fs::read(tree.join("head")).unwrap();
             head[..256].fill(0);
             fs::write(tree.join("head"), head).unwrap();
         }
-        if lose != "the live head" && lose != "places" {
+        if lose != "published head" && lose != "segment map" {
             let tiles = fs::read(tree.join("tiles.0")).unwrap();
             fs::write(tree.join("tiles.0"), &tiles[..20 * 32]).unwrap();
         }
-        if lose != "the live head" && lose != "tiles" {
+        if lose != "published head" && lose != "tiles" {
             let places = fs::read(tree.join("places")).unwrap();
-            let mut places = places[..marked as usize].to_vec();
+            let mut places = places[..persisted as usize].to_vec();
             places.extend([0; 40]);
             fs::write(tree.join("places"), places).unwrap();
         }
         let storage = open(&copy).await;
-        let found = verify(&storage, &[kept]).await;
+        let found = verify(&storage, &[external]).await;
         assert!(found.is_clean(), "{lose}: {:#?}", found.problems);
         assert_eq!((found.lines, found.root), (23, root), "{lose}");
     }
@@ -248,18 +248,18 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// The steps of an erasure that a crash may come between, by the journal of a real one.
+/// A crash after the intent log was written, before the record was.
 #[tokio::test]
-async fn an_erasure_that_was_interrupted_gets_its_record() {
+async fn interrupted_erasure_is_recorded_once() {
     for unlinked in [false, true] {
         let (_guard, path) = folder();
         let storage = open_small(&path).await;
         storage.append(&entries(0..20)).await.unwrap();
-        let kept = storage.checkpoint().await.unwrap();
+        let external = storage.checkpoint().await.unwrap();
         storage.close().await.unwrap();
         let first = segments_in_order(&path).remove(0);
         let lines = fs::read_to_string(&first).unwrap().lines().count() as u64;
-        let journal = if unlinked {
+        let intent = if unlinked {
             let name = &names(std::slice::from_ref(&first))[0];
             let content = fs::read(&first).unwrap();
             let (length, sum) = (content.len(), crc32fast::hash(&content));
@@ -272,14 +272,14 @@ async fn an_erasure_that_was_interrupted_gets_its_record() {
             format!(r#""erase":[{{"segment":"{name}","offset":0,"length":{length},"leaf":0}}]"#)
         };
         let document = format!(
-            r#"{{"version":1,{journal},"note":{{"reason":"why","by":"who","at":"2026-01-28T09:15:00"}}}}"#
+            r#"{{"version":1,{intent},"note":{{"reason":"why","by":"who","at":"2026-01-28T09:15:00"}}}}"#
         );
         let whole = format!("{document}\n{}\n", attestry_core::hash_content(&document));
-        // Found twice: as if the second crash had come right before the journal was emptied.
+        // Twice, as if a second crash had come before the intent log was cleared.
         for _ in 0..2 {
             fs::write(path.join(".attestry/erasures.journal"), &whole).unwrap();
             let storage = open_small(&path).await;
-            let found = verify(&storage, std::slice::from_ref(&kept)).await;
+            let found = verify(&storage, std::slice::from_ref(&external)).await;
             assert!(found.is_clean(), "{:#?}", found.problems);
             let erased = if unlinked { lines } else { 1 };
             assert_eq!((found.lines, found.erased, found.records), (20 - erased, erased, 1));
@@ -290,7 +290,7 @@ async fn an_erasure_that_was_interrupted_gets_its_record() {
 }
 
 #[tokio::test]
-async fn a_reader_beside_writers_finds_nothing_wrong() {
+async fn verification_beside_a_writer_is_clean() {
     let (_guard, path) = folder();
     let storage = Arc::new(open_small(&path).await);
     storage.append(&entries(0..100)).await.unwrap();
@@ -314,18 +314,18 @@ async fn a_reader_beside_writers_finds_nothing_wrong() {
         })
     };
     let reader = common::open_read_only(&path).await;
-    let mut looks = 0;
+    let mut verified = 0;
     while !writer.is_finished() {
         let found = verify(&reader, &[]).await;
         assert!(found.is_clean(), "{:#?}", found.problems);
-        looks += 1;
+        verified += 1;
     }
     writer.await.unwrap();
-    assert!(looks > 3, "{looks}");
+    assert!(verified > 3, "{verified}");
 }
 
 #[tokio::test]
-async fn the_tree_lies_in_tiles_that_others_read() {
+async fn tile_files_have_the_standard_layout() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     storage.append(&entries(0..600)).await.unwrap();
@@ -341,9 +341,9 @@ async fn the_tree_lies_in_tiles_that_others_read() {
     assert!(storage.checkpoint().await.unwrap().starts_with(key.name()));
 }
 
-/// Both times it is the same line, so that the tree has two leaves of one hash, and one line for them.
+/// The line is the same each time: the tree has several leaves of one hash, and at most one line for them.
 #[tokio::test]
-async fn what_was_erased_may_be_written_again_and_erased_again() {
+async fn erased_entry_can_be_rewritten_and_erased_again() {
     let (_guard, path) = folder();
     let storage = open(&path).await;
     let again = entry("again", 1);

@@ -50,7 +50,7 @@ fn at(micros: i64) -> Timestamp {
 async fn open(path: &Path, evidence: bool) -> FileStorage {
     let builder = FileStorage::builder(path).rotation_size_bytes(4_000);
     #[cfg(feature = "evidence")]
-    let builder = if evidence { common::evidence::kept(builder) } else { builder };
+    let builder = if evidence { common::evidence::with_evidence(builder) } else { builder };
     #[cfg(not(feature = "evidence"))]
     assert!(!evidence);
     builder.open().await.unwrap()

@@ -68,7 +68,7 @@ fn builder(path: &Path) -> FileStorageBuilder {
 
 #[cfg(feature = "evidence")]
 fn evidence_builder(path: &Path) -> FileStorageBuilder {
-    common::evidence::kept(builder(path))
+    common::evidence::with_evidence(builder(path))
 }
 
 async fn filled_by(builder: FileStorageBuilder) -> (FileStorage, Vec<AuditEntry>) {

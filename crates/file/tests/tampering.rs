@@ -1,4 +1,4 @@
-//! Whatever is changed in a store behind its back is found, and named.
+//! Tampering with any file of a store is detected, and reported with its place.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 mod common;
@@ -13,14 +13,15 @@ use attestry_file::{
     EvidenceError, EvidenceOptions, EvidenceProblem, FileStorage, ProblemKind, Verification,
     VerifyOptions,
 };
-use common::evidence::{kept, policy};
+use common::evidence::{policy, with_evidence};
 use common::{entries, entry, folder, line_of, open_read_only, segments_in_order};
 
 const LINES: usize = 8;
 
-/// A small store of several segments, of which one line was erased, and its last checkpoint.
-async fn make(path: &Path) -> String {
-    let storage = kept(FileStorage::builder(path).rotation_size_bytes(900)).open().await.unwrap();
+/// A small store of several segments with one erased line, and its last checkpoint.
+async fn create(path: &Path) -> String {
+    let storage =
+        with_evidence(FileStorage::builder(path).rotation_size_bytes(900)).open().await.unwrap();
     storage.append(&entries(0..LINES as i64)).await.unwrap();
     storage.delete(&entry("e00004", 0).id).await.unwrap();
     let checkpoint = storage.checkpoint().await.unwrap();
@@ -28,23 +29,23 @@ async fn make(path: &Path) -> String {
     checkpoint
 }
 
-async fn try_verify(path: &Path, kept: Option<&str>) -> Result<Verification, EvidenceError> {
+async fn try_verify(path: &Path, external: Option<&str>) -> Result<Verification, EvidenceError> {
     let mut options = VerifyOptions::new().policy(policy());
-    if let Some(kept) = kept {
-        options = options.against(&policy().open(kept).unwrap());
+    if let Some(external) = external {
+        options = options.against(&policy().open(external).unwrap());
     }
     open_read_only(path).await.verify(options).await
 }
 
-async fn problems(path: &Path, kept: Option<&str>) -> Vec<EvidenceProblem> {
-    try_verify(path, kept).await.unwrap().problems
+async fn problems(path: &Path, external: Option<&str>) -> Vec<EvidenceProblem> {
+    try_verify(path, external).await.unwrap().problems
 }
 
 fn kinds(problems: &[EvidenceProblem]) -> Vec<ProblemKind> {
     problems.iter().map(|problem| problem.kind).collect()
 }
 
-/// What the files hold, to be put back.
+/// The content of all files.
 fn snapshot(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for item in fs::read_dir(path).unwrap() {
@@ -69,17 +70,17 @@ fn restore(path: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
 }
 
 #[tokio::test]
-async fn every_changed_byte_of_a_segment_is_found_and_named() {
+async fn any_changed_byte_of_a_segment_is_detected() {
     let (_guard, path) = folder();
-    make(&path).await;
+    create(&path).await;
     assert_eq!(problems(&path, None).await, []);
     for segment in segments_in_order(&path) {
         let whole = fs::read(&segment).unwrap();
         for at in 0..whole.len() {
-            // A line break somewhere else, now and then.
-            let with = if at % 5 == 3 && whole[at] != b'\n' { b'\n' } else { whole[at] ^ 1 };
+            // Sometimes an additional line break.
+            let changed_to = if at % 5 == 3 && whole[at] != b'\n' { b'\n' } else { whole[at] ^ 1 };
             let mut changed = whole.clone();
-            changed[at] = with;
+            changed[at] = changed_to;
             fs::write(&segment, &changed).unwrap();
             let found = problems(&path, None).await;
             let near = |offset| offset <= at as u64 + 1 && offset + 600 > at as u64;
@@ -87,7 +88,7 @@ async fn every_changed_byte_of_a_segment_is_found_and_named() {
                 problem.path.as_ref() == Some(&segment)
                     && problem.offset.map_or(problem.leaf.is_some(), near)
             });
-            // The blanks of an erased line may be broken in two: nothing was lost.
+            // The spaces of an erased line may be split in two.
             let harmless = found.is_empty() && nonblank(&changed) == nonblank(&whole);
             assert!(named || harmless, "byte {at} of {}: {found:#?}", segment.display());
         }
@@ -101,10 +102,10 @@ fn nonblank(text: &[u8]) -> Vec<&[u8]> {
 }
 
 #[tokio::test]
-async fn every_changed_byte_of_the_evidence_is_found_or_harmless() {
+async fn any_changed_byte_of_the_tree_is_detected_or_harmless() {
     let (_guard, path) = folder();
-    let checkpoint = make(&path).await;
-    // What of its accounting of places is wrong and proves no less does no harm.
+    let checkpoint = create(&path).await;
+    // A changed segment map that proves the same is harmless.
     let proves = |found: &Verification| (found.root, found.lines, found.erased, found.signed);
     let before = try_verify(&path, None).await.unwrap();
     let private = path.join(".attestry");
@@ -119,9 +120,9 @@ async fn every_changed_byte_of_the_evidence_is_found_or_harmless() {
             let mut changed = whole.clone();
             changed[at] ^= 1;
             fs::write(file, &changed).unwrap();
-            // Found, whether or not the checkpoint was kept elsewhere.
-            for kept in [None, Some(&*checkpoint)] {
-                match try_verify(&path, kept).await {
+            // With and without an external checkpoint.
+            for external in [None, Some(&*checkpoint)] {
+                match try_verify(&path, external).await {
                     Ok(found) => assert!(
                         !found.is_clean()
                             || found.foreign_checkpoints > 0
@@ -139,7 +140,7 @@ async fn every_changed_byte_of_the_evidence_is_found_or_harmless() {
     }
 }
 
-/// Changes the lines of a segment.
+/// Edits the lines of a segment.
 fn rewrite(segment: &Path, change: impl FnOnce(&mut Vec<String>)) {
     let text = fs::read_to_string(segment).unwrap();
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
@@ -148,9 +149,9 @@ fn rewrite(segment: &Path, change: impl FnOnce(&mut Vec<String>)) {
 }
 
 #[tokio::test]
-async fn lines_that_were_swapped_removed_or_put_in_are_told_apart() {
+async fn swapped_removed_and_inserted_lines_are_distinguished() {
     let (_guard, path) = folder();
-    make(&path).await;
+    create(&path).await;
     let files = snapshot(&path);
     let segment = segments_in_order(&path).remove(0);
     let foreign = || String::from_utf8(line_of(&entry("foreign", 2))).unwrap();
@@ -173,7 +174,7 @@ async fn lines_that_were_swapped_removed_or_put_in_are_told_apart() {
     assert_eq!(found[0].id.as_deref(), Some("foreign"));
     restore(&path, &files);
 
-    // At the end of a sealed segment, where it would not be in anybody's way.
+    // At the end of a sealed segment.
     rewrite(&segment, |lines| lines.push(foreign()));
     assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::Inserted]);
     restore(&path, &files);
@@ -184,7 +185,7 @@ async fn lines_that_were_swapped_removed_or_put_in_are_told_apart() {
     assert_eq!(found[0].id.as_deref(), Some("foreign"));
     restore(&path, &files);
 
-    // The line of an erased entry comes back.
+    // The line of an erased entry is restored.
     let back = String::from_utf8(line_of(&entry("e00004", 4))).unwrap();
     let segment = segments_in_order(&path)
         .into_iter()
@@ -197,7 +198,7 @@ async fn lines_that_were_swapped_removed_or_put_in_are_told_apart() {
     assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::StillThere]);
     restore(&path, &files);
 
-    // A whole segment.
+    // A segment is removed.
     let segment = segments_in_order(&path).remove(1);
     fs::remove_file(&segment).unwrap();
     let found = problems(&path, None).await;
@@ -211,39 +212,41 @@ async fn lines_that_were_swapped_removed_or_put_in_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_line_that_was_back_dated_is_told_by_its_place() {
+async fn backdated_line_has_a_late_leaf() {
     let (_guard, path) = folder();
-    let checkpoint = make(&path).await;
-    // Written at the end of an old segment, and taken in when the store is opened next.
+    let checkpoint = create(&path).await;
+    // Appended to an old segment, and replayed when the store is opened.
     let segment = segments_in_order(&path).remove(0);
     rewrite(&segment, |lines| {
         lines.push(String::from_utf8(line_of(&entry("back-dated", 1))).unwrap());
     });
-    let storage = kept(FileStorage::builder(&path).rotation_size_bytes(900)).open().await.unwrap();
+    let storage =
+        with_evidence(FileStorage::builder(&path).rotation_size_bytes(900)).open().await.unwrap();
     storage.checkpoint().await.unwrap();
     let size = policy().open(&checkpoint).unwrap().checkpoint().size();
     let proven = storage.inclusion_proof(&"back-dated".parse().unwrap()).await.unwrap().unwrap();
-    assert!(proven.proof.index() >= size, "it was not there when that was signed");
+    assert!(proven.proof.index() >= size, "it did not exist when that was signed");
 }
 
 #[tokio::test]
-async fn a_log_that_was_cut_or_replaced_does_not_fit_its_checkpoints() {
+async fn truncated_or_replaced_log_contradicts_its_checkpoints() {
     let (_guard, path) = folder();
-    make(&path).await;
+    create(&path).await;
     let old = snapshot(&path);
-    let storage = kept(FileStorage::builder(&path).rotation_size_bytes(900)).open().await.unwrap();
+    let storage =
+        with_evidence(FileStorage::builder(&path).rotation_size_bytes(900)).open().await.unwrap();
     storage.append(&entries(20..30)).await.unwrap();
     let newer = storage.checkpoint().await.unwrap();
     storage.close().await.unwrap();
     assert_eq!(problems(&path, Some(&newer)).await, []);
     let new = snapshot(&path);
 
-    // An old copy of everything: only who kept a newer checkpoint can tell.
+    // An old copy of everything: only an external checkpoint detects it.
     restore(&path, &old);
     assert_eq!(problems(&path, None).await, []);
     let found = problems(&path, Some(&newer)).await;
     assert_eq!(kinds(&found), [ProblemKind::Checkpoint]);
-    assert_eq!(found[0].path, None, "it was kept elsewhere");
+    assert_eq!(found[0].path, None, "an external checkpoint has no path");
 
     // The old copy beside the new checkpoints.
     for (file, content) in
@@ -254,20 +257,20 @@ async fn a_log_that_was_cut_or_replaced_does_not_fit_its_checkpoints() {
     assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::Checkpoint]);
     restore(&path, &new);
 
-    // The last segments, with the tree made to fit.
+    // Without the last segment, and with a new tree over the others.
     let last = segments_in_order(&path).pop().unwrap();
     fs::remove_file(last).unwrap();
     fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
-    let storage = kept(FileStorage::builder(&path)).open().await.unwrap();
+    let storage = with_evidence(FileStorage::builder(&path)).open().await.unwrap();
     storage.close().await.unwrap();
     assert!(kinds(&problems(&path, None).await).contains(&ProblemKind::Checkpoint));
 }
 
 #[tokio::test]
-async fn a_tree_signed_by_somebody_else_is_not_believed() {
+async fn tree_signed_with_another_key_is_rejected() {
     for name in ["example.com/audit", "example.com/other"] {
         let (_guard, path) = folder();
-        make(&path).await;
+        create(&path).await;
         let segment = segments_in_order(&path).remove(0);
         rewrite(&segment, |lines| drop(lines.remove(1)));
         fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
@@ -283,24 +286,24 @@ async fn a_tree_signed_by_somebody_else_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_forged_erasure_record_is_not_believed() {
+async fn forged_erasure_record_is_rejected() {
     let (_guard, path) = folder();
-    let checkpoint = make(&path).await;
-    // A line is taken away, and a record made for it that was never logged.
+    let checkpoint = create(&path).await;
+    // A line is blanked, with a record that was never logged.
     let segment = segments_in_order(&path).remove(0);
     let line = fs::read_to_string(&segment).unwrap().lines().nth(1).unwrap().to_owned();
     rewrite(&segment, |lines| lines[1] = " ".repeat(line.len()) + "\n");
     let hash = line_hash(line.as_bytes()).unwrap();
     let at: Timestamp = "2026-01-28".parse().unwrap();
-    let record = ErasureRecord::new(1, 1, hash, at, "lawful", "somebody").unwrap();
+    let record = ErasureRecord::new(1, 1, hash, at, "lawful", "forger").unwrap();
     let tree = path.join(".attestry/tree");
     let mut records = fs::read_to_string(tree.join("erasures")).unwrap();
     let real = records.len();
     records.push_str(&format!("{} {}\n", LINES + 1, record.to_line()));
     fs::write(tree.join("erasures"), &records).unwrap();
-    // The head does not know of it.
+    // Behind the valid bytes that the tree head states.
     assert_eq!(kinds(&problems(&path, None).await), [ProblemKind::Missing]);
-    // In the place of the real one.
+    // In place of the real record.
     let forged = format!("{LINES} {}\n", record.to_line());
     fs::write(tree.join("erasures"), format!("{forged:real$}")).unwrap();
     match try_verify(&path, Some(&checkpoint)).await {
@@ -309,7 +312,7 @@ async fn a_forged_erasure_record_is_not_believed() {
     }
 }
 
-/// Numbers that look random and are the same every time.
+/// Reproducible pseudo-random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -320,14 +323,14 @@ impl Dice {
     }
 }
 
-/// A head that says whatever it likes, with a checksum that fits.
+/// A tree head of arbitrary numbers with a valid checksum.
 fn head(dice: &mut Dice) -> Vec<u8> {
     let mut number = || [0, 1, 9, 100, 1 << 40, (1 << 62) - 1, 1 << 62, u64::MAX][dice.below(8)];
     let numbers = [number(), number(), number(), number()];
-    let [sequence, size, places, erasures] = numbers;
+    let [sequence, size, map_len, records_len] = numbers;
     let covered = number();
     let text = format!(
-        "attestry-tree/v1 {sequence} {size} {places} {erasures} audit_20260128.jsonl {covered}"
+        "attestry-tree/v1 {sequence} {size} {map_len} {records_len} audit_20260128.jsonl {covered}"
     );
     let mut slot = format!("{text} {:08x}\n", crc32fast::hash(text.as_bytes())).into_bytes();
     slot.resize(512, b' ');
@@ -335,9 +338,9 @@ fn head(dice: &mut Dice) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn whatever_lies_in_its_files_it_opens_or_says_what_is_wrong() {
+async fn damaged_tree_files_fail_open_or_are_repaired() {
     let (_guard, path) = folder();
-    make(&path).await;
+    create(&path).await;
     let private = path.join(".attestry");
     let files = snapshot(&path);
     let evidence: Vec<PathBuf> = files
@@ -369,7 +372,7 @@ async fn whatever_lies_in_its_files_it_opens_or_says_what_is_wrong() {
         }
         fs::write(file, content).unwrap();
         let _ = try_verify(&path, None).await;
-        match kept(FileStorage::builder(&path)).open().await {
+        match with_evidence(FileStorage::builder(&path)).open().await {
             Ok(storage) => {
                 opened += 1;
                 let _ = storage.write(&entry("one-more", 3)).await;
@@ -383,7 +386,7 @@ async fn whatever_lies_in_its_files_it_opens_or_says_what_is_wrong() {
                 assert!(error.to_string().contains("evidence"), "{error}");
             }
         }
-        // What was damaged was the evidence: no entry is the worse for it.
+        // Only tree files were damaged: all entries are intact.
         let segments = segments_in_order(&path);
         let lines = segments.iter().map(|segment| fs::read_to_string(segment).unwrap());
         assert!(lines.collect::<String>().contains("e00007"));

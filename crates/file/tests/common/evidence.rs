@@ -1,4 +1,4 @@
-//! Stores that keep evidence.
+//! Stores with evidence.
 
 use attestry_evidence::{Policy, SigningKey};
 use attestry_file::{
@@ -13,19 +13,19 @@ pub(crate) fn policy() -> Policy {
     Policy::new(key().public())
 }
 
-/// With evidence, and no checkpoint that nobody asks for.
-pub(crate) fn kept(builder: FileStorageBuilder) -> FileStorageBuilder {
+/// With evidence, without periodic checkpoints.
+pub(crate) fn with_evidence(builder: FileStorageBuilder) -> FileStorageBuilder {
     let never = std::time::Duration::MAX;
     builder.evidence(EvidenceOptions::new(key()).every(never).every_entries(u64::MAX))
 }
 
-/// Holds a store against its own checkpoints and those kept elsewhere.
-pub(crate) async fn verify(storage: &FileStorage, kept: &[String]) -> Verification {
+/// Verifies a store against its own checkpoints and external ones.
+pub(crate) async fn verify(storage: &FileStorage, external: &[String]) -> Verification {
     let policy = policy();
-    let options = kept
+    let options = external
         .iter()
         .fold(VerifyOptions::new(), |options, note| options.against(&policy.open(note).unwrap()));
-    // Where nothing was signed yet, nothing must be.
+    // With a policy, a missing checkpoint is a problem.
     let signed = storage.latest_checkpoint().await.unwrap().is_some();
     let options = if signed { options.policy(policy) } else { options };
     storage.verify(options).await.unwrap()
