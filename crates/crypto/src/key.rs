@@ -5,13 +5,9 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use aes::Aes128Enc;
-use aes::cipher::KeyInit as _;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use hmac::HmacCore;
-use hmac::digest::KeyInit as _;
-use sha2::Sha256;
+use fernet::Fernet;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -39,18 +35,8 @@ pub struct Key(Arc<Secret>);
 struct Secret {
     /// The canonical text.
     text: Zeroizing<String>,
-    /// The first half of the same key, which signs.
-    signer: HmacCore<Sha256>,
-    /// Its second half, which encrypts; wipes itself.
-    cipher: Aes128Enc,
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        // It does not wipe itself. It is a few numbers without pointers, so a new value is enough.
-        self.signer = HmacCore::new(&Default::default());
-        zeroize::optimization_barrier(&self.signer);
-    }
+    /// The same key, decoded. Wipes itself.
+    fernet: Fernet,
 }
 
 /// A new random key. The same as [`Key::generate`].
@@ -94,10 +80,8 @@ impl Key {
         // Of its final size from the start, so that it never moves and leaves a copy behind.
         let mut text = Zeroizing::new(String::with_capacity(Self::TEXT_LENGTH));
         URL_SAFE.encode_string(bytes, &mut text);
-        let ([signing, encryption], _) = bytes.as_chunks::<16>() else { unreachable!() };
-        // HMAC takes keys of any length.
-        let Ok(signer) = HmacCore::new_from_slice(signing) else { unreachable!() };
-        Self(Arc::new(Secret { text, signer, cipher: Aes128Enc::new(encryption.into()) }))
+        let Some(fernet) = Fernet::new(&text) else { unreachable!("the text encodes 32 bytes") };
+        Self(Arc::new(Secret { text, fernet }))
     }
 
     /// Reads a file that holds one key: its text on a line, with blank lines and lines that
@@ -152,14 +136,8 @@ impl Key {
         &self.0.text
     }
 
-    /// What signs a token, ready to begin.
-    pub(crate) fn signer(&self) -> HmacCore<Sha256> {
-        self.0.signer.clone()
-    }
-
-    /// What encrypts it.
-    pub(crate) fn cipher(&self) -> &Aes128Enc {
-        &self.0.cipher
+    pub(crate) fn fernet(&self) -> &Fernet {
+        &self.0.fernet
     }
 
     /// The key that `text` is, without white space around it. Takes the `+` and `/` of standard

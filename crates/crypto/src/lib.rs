@@ -26,13 +26,12 @@
 //!
 //! # What stays in memory
 //!
-//! Keys, and what was made of them in advance, are wiped when the last copy is dropped. Beyond this
-//! crate's reach are the buffers in which the libraries below it code and decode a key, once, when it is
-//! made or read, and hash it into a signature; and a variable in the process environment, which stays
-//! there. Plaintexts belong to the caller.
+//! A [`Key`] and its decoded form are wiped when the last clone is dropped, and the AES round keys after
+//! each token. Out of this crate's reach are: the buffer in which the `fernet` crate decodes a key, once
+//! per [`Key`]; the HMAC state on the stack while a token is signed or checked; the process environment.
+//! Plaintexts belong to the caller.
 
 mod error;
-mod iv;
 mod key;
 mod load;
 mod manager;

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use base64_simd::URL_SAFE;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::load::{self, Loaded};
-use crate::token::{self, Opened};
+use crate::token::{self, Decrypted};
 use crate::{DecryptError, Key, KeyError, structure};
 
 /// Encrypts and decrypts the content of entries, with one key or several.
@@ -106,7 +107,7 @@ impl EncryptionManager {
     /// When the operating system's random number generator fails.
     #[must_use]
     pub fn encrypt(&self, text: &str) -> String {
-        URL_SAFE.encode_to_string(token::encrypt(text, self.key()))
+        URL_SAFE.encode(token::encrypt(text, self.key()))
     }
 
     /// Decrypts what [`encrypt`](Self::encrypt), or Python's `EncryptionManager`, made of a text
@@ -133,13 +134,13 @@ impl EncryptionManager {
     ///
     /// When the operating system's random number generator fails.
     pub fn rotate(&self, encrypted: &str) -> Result<String, DecryptError> {
-        let Opened { plaintext, timestamp } = self.open(encrypted)?;
+        let Decrypted { plaintext, timestamp } = self.open(encrypted)?;
         let plaintext = Zeroizing::new(plaintext);
-        Ok(URL_SAFE.encode_to_string(token::seal(&plaintext, self.key(), timestamp)))
+        Ok(URL_SAFE.encode(token::encrypt_at(&plaintext, self.key(), timestamp)))
     }
 
-    fn open(&self, encrypted: &str) -> Result<Opened, DecryptError> {
-        token::open(&structure::decode_base64(encrypted.as_bytes())?, &self.keys)
+    fn open(&self, encrypted: &str) -> Result<Decrypted, DecryptError> {
+        token::decrypt_with(&structure::decode_base64(encrypted.as_bytes())?, &self.keys)
     }
 }
 
@@ -168,6 +169,5 @@ pub fn looks_encrypted(text: &str) -> bool {
     // with `Z0` or `Z1`. This spares nearly every other text the decoding.
     (text.starts_with("Z0") || text.starts_with("Z1"))
         && structure::decode_base64(text.as_bytes())
-            .and_then(|token| structure::decode(&token))
-            .is_ok()
+            .is_ok_and(|token| structure::check(&token).is_ok())
 }

@@ -1,4 +1,8 @@
-//! Whether a text is built like a Fernet token, which needs no key to tell.
+//! The checks on a token that need no key.
+//!
+//! The `fernet` crate reports every failure as one `DecryptionError` and accepts missing or surplus
+//! base64 padding. These checks run before it: they give each defect an error of its own, and they
+//! accept only the canonical base64 of a token, so that each token has exactly one text.
 //!
 //! ```text
 //! token = base64url(version ‖ timestamp ‖ IV ‖ ciphertext ‖ HMAC)
@@ -10,16 +14,12 @@ use base64::engine::general_purpose::URL_SAFE;
 
 use crate::DecryptError;
 
-/// The only version there is.
-pub(crate) const VERSION: u8 = 0x80;
-/// What the cipher encrypts at once.
-pub(crate) const BLOCK: usize = 16;
-/// Version, timestamp and IV, before the ciphertext.
-pub(crate) const HEAD: usize = 1 + 8 + BLOCK;
-/// The HMAC behind it.
-pub(crate) const TAIL: usize = 32;
+const VERSION: u8 = 0x80;
+const BLOCK: usize = 16;
+const HEADER: usize = 1 + 8 + BLOCK;
+const HMAC: usize = 32;
 
-/// The bytes that `text` is the canonical, padded URL-safe base64 of.
+/// Decodes canonical, padded URL-safe base64.
 pub(crate) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, DecryptError> {
     URL_SAFE.decode(text).map_err(|_| {
         let end = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
@@ -32,70 +32,69 @@ pub(crate) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, DecryptError> {
     })
 }
 
-/// The bytes of `token`, and when it claims to have been made, in seconds since 1970. It has a
-/// head, a ciphertext of whole blocks, and a tail.
-pub(crate) fn decode(token: &[u8]) -> Result<(Vec<u8>, u64), DecryptError> {
+/// Checks encoding, version and length of `token`. Returns its text and its timestamp, in seconds
+/// since 1970; neither is authenticated yet.
+pub(crate) fn check(token: &[u8]) -> Result<(&str, u64), DecryptError> {
     let bytes = decode_base64(token)?;
-    match bytes.first() {
-        None | Some(&VERSION) => {}
-        Some(_) => return Err(DecryptError::UnknownVersion),
+    if bytes.first().is_some_and(|version| *version != VERSION) {
+        return Err(DecryptError::UnknownVersion);
     }
-    let ciphertext = bytes.len().checked_sub(HEAD + TAIL).ok_or(DecryptError::Truncated)?;
+    let ciphertext = bytes.len().checked_sub(HEADER + HMAC).ok_or(DecryptError::Truncated)?;
     if ciphertext == 0 || !ciphertext.is_multiple_of(BLOCK) {
         return Err(DecryptError::Truncated);
     }
     let timestamp = *bytes[1..].first_chunk().ok_or(DecryptError::Truncated)?;
-    Ok((bytes, u64::from_be_bytes(timestamp)))
+    let text = str::from_utf8(token).map_err(|_| DecryptError::NotBase64)?;
+    Ok((text, u64::from_be_bytes(timestamp)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A token of `length` bytes that begins with `version`.
     fn token(version: u8, length: usize) -> String {
         let mut bytes = vec![7; length];
         bytes[0] = version;
         URL_SAFE.encode(bytes)
     }
 
-    fn check(token: &[u8]) -> Result<u64, DecryptError> {
-        decode(token).map(|(_, timestamp)| timestamp)
+    fn timestamp(token: &[u8]) -> Result<u64, DecryptError> {
+        check(token).map(|(_, timestamp)| timestamp)
     }
 
     #[test]
-    fn knows_the_lengths_a_token_can_have() {
-        assert_eq!(check(b""), Err(DecryptError::Truncated));
+    fn accepts_only_lengths_of_whole_blocks() {
+        assert_eq!(timestamp(b""), Err(DecryptError::Truncated));
         for length in 1..200 {
             let expected = if [73, 89, 105, 121, 137, 153, 169, 185].contains(&length) {
                 Ok(0x0707_0707_0707_0707)
             } else {
                 Err(DecryptError::Truncated)
             };
-            assert_eq!(check(token(VERSION, length).as_bytes()), expected, "{length}");
+            assert_eq!(timestamp(token(VERSION, length).as_bytes()), expected, "{length}");
         }
     }
 
     #[test]
-    fn knows_the_version() {
+    fn accepts_only_version_0x80() {
         for version in (0..=255).filter(|version| *version != VERSION) {
             let token = token(version, 73);
-            assert_eq!(check(token.as_bytes()), Err(DecryptError::UnknownVersion), "{version}");
+            assert_eq!(timestamp(token.as_bytes()), Err(DecryptError::UnknownVersion), "{version}");
         }
     }
 
     #[test]
-    fn takes_canonical_base64_only() {
+    fn accepts_only_canonical_base64() {
         for (text, expected) in [
             ("AAEC", Ok(vec![0, 1, 2])),
             ("_-8=", Ok(vec![255, 239])),
             ("AAE", Err(DecryptError::Truncated)), // padding missing
-            ("A", Err(DecryptError::Truncated)),   // no length of base64
-            ("AAE==", Err(DecryptError::Truncated)), // padding in excess
-            ("AAEC====", Err(DecryptError::NotBase64)), // padding in excess
-            ("AAF=", Err(DecryptError::NotBase64)), // bits beyond the last byte
+            ("A", Err(DecryptError::Truncated)),   // impossible length
+            ("AAE==", Err(DecryptError::Truncated)), // surplus padding
+            ("AAEC====", Err(DecryptError::NotBase64)), // surplus padding
+            ("AAF=", Err(DecryptError::NotBase64)), // non-zero trailing bits
             ("A=EC", Err(DecryptError::NotBase64)), // padding inside
-            ("/+8=", Err(DecryptError::NotBase64)), // the other alphabet
+            ("/+8=", Err(DecryptError::NotBase64)), // standard alphabet
             ("AAEC\n", Err(DecryptError::NotBase64)),
             ("hello world", Err(DecryptError::NotBase64)),
             ("é", Err(DecryptError::NotBase64)),

@@ -5,7 +5,6 @@
 //! result into `docs/performance.md`.
 
 mod args;
-mod bare;
 mod child;
 mod group;
 mod load;
