@@ -8,8 +8,9 @@ use crate::workspace::{Package, Workspace};
 /// Dev-dependencies are free, except for [`TESTS_WITHOUT`].
 const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-core", &[]),
-    ("attestry-crypto", &[]),
-    ("attestry-evidence", &["attestry-core"]),
+    ("attestry-keyfile", &[]),
+    ("attestry-crypto", &["attestry-keyfile"]),
+    ("attestry-evidence", &["attestry-core", "attestry-keyfile"]),
     ("attestry-memory", &["attestry-core"]),
     ("attestry-file", &["attestry-core", "attestry-evidence?"]),
     ("attestry-s3", &["attestry-core"]),

@@ -1,4 +1,4 @@
-//! A key: how it is made, compared, shown (not at all) and wiped.
+//! The secret key: generating, parsing, comparing, reading and writing it.
 
 use std::fmt;
 use std::path::Path;
@@ -11,15 +11,18 @@ use fernet::Fernet;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::{InvalidKey, KeyError, load};
+use crate::error::{InvalidKey, KeyError};
+
+/// Separates keys in an environment variable.
+pub(crate) const ENV_SEPARATOR: u8 = b',';
 
 /// A Fernet key: 32 secret bytes, as text 44 characters of URL-safe base64.
 ///
-/// The same text is a key for Python's `cryptography.fernet` and for any other Fernet program.
+/// The same text is a key for Python's `cryptography.fernet` and any other Fernet implementation.
 ///
-/// Clones share one copy in memory, which is wiped when the last of them is dropped. `Debug`
-/// prints `Key(..)`, there is no `Display` and no serde, and comparing takes the same time
-/// wherever two keys differ. [`expose_secret`](Self::expose_secret) is the one way to the text.
+/// Clones share one copy in memory, which is wiped when the last clone is dropped. `Debug` prints
+/// `Key(..)`; there is no `Display` and no serde; comparison takes constant time. Only
+/// [`expose_secret`](Self::expose_secret) returns the text.
 ///
 /// ```
 /// use attestry_crypto::Key;
@@ -39,7 +42,7 @@ struct Secret {
     fernet: Fernet,
 }
 
-/// A new random key. The same as [`Key::generate`].
+/// Generates a random key. The same as [`Key::generate`].
 ///
 /// ```
 /// let key = attestry_crypto::generate_key();
@@ -58,10 +61,10 @@ impl Key {
     /// The length of a key's text, in bytes.
     pub const TEXT_LENGTH: usize = 44;
 
-    /// A new random key, from the operating system's generator.
+    /// Generates a key with the operating system's random number generator.
     ///
-    /// Store it before you encrypt anything with it that must outlive the process:
-    /// [`write_new_file`](Self::write_new_file).
+    /// Store it with [`write_new_file`](Self::write_new_file) before encrypting anything that must
+    /// outlive the process.
     ///
     /// # Panics
     ///
@@ -69,46 +72,46 @@ impl Key {
     #[must_use]
     pub fn generate() -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *bytes).expect("the operating system gives random bytes");
+        getrandom::fill(&mut *bytes).expect("the operating system provides random bytes");
         Self::from_bytes(&bytes)
     }
 
-    /// The key of these 32 bytes. They must come from a cryptographic random number generator
-    /// or a key derivation function; a password is no key.
+    /// Creates a key from 32 bytes of a cryptographic random number generator or a key derivation
+    /// function. A password is not a key.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        // Of its final size from the start, so that it never moves and leaves a copy behind.
+        // Allocated once: a buffer that grows leaves copies of the key in freed memory.
         let mut text = Zeroizing::new(String::with_capacity(Self::TEXT_LENGTH));
         URL_SAFE.encode_string(bytes, &mut text);
         let Some(fernet) = Fernet::new(&text) else { unreachable!("the text encodes 32 bytes") };
         Self(Arc::new(Secret { text, fernet }))
     }
 
-    /// Reads a file that holds one key: its text on a line, with blank lines and lines that
-    /// start with `#` ignored. [`EncryptionManager::from_file`] takes files with several keys.
+    /// Reads a file that contains one key on a line. Blank lines and lines that start with `#` are
+    /// ignored. [`EncryptionManager::from_file`] reads files with several keys.
     ///
     /// [`EncryptionManager::from_file`]: crate::EncryptionManager::from_file
     ///
     /// # Errors
     ///
-    /// [`KeyError`], naming the file and the line: the file cannot be read, holds no key or
-    /// several, or something that is no key.
+    /// [`KeyError`], naming the file and the line: the file cannot be read, contains no key or several,
+    /// or a line that is not a key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        load::one(load::from_file(path.as_ref())?)
+        attestry_keyfile::read_file(path.as_ref(), Self::from_text)?.single()
     }
 
-    /// Reads the environment variable `name`, whose value is the text of one key.
+    /// Reads one key from the environment variable `name`.
     ///
     /// # Errors
     ///
-    /// [`KeyError`], naming the variable: it is not set, is empty, holds several keys or
-    /// something that is no key.
+    /// [`KeyError`], naming the variable: it is not set, is empty, contains several keys or something
+    /// that is not a key.
     pub fn from_env(name: &str) -> Result<Self, KeyError> {
-        load::one(load::from_env(name)?)
+        attestry_keyfile::read_env(name, ENV_SEPARATOR, Self::from_text)?.single()
     }
 
-    /// Writes the key as one line to a new file that only its owner may read or write (mode
-    /// 0600, where the system has modes). When this returns, the file is on stable storage.
+    /// Writes the key as one line to a new file that only its owner can read (mode 0600, on systems
+    /// that have modes). On return the file is on stable storage.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -123,14 +126,14 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`KeyError::AlreadyExists`] when there is something at `path`, which is left as it is;
-    /// [`KeyError::Unwritable`] when the system refuses.
+    /// [`KeyError::AlreadyExists`] if `path` exists, which is left unchanged;
+    /// [`KeyError::Unwritable`] if the file cannot be written, in which case none is left behind.
     pub fn write_new_file(&self, path: impl AsRef<Path>) -> Result<(), KeyError> {
-        load::write_new_file(path.as_ref(), &self.0.text)
+        attestry_keyfile::write_new(path.as_ref(), &self.0.text)
     }
 
-    /// The text of the key: 44 characters of URL-safe base64. Whoever has it reads everything
-    /// that was encrypted with it, and can forge more.
+    /// The text of the key: 44 characters of URL-safe base64. It decrypts everything that was encrypted
+    /// with the key, and forges more.
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.0.text
@@ -140,8 +143,8 @@ impl Key {
         &self.0.fernet
     }
 
-    /// The key that `text` is, without white space around it. Takes the `+` and `/` of standard
-    /// base64 too, as Python does and `openssl rand -base64 32` makes.
+    /// Parses a key without surrounding white space. Accepts the `+` and `/` of standard base64 too, as
+    /// Python does and `openssl rand -base64 32` prints.
     pub(crate) fn from_text(text: &[u8]) -> Result<Self, InvalidKey> {
         if text.len() != Self::TEXT_LENGTH {
             return Err(InvalidKey::WrongLength { length: text.len() });
@@ -155,7 +158,7 @@ impl Key {
                 _ => {}
             }
         }
-        // 44 characters are at most 33 bytes, when there is no padding.
+        // 44 characters without padding are 33 bytes.
         let mut bytes = Zeroizing::new([0; 33]);
         match URL_SAFE.decode_slice(*url_safe, &mut *bytes) {
             Ok(32) => {}
@@ -169,15 +172,15 @@ impl Key {
 impl FromStr for Key {
     type Err = InvalidKey;
 
-    /// Takes the 44 characters of a key, also in the standard base64 alphabet, and nothing around
-    /// them.
+    /// Parses the 44 characters of a key, also in the standard base64 alphabet, without surrounding
+    /// white space.
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
         Self::from_text(text.as_bytes())
     }
 }
 
 impl PartialEq for Key {
-    /// Takes the same time wherever the keys differ.
+    /// Compares in constant time.
     fn eq(&self, other: &Self) -> bool {
         self.0.text.as_bytes().ct_eq(other.0.text.as_bytes()).into()
     }
@@ -198,7 +201,7 @@ mod tests {
     const TEXT: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
 
     #[test]
-    fn text_and_bytes_are_the_same_key() {
+    fn text_and_bytes_make_the_same_key() {
         let key: Key = TEXT.parse().unwrap();
         assert_eq!(key.expose_secret(), TEXT);
         let bytes = URL_SAFE.decode(TEXT).unwrap();
@@ -208,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn standard_base64_is_taken_and_normalised() {
+    fn standard_base64_is_normalised() {
         let key: Key = TEXT.replace('-', "+").replace('_', "/").parse().unwrap();
         assert_eq!(key.expose_secret(), TEXT);
     }
 
     #[test]
-    fn refuses_what_is_no_key() {
+    fn rejects_malformed_keys() {
         let wrong_length = |length| Err(InvalidKey::WrongLength { length });
         assert_eq!("".parse::<Key>(), wrong_length(0));
         assert_eq!(TEXT[..43].parse::<Key>(), wrong_length(43));
@@ -223,7 +226,7 @@ mod tests {
             "x".repeat(44),               // 33 bytes
             format!("{}==", &TEXT[..42]), // 31 bytes
             format!(" {}", &TEXT[1..]),   // not in the alphabet
-            format!("{}5=", &TEXT[..42]), // bits beyond the last byte
+            format!("{}5=", &TEXT[..42]), // non-zero trailing bits
             format!("é{}", &TEXT[2..]),   // not ASCII
         ] {
             assert_eq!(text.parse::<Key>(), Err(InvalidKey::NotBase64), "{text}");
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn may_be_shared_between_threads() {
+    fn keys_and_managers_are_send_and_sync() {
         fn check<T: Send + Sync + Clone>() {}
         check::<Key>();
         check::<crate::EncryptionManager>();

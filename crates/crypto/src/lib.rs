@@ -1,6 +1,6 @@
-//! Content that only the holder of a key can read, and that nobody can alter unnoticed:
-//! [Fernet](https://github.com/fernet/spec/blob/master/Spec.md) encryption (AES-128-CBC with
-//! HMAC-SHA-256), byte-compatible with the Python package `rotalabs-comply` in both directions.
+//! Content encryption with [Fernet](https://github.com/fernet/spec/blob/master/Spec.md) (AES-128-CBC and
+//! HMAC-SHA-256), byte-compatible with the Python package `rotalabs-comply` in both directions. The
+//! `fernet` crate makes and reads the tokens.
 //!
 //! ```
 //! use attestry_crypto::{DecryptError, EncryptionManager};
@@ -9,20 +9,19 @@
 //! let stored = manager.encrypt("sensitive data");
 //! assert_eq!(manager.decrypt(&stored)?, "sensitive data");
 //!
-//! let stranger = EncryptionManager::generate();
-//! assert_eq!(stranger.decrypt(&stored), Err(DecryptError::NotAuthentic));
+//! let other = EncryptionManager::generate();
+//! assert_eq!(other.decrypt(&stored), Err(DecryptError::NotAuthentic));
 //! # Ok::<(), DecryptError>(())
 //! ```
 //!
-//! * [`Key`]: made, read from a file or the environment, written to a new file; wiped from memory
-//!   when dropped, never printed.
-//! * [`EncryptionManager`]: texts to and from the form in which they stand in an entry, with one
-//!   key or with several while keys are being replaced.
+//! * [`Key`]: a secret key, generated, read from a file or the environment, written to a new file. Wiped
+//!   from memory on drop, never printed.
+//! * [`EncryptionManager`]: encrypts texts into the form that entries store, with one key, or several
+//!   during key rotation.
 //! * [`generate_key`], [`encrypt`], [`decrypt`]: plain Fernet tokens of bytes.
-//! * [`DecryptError`], [`KeyError`], [`InvalidKey`]: what can go wrong. No error carries a key, a
-//!   token or a plaintext.
+//! * [`DecryptError`], [`KeyError`], [`InvalidKey`]: errors. None contains a key, a token or a plaintext.
 //!
-//! **A lost key is lost content.** There is no other way back to the plaintext.
+//! **A lost key is lost content.** There is no other way to recover the plaintext.
 //!
 //! # What stays in memory
 //!
@@ -33,12 +32,12 @@
 
 mod error;
 mod key;
-mod load;
 mod manager;
 mod structure;
 mod token;
 
-pub use error::{DecryptError, InvalidKey, KeyError, KeySource};
+pub use attestry_keyfile::KeySource;
+pub use error::{DecryptError, InvalidKey, KeyError};
 pub use key::{Key, generate_key};
 pub use manager::{EncryptionManager, looks_encrypted};
 pub use token::{decrypt, encrypt};

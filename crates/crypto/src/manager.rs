@@ -1,27 +1,28 @@
-//! Texts, to and from the form in which they stand in an entry.
+//! Encrypts texts into the form that entries store, and decrypts it.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use attestry_keyfile::Keys;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::load::{self, Loaded};
+use crate::error::{DecryptError, KeyError};
+use crate::key::{ENV_SEPARATOR, Key};
+use crate::structure;
 use crate::token::{self, Decrypted};
-use crate::{DecryptError, Key, KeyError, structure};
 
 /// Encrypts and decrypts the content of entries, with one key or several.
 ///
-/// The first key encrypts; decrypting tries them all in turn. So a key is replaced by putting a
-/// new one before it, and the old one is dropped once nothing stored needs it, after
-/// [`rotate`](Self::rotate) perhaps.
+/// The first key encrypts; decryption tries all keys in order. To rotate keys, put a new key first.
+/// Remove the old key once no stored content needs it, for example after [`rotate`](Self::rotate).
 ///
-/// The form is that of Python's `rotalabs-comply`: a Fernet token, which is base64url text, in
-/// base64url once more. A text of *n* bytes becomes one of about 1.8·*n* + 140 bytes.
+/// The stored form is that of Python's `rotalabs-comply`: a Fernet token, which is base64url text,
+/// base64url-encoded once more. A text of *n* bytes takes about 1.8·*n* + 140 bytes.
 ///
-/// Clones are cheap and share the keys. `Debug` prints how many there are and nothing else.
+/// Clones are cheap and share the keys. `Debug` prints only the number of keys.
 ///
 /// ```
 /// use attestry_crypto::{EncryptionManager, Key};
@@ -44,8 +45,8 @@ pub struct EncryptionManager {
 }
 
 impl EncryptionManager {
-    /// A manager with a new random key. Get it from [`key`](Self::key) and store it: without it
-    /// nothing this manager encrypts can be read again.
+    /// A manager with a new random key. Store its [`key`](Self::key): without it, nothing that this
+    /// manager encrypts can be decrypted.
     ///
     /// # Panics
     ///
@@ -61,46 +62,45 @@ impl EncryptionManager {
         Self::with_keys(key, [])
     }
 
-    /// A manager that encrypts with `first` and decrypts with that and the `rest`, tried in this
-    /// order.
+    /// A manager that encrypts with `first` and decrypts with `first` and `rest`, in this order.
     #[must_use]
     pub fn with_keys(first: Key, rest: impl IntoIterator<Item = Key>) -> Self {
         Self { keys: std::iter::once(first).chain(rest).collect() }
     }
 
-    /// Reads a key file: one key per line, the first of which encrypts while all decrypt. Blank
-    /// lines and lines that start with `#` are ignored, and so is white space around a key.
+    /// Reads a key file: one key per line, the first of which encrypts. Blank lines, lines that start
+    /// with `#` and white space around a key are ignored.
     ///
     /// # Errors
     ///
-    /// [`KeyError`], naming the file and the line: the file cannot be read, holds no key or
-    /// something that is no key.
+    /// [`KeyError`], naming the file and the line: the file cannot be read, contains no key, or a line
+    /// that is not a key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        load::from_file(path.as_ref()).map(Self::from_loaded)
+        attestry_keyfile::read_file(path.as_ref(), Key::from_text).map(Self::from_keys)
     }
 
-    /// Reads the environment variable `name`: one key or several separated by commas, the first
-    /// of which encrypts while all decrypt.
+    /// Reads the environment variable `name`: one key, or several separated by commas, the first of
+    /// which encrypts.
     ///
     /// # Errors
     ///
-    /// [`KeyError`], naming the variable: it is not set, is empty, or holds something that is no
+    /// [`KeyError`], naming the variable: it is not set, is empty, or contains something that is not a
     /// key.
     pub fn from_env(name: &str) -> Result<Self, KeyError> {
-        load::from_env(name).map(Self::from_loaded)
+        attestry_keyfile::read_env(name, ENV_SEPARATOR, Key::from_text).map(Self::from_keys)
     }
 
-    fn from_loaded(loaded: Loaded) -> Self {
-        Self::with_keys(loaded.first, loaded.rest)
+    fn from_keys(keys: Keys<Key>) -> Self {
+        Self::with_keys(keys.first, keys.rest)
     }
 
-    /// The key that encrypts, the first.
+    /// The first key, which encrypts.
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.keys[0]
     }
 
-    /// Encrypts `text`. Equal texts become different every time.
+    /// Encrypts `text`. Equal texts give a different result each time.
     ///
     /// # Panics
     ///
@@ -110,21 +110,21 @@ impl EncryptionManager {
         URL_SAFE.encode(token::encrypt(text, self.key()))
     }
 
-    /// Decrypts what [`encrypt`](Self::encrypt), or Python's `EncryptionManager`, made of a text
-    /// with one of the keys.
+    /// Decrypts a text that was encrypted with one of the keys by [`encrypt`](Self::encrypt) or by
+    /// Python's `EncryptionManager`.
     ///
     /// # Errors
     ///
-    /// [`DecryptError`]. Altered or foreign content is an error and never a wrong text.
+    /// [`DecryptError`]. Altered content is always an error, never a wrong text.
     pub fn decrypt(&self, encrypted: &str) -> Result<String, DecryptError> {
-        String::from_utf8(self.open(encrypted)?.plaintext).map_err(|error| {
+        String::from_utf8(self.decrypt_bytes(encrypted)?.plaintext).map_err(|error| {
             error.into_bytes().zeroize();
             DecryptError::NotUtf8
         })
     }
 
-    /// Decrypts with whichever key fits and encrypts with the first, so that the others are not
-    /// needed for it any more. The token keeps the time of its making.
+    /// Decrypts with any of the keys and encrypts again with the first, so that the other keys are no
+    /// longer needed for this text. The token keeps its timestamp.
     ///
     /// # Errors
     ///
@@ -134,12 +134,12 @@ impl EncryptionManager {
     ///
     /// When the operating system's random number generator fails.
     pub fn rotate(&self, encrypted: &str) -> Result<String, DecryptError> {
-        let Decrypted { plaintext, timestamp } = self.open(encrypted)?;
+        let Decrypted { plaintext, timestamp } = self.decrypt_bytes(encrypted)?;
         let plaintext = Zeroizing::new(plaintext);
         Ok(URL_SAFE.encode(token::encrypt_at(&plaintext, self.key(), timestamp)))
     }
 
-    fn open(&self, encrypted: &str) -> Result<Decrypted, DecryptError> {
+    fn decrypt_bytes(&self, encrypted: &str) -> Result<Decrypted, DecryptError> {
         token::decrypt_with(&structure::decode_base64(encrypted.as_bytes())?, &self.keys)
     }
 }
@@ -150,12 +150,11 @@ impl fmt::Debug for EncryptionManager {
     }
 }
 
-/// Whether `text` is built like something an [`EncryptionManager`] made, whatever its key.
+/// Whether `text` has the form of a text encrypted by an [`EncryptionManager`], with any key.
 ///
-/// Everything that [`EncryptionManager::encrypt`] returns is; what is not, no key can decrypt.
-/// But anyone can build such a text without a key, so this tells encrypted content from plain
-/// content by accident, not from a forgery. It takes a moment for most plain texts, a base64
-/// pass for encrypted ones.
+/// True for every result of [`EncryptionManager::encrypt`]; if false, no key decrypts the text. Such a
+/// text can be built without a key, so this distinguishes encrypted from plain content, but detects no
+/// forgery. Costs almost nothing for most plain texts, and decoding base64 for encrypted ones.
 ///
 /// ```
 /// use attestry_crypto::{EncryptionManager, looks_encrypted};
@@ -165,8 +164,8 @@ impl fmt::Debug for EncryptionManager {
 /// ```
 #[must_use]
 pub fn looks_encrypted(text: &str) -> bool {
-    // A token's first byte is 0x80, so it begins with `gA` to `gP`; and that in base64 once more
-    // with `Z0` or `Z1`. This spares nearly every other text the decoding.
+    // A token's first byte is 0x80: its base64 starts with `gA` to `gP`, and the base64 of that with
+    // `Z0` or `Z1`. This check avoids decoding nearly all plain texts.
     (text.starts_with("Z0") || text.starts_with("Z1"))
         && structure::decode_base64(text.as_bytes())
             .is_ok_and(|token| structure::check(&token).is_ok())

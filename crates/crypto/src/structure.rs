@@ -12,7 +12,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 
-use crate::DecryptError;
+use crate::error::DecryptError;
 
 const VERSION: u8 = 0x80;
 const BLOCK: usize = 16;

@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{DecryptError, Key, structure};
+use crate::error::DecryptError;
+use crate::key::Key;
+use crate::structure;
 
 /// The time to decrypt at: the `fernet` crate rejects tokens that are more than 60 seconds newer, and
 /// adds these to the time unchecked.
