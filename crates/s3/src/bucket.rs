@@ -1,4 +1,4 @@
-//! The requests that are made of S3, each with a bounded number under way at once.
+//! Requests to one bucket: bounded in number, retried, with errors classified.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,23 +11,25 @@ use aws_sdk_s3::operation::delete_objects::DeleteObjects;
 use aws_sdk_s3::operation::get_object_lock_configuration::GetObjectLockConfiguration;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, ObjectIdentifier, ObjectLockEnabled};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, Delete, ObjectIdentifier, ObjectLockEnabled, ObjectLockLegalHoldStatus,
+};
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
-use crate::answers::ReadWhole;
 use crate::error::{DeleteFailure, RequestError, RequestErrorKind};
 use crate::key::Layout;
 use crate::options::{ConditionalWrites, ObjectOptions};
-use crate::retry::Retries;
+use crate::response::CompleteBody;
+use crate::retry::RetryPolicy;
 use crate::sequence;
 
-/// Bodies under way are counted in units of so many bytes.
-const UNIT: u64 = 1 << 10;
-/// How often a write is tried with its condition where the server says that it does not know that.
-const CONDITIONAL_TRIES: u32 = 2;
-/// Between two of these.
-const UNKNOWN_PAUSE: Duration = Duration::from_millis(50);
+/// Unit of the memory semaphore, in bytes.
+const MEMORY_UNIT: u64 = 1 << 10;
+/// A server must reject a conditional write with `NotImplemented` this often before the condition is
+/// dropped.
+const CONDITIONAL_ATTEMPTS: u32 = 2;
+const CONDITIONAL_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Bucket {
     client: Client,
@@ -35,46 +37,44 @@ pub(crate) struct Bucket {
     pub(crate) layout: Layout,
     options: ObjectOptions,
     requests: Semaphore,
-    /// Of bodies that are being fetched.
+    /// Bounds the bytes of bodies being fetched, in units of [`MEMORY_UNIT`].
     memory: Semaphore,
     memory_units: u32,
     concurrency: usize,
     body_timeout: Duration,
-    retries: Retries,
-    /// Set once the server is known not to do conditional writes.
+    retries: RetryPolicy,
+    /// Set once the server is known not to support conditional writes.
     unconditional: AtomicBool,
-    locking: OnceCell<bool>,
+    object_lock: OnceCell<bool>,
 }
 
-/// An object as it was fetched.
+/// A fetched object.
 pub(crate) struct Object {
     pub(crate) body: Vec<u8>,
-    /// Its place among entries of one moment.
-    pub(crate) order: u64,
+    /// Orders entries of equal timestamp.
+    pub(crate) sequence: u64,
 }
 
-/// What came of a look for an object.
 enum Fetched {
-    Whole(Object),
-    Nothing,
-    /// It has so many bytes.
+    Object(Object),
+    Missing,
+    /// With the length of its body.
     TooLarge(u64),
 }
 
 /// An object to be written.
-pub(crate) struct New {
+pub(crate) struct NewObject {
     pub(crate) body: Bytes,
-    /// Its place among entries of one moment.
-    pub(crate) order: u64,
-    /// What its retention counts from.
-    pub(crate) moment: Timestamp,
+    /// Orders entries of equal timestamp.
+    pub(crate) sequence: u64,
+    /// The start of the retention.
+    pub(crate) timestamp: Timestamp,
 }
 
-/// What came of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Put {
+pub(crate) enum PutOutcome {
     Stored,
-    /// There is an object of this key, and it was left alone.
+    /// The key exists; its object is unchanged.
     Exists,
 }
 
@@ -86,7 +86,7 @@ impl Bucket {
         options: ObjectOptions,
         limits: Limits,
     ) -> Self {
-        let units = (limits.fetch_bytes / UNIT).clamp(1, u64::from(u32::MAX) / 8);
+        let units = (limits.fetch_bytes / MEMORY_UNIT).clamp(1, u64::from(u32::MAX) / 8);
         let memory_units = u32::try_from(units).unwrap_or(u32::MAX / 8);
         Self {
             client,
@@ -100,7 +100,7 @@ impl Bucket {
             body_timeout: limits.body_timeout,
             retries: limits.retries,
             unconditional: AtomicBool::new(false),
-            locking: OnceCell::new(),
+            object_lock: OnceCell::new(),
         }
     }
 
@@ -108,7 +108,7 @@ impl Bucket {
         &self.client
     }
 
-    pub(crate) fn retries(&self) -> Retries {
+    pub(crate) fn retries(&self) -> RetryPolicy {
         self.retries
     }
 
@@ -116,7 +116,7 @@ impl Bucket {
         &self.name
     }
 
-    /// How many requests may be under way.
+    /// The maximum number of concurrent requests.
     pub(crate) fn concurrency(&self) -> usize {
         self.concurrency
     }
@@ -139,117 +139,128 @@ impl Bucket {
     }
 
     pub(crate) async fn permit(&self) -> Result<SemaphorePermit<'_>, StorageError> {
-        // Nobody closes it.
+        // The semaphore is never closed.
         self.requests.acquire().await.map_err(|_| StorageError::Closed)
     }
 
-    /// The object of `key`, if there is one; `size` as far as it is known.
+    /// Fetches the object of `key`. Reserves memory for `size`, the expected length of its body.
     pub(crate) async fn get(&self, key: &str, size: u64) -> Result<Option<Object>, StorageError> {
         let _permit = self.permit().await?;
-        let units =
-            u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.memory_units);
+        let units = u32::try_from(size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
+        let units = units.clamp(1, self.memory_units);
         let _memory = self.memory.acquire_many(units).await.map_err(|_| StorageError::Closed)?;
-        match self.retries.begin().run(|| self.get_once(key)).await {
-            Ok(Fetched::Whole(object)) => Ok(Some(object)),
-            Ok(Fetched::Nothing) => Ok(None),
+        match self.retries.start().run(|| self.try_get(key)).await {
+            Ok(Fetched::Object(object)) => Ok(Some(object)),
+            Ok(Fetched::Missing) => Ok(None),
             Ok(Fetched::TooLarge(length)) => Err(self.corrupt(key, too_large(length))),
             Err(error) => Err(self.failed("read", key, error)),
         }
     }
 
-    async fn get_once(&self, key: &str) -> Result<Fetched, RequestError> {
-        let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
-            Ok(answer) => answer,
-            Err(error) if is_missing(&error) || refuses_key(key, &error) => {
-                return Ok(Fetched::Nothing);
+    async fn try_get(&self, key: &str) -> Result<Fetched, RequestError> {
+        let response = match self.client.get_object().bucket(&self.name).key(key).send().await {
+            Ok(response) => response,
+            Err(error) if is_missing(&error) || is_invalid_key(key, &error) => {
+                return Ok(Fetched::Missing);
             }
-            Err(error) => return Err(RequestError::of(error)),
+            Err(error) => return Err(RequestError::from_sdk(error)),
         };
-        let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
+        let length = response.content_length().and_then(|length| u64::try_from(length).ok());
         if let Some(length) = length.filter(|&length| length > MAX_LINE_BYTES as u64 + 1) {
             return Ok(Fetched::TooLarge(length));
         }
-        let metadata = answer.metadata().and_then(|metadata| metadata.get(sequence::METADATA_KEY));
-        let written = metadata.and_then(|text| sequence::from_text(text));
-        let order = written.unwrap_or_else(|| nanos(answer.last_modified()));
-        match tokio::time::timeout(self.body_timeout, answer.body.collect()).await {
-            Ok(Ok(body)) => Ok(Fetched::Whole(Object { body: body.to_vec(), order })),
-            Ok(Err(error)) => Err(RequestError::broken_off(error)),
+        let metadata = response.metadata().and_then(|fields| fields.get(sequence::METADATA_KEY));
+        let sequence = metadata
+            .and_then(|text| sequence::from_text(text))
+            .unwrap_or_else(|| nanos(response.last_modified()));
+        match tokio::time::timeout(self.body_timeout, response.body.collect()).await {
+            Ok(Ok(body)) => Ok(Fetched::Object(Object { body: body.to_vec(), sequence })),
+            Ok(Err(error)) => Err(RequestError::incomplete_body(error)),
             Err(_) => Err(RequestError::timed_out()),
         }
     }
 
-    /// What is known of the object of `key` without its body, if there is one.
+    /// The headers of the object of `key`, if it exists.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>, StorageError> {
         let permit = self.permit().await?;
-        let answer = self.retries.begin().run(|| self.head_once(key)).await;
+        let response = self.retries.start().run(|| self.try_head(key)).await;
         drop(permit);
-        let error = match answer {
+        let error = match response {
             Ok(found) => return Ok(found),
             Err(error) => error,
         };
-        // Only the answer to a GET has a body that says what was bad about the request.
+        // The response to HEAD has no body, so only GET tells an invalid key from other bad requests.
         if error.status() == Some(400) && self.get(key, 0).await?.is_none() {
             return Ok(None);
         }
-        Err(self.failed("look for", key, error))
+        Err(self.failed("look up", key, error))
     }
 
-    async fn head_once(&self, key: &str) -> Result<Option<HeadObjectOutput>, RequestError> {
+    async fn try_head(&self, key: &str) -> Result<Option<HeadObjectOutput>, RequestError> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
-            Ok(answer) => Ok(Some(answer)),
+            Ok(response) => Ok(Some(response)),
             Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(RequestError::of(error)),
+            Err(error) => Err(RequestError::from_sdk(error)),
         }
     }
 
-    /// Writes the object of `key` unless there is one.
-    pub(crate) async fn put(&self, key: &str, new: &New) -> Result<Put, StorageError> {
+    /// Writes an object unless its key exists.
+    pub(crate) async fn put(
+        &self,
+        key: &str,
+        object: &NewObject,
+    ) -> Result<PutOutcome, StorageError> {
         let mut conditional = self.conditional_writes() == ConditionalWrites::Atomic;
-        let mut unknown = 0;
+        let mut rejections = 0;
         loop {
             if !conditional && self.head(key).await?.is_some() {
-                return Ok(Put::Exists);
+                return Ok(PutOutcome::Exists);
             }
             let permit = self.permit().await?;
-            // Its time begins when it is made, not when it gets in line.
-            let answer = self.retries.begin().run(|| self.put_once(key, new, conditional)).await;
+            // The retry timeout starts here, after waiting for the permit.
+            let response =
+                self.retries.start().run(|| self.try_put(key, object, conditional)).await;
             drop(permit);
-            match answer {
+            match response {
                 Ok(()) => {
                     if !conditional {
-                        self.without_conditions();
+                        self.disable_conditional_writes();
                     }
-                    return Ok(Put::Stored);
+                    return Ok(PutOutcome::Stored);
                 }
-                Err(error) if error.status() == Some(412) => return Ok(Put::Exists),
-                // It may be something else that the server does not know, or what stands before it
-                // that failed. Only where it says so twice, and then does the same without the
-                // condition, no condition is sent any more.
+                Err(error) if error.status() == Some(412) => return Ok(PutOutcome::Exists),
+                // The cause may be another header, or a proxy in front of the server. Conditional
+                // writes are disabled only after repeated rejections and a success without the
+                // condition.
                 Err(error) if conditional && error.kind() == RequestErrorKind::NotImplemented => {
-                    unknown += 1;
-                    conditional = unknown < CONDITIONAL_TRIES;
-                    tokio::time::sleep(UNKNOWN_PAUSE).await;
+                    rejections += 1;
+                    conditional = rejections < CONDITIONAL_ATTEMPTS;
+                    tokio::time::sleep(CONDITIONAL_PAUSE).await;
                 }
                 Err(error) => return Err(self.failed("write", key, error)),
             }
         }
     }
 
-    async fn put_once(&self, key: &str, new: &New, conditional: bool) -> Result<(), RequestError> {
+    async fn try_put(
+        &self,
+        key: &str,
+        object: &NewObject,
+        conditional: bool,
+    ) -> Result<(), RequestError> {
         let request = self
             .client
             .put_object()
             .bucket(&self.name)
             .key(key)
             .content_type("application/json")
-            .metadata(sequence::METADATA_KEY, sequence::to_text(new.order))
+            .metadata(sequence::METADATA_KEY, sequence::to_text(object.sequence))
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .set_if_none_match(conditional.then(|| "*".to_owned()))
-            .body(ByteStream::from(new.body.clone()));
-        match self.options.apply(request, new.moment).send().await {
+            .body(ByteStream::from(object.body.clone()));
+        match self.options.apply(request, object.timestamp).send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(RequestError::of(error)),
+            Err(error) => Err(RequestError::from_sdk(error)),
         }
     }
 
@@ -260,61 +271,62 @@ impl Bucket {
         }
     }
 
-    pub(crate) fn without_conditions(&self) {
+    pub(crate) fn disable_conditional_writes(&self) {
         self.unconditional.store(true, Ordering::Relaxed);
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
         let _permit = self.permit().await?;
-        let deleted = self.retries.begin().run(|| self.delete_once(key)).await;
+        let deleted = self.retries.start().run(|| self.try_delete(key)).await;
         deleted.map_err(|error| self.failed("delete", key, error))
     }
 
-    async fn delete_once(&self, key: &str) -> Result<(), RequestError> {
+    async fn try_delete(&self, key: &str) -> Result<(), RequestError> {
         match self.client.delete_object().bucket(&self.name).key(key).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
-            Err(error) => Err(RequestError::of(error)),
+            Err(error) => Err(RequestError::from_sdk(error)),
         }
     }
 
-    /// Deletes at most 1,000 objects, and returns those that stay. Those of which the server says that
-    /// it may do so later are asked for again.
+    /// Deletes at most 1,000 objects and returns the failures. Retries the keys with transient errors.
     pub(crate) async fn delete_many(
         &self,
         mut keys: Vec<String>,
     ) -> Result<Vec<DeleteFailure>, StorageError> {
         let _permit = self.permit().await?;
-        let mut tries = self.retries.begin();
-        let (mut stay, mut later) = (Vec::new(), Vec::new());
+        let mut attempts = self.retries.start();
+        let (mut permanent, mut transient) = (Vec::new(), Vec::new());
         loop {
-            match tries.run(|| self.delete_many_once(&keys)).await {
+            match attempts.run(|| self.try_delete_many(&keys)).await {
                 Ok(failures) => {
-                    // A key that the server gives back otherwise than it was given may be another's.
-                    let passes =
-                        |told: &DeleteFailure| told.is_retryable() && keys.contains(&told.key);
-                    let (passing, lasting): (Vec<_>, Vec<_>) =
-                        failures.into_iter().partition(passes);
-                    stay.extend(lasting);
-                    later = passing;
+                    // A server may return a key altered; retrying that one could delete another object.
+                    let is_transient = |failure: &DeleteFailure| {
+                        failure.is_retryable() && keys.contains(&failure.key)
+                    };
+                    let (retryable, rest): (Vec<_>, Vec<_>) =
+                        failures.into_iter().partition(is_transient);
+                    permanent.extend(rest);
+                    transient = retryable;
                 }
-                // What is known of these is that they stay.
-                Err(_) if !later.is_empty() => break,
+                // The failures of the previous attempt are more specific than this error.
+                Err(_) if !transient.is_empty() => break,
                 Err(error) => {
                     return Err(self.failed("delete entries of", self.layout.prefix(), error));
                 }
             }
-            let Some(told) = later.first() else { break };
-            if tries.again(RequestError::told(&told.code, &told.message)).await.is_err() {
+            let Some(first) = transient.first() else { break };
+            let error = RequestError::service(&first.code, &first.message);
+            if attempts.backoff(error).await.is_err() {
                 break;
             }
-            keys = later.iter().map(|told| told.key.clone()).collect();
+            keys = transient.iter().map(|failure| failure.key.clone()).collect();
         }
-        stay.append(&mut later);
-        Ok(stay)
+        permanent.append(&mut transient);
+        Ok(permanent)
     }
 
-    async fn delete_many_once(&self, keys: &[String]) -> Result<Vec<DeleteFailure>, RequestError> {
+    async fn try_delete_many(&self, keys: &[String]) -> Result<Vec<DeleteFailure>, RequestError> {
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
         let delete = objects
             .collect::<Result<Vec<_>, _>>()
@@ -326,10 +338,10 @@ impl Bucket {
             .bucket(&self.name)
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .delete(delete);
-        let request = request.customize().interceptor(ReadWhole::new(DeleteObjects::new()));
-        let answer = request.send().await.map_err(RequestError::of)?;
+        let request = request.customize().interceptor(CompleteBody::new(DeleteObjects::new()));
+        let response = request.send().await.map_err(RequestError::from_sdk)?;
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let failures = answer.errors().iter().map(|error| DeleteFailure {
+        let failures = response.errors().iter().map(|error| DeleteFailure {
             key: text(error.key()),
             code: text(error.code()),
             message: text(error.message()),
@@ -337,43 +349,45 @@ impl Bucket {
         Ok(failures.filter(|failure| failure.code != "NoSuchKey").collect())
     }
 
-    /// Whether objects of this bucket may be locked. Asked once; where S3 will not say, they may.
-    pub(crate) async fn may_lock(&self) -> Result<bool, StorageError> {
-        self.locking
+    /// Whether the bucket has Object Lock enabled. Assumes so if the credentials may not read the
+    /// setting. The response is cached.
+    pub(crate) async fn may_lock_objects(&self) -> Result<bool, StorageError> {
+        self.object_lock
             .get_or_try_init(|| async {
                 let _permit = self.permit().await?;
-                let error = match self.retries.begin().run(|| self.ask_for_locking()).await {
-                    Ok(locking) => return Ok(locking),
+                let error = match self.retries.start().run(|| self.try_get_object_lock()).await {
+                    Ok(enabled) => return Ok(enabled),
                     Err(error) => error,
                 };
                 match (error.kind(), error.status()) {
                     (RequestErrorKind::AccessDenied, _) => Ok(true),
                     (RequestErrorKind::NotImplemented, _) | (_, Some(400 | 404 | 405)) => Ok(false),
-                    _ => Err(self.failed("ask for the locks of", "", error)),
+                    _ => Err(self.failed("read the Object Lock setting of", "", error)),
                 }
             })
             .await
             .copied()
     }
 
-    async fn ask_for_locking(&self) -> Result<bool, RequestError> {
+    async fn try_get_object_lock(&self) -> Result<bool, RequestError> {
         let request = self.client.get_object_lock_configuration().bucket(&self.name);
-        let whole = ReadWhole::new(GetObjectLockConfiguration::new());
-        let request = request.customize().interceptor(whole);
-        let answer = request.send().await.map_err(RequestError::of)?;
-        let configuration = answer.object_lock_configuration();
+        let complete = CompleteBody::new(GetObjectLockConfiguration::new());
+        let request = request.customize().interceptor(complete);
+        let response = request.send().await.map_err(RequestError::from_sdk)?;
+        let configuration = response.object_lock_configuration();
         let enabled = configuration.and_then(|found| found.object_lock_enabled());
         Ok(enabled == Some(&ObjectLockEnabled::Enabled))
     }
 }
 
-/// How much may be under way at once.
+/// Limits of the requests to a bucket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) concurrency: usize,
+    /// Maximum number of bytes of bodies being fetched.
     pub(crate) fetch_bytes: u64,
     pub(crate) body_timeout: Duration,
-    pub(crate) retries: Retries,
+    pub(crate) retries: RetryPolicy,
 }
 
 pub(crate) fn too_large(bytes: u64) -> String {
@@ -381,39 +395,38 @@ pub(crate) fn too_large(bytes: u64) -> String {
 }
 
 fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
-    let status = error.raw_response().map(|answer| answer.status().as_u16());
-    let code = error.as_service_error().and_then(|answer| answer.code());
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let code = error.as_service_error().and_then(|error| error.code());
     status == Some(404) && code != Some("NoSuchBucket")
 }
 
-/// Whether the server can hold no object of such a key: one with control characters, or longer
-/// than the names of its files may be. What is invalid about a request with another key is something
-/// else, such as that the object is encrypted with a key of somebody's own.
-fn refuses_key<E: ProvideErrorMetadata>(key: &str, error: &SdkError<E, HttpResponse>) -> bool {
-    const LONGEST_NAME: usize = 255;
+/// Whether the server cannot store an object of this key: with control characters, or a name longer
+/// than the file names of the server. For other keys `InvalidRequest` has another cause, such as an
+/// object encrypted with a key of the customer (SSE-C).
+fn is_invalid_key<E: ProvideErrorMetadata>(key: &str, error: &SdkError<E, HttpResponse>) -> bool {
+    const MAX_FILE_NAME: usize = 255;
     let name = key.rsplit('/').next().unwrap_or(key);
-    let is_odd = name.len() > LONGEST_NAME || key.chars().any(char::is_control);
-    match error.as_service_error().and_then(|answer| answer.code()) {
+    let may_be_invalid = name.len() > MAX_FILE_NAME || key.chars().any(char::is_control);
+    match error.as_service_error().and_then(|error| error.code()) {
         Some("InvalidURI" | "KeyTooLongError") => true,
-        Some("InvalidRequest") => is_odd,
+        Some("InvalidRequest") => may_be_invalid,
         _ => false,
     }
 }
 
-pub(crate) fn nanos(moment: Option<&DateTime>) -> u64 {
-    let nanos = moment.map_or(0, DateTime::as_nanos);
+fn nanos(time: Option<&DateTime>) -> u64 {
+    let nanos = time.map_or(0, DateTime::as_nanos);
     u64::try_from(nanos).unwrap_or(0)
 }
 
-/// Until when an object is locked, if it is.
+/// If the object is locked, until when, as text.
 pub(crate) fn locked_until(object: &HeadObjectOutput) -> Option<String> {
-    use aws_sdk_s3::types::ObjectLockLegalHoldStatus;
     if object.object_lock_legal_hold_status() == Some(&ObjectLockLegalHoldStatus::On) {
-        return Some("it is under a legal hold".to_owned());
+        return Some("under a legal hold".to_owned());
     }
     let until = object.object_lock_retain_until_date()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = u64::try_from(until.secs()).unwrap_or(0);
     let mode = object.object_lock_mode().map_or("LOCKED", |mode| mode.as_str());
-    (seconds > now.as_secs()).then(|| format!("it is retained until {until} ({mode})"))
+    (seconds > now.as_secs()).then(|| format!("retained until {until} ({mode})"))
 }

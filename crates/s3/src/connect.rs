@@ -1,161 +1,78 @@
-//! Making a client and finding out whether the bucket answers.
+//! Builds an SDK client and verifies that the bucket responds.
 
-use std::error::Error;
 use std::time::Duration;
 
 use attestry_core::StorageError;
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, Region};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use bytes::Bytes;
-use thiserror::Error;
 
-use crate::S3StorageBuilder;
-use crate::bucket::{Bucket, Limits, New, Put};
-use crate::error::{RequestError, RequestErrorKind};
+use crate::bucket::{Bucket, Limits, NewObject, PutOutcome};
+use crate::error::{ConnectError, RequestError};
 use crate::key::Layout;
-use crate::retry::Retries;
-use crate::storage::S3Storage;
+use crate::options::ObjectOptions;
+use crate::retry::RetryPolicy;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What servers other than AWS say, where nobody told them another.
-const USUAL_REGION: &str = "us-east-1";
+/// The region that servers other than AWS expect unless configured otherwise.
+const DEFAULT_REGION: &str = "us-east-1";
 
-/// Why an [`S3Storage`] could not be connected to.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// A setting cannot be as it is.
-    #[error("{setting} {reason}")]
-    InvalidSetting {
-        /// Which.
-        setting: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// No region was given, and neither the environment nor the profile names one.
-    #[error("no region is known for the bucket {bucket}; name it, or set AWS_REGION")]
-    NoRegion {
-        /// The bucket.
-        bucket: String,
-    },
-    /// There are no credentials.
-    #[error(
-        "there are no credentials for the bucket {bucket}; set AWS_ACCESS_KEY_ID and \
-         AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-    )]
-    NoCredentials {
-        /// The bucket.
-        bucket: String,
-        /// Why the chain of providers gave none.
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// The credentials are wrong or expired.
-    #[error("S3 does not accept the credentials for the bucket {bucket}; check or renew them")]
-    BadCredentials {
-        /// The bucket.
-        bucket: String,
-        /// What S3 answered.
-        source: Box<RequestError>,
-    },
-    /// There is no such bucket.
-    #[error("there is no bucket {bucket}; check its name, or create it")]
-    NoSuchBucket {
-        /// The bucket.
-        bucket: String,
-        /// What S3 answered.
-        source: Box<RequestError>,
-    },
-    /// The credentials may not list the bucket.
-    #[error(
-        "the credentials may not use the bucket {bucket}; they need s3:ListBucket on it, and \
-         s3:GetObject, s3:PutObject and s3:DeleteObject on what is in it"
-    )]
-    AccessDenied {
-        /// The bucket.
-        bucket: String,
-        /// What S3 answered.
-        source: Box<RequestError>,
-    },
-    /// The bucket lies in another region.
-    #[error("the bucket {bucket} lies in another region{}", told(.region.as_deref()))]
-    WrongRegion {
-        /// The bucket.
-        bucket: String,
-        /// Its region, where S3 tells.
-        region: Option<String>,
-        /// What S3 answered.
-        source: Box<RequestError>,
-    },
-    /// The endpoint cannot be reached.
-    #[error(
-        "the service of the bucket {bucket} cannot be reached; check the endpoint and the network"
-    )]
-    Unreachable {
-        /// The bucket.
-        bucket: String,
-        /// What failed.
-        source: Box<RequestError>,
-    },
-    /// The clocks of this machine and of the service differ too much.
-    #[error("the clock of this machine is off, so that S3 refuses requests for {bucket}; set it")]
-    ClockSkew {
-        /// The bucket.
-        bucket: String,
-        /// What S3 answered.
-        source: Box<RequestError>,
-    },
-    /// Anything else.
-    #[error("cannot connect to the bucket {bucket}")]
-    Other {
-        /// The bucket.
-        bucket: String,
-        /// What failed.
-        source: Box<dyn Error + Send + Sync>,
-    },
+#[derive(Clone)]
+pub(crate) struct ConnectSettings {
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+    pub(crate) region: Option<String>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) path_style: bool,
+    pub(crate) credentials: Option<SharedCredentialsProvider>,
+    pub(crate) client: Option<Client>,
+    pub(crate) options: ObjectOptions,
+    pub(crate) concurrency: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) max_retries: u32,
+    pub(crate) retry_timeout: Duration,
+    pub(crate) memory_limit: u64,
+    pub(crate) check: bool,
+    pub(crate) probe: bool,
 }
 
-fn told(region: Option<&str>) -> String {
-    region.map_or_else(|| "; name it".to_owned(), |region| format!(": {region}"))
-}
-
-impl ConnectError {
-    fn refused(bucket: String, source: RequestError) -> Self {
-        let source = Box::new(source.without_advice());
-        match source.kind() {
-            RequestErrorKind::Credentials if source.status().is_none() => {
-                Self::NoCredentials { bucket, source }
-            }
-            RequestErrorKind::Credentials => Self::BadCredentials { bucket, source },
-            RequestErrorKind::NoSuchBucket => Self::NoSuchBucket { bucket, source },
-            RequestErrorKind::AccessDenied => Self::AccessDenied { bucket, source },
-            RequestErrorKind::WrongRegion => {
-                let region = source.bucket_region().map(str::to_owned);
-                Self::WrongRegion { bucket, region, source }
-            }
-            RequestErrorKind::Unreachable | RequestErrorKind::TimedOut => {
-                Self::Unreachable { bucket, source }
-            }
-            RequestErrorKind::ClockSkew => Self::ClockSkew { bucket, source },
-            _ => Self::Other { bucket, source },
+impl ConnectSettings {
+    pub(crate) fn new(bucket: String) -> Self {
+        Self {
+            bucket,
+            prefix: "audit/".to_owned(),
+            region: None,
+            endpoint: None,
+            path_style: false,
+            credentials: None,
+            client: None,
+            options: ObjectOptions::default(),
+            concurrency: 64,
+            timeout: Duration::from_secs(30),
+            max_retries: 9,
+            retry_timeout: Duration::from_secs(120),
+            memory_limit: 128 << 20,
+            check: true,
+            probe: false,
         }
     }
 }
 
-pub(crate) async fn connect(mut settings: S3StorageBuilder) -> Result<S3Storage, ConnectError> {
+pub(crate) async fn connect(mut settings: ConnectSettings) -> Result<Bucket, ConnectError> {
     let layout = Layout::new(&settings.prefix);
     let invalid = |setting, reason: &str| {
         Err(ConnectError::InvalidSetting { setting, reason: reason.to_owned() })
     };
     if settings.bucket.is_empty() || settings.bucket.contains('/') {
-        return invalid("the bucket", "must be the name of one");
+        return invalid("the bucket", "must be a bucket name");
     }
-    if !layout.is_short_enough() {
+    if !layout.fits_longest_id() {
         return invalid("the prefix", "is too long: S3 allows keys of 1,024 bytes");
     }
     if settings.options.tags.len() > 10 {
@@ -163,34 +80,35 @@ pub(crate) async fn connect(mut settings: S3StorageBuilder) -> Result<S3Storage,
     }
     let client = match settings.client.take() {
         Some(client) => client,
-        None => client(&settings).await?,
+        None => build_client(&settings).await?,
     };
-    // Repeating is ours, see `retry`.
-    let once = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
-    let client = Client::from_conf(once);
+    // Retries are done by the module `retry`.
+    let config = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
+    let client = Client::from_conf(config);
     let limits = Limits {
         concurrency: settings.concurrency,
         fetch_bytes: settings.memory_limit / 4,
         body_timeout: settings.timeout,
-        retries: Retries { most: settings.retries, within: settings.retry_for },
+        retries: RetryPolicy { max_retries: settings.max_retries, timeout: settings.retry_timeout },
     };
-    let bucket = Bucket::new(client, settings.bucket.clone(), layout, settings.options, limits);
+    let name = settings.bucket;
+    let bucket = Bucket::new(client, name.clone(), layout, settings.options, limits);
     if settings.check {
         check(&bucket).await?;
     }
     if settings.probe {
         probe(&bucket).await.map_err(|error| match error {
             StorageError::Remote { source, .. } => match source.downcast::<RequestError>() {
-                Ok(source) => ConnectError::refused(settings.bucket.clone(), *source),
-                Err(source) => ConnectError::Other { bucket: settings.bucket.clone(), source },
+                Ok(source) => ConnectError::from_request(name, *source),
+                Err(source) => ConnectError::Other { bucket: name, source },
             },
-            error => ConnectError::Other { bucket: settings.bucket.clone(), source: error.into() },
+            error => ConnectError::Other { bucket: name, source: error.into() },
         })?;
     }
-    Ok(S3Storage::new(bucket, settings.recent_ids, settings.memory_limit / 8))
+    Ok(bucket)
 }
 
-async fn client(settings: &S3StorageBuilder) -> Result<Client, ConnectError> {
+async fn build_client(settings: &ConnectSettings) -> Result<Client, ConnectError> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .pool_max_idle_per_host(settings.concurrency)
@@ -214,13 +132,13 @@ async fn client(settings: &S3StorageBuilder) -> Result<Client, ConnectError> {
     let bucket = || settings.bucket.clone();
     let region = match environment.region() {
         Some(region) => region.clone(),
-        None if environment.endpoint_url().is_some() => Region::from_static(USUAL_REGION),
+        None if environment.endpoint_url().is_some() => Region::from_static(DEFAULT_REGION),
         None => return Err(ConnectError::NoRegion { bucket: bucket() }),
     };
-    // Asked for now, to tell a lack of credentials from a failure to reach S3.
+    // Loaded before the first request, to distinguish missing credentials from an unreachable S3.
     match environment.credentials_provider() {
         None => {
-            let source = "no provider of credentials is configured".into();
+            let source = "no credentials provider is configured".into();
             return Err(ConnectError::NoCredentials { bucket: bucket(), source });
         }
         Some(provider) => {
@@ -235,28 +153,30 @@ async fn client(settings: &S3StorageBuilder) -> Result<Client, ConnectError> {
     Ok(Client::from_conf(config))
 }
 
-/// Lists one key: what every use of the store needs, and an answer that says what is wrong.
+/// Lists one key: every use of the store needs that permission, and the error response to a list
+/// request has a body that names the problem.
 async fn check(bucket: &Bucket) -> Result<(), ConnectError> {
-    let request = || async {
+    let list = || async {
         let request = bucket.client().list_objects_v2();
         let request = request.bucket(bucket.name()).prefix(bucket.layout.prefix()).max_keys(1);
-        request.send().await.map_err(RequestError::of)
+        request.send().await.map_err(RequestError::from_sdk)
     };
-    let answer = bucket.retries().begin().run(request).await;
-    answer.map(|_| ()).map_err(|error| ConnectError::refused(bucket.name().to_owned(), error))
+    let response = bucket.retries().start().run(list).await;
+    let failed = |error| ConnectError::from_request(bucket.name().to_owned(), error);
+    response.map(|_| ()).map_err(failed)
 }
 
-/// Writes an object twice, to see whether the second write is refused.
+/// Writes an object twice: a server that supports conditional writes refuses the second write.
 async fn probe(bucket: &Bucket) -> Result<(), StorageError> {
-    let key = bucket.layout.reserved(&format!("probe-{}", uuid::Uuid::new_v4()));
-    // Too old to be locked.
-    let moment = attestry_core::Timestamp::UNIX_EPOCH;
-    let new = New { body: Bytes::from_static(b"{}"), order: 0, moment };
-    let first = bucket.put(&key, &new).await;
-    let second = bucket.put(&key, &new).await;
+    let key = bucket.layout.reserved_key(&format!("probe-{}", uuid::Uuid::new_v4()));
+    // Its retention is over, so it gets no lock and can be deleted.
+    let timestamp = attestry_core::Timestamp::UNIX_EPOCH;
+    let object = NewObject { body: Bytes::from_static(b"{}"), sequence: 0, timestamp };
+    let first = bucket.put(&key, &object).await;
+    let second = bucket.put(&key, &object).await;
     let deleted = bucket.delete(&key).await;
-    if first? == Put::Stored && second? == Put::Stored {
-        bucket.without_conditions();
+    if first? == PutOutcome::Stored && second? == PutOutcome::Stored {
+        bucket.disable_conditional_writes();
     }
     deleted
 }
@@ -268,19 +188,22 @@ mod tests {
     use aws_sdk_s3::presigning::PresigningConfig;
 
     #[tokio::test]
-    async fn the_bucket_is_named_in_the_host_or_in_the_path() {
+    async fn path_style_selects_the_form_of_urls() {
         let expected = |path_style| match path_style {
             true => "https://s3.example.com/my-bucket/key?",
             false => "https://my-bucket.s3.example.com/key?",
         };
         for path_style in [true, false] {
-            let settings = S3Storage::builder("my-bucket")
-                .endpoint("https://s3.example.com")
-                .region("us-east-1")
-                .credentials(Credentials::new("access", "secret", None, None, "test"))
-                .path_style(path_style);
-            let client = client(&settings).await.unwrap();
-            // Made and signed as any request is, and not sent.
+            let credentials = Credentials::new("access", "secret", None, None, "test");
+            let settings = ConnectSettings {
+                endpoint: Some("https://s3.example.com".to_owned()),
+                region: Some("us-east-1".to_owned()),
+                credentials: Some(SharedCredentialsProvider::new(credentials)),
+                path_style,
+                ..ConnectSettings::new("my-bucket".to_owned())
+            };
+            let client = build_client(&settings).await.unwrap();
+            // Signed like any request, and not sent.
             let minute = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
             let request = client.get_object().bucket("my-bucket").key("key");
             let request = request.presigned(minute).await.unwrap();

@@ -1,4 +1,4 @@
-//! What S3 answered, sorted by what can be done about it.
+//! Errors of S3, classified by what the caller can do.
 
 use std::error::Error;
 use std::fmt;
@@ -7,38 +7,161 @@ use attestry_core::StorageError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use thiserror::Error;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a request to S3 failed in the end, by what can be done about it.
+/// Why [`connect`](crate::S3StorageBuilder::connect) failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// A setting of the builder is invalid.
+    #[error("{setting} {reason}")]
+    InvalidSetting {
+        /// Which setting.
+        setting: &'static str,
+        /// Why it is invalid.
+        reason: String,
+    },
+    /// The region is neither set nor named by the environment or the profile.
+    #[error("no region is configured for the bucket {bucket}; set AWS_REGION or the option region")]
+    NoRegion {
+        /// The bucket.
+        bucket: String,
+    },
+    /// No provider returned credentials.
+    #[error(
+        "no credentials found for the bucket {bucket}; set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+    )]
+    NoCredentials {
+        /// The bucket.
+        bucket: String,
+        /// The error of the provider chain.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The credentials are invalid or expired.
+    #[error("S3 rejects the credentials for the bucket {bucket}; check or renew them")]
+    BadCredentials {
+        /// The bucket.
+        bucket: String,
+        /// The response of S3.
+        source: Box<RequestError>,
+    },
+    /// The bucket does not exist.
+    #[error("the bucket {bucket} does not exist; check its name, or create it")]
+    NoSuchBucket {
+        /// The bucket.
+        bucket: String,
+        /// The response of S3.
+        source: Box<RequestError>,
+    },
+    /// The credentials do not permit to list the bucket.
+    #[error(
+        "access to the bucket {bucket} is denied; grant s3:ListBucket on it, and s3:GetObject, \
+         s3:PutObject and s3:DeleteObject on its objects"
+    )]
+    AccessDenied {
+        /// The bucket.
+        bucket: String,
+        /// The response of S3.
+        source: Box<RequestError>,
+    },
+    /// The bucket is in another region.
+    #[error("the bucket {bucket} is in another region{}", name_region(.region.as_deref()))]
+    WrongRegion {
+        /// The bucket.
+        bucket: String,
+        /// Its region, if the response names it.
+        region: Option<String>,
+        /// The response of S3.
+        source: Box<RequestError>,
+    },
+    /// The endpoint is unreachable or does not respond.
+    #[error("cannot reach the endpoint of the bucket {bucket}; check the endpoint and the network")]
+    Unreachable {
+        /// The bucket.
+        bucket: String,
+        /// The error of the connection.
+        source: Box<RequestError>,
+    },
+    /// The clock of this machine differs too much from that of the server.
+    #[error(
+        "S3 rejects requests for the bucket {bucket} because the clock of this machine is wrong; \
+         set it"
+    )]
+    ClockSkew {
+        /// The bucket.
+        bucket: String,
+        /// The response of S3.
+        source: Box<RequestError>,
+    },
+    /// Any other failure.
+    #[error("cannot connect to the bucket {bucket}")]
+    Other {
+        /// The bucket.
+        bucket: String,
+        /// The cause.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+fn name_region(region: Option<&str>) -> String {
+    region.map_or_else(|| "; set the region".to_owned(), |region| format!(": {region}"))
+}
+
+impl ConnectError {
+    pub(crate) fn from_request(bucket: String, source: RequestError) -> Self {
+        let source = Box::new(source.without_advice());
+        match source.kind() {
+            RequestErrorKind::Credentials if source.status().is_none() => {
+                Self::NoCredentials { bucket, source }
+            }
+            RequestErrorKind::Credentials => Self::BadCredentials { bucket, source },
+            RequestErrorKind::NoSuchBucket => Self::NoSuchBucket { bucket, source },
+            RequestErrorKind::AccessDenied => Self::AccessDenied { bucket, source },
+            RequestErrorKind::WrongRegion => {
+                let region = source.bucket_region().map(str::to_owned);
+                Self::WrongRegion { bucket, region, source }
+            }
+            RequestErrorKind::Unreachable | RequestErrorKind::TimedOut => {
+                Self::Unreachable { bucket, source }
+            }
+            RequestErrorKind::ClockSkew => Self::ClockSkew { bucket, source },
+            _ => Self::Other { bucket, source },
+        }
+    }
+}
+
+/// Why a request failed after all retries, by what the caller can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestErrorKind {
-    /// S3 asked to slow down, and still did after all retries.
+    /// S3 throttled the request (`SlowDown`).
     Throttled,
-    /// No answer came in time.
+    /// No response within the timeout.
     TimedOut,
     /// The endpoint could not be reached, or the connection broke.
     Unreachable,
-    /// The service had an error of its own.
+    /// An internal error of the server.
     Server,
-    /// The credentials may not do this.
+    /// The credentials do not permit the request.
     AccessDenied,
-    /// There are no credentials, or they are wrong or expired.
+    /// Credentials are missing, invalid or expired.
     Credentials,
-    /// The clocks of the machine and of the service differ too much.
+    /// The clock of this machine differs too much from that of the server.
     ClockSkew,
-    /// Another writer of the same key was at work, and still was after all retries.
+    /// Another write of the same key was in progress.
     Conflict,
-    /// There is no such bucket.
+    /// The bucket does not exist.
     NoSuchBucket,
-    /// The bucket lies in another region.
+    /// The bucket is in another region.
     WrongRegion,
-    /// The object lies in an archive (`GLACIER`, `DEEP_ARCHIVE`) and must be restored to be read.
+    /// The object is archived (`GLACIER`, `DEEP_ARCHIVE`) and must be restored before it can be read.
     Archived,
-    /// The server does not know this kind of request.
+    /// The server does not support this request.
     NotImplemented,
-    /// Anything else.
+    /// Any other error.
     Other,
 }
 
@@ -52,7 +175,7 @@ impl RequestErrorKind {
         )
     }
 
-    fn of(code: &str, status: Option<u16>) -> Self {
+    fn from_response(code: &str, status: Option<u16>) -> Self {
         match code {
             "SlowDown"
             | "Throttling"
@@ -78,7 +201,7 @@ impl RequestErrorKind {
             | "IllegalLocationConstraintException" => Self::WrongRegion,
             "InvalidObjectState" => Self::Archived,
             "NotImplemented" => Self::NotImplemented,
-            // The answer to a HEAD has no body, so there the status is all there is.
+            // The response to HEAD has no body, so the status is all there is.
             _ => match status {
                 Some(429 | 503) => Self::Throttled,
                 Some(501) => Self::NotImplemented,
@@ -98,19 +221,20 @@ impl RequestErrorKind {
             Self::TimedOut | Self::Server | Self::Conflict => "try again later",
             Self::Unreachable => "check the endpoint and the network, or try again later",
             Self::AccessDenied => "check the policies of the credentials and of the bucket",
-            Self::Credentials => "check the credentials, or renew them",
-            Self::ClockSkew => "set this machine's clock",
+            Self::Credentials => "check or renew the credentials",
+            Self::ClockSkew => "set the clock of this machine",
             Self::NoSuchBucket => "check the name of the bucket, or create it",
-            Self::WrongRegion => "name the region of the bucket",
-            Self::Archived => "restore the object, or keep entries in a class that can be read",
+            Self::WrongRegion => "set the region of the bucket",
+            Self::Archived => "restore the object, or use a storage class that can be read",
             Self::NotImplemented | Self::Other => return None,
         })
     }
 }
 
-/// What S3 answered, or why it could not be asked; the source of a [`StorageError::Remote`].
+/// A failed request: the error response of S3, or why there is none. The source of a
+/// [`StorageError::Remote`].
 ///
-/// Neither its text nor its `Debug` form shows credentials or what an entry holds.
+/// Neither `Display` nor `Debug` shows credentials or the content of an entry.
 #[derive(Debug)]
 pub struct RequestError {
     kind: RequestErrorKind,
@@ -119,76 +243,76 @@ pub struct RequestError {
     status: Option<u16>,
     request_id: Option<String>,
     region: Option<String>,
-    /// What to do, unless an error around this one says so already.
+    /// What to do. `None` if an enclosing error says it.
     advice: Option<&'static str>,
     source: Option<BoxError>,
 }
 
 impl RequestError {
-    /// What can be done about it.
+    /// The class of the error.
     #[must_use]
     pub fn kind(&self) -> RequestErrorKind {
         self.kind
     }
 
-    /// The code that S3 gave, such as `SlowDown`.
+    /// The error code of S3, such as `SlowDown`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
 
-    /// The HTTP status of the answer, where there was one.
+    /// The HTTP status, if there was a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.status
     }
 
-    /// What the service calls the request, for its support.
+    /// The id of the request at the service, for its support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
 
-    /// The region of the bucket, where the answer named it.
+    /// The region of the bucket, if the response names it.
     #[must_use]
     pub fn bucket_region(&self) -> Option<&str> {
         self.region.as_deref()
     }
 
-    pub(crate) fn of<E>(error: SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn from_sdk<E>(error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let status = error.raw_response().map(|answer| answer.status().as_u16());
+        let status = error.raw_response().map(|response| response.status().as_u16());
         let header = |name: &str| {
-            let found = error.raw_response().and_then(|answer| answer.headers().get(name));
+            let found = error.raw_response().and_then(|response| response.headers().get(name));
             found.map(str::to_owned)
         };
         let region = header("x-amz-bucket-region");
         let request_id = header("x-amz-request-id");
-        let (code, message) = error.as_service_error().map_or((None, None), |answer| {
-            let metadata = answer.meta();
+        let (code, message) = error.as_service_error().map_or((None, None), |response| {
+            let metadata = response.meta();
             (metadata.code().map(str::to_owned), metadata.message().map(str::to_owned))
         });
         let kind = match &error {
-            // A success as far as its status goes, and then no whole answer.
+            // A successful status and an incomplete or unreadable body.
             SdkError::ResponseError(_) if status.is_some_and(|status| status < 300) => {
                 RequestErrorKind::Unreachable
             }
             SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
-                RequestErrorKind::of(code.as_deref().unwrap_or_default(), status)
+                RequestErrorKind::from_response(code.as_deref().unwrap_or_default(), status)
             }
             _ if has_cause::<CredentialsError>(&error) => RequestErrorKind::Credentials,
             SdkError::TimeoutError(_) => RequestErrorKind::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => {
                 RequestErrorKind::TimedOut
             }
-            // Such as an endpoint that is no address.
+            // For example an invalid endpoint URL.
             SdkError::DispatchFailure(failure) if failure.is_user() => RequestErrorKind::Other,
             SdkError::DispatchFailure(_) => RequestErrorKind::Unreachable,
             _ => RequestErrorKind::Other,
         };
-        // What the service said is told here; the causes matter where it said nothing.
+        // A service error is shown by code and message; its source would repeat them.
         let source = match error {
             SdkError::ServiceError(_) => None,
             other => other.into_source().ok(),
@@ -196,27 +320,27 @@ impl RequestError {
         Self { kind, code, message, status, request_id, region, advice: kind.advice(), source }
     }
 
-    /// The answer began well and broke off.
-    pub(crate) fn broken_off(source: impl Into<BoxError>) -> Self {
-        Self::without_answer(RequestErrorKind::Unreachable, Some(source.into()))
+    /// The response started successfully and its body broke off.
+    pub(crate) fn incomplete_body(source: impl Into<BoxError>) -> Self {
+        Self::without_response(RequestErrorKind::Unreachable, Some(source.into()))
     }
 
     pub(crate) fn timed_out() -> Self {
-        Self::without_answer(RequestErrorKind::TimedOut, None)
+        Self::without_response(RequestErrorKind::TimedOut, None)
     }
 
-    /// What the server said of one of many things that it was asked for.
-    pub(crate) fn told(code: &str, message: &str) -> Self {
-        let nothing = Self::without_answer(RequestErrorKind::of(code, None), None);
-        Self { code: Some(code.to_owned()), message: Some(message.to_owned()), ..nothing }
+    /// An error that a successful response reports for one of its keys.
+    pub(crate) fn service(code: &str, message: &str) -> Self {
+        let empty = Self::without_response(RequestErrorKind::from_response(code, None), None);
+        Self { code: Some(code.to_owned()), message: Some(message.to_owned()), ..empty }
     }
 
     pub(crate) fn other(message: impl Into<String>) -> Self {
-        let nothing = Self::without_answer(RequestErrorKind::Other, None);
-        Self { message: Some(message.into()), ..nothing }
+        let empty = Self::without_response(RequestErrorKind::Other, None);
+        Self { message: Some(message.into()), ..empty }
     }
 
-    fn without_answer(kind: RequestErrorKind, source: Option<BoxError>) -> Self {
+    fn without_response(kind: RequestErrorKind, source: Option<BoxError>) -> Self {
         Self {
             kind,
             code: None,
@@ -256,8 +380,8 @@ impl fmt::Display for RequestError {
             (Some(code), Some(message)) => write!(f, "{code}: {message}")?,
             (Some(text), None) | (None, Some(text)) => f.write_str(text)?,
             (None, None) => f.write_str(match self.kind {
-                RequestErrorKind::TimedOut => "no answer came in time",
-                RequestErrorKind::Credentials => "there are no credentials to sign it with",
+                RequestErrorKind::TimedOut => "no response within the timeout",
+                RequestErrorKind::Credentials => "no credentials found to sign the request",
                 RequestErrorKind::Unreachable => "the connection failed",
                 _ => "the request failed",
             })?,
@@ -283,17 +407,17 @@ impl Error for RequestError {
     }
 }
 
-/// Objects that could not be deleted, each by its key; the source of the [`StorageError`] that
+/// Objects that could not be deleted. The source of the [`StorageError`] that
 /// [`delete_at_or_before`](attestry_core::StorageBackend::delete_at_or_before) and
-/// [`delete`](attestry_core::StorageBackend::delete) return for them.
+/// [`delete`](attestry_core::StorageBackend::delete) return in that case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeleteFailures {
-    /// How many others were deleted by the same call.
+    /// Number of objects that the same call deleted.
     pub deleted: u64,
-    /// How many could not be.
+    /// Number of objects that could not be deleted.
     pub failed: u64,
-    /// The first of them, at most [`MAX_LISTED`](Self::MAX_LISTED).
+    /// The first of these, at most [`MAX_LISTED`](Self::MAX_LISTED).
     pub failures: Vec<DeleteFailure>,
 }
 
@@ -301,24 +425,24 @@ pub struct DeleteFailures {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeleteFailure {
-    /// Its key.
+    /// The key of the object.
     pub key: String,
-    /// The code that S3 gave, such as `AccessDenied`; `ObjectLocked` where a lock was found before
-    /// S3 was asked.
+    /// The error code of S3, such as `AccessDenied`, or `ObjectLocked` if a lock was found and no
+    /// deletion was requested.
     pub code: String,
-    /// What S3 said besides, or until when it is locked.
+    /// The error message of S3, or until when the object is locked.
     pub message: String,
 }
 
 impl DeleteFailure {
-    /// Whether the object may be deleted later, by the code.
+    /// Whether a later attempt may succeed, judging by the code.
     pub(crate) fn is_retryable(&self) -> bool {
-        RequestErrorKind::of(&self.code, None).is_retryable()
+        RequestErrorKind::from_response(&self.code, None).is_retryable()
     }
 }
 
 impl DeleteFailures {
-    /// How many failures are listed one by one.
+    /// The maximum number of [`failures`](Self::failures).
     pub const MAX_LISTED: usize = 1_000;
 
     pub(crate) fn new() -> Self {
@@ -332,13 +456,13 @@ impl DeleteFailures {
         self.failures.extend(failures.into_iter().take(room));
     }
 
-    /// How many went, or the error for those that did not.
+    /// The number of deleted objects, or the error if any could not be deleted.
     pub(crate) fn into_result(self, location: &str) -> Result<u64, StorageError> {
         if self.failed == 0 {
             return Ok(self.deleted);
         }
         let all = self.failed.saturating_add(self.deleted);
-        let message = format!("{} of {all} objects of {location} stay undeleted", self.failed);
+        let message = format!("cannot delete {} of {all} objects of {location}", self.failed);
         Err(StorageError::other(message, self))
     }
 }
@@ -360,61 +484,4 @@ impl fmt::Display for DeleteFailures {
 impl Error for DeleteFailures {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_come_before_statuses() {
-        for (code, status, expected) in [
-            ("SlowDown", 503, RequestErrorKind::Throttled),
-            ("", 503, RequestErrorKind::Throttled),
-            ("", 500, RequestErrorKind::Server),
-            ("ExpiredToken", 400, RequestErrorKind::Credentials),
-            ("RequestTimeTooSkewed", 403, RequestErrorKind::ClockSkew),
-            ("", 403, RequestErrorKind::AccessDenied),
-            ("PermanentRedirect", 301, RequestErrorKind::WrongRegion),
-            ("NotImplemented", 501, RequestErrorKind::NotImplemented),
-            ("InvalidObjectState", 403, RequestErrorKind::Archived),
-            ("ConditionalRequestConflict", 409, RequestErrorKind::Conflict),
-            ("", 409, RequestErrorKind::Conflict),
-            ("Strange", 400, RequestErrorKind::Other),
-        ] {
-            assert_eq!(RequestErrorKind::of(code, Some(status)), expected, "{code} {status}");
-        }
-    }
-
-    #[test]
-    fn an_answer_that_breaks_off_may_come_whole_the_next_time() {
-        use aws_sdk_s3::config::http::HttpResponse;
-        use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
-        use aws_sdk_s3::primitives::SdkBody;
-        let answer = |status: u16| HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
-        let error = |status| SdkError::response_error("half a document", answer(status));
-        for (status, expected) in [
-            (200, RequestErrorKind::Unreachable),
-            (503, RequestErrorKind::Throttled),
-            (403, RequestErrorKind::AccessDenied),
-        ] {
-            let told = RequestError::of::<ListObjectsV2Error>(error(status));
-            assert_eq!(told.kind(), expected, "{status}");
-        }
-    }
-
-    #[test]
-    fn many_failures_are_counted_and_some_listed() {
-        let one = |n: usize| DeleteFailure {
-            key: format!("k{n}"),
-            code: "AccessDenied".into(),
-            message: "no".into(),
-        };
-        let mut failures = DeleteFailures::new();
-        assert_eq!(failures.clone().into_result("s3://b/p").unwrap(), 0);
-        failures.add(5, (0..1_500).map(one).collect());
-        assert_eq!(failures.failures.len(), DeleteFailures::MAX_LISTED);
-        let text = failures.to_string();
-        assert!(text.starts_with("k0: no (AccessDenied); k1: "), "{text}");
-        assert!(text.ends_with("; and 1497 more"), "{text}");
-        let error = failures.into_result("s3://b/p").unwrap_err();
-        assert_eq!(error.to_string(), "1500 of 1505 objects of s3://b/p stay undeleted");
-    }
-}
+mod tests;

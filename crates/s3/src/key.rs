@@ -1,23 +1,23 @@
-//! Where an entry lies in the bucket: `{prefix}{YYYY-MM-DD}/{id}.json`.
+//! Object keys: `{prefix}{YYYY-MM-DD}/{id}.json`.
 
 use std::fmt;
 
 use attestry_core::{EntryId, Timestamp};
 
-/// S3 allows no longer key.
+/// The limit of S3.
 const MAX_KEY_BYTES: usize = 1_024;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
-const ENDING: &str = ".json";
-/// Below the prefix, for what is ours and no entry.
+const EXTENSION: &str = ".json";
+/// Below the prefix, for objects of the store that are no entries.
 const RESERVED: &str = ".attestry/";
 
-/// A UTC day, counted from 1970.
+/// A UTC day, counted from 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Day(i64);
 
 impl Day {
-    pub(crate) fn of(moment: Timestamp) -> Self {
-        Self(moment.unix_micros().div_euclid(MICROS_PER_DAY))
+    pub(crate) fn of(timestamp: Timestamp) -> Self {
+        Self(timestamp.unix_micros().div_euclid(MICROS_PER_DAY))
     }
 
     /// Its first microsecond.
@@ -30,7 +30,7 @@ impl Day {
         self.start().end_of_day()
     }
 
-    /// The days before and behind it, as far as there are any.
+    /// The previous and the next day, within the range of [`Timestamp`].
     pub(crate) fn neighbours(self) -> impl Iterator<Item = Self> {
         let (first, last) = (Self::of(Timestamp::MIN), Self::of(Timestamp::MAX));
         [Self(self.0 - 1), Self(self.0 + 1)]
@@ -38,14 +38,14 @@ impl Day {
             .filter(move |day| (first..=last).contains(day))
     }
 
-    /// Reads exactly what [`Display`](fmt::Display) writes.
+    /// Parses exactly what [`Display`](fmt::Display) writes.
     fn parse(text: &str) -> Option<Self> {
         let day = Self::of(text.parse().ok()?);
         (day.to_string() == text).then_some(day)
     }
 
-    /// The day on which a UUID of version 7 was made, where `id` is one.
-    pub(crate) fn within(id: &EntryId) -> Option<Self> {
+    /// The day in the timestamp of `id`, if it is a UUID of version 7.
+    pub(crate) fn from_uuid_v7(id: &EntryId) -> Option<Self> {
         let uuid = uuid::Uuid::try_parse(id.as_str()).ok()?;
         if uuid.get_version_num() != 7 {
             return None;
@@ -63,24 +63,24 @@ impl fmt::Display for Day {
     }
 }
 
-/// The part of the bucket that belongs to the store.
+/// Maps days and ids to keys below the store's prefix, and back.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     prefix: String,
 }
 
-/// What a key below a day's prefix is.
+/// What a key below the prefix of a day stands for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Place<'a> {
+pub(crate) enum KeyKind<'a> {
     /// An entry of this id.
     Entry(&'a str),
-    /// What consoles make to show an empty folder. Holds nothing.
+    /// An empty object whose key ends with a slash, as consoles create it for a folder.
     FolderMarker,
     Foreign,
 }
 
 impl Layout {
-    /// The prefix gets exactly one slash at its end, unless it is empty, as in Python.
+    /// Unless it is empty, the prefix gets exactly one trailing slash, as in the Python package.
     pub(crate) fn new(prefix: &str) -> Self {
         let prefix = match prefix {
             "" => String::new(),
@@ -93,58 +93,55 @@ impl Layout {
         &self.prefix
     }
 
-    /// Whether keys of the longest id fit.
-    pub(crate) fn is_short_enough(&self) -> bool {
-        self.prefix.len() + "YYYY-MM-DD/".len() + EntryId::MAX_BYTES + ENDING.len() <= MAX_KEY_BYTES
+    /// Whether the key of the longest valid id fits into the limit of S3.
+    pub(crate) fn fits_longest_id(&self) -> bool {
+        self.key_len(EntryId::MAX_BYTES) <= MAX_KEY_BYTES
     }
 
-    /// What all keys of `day` begin with.
-    pub(crate) fn day(&self, day: Day) -> String {
+    fn key_len(&self, id_len: usize) -> usize {
+        self.prefix.len() + "YYYY-MM-DD/".len() + id_len + EXTENSION.len()
+    }
+
+    /// The prefix of all keys of `day`.
+    pub(crate) fn day_prefix(&self, day: Day) -> String {
         format!("{}{day}/", self.prefix)
     }
 
     pub(crate) fn key(&self, day: Day, id: &str) -> String {
-        format!("{}{day}/{id}{ENDING}", self.prefix)
+        format!("{}{day}/{id}{EXTENSION}", self.prefix)
     }
 
-    /// A key that no entry has.
-    pub(crate) fn reserved(&self, name: &str) -> String {
+    /// A key that no entry can have.
+    pub(crate) fn reserved_key(&self, name: &str) -> String {
         format!("{}{RESERVED}{name}", self.prefix)
     }
 
-    /// Whether an object of this id can be in the bucket. Servers and proxies may fold `..` and
-    /// empty parts of a key, which would then name another object.
-    pub(crate) fn may_hold(&self, id: &EntryId) -> bool {
-        let length = self.prefix.len() + "YYYY-MM-DD/".len() + id.as_str().len() + ENDING.len();
-        let folds = id.as_str().split('/').any(|part| matches!(part, "" | "." | ".."));
-        length <= MAX_KEY_BYTES && !folds
+    /// Whether an object of this id can exist. Servers and proxies may normalise `.`, `..` and empty
+    /// segments of a path, and the key would then name another object.
+    pub(crate) fn may_contain(&self, id: &EntryId) -> bool {
+        let is_normalised = id.as_str().split('/').any(|part| matches!(part, "" | "." | ".."));
+        self.key_len(id.as_str().len()) <= MAX_KEY_BYTES && !is_normalised
     }
 
-    /// The day that `folder`, a common prefix, is for.
-    pub(crate) fn day_of_folder(&self, folder: &str) -> Option<Day> {
-        Day::parse(folder.strip_prefix(&self.prefix)?.strip_suffix('/')?)
+    /// The day of a common prefix that a listing returned.
+    pub(crate) fn day_of_prefix(&self, common_prefix: &str) -> Option<Day> {
+        Day::parse(common_prefix.strip_prefix(&self.prefix)?.strip_suffix('/')?)
     }
 
-    /// Whether `folder` is ours though no day.
-    pub(crate) fn is_reserved(&self, folder: &str) -> bool {
-        folder.strip_prefix(&self.prefix) == Some(RESERVED)
-    }
-}
-
-/// What `key`, which lies in `folder`, that of a day, is.
-pub(crate) fn place<'a>(folder: &str, key: &'a str, size: u64) -> Place<'a> {
-    let Some(name) = key.strip_prefix(folder) else { return Place::Foreign };
-    match name.strip_suffix(ENDING) {
-        Some(id) => Place::Entry(id),
-        None if size == 0 && (name.is_empty() || name.ends_with('/')) => Place::FolderMarker,
-        None => Place::Foreign,
+    /// Whether a common prefix holds objects of the store that are no entries.
+    pub(crate) fn is_reserved(&self, common_prefix: &str) -> bool {
+        common_prefix.strip_prefix(&self.prefix) == Some(RESERVED)
     }
 }
 
-/// Whether a key that lies in the folder of a day is that of an entry, as [`place`] has it. Goes by
-/// how it ends, so that the rest may be as a server makes it fit for XML.
-pub(crate) fn is_entry(key: &str) -> bool {
-    key.ends_with(ENDING)
+/// Classifies a listed key by its name below `day_prefix` and its size.
+pub(crate) fn classify<'a>(day_prefix: &str, key: &'a str, size: u64) -> KeyKind<'a> {
+    let Some(name) = key.strip_prefix(day_prefix) else { return KeyKind::Foreign };
+    match name.strip_suffix(EXTENSION) {
+        Some(id) => KeyKind::Entry(id),
+        None if size == 0 && (name.is_empty() || name.ends_with('/')) => KeyKind::FolderMarker,
+        None => KeyKind::Foreign,
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_gets_one_slash() {
+    fn prefix_gets_one_trailing_slash() {
         for (given, expected) in
             [("", ""), ("a", "a/"), ("a/", "a/"), ("a//", "a/"), ("a/b/", "a/b/"), ("/", "/")]
         {
@@ -165,50 +162,48 @@ mod tests {
     }
 
     #[test]
-    fn keys_lead_back_to_their_entry() {
+    fn keys_round_trip() {
         let layout = Layout::new("logs/audit");
         let january = day("2026-01-31");
         for id in ["a", "a b", "日本", "%2F", "x.json", "", "with/slash", ".."] {
             let key = layout.key(january, id);
             assert_eq!(key, format!("logs/audit/2026-01-31/{id}.json"));
-            assert_eq!(place(&layout.day(january), &key, 9), Place::Entry(id));
-            assert!(is_entry(&key));
-            assert!(key > layout.day(january), "counting begins behind the folder's name");
+            assert_eq!(classify(&layout.day_prefix(january), &key, 9), KeyKind::Entry(id));
+            assert!(key > layout.day_prefix(january), "counting starts after the prefix");
         }
-        assert_eq!(layout.day_of_folder("logs/audit/2026-01-31/"), Some(january));
+        assert_eq!(layout.day_of_prefix("logs/audit/2026-01-31/"), Some(january));
     }
 
     #[test]
-    fn what_is_no_day_is_none() {
+    fn other_prefixes_are_no_days() {
         let layout = Layout::new("");
-        for folder in
+        for prefix in
             ["2026-02-30/", "2026-1-1/", "2026-01-01", "x/", "/", "2026-01-01T00:00/", "20260101/"]
         {
-            assert_eq!(layout.day_of_folder(folder), None, "{folder}");
+            assert_eq!(layout.day_of_prefix(prefix), None, "{prefix}");
         }
     }
 
     #[test]
-    fn markers_are_told_from_foreign_objects() {
+    fn folder_markers_are_not_foreign() {
         let is_marker = |name: &str, size| {
             let key = format!("audit/2026-01-31/{name}");
-            place("audit/2026-01-31/", &key, size) == Place::FolderMarker
+            classify("audit/2026-01-31/", &key, size) == KeyKind::FolderMarker
         };
         assert!(is_marker("", 0) && is_marker("sub/", 0));
         assert!(!is_marker("", 1) && !is_marker("notes.txt", 0));
-        assert!(!is_entry("audit/2026-01-31/") && !is_entry("audit/2026-01-31/notes.txt"));
     }
 
     #[test]
-    fn days_are_those_of_the_calendar() {
-        for (moment, expected) in [
+    fn days_match_the_calendar() {
+        for (timestamp, expected) in [
             ("0001-01-01", "0001-01-01"),
             ("1969-12-31T23:59:59.999999", "1969-12-31"),
             ("1970-01-01", "1970-01-01"),
             ("2024-02-29T23:59:59.999999", "2024-02-29"),
             ("9999-12-31T23:59:59.999999", "9999-12-31"),
         ] {
-            let day = Day::of(moment.parse().unwrap());
+            let day = Day::of(timestamp.parse().unwrap());
             assert_eq!(day.to_string(), expected);
             assert_eq!(Day::parse(expected), Some(day));
             assert_eq!(day.start().to_string(), format!("{expected}T00:00:00"));
@@ -219,17 +214,17 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_version_7_tell_their_day() {
+    fn uuid_v7_contains_its_day() {
         let id = attestry_core::IdScheme::V7.create();
         let now = Day::of(Timestamp::now());
-        let told = Day::within(&id).unwrap();
-        assert!(told == now || now.neighbours().any(|day| day == told));
-        assert_eq!(Day::within(&attestry_core::create_entry_id()), None);
-        assert_eq!(Day::within(&"no-uuid".parse().unwrap()), None);
+        let found = Day::from_uuid_v7(&id).unwrap();
+        assert!(found == now || now.neighbours().any(|day| day == found));
+        assert_eq!(Day::from_uuid_v7(&attestry_core::create_entry_id()), None);
+        assert_eq!(Day::from_uuid_v7(&"no-uuid".parse().unwrap()), None);
     }
 
     #[test]
-    fn what_could_leave_the_folder_is_not_looked_for() {
+    fn ids_that_could_leave_the_prefix_are_refused() {
         let layout = Layout::new("audit");
         for (id, expected) in [
             ("a", true),
@@ -240,10 +235,10 @@ mod tests {
             ("/a", false),
             ("a//b", false),
         ] {
-            assert_eq!(layout.may_hold(&EntryId::new_unchecked(id)), expected, "{id}");
+            assert_eq!(layout.may_contain(&EntryId::new_unchecked(id)), expected, "{id}");
         }
-        assert!(!layout.may_hold(&EntryId::new_unchecked(&"x".repeat(2_000))));
-        assert!(layout.is_short_enough());
-        assert!(!Layout::new(&"x".repeat(800)).is_short_enough());
+        assert!(!layout.may_contain(&EntryId::new_unchecked(&"x".repeat(2_000))));
+        assert!(layout.fits_longest_id());
+        assert!(!Layout::new(&"x".repeat(800)).fits_longest_id());
     }
 }

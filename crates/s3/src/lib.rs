@@ -1,5 +1,5 @@
-//! Audit entries in a bucket of Amazon S3, or of a server that speaks its protocol, laid out as
-//! the Python package `rotalabs-comply` lays them out: `{prefix}{YYYY-MM-DD}/{id}.json`.
+//! Storage backend for Amazon S3 and compatible servers. Each entry is one object, laid out as the Python
+//! package `rotalabs-comply` does: `{prefix}{YYYY-MM-DD}/{id}.json`.
 //!
 //! ```no_run
 //! use attestry_core::{AuditEntry, IdScheme, StorageBackend, Timestamp, hash_content};
@@ -7,83 +7,82 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let storage = S3Storage::builder("my-bucket").prefix("audit/").region("eu-central-1").connect().await?;
-//! let id = IdScheme::V7.create(); // found again with one request, wherever it is read
+//! let id = IdScheme::V7.create(); // contains its day, so any process reads it with one request
 //! let entry = AuditEntry::new(id.clone(), Timestamp::now(), hash_content("in"), hash_content("out"));
 //! storage.write(&entry).await?;
 //! assert_eq!(storage.read(&id).await?, Some(entry));
 //! # Ok(()) }
 //! ```
 //!
-//! # Promises, beside those of [`StorageBackend`](attestry_core::StorageBackend)
+//! # Promises
 //!
-//! * **Acknowledged means stored.** A write returns once S3 has acknowledged the object, whose
-//!   SHA-256 was checked on the way.
-//! * **Nothing is replaced.** Each write is conditional (`If-None-Match: *`); see
-//!   [`ConditionalWrites`] for servers that do not know the condition. An id is looked for on all
-//!   other days before it is written. Two *processes* that write different entries of different
-//!   days under one id at the same moment may both succeed: S3 has no condition across keys.
-//! * **Order.** Entries of one moment come in the order in which they were written, by a number in
-//!   each object's metadata. It begins with the writer's clock, so among several processes it is as
-//!   exact as their clocks. Objects without it (of the Python package) go by when S3 received them.
-//! * **Bounded.** At most so many requests are under way at once
-//!   ([`concurrency`](S3StorageBuilder::concurrency)), and a scan holds at most so many bytes
-//!   ([`memory_limit`](S3StorageBuilder::memory_limit)).
-//! * **Foreign and corrupt objects** below the prefix are errors that name them. A scan yields those
-//!   that lie in no day first, those of a day before its entries, and hides no other. Empty objects
-//!   whose key ends with a slash, as consoles make them, hold nothing and are passed over.
-//! * **Cancel safety.** A dropped call reads no further, and begins no further change. Changes that it
-//!   has begun, of at most as many entries as requests may be under way, or of four batches to delete,
-//!   are carried out in the background, and a later change of the same id takes its turn behind them.
+//! In addition to those of [`StorageBackend`](attestry_core::StorageBackend):
 //!
-//! # What it costs
+//! * **Durability.** A write returns after S3 has acknowledged the object and verified its SHA-256.
+//! * **Immutability.** Each write is conditional (`If-None-Match: *`), so it replaces nothing; see
+//!   [`ConditionalWrites`] for servers without support. Before a write, all other days are searched for the
+//!   id. S3 has no condition across keys: two *processes* that write different entries with one id and
+//!   different days at the same time may both succeed.
+//! * **Order.** Entries of equal timestamp are ordered as they were written, by a sequence number in the
+//!   metadata of each object. It starts from the writer's clock, so between processes the order is as exact
+//!   as their clocks. Objects without it (of the Python package) are ordered by their modification time.
+//! * **Bounded resources.** The number of concurrent requests
+//!   ([`concurrency`](S3StorageBuilder::concurrency)) and the bytes that a scan holds
+//!   ([`memory_limit`](S3StorageBuilder::memory_limit)) are limited.
+//! * **Foreign and corrupt objects** below the prefix are errors that name the object. A scan yields errors
+//!   for objects outside of days first, and those of a day before its entries; they hide no entry. Empty
+//!   objects whose key ends with a slash, as consoles create them for folders, are ignored.
+//! * **Cancel safety.** A dropped call starts no further request. Changes in flight (up to
+//!   [`concurrency`](S3StorageBuilder::concurrency) entries, or four batches of a deletion) complete in the
+//!   background, and later changes of the same ids wait for them.
+//!
+//! # Requests
 //!
 //! | call | requests |
 //! | --- | --- |
 //! | `append`, and so `AuditLogger::log` | one for each entry |
-//! | `write`, `write_batch` | besides, the days' list, and a look at each other day for the ids |
-//! | `read` of an id lately written or read, or of version 7; [`read_near`](S3Storage::read_near) | one |
-//! | `read` of any other id | the days' list, and one for each day, latest first, many at once |
-//! | `scan`, `list_entries` | the days' list, one for 1,000 keys of a day in the range, one for each entry; two where its day is [too large to be kept](S3StorageBuilder::memory_limit) |
-//! | `count` | one for 1,000 keys |
-//! | `delete` | the days' list, and one for each day |
-//! | `delete_at_or_before` | two for 1,000 entries, and one for each entry of the day that the cutoff lies within; one more for each where the bucket has Object Lock enabled, or may not be asked (`s3:GetBucketObjectLockConfiguration`) |
+//! | `write`, `write_batch` | in addition, one for the list of days, and one or more for each other day |
+//! | `read` of a version 7 id, or one recently written or read; [`read_near`](S3Storage::read_near) | one |
+//! | `read` of another id | one for the list of days, and one for each day, latest first, concurrently |
+//! | `scan`, `list_entries` | one for the list of days, one for 1,000 keys of each day in the range, and one for each entry; two for each entry if the day [exceeds the memory limit](S3StorageBuilder::memory_limit) |
+//! | `count` | one for the list of days, and one for 1,000 keys of each day |
+//! | `delete` | one for the list of days, and one for each day |
+//! | `delete_at_or_before` | two for 1,000 entries, and one for each entry of the day of the cutoff; one more for each if the bucket has Object Lock enabled, or the credentials may not read that setting (`s3:GetBucketObjectLockConfiguration`) |
 //!
-//! # What to know of S3
+//! # Limitations
 //!
-//! * In a bucket with versioning a deletion hides the object behind a marker; a rule of the bucket's
-//!   lifecycle must remove old versions.
-//! * An object under Object Lock is not deleted but reported, see [`DeleteFailures`]. Where the
-//!   credentials may not see locks (`s3:GetObjectRetention`), or the lock comes between the look at it
-//!   and the deletion, S3 hides it as above. Whether a bucket has locks is asked once.
-//! * In a day that is over by the cutoff, `delete_at_or_before` goes by keys, so an object there that
-//!   cannot be read goes too.
-//! * Credentials need `s3:ListBucket`; without it S3 answers a look at what is not there with
+//! * In a versioned bucket a deletion only adds a delete marker. Configure a lifecycle rule that removes
+//!   old versions.
+//! * Objects under Object Lock are not deleted but reported, see [`DeleteFailures`]. If the credentials may
+//!   not read locks (`s3:GetObjectRetention`), or a lock is set between the check and the deletion, S3 adds
+//!   a delete marker instead. Whether the bucket has Object Lock enabled is read once.
+//! * `delete_at_or_before` deletes days before the cutoff by their keys, including unreadable objects.
+//! * The credentials need `s3:ListBucket`. Without it, S3 responds to reads of missing objects with
 //!   "access denied".
-//! * Buckets of the type "directory" (S3 Express) list keys out of order and are not supported.
+//! * Directory buckets (S3 Express One Zone) do not list keys in order and are not supported.
 
-mod answers;
 mod bucket;
 mod builder;
+mod client;
 mod connect;
+mod day_cache;
 mod delete;
 mod error;
 mod key;
+mod key_lock;
 mod listing;
 mod options;
-mod pages;
 mod read;
-mod recent;
 mod record;
+mod response;
 mod retry;
 mod scan;
 mod sequence;
 mod storage;
-mod turns;
+mod task;
 mod write;
 
-pub use aws_sdk_s3;
 pub use builder::S3StorageBuilder;
-pub use connect::ConnectError;
-pub use error::{DeleteFailure, DeleteFailures, RequestError, RequestErrorKind};
+pub use error::{ConnectError, DeleteFailure, DeleteFailures, RequestError, RequestErrorKind};
 pub use options::{ConditionalWrites, LockMode, ServerSideEncryption};
 pub use storage::S3Storage;

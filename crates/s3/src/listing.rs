@@ -1,203 +1,195 @@
-//! Listing keys, a page of at most 1,000 at a time.
+//! Listing keys, in pages of at most 1,000.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use attestry_core::{EntryId, StorageError};
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::operation::list_objects_v2::{ListObjectsV2, ListObjectsV2Output};
 use aws_sdk_s3::types::EncodingType;
 use futures_core::Stream;
 use futures_util::{TryStreamExt, stream};
 
 use crate::bucket::Bucket;
 use crate::error::RequestError;
-use crate::key::{Day, Place, is_entry, place};
-use crate::pages::{Wanted, read_pages};
-use crate::storage::abortable;
+use crate::key::{Day, KeyKind, classify};
+use crate::response::CompleteBody;
+use crate::task::abortable;
 
-/// An object as a listing shows it.
-pub(crate) struct Listed {
-    pub(crate) key: String,
-    pub(crate) size: u64,
+struct ListedObject {
+    key: String,
+    size: u64,
 }
 
-/// One page: objects, and where a delimiter was asked for, what lies deeper, summed up.
-pub(crate) struct Page {
-    pub(crate) objects: Vec<Listed>,
-    pub(crate) folders: Vec<String>,
+/// A page of a listing. With a delimiter, deeper keys are grouped into common prefixes.
+struct Page {
+    objects: Vec<ListedObject>,
+    common_prefixes: Vec<String>,
 }
 
-/// What a page of a day's listing has.
+/// A page of the objects of a day.
 #[derive(Default)]
 pub(crate) struct DayPage {
+    /// Ids and lengths of the bodies.
     pub(crate) entries: Vec<(String, u64)>,
+    /// Keys of objects that are no entries.
     pub(crate) foreign: Vec<String>,
 }
 
-/// What lies right below the prefix.
+/// A page of what lies directly below the store's prefix.
 #[derive(Default)]
-pub(crate) struct TopPage {
+pub(crate) struct TopLevelPage {
     pub(crate) days: Vec<Day>,
+    /// Keys and common prefixes of objects that are not in a day.
     pub(crate) foreign: Vec<String>,
 }
 
-/// What a listing is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// All keys.
-    Keys,
-    /// Keys up to the next slash; what lies beyond it is summed up.
-    Level,
-    /// All keys, though only how they end is as it is. Encoding them is a part in twenty of what
-    /// a page of them costs SeaweedFS.
-    Endings,
+enum Depth {
+    AllKeys,
+    /// Keys up to the next slash; those beyond are grouped.
+    OneLevel,
 }
 
-enum Next {
-    First { behind: Option<String> },
+/// The page to request next.
+enum NextPage {
+    First { start_after: Option<String> },
     Token(String),
-    Done,
+    None,
 }
 
 impl Bucket {
-    /// The pages of what begins with `prefix`, in the order of keys. `behind` skips keys up to it.
-    fn pages(
+    /// The pages of keys with `prefix`, in the order of keys, without those up to `start_after`.
+    fn list(
         self: Arc<Self>,
         prefix: String,
-        asked: Asked,
-        behind: Option<String>,
+        depth: Depth,
+        start_after: Option<String>,
     ) -> impl Stream<Item = Result<Page, StorageError>> + Send + 'static {
-        stream::try_unfold(Next::First { behind }, move |next| {
+        stream::try_unfold(NextPage::First { start_after }, move |next| {
             let (bucket, prefix) = (Arc::clone(&self), prefix.clone());
             async move {
-                let (behind, token) = match next {
-                    Next::First { behind } => (behind, None),
-                    Next::Token(token) => (None, Some(token)),
-                    Next::Done => return Ok(None),
+                let (start_after, token) = match next {
+                    NextPage::First { start_after } => (start_after, None),
+                    NextPage::Token(token) => (None, Some(token)),
+                    NextPage::None => return Ok(None),
                 };
-                let page = async move { bucket.page(&prefix, asked, behind, token).await };
-                // On a task, so that a listing nobody polls does not keep others waiting.
+                let page =
+                    async move { bucket.list_page(&prefix, depth, start_after, token).await };
+                // On a task: a stream that is not polled must not hold the permit of its request.
                 abortable(page).await.map(Some)
             }
         })
     }
 
-    async fn page(
+    async fn list_page(
         &self,
         prefix: &str,
-        asked: Asked,
-        behind: Option<String>,
+        depth: Depth,
+        start_after: Option<String>,
         token: Option<String>,
-    ) -> Result<(Page, Next), StorageError> {
+    ) -> Result<(Page, NextPage), StorageError> {
         let _permit = self.permit().await?;
         let failed = |error| self.failed("list", prefix, error);
-        let (behind, token) = (behind.as_deref(), token.as_deref());
-        let request = || self.page_once(prefix, asked, behind, token);
-        let answer = self.retries().begin().run(request).await.map_err(failed)?;
-        let next = match answer.next_continuation_token() {
-            _ if answer.is_truncated() != Some(true) => Next::Done,
-            Some(new) if token != Some(new) => Next::Token(new.to_owned()),
+        let (start_after, token) = (start_after.as_deref(), token.as_deref());
+        let request = || self.try_list_page(prefix, depth, start_after, token);
+        let response = self.retries().start().run(request).await.map_err(failed)?;
+        let next = match response.next_continuation_token() {
+            _ if response.is_truncated() != Some(true) => NextPage::None,
+            Some(new) if token != Some(new) => NextPage::Token(new.to_owned()),
+            // Taken for the last page, it would hide all keys after it.
             _ => {
-                let reason = "the listing is cut short and says not where it goes on";
+                let reason = "the listing is truncated and has no new continuation token";
                 return Err(failed(RequestError::other(reason)));
             }
         };
-        Ok((page(answer), next))
+        Ok((page(response), next))
     }
 
-    async fn page_once(
+    async fn try_list_page(
         &self,
         prefix: &str,
-        asked: Asked,
-        behind: Option<&str>,
+        depth: Depth,
+        start_after: Option<&str>,
         token: Option<&str>,
     ) -> Result<ListObjectsV2Output, RequestError> {
         self.client()
             .list_objects_v2()
             .bucket(self.name())
             .prefix(prefix)
-            // Keys may hold what XML cannot.
-            .set_encoding_type((asked != Asked::Endings).then_some(EncodingType::Url))
-            .set_delimiter((asked == Asked::Level).then(|| "/".to_owned()))
-            .set_start_after(behind.map(str::to_owned))
+            // Keys may contain characters that XML does not allow.
+            .encoding_type(EncodingType::Url)
+            .set_delimiter((depth == Depth::OneLevel).then(|| "/".to_owned()))
+            .set_start_after(start_after.map(str::to_owned))
             .set_continuation_token(token.map(str::to_owned))
             .customize()
-            .interceptor(read_pages(match asked {
-                Asked::Endings => Wanted::Keys,
-                Asked::Keys | Asked::Level => Wanted::Sizes,
-            }))
+            .interceptor(CompleteBody::new(ListObjectsV2::new()))
             .send()
             .await
-            .map_err(RequestError::of)
+            .map_err(RequestError::from_sdk)
     }
 
-    /// What lies right below the prefix, page by page: days in ascending order, and what is no day.
-    pub(crate) fn top(
+    /// The days, in ascending order, and the foreign objects directly below the prefix.
+    pub(crate) fn list_top_level(
         self: &Arc<Self>,
-    ) -> impl Stream<Item = Result<TopPage, StorageError>> + Send + 'static {
+    ) -> impl Stream<Item = Result<TopLevelPage, StorageError>> + Send + 'static {
         let bucket = Arc::clone(self);
         let prefix = self.layout.prefix().to_owned();
-        Arc::clone(self).pages(prefix, Asked::Level, None).map_ok(move |page| {
-            let mut found = TopPage::default();
-            for folder in page.folders {
-                match bucket.layout.day_of_folder(&folder) {
+        Arc::clone(self).list(prefix, Depth::OneLevel, None).map_ok(move |page| {
+            let mut found = TopLevelPage::default();
+            for prefix in page.common_prefixes {
+                match bucket.layout.day_of_prefix(&prefix) {
                     Some(day) => found.days.push(day),
-                    None if bucket.layout.is_reserved(&folder) => {}
-                    None => found.foreign.push(folder),
+                    None if bucket.layout.is_reserved(&prefix) => {}
+                    None => found.foreign.push(prefix),
                 }
             }
-            let is_marker = |object: &Listed| object.size == 0 && object.key.ends_with('/');
+            let is_marker = |object: &ListedObject| object.size == 0 && object.key.ends_with('/');
             let foreign = page.objects.into_iter().filter(|object| !is_marker(object));
             found.foreign.extend(foreign.map(|object| object.key));
             found
         })
     }
 
-    /// All days that have objects, ascending.
+    /// All days that have objects, in ascending order.
     pub(crate) async fn days(self: &Arc<Self>) -> Result<Vec<Day>, StorageError> {
-        let add = |mut days: Vec<Day>, page: TopPage| async {
+        let extend = |mut days: Vec<Day>, page: TopLevelPage| async {
             days.extend(page.days);
             Ok(days)
         };
-        self.top().try_fold(Vec::new(), add).await
+        self.list_top_level().try_fold(Vec::new(), extend).await
     }
 
-    /// What lies in `day`, page by page in the order of keys; `behind` skips keys up to it.
-    pub(crate) fn day(
+    /// The objects of `day` in the order of keys, without those up to the key `start_after`.
+    pub(crate) fn list_day(
         self: &Arc<Self>,
         day: Day,
-        behind: Option<String>,
+        start_after: Option<String>,
     ) -> impl Stream<Item = Result<DayPage, StorageError>> + Send + 'static {
-        let folder = self.layout.day(day);
-        Arc::clone(self).pages(folder.clone(), Asked::Keys, behind).map_ok(move |page| {
+        let prefix = self.layout.day_prefix(day);
+        Arc::clone(self).list(prefix.clone(), Depth::AllKeys, start_after).map_ok(move |page| {
             let mut found = DayPage::default();
             for object in page.objects {
-                match place(&folder, &object.key, object.size) {
-                    Place::Entry(id) => found.entries.push((id.to_owned(), object.size)),
-                    Place::FolderMarker => {}
-                    Place::Foreign => found.foreign.push(object.key),
+                match classify(&prefix, &object.key, object.size) {
+                    KeyKind::Entry(id) => found.entries.push((id.to_owned(), object.size)),
+                    KeyKind::FolderMarker => {}
+                    KeyKind::Foreign => found.foreign.push(object.key),
                 }
             }
             found
         })
     }
 
-    /// How many entries there are, by their keys.
+    /// The number of entries, by their keys.
     pub(crate) async fn count(self: &Arc<Self>) -> Result<u64, StorageError> {
         let count = |day| {
-            let folder = self.layout.day(day);
-            // What has the folder's own name is no entry. Told to begin behind it, a server with
-            // real folders, as SeaweedFS, goes straight into it rather than by the one above.
-            Arc::clone(self).pages(folder.clone(), Asked::Endings, Some(folder)).try_fold(
-                0_u64,
-                async |sum, page| {
-                    let entries = page.objects.iter().filter(|object| is_entry(&object.key));
-                    Ok(sum + entries.count() as u64)
-                },
-            )
+            // Skips the folder marker. Servers with real directories, such as SeaweedFS, then list the
+            // directory itself instead of filtering its parent.
+            let start_after = Some(self.layout.day_prefix(day));
+            self.list_day(day, start_after)
+                .try_fold(0_u64, async |count, page| Ok(count + page.entries.len() as u64))
         };
-        // The first thousand days are counted while the next are listed.
-        self.top()
+        // The days of the first page are counted while the next page is requested.
+        self.list_top_level()
             .map_ok(|page| stream::iter(page.days.into_iter().map(Ok)))
             .try_flatten()
             .map_ok(count)
@@ -206,32 +198,33 @@ impl Bucket {
             .await
     }
 
-    /// Those of `ids` that lie in `day`, found by its listing. It skips what lies between two of
-    /// them, so it takes at most one request for each, or one for each page.
-    pub(crate) async fn listed_of(
+    /// Those of `ids` that are stored in `day`. Lists the day and skips the keys between two ids, so it
+    /// takes at most one request for each id, and at most one for each page.
+    pub(crate) async fn stored_ids(
         &self,
         day: Day,
         ids: Vec<EntryId>,
     ) -> Result<Vec<EntryId>, StorageError> {
         let with_key = |id: EntryId| (self.layout.key(day, id.as_str()), id);
         let mut wanted: Vec<_> = ids.into_iter().map(with_key).collect();
-        wanted.sort_unstable_by(|a, b| b.0.cmp(&a.0)); // the next one last
+        wanted.sort_unstable_by(|a, b| b.0.cmp(&a.0)); // descending, as they are popped from the end
         let mut found = Vec::new();
         while let Some((first, _)) = wanted.last() {
-            // Right before the key: what is shorter sorts earlier.
-            let behind = first[..first.len() - 1].to_owned();
-            let prefix = self.layout.day(day);
-            let (mut page, mut next) = self.page(&prefix, Asked::Keys, Some(behind), None).await?;
+            // Sorts before the key itself.
+            let start_after = first[..first.len() - 1].to_owned();
+            let prefix = self.layout.day_prefix(day);
+            let (mut page, mut next) =
+                self.list_page(&prefix, Depth::AllKeys, Some(start_after), None).await?;
             while page.objects.is_empty()
-                && let Next::Token(token) = next
+                && let NextPage::Token(token) = next
             {
-                (page, next) = self.page(&prefix, Asked::Keys, None, Some(token)).await?;
+                (page, next) = self.list_page(&prefix, Depth::AllKeys, None, Some(token)).await?;
             }
-            let complete = matches!(next, Next::Done);
+            let is_last = matches!(next, NextPage::None);
             let last = page.objects.last().map(|object| object.key.clone());
             let keys: HashSet<_> = page.objects.into_iter().map(|object| object.key).collect();
-            while let Some((key, id)) = wanted
-                .pop_if(|(key, _)| complete || last.as_ref().is_some_and(|last| &*key <= last))
+            while let Some((key, id)) =
+                wanted.pop_if(|(key, _)| is_last || last.as_ref().is_some_and(|last| &*key <= last))
             {
                 if keys.contains(&key) {
                     found.push(id);
@@ -242,22 +235,24 @@ impl Bucket {
     }
 }
 
-fn page(answer: ListObjectsV2Output) -> Page {
-    let encoded = answer.encoding_type() == Some(&EncodingType::Url);
-    let text = |text: Option<String>| {
+fn page(response: ListObjectsV2Output) -> Page {
+    // Servers may ignore the requested encoding.
+    let is_encoded = response.encoding_type() == Some(&EncodingType::Url);
+    let decode = |text: Option<String>| {
         let text = text.unwrap_or_default();
-        if encoded { decoded(text) } else { text }
+        if is_encoded { url_decode(text) } else { text }
     };
-    let objects = answer.contents.into_iter().flatten().map(|object| Listed {
+    let objects = response.contents.into_iter().flatten().map(|object| ListedObject {
         size: object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-        key: text(object.key),
+        key: decode(object.key),
     });
-    let folders = answer.common_prefixes.into_iter().flatten().map(|folder| text(folder.prefix));
-    Page { objects: objects.collect(), folders: folders.collect() }
+    let objects = objects.collect();
+    let prefixes = response.common_prefixes.into_iter().flatten();
+    Page { objects, common_prefixes: prefixes.map(|prefix| decode(prefix.prefix)).collect() }
 }
 
-/// A key as S3 encodes it on request: as a value in a form, so that `+` is a space.
-fn decoded(text: String) -> String {
+/// Decodes a key with `EncodingType::Url`, which S3 encodes as a form value: `+` is a space.
+fn url_decode(text: String) -> String {
     if !text.contains(['+', '%']) {
         return text;
     }
@@ -267,17 +262,17 @@ fn decoded(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::decoded;
+    use super::url_decode;
 
     #[test]
-    fn keys_are_decoded_as_s3_encodes_them() {
+    fn keys_are_decoded_as_form_values() {
         for (encoded, key) in [
             ("audit/2026-01-28/a.json", "audit/2026-01-28/a.json"),
             ("a+b%2Bc%2520", "a b+c%20"),
             ("%E6%97%A5%0A", "日\n"),
             ("100%", "100%"),
         ] {
-            assert_eq!(decoded(encoded.to_owned()), key);
+            assert_eq!(url_decode(encoded.to_owned()), key);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of S3 for each object that is written.
+//! Options of the objects that are written.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types;
 
-/// How S3 encrypts what it stores.
+/// How S3 encrypts objects at rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ServerSideEncryption {
@@ -15,31 +15,30 @@ pub enum ServerSideEncryption {
     S3,
     /// With a key of the Key Management Service (SSE-KMS).
     Kms {
-        /// The key's id or ARN, or that of an alias; `None` for the account's key for S3.
+        /// The id, ARN or alias of the key; `None` for the AWS managed key `aws/s3`.
         key_id: Option<String>,
     },
 }
 
-/// Who may lift an Object Lock before its time.
+/// Retention mode of Object Lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LockMode {
-    /// Those with the permission to bypass it.
+    /// Users with the permission `s3:BypassGovernanceRetention` may lift the lock early.
     Governance,
-    /// Nobody, not even the owner of the account.
+    /// No user may lift the lock early, including the root user of the account.
     Compliance,
 }
 
-/// Whether the server itself keeps an object from being replaced.
+/// How writes are kept from replacing an existing object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConditionalWrites {
-    /// Writes carry `If-None-Match: *`; S3 refuses those of a key that is taken.
+    /// Writes carry `If-None-Match: *`; the server refuses a write to an existing key.
     Atomic,
-    /// The server does not know that condition. Each write looks first whether the key is taken.
-    /// Writers of one [`S3Storage`](crate::S3Storage) take turns and replace nothing; of two
-    /// *processes* that write different entries under one id at the same moment, the later one may
-    /// replace the other's.
+    /// The server does not support the condition, so a HEAD precedes each write. Writes through one
+    /// [`S3Storage`](crate::S3Storage) are serialised by id and replace nothing. If two *processes*
+    /// write different entries of one id at the same time, the later one may replace the earlier.
     Emulated,
 }
 
@@ -52,14 +51,14 @@ pub(crate) struct ObjectOptions {
 }
 
 const SECONDS_PER_DAY: i64 = 86_400;
-/// S3 refuses a lock whose end has passed; this much is allowed for clocks that differ.
-const LEAST_LOCK_SECONDS: i64 = 3_600;
+/// S3 refuses a retention date in the past. The margin allows for clock differences.
+const MIN_LOCK_SECONDS: i64 = 3_600;
 
 impl ObjectOptions {
     pub(crate) fn apply(
         &self,
         mut request: PutObjectFluentBuilder,
-        moment: Timestamp,
+        timestamp: Timestamp,
     ) -> PutObjectFluentBuilder {
         match &self.encryption {
             Some(ServerSideEncryption::S3) => {
@@ -73,7 +72,7 @@ impl ObjectOptions {
             None => {}
         }
         if let Some((mode, days)) = self.lock
-            && let Some(until) = retain_until(moment, days, Timestamp::now())
+            && let Some(until) = retain_until(timestamp, days, Timestamp::now())
         {
             let mode = match mode {
                 LockMode::Governance => types::ObjectLockMode::Governance,
@@ -95,15 +94,16 @@ impl ObjectOptions {
     }
 }
 
-/// The second at which an entry of `moment` may go, unless that has come already: the retention
-/// counts from the entry's own time, as that of `cleanup_expired` does.
-fn retain_until(moment: Timestamp, days: u32, now: Timestamp) -> Option<i64> {
-    let seconds = |moment: Timestamp| moment.unix_micros().div_euclid(1_000_000);
-    let until = seconds(moment).saturating_add(i64::from(days) * SECONDS_PER_DAY);
+/// The retention date in seconds since 1970, or `None` if it is too close or in the past. It counts
+/// from the entry's timestamp, as `cleanup_expired` does.
+fn retain_until(timestamp: Timestamp, days: u32, now: Timestamp) -> Option<i64> {
+    let seconds = |timestamp: Timestamp| timestamp.unix_micros().div_euclid(1_000_000);
+    let until = seconds(timestamp).saturating_add(i64::from(days) * SECONDS_PER_DAY);
     let until = until.min(seconds(Timestamp::MAX));
-    (until > seconds(now) + LEAST_LOCK_SECONDS).then_some(until)
+    (until > seconds(now) + MIN_LOCK_SECONDS).then_some(until)
 }
 
+/// Without the tags, whose values may be confidential.
 impl fmt::Debug for ObjectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ObjectOptions")
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_ends_with_the_retention_of_the_entry() {
+    fn lock_ends_with_the_retention_of_the_entry() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2026-01-28T12:00:00");
         let until = retain_until(at("2026-01-27T00:00:00"), 10, now).unwrap();

@@ -1,30 +1,30 @@
-//! Finding an entry by its id: where it is likely to be first, then everywhere.
+//! Finding an entry by its id: likely days first, then all days.
 
 use std::sync::Arc;
 
 use attestry_core::{AuditEntry, EntryId, StorageError};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::client::StoreClient;
 use crate::key::Day;
 use crate::record;
-use crate::storage::Inner;
 
-/// What a body is taken to have where its size is not known: more than most.
-const USUAL_BYTES: u64 = 4 << 10;
+/// Memory reserved for a body of unknown size; most are smaller.
+const ASSUMED_BODY_BYTES: u64 = 4 << 10;
 
-impl Inner {
-    /// The entry of `id`; looks in `hint` first.
+impl StoreClient {
+    /// The entry of `id`; tries `hint` first.
     pub(crate) async fn find(
         self: &Arc<Self>,
         id: &EntryId,
         hint: Option<Day>,
     ) -> Result<Option<AuditEntry>, StorageError> {
-        if !self.bucket.layout.may_hold(id) {
+        if !self.bucket.layout.may_contain(id) {
             return Ok(None);
         }
-        let within = Day::within(id);
+        let from_uuid = Day::from_uuid_v7(id);
         let mut tried = Vec::new();
-        for day in [hint, self.recent.get(id), within].into_iter().flatten() {
+        for day in [hint, self.day_cache.get(id), from_uuid].into_iter().flatten() {
             if !tried.contains(&day) {
                 tried.push(day);
                 if let Some(entry) = self.read_in(day, id).await? {
@@ -32,8 +32,8 @@ impl Inner {
                 }
             }
         }
-        // An id made around midnight may be of an entry of the other day.
-        let near: Vec<_> = hint.or(within).into_iter().flat_map(Day::neighbours).collect();
+        // An id that was created around midnight may belong to an entry of the neighbouring day.
+        let near: Vec<_> = hint.or(from_uuid).into_iter().flat_map(Day::neighbours).collect();
         if let Some(entry) = self.search(&near, id, &mut tried).await? {
             return Ok(Some(entry));
         }
@@ -41,21 +41,21 @@ impl Inner {
         days.reverse();
         let found = self.search(&days, id, &mut tried).await?;
         if found.is_none() {
-            self.recent.remove(id);
+            self.day_cache.remove(id);
         }
         Ok(found)
     }
 
-    /// Looks in `days`, many at once; the first of them that has it decides.
+    /// Reads `days` concurrently and returns the entry of the first day in their order that has it.
     async fn search(
         self: &Arc<Self>,
         days: &[Day],
         id: &EntryId,
         tried: &mut Vec<Day>,
     ) -> Result<Option<AuditEntry>, StorageError> {
-        let left: Vec<_> = days.iter().filter(|day| !tried.contains(day)).copied().collect();
-        tried.extend(&left);
-        let reads = left.into_iter().map(|day| self.read_in(day, id));
+        let untried: Vec<_> = days.iter().filter(|day| !tried.contains(day)).copied().collect();
+        tried.extend(&untried);
+        let reads = untried.into_iter().map(|day| self.read_in(day, id));
         let mut reads = stream::iter(reads).buffered(self.bucket.concurrency());
         while let Some(found) = reads.try_next().await? {
             if found.is_some() {
@@ -67,9 +67,11 @@ impl Inner {
 
     async fn read_in(&self, day: Day, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
         let key = self.bucket.layout.key(day, id.as_str());
-        let Some(object) = self.bucket.get(&key, USUAL_BYTES).await? else { return Ok(None) };
+        let Some(object) = self.bucket.get(&key, ASSUMED_BODY_BYTES).await? else {
+            return Ok(None);
+        };
         let entry = record::decode(&self.bucket, day, id.as_str(), &object.body)?;
-        self.recent.put(id, day);
+        self.day_cache.put(id, day);
         Ok(Some(entry))
     }
 }

@@ -1,11 +1,11 @@
-//! From an object to the entry it holds, and back.
+//! Encoding an entry as the body of an object, and decoding it.
 
 use attestry_core::{AuditEntry, StorageError, line};
 
 use crate::bucket::Bucket;
 use crate::key::Day;
 
-/// The object of `entry`: its line without the line break.
+/// The body of the object of `entry`: its JSON line without the line break.
 pub(crate) fn encode(entry: &AuditEntry) -> Result<Vec<u8>, StorageError> {
     entry.validate()?;
     let mut body = line::encode(entry)?;
@@ -13,7 +13,7 @@ pub(crate) fn encode(entry: &AuditEntry) -> Result<Vec<u8>, StorageError> {
     Ok(body)
 }
 
-/// The entry in `body`, which must be the one that the object's key names.
+/// Decodes `body`, and fails if its id and day are not those of the object's key.
 pub(crate) fn decode(
     bucket: &Bucket,
     day: Day,
@@ -23,17 +23,20 @@ pub(crate) fn decode(
     let corrupt = |reason: String| bucket.corrupt(&bucket.layout.key(day, id), reason);
     let entry = line::decode(body).map_err(|error| corrupt(error.to_string()))?;
     if entry.id.as_str() != id {
-        return Err(corrupt("the entry in it has another id than its key".to_owned()));
+        return Err(corrupt("the id of the entry is not the id in the key".to_owned()));
     }
-    let its_day = Day::of(entry.timestamp);
-    if its_day != day {
-        return Err(corrupt(format!("the entry in it is of {its_day}")));
+    let entry_day = Day::of(entry.timestamp);
+    if entry_day != day {
+        return Err(corrupt(format!(
+            "the day of the entry, {entry_day}, is not the day in the key"
+        )));
     }
     Ok(entry)
 }
 
-/// `body` as one line: line breaks between the parts of a JSON object mean nothing.
-pub(crate) fn one_line(mut body: Vec<u8>) -> Vec<u8> {
+/// `body` on one line. Line breaks outside of strings are white space in JSON, and within strings they
+/// are not allowed.
+pub(crate) fn to_line(mut body: Vec<u8>) -> Vec<u8> {
     let end = body.trim_ascii_end().len();
     body.truncate(end);
     for byte in &mut body {
@@ -46,11 +49,11 @@ pub(crate) fn one_line(mut body: Vec<u8>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::one_line;
+    use super::to_line;
 
     #[test]
-    fn an_object_of_many_lines_becomes_one() {
-        assert_eq!(one_line(b"{\n\"a\":\r\n1}\n\n".to_vec()), b"{ \"a\":  1}");
-        assert_eq!(one_line(b"{\"a\": 1}".to_vec()), b"{\"a\": 1}");
+    fn line_breaks_become_spaces() {
+        assert_eq!(to_line(b"{\n\"a\":\r\n1}\n\n".to_vec()), b"{ \"a\":  1}");
+        assert_eq!(to_line(b"{\"a\": 1}".to_vec()), b"{\"a\": 1}");
     }
 }

@@ -1,6 +1,9 @@
-//! How requests are repeated: all of them in one way, from the first byte sent to the last byte of
-//! the answer. The SDK's own retries end where an answer begins, do not know a conflict or an object
-//! that cannot be deleted yet, and say of a server that was busy to the end that it was too slow.
+//! Retries with exponential backoff and full jitter (see "Exponential Backoff And Jitter", AWS
+//! Architecture Blog). One budget covers a request from the first byte sent to the last byte of the body.
+//!
+//! The SDK's own retries are disabled. They end when the response begins, so a body that breaks off is not
+//! retried. They do not retry a `ConditionalRequestConflict`, nor single keys of a `DeleteObjects`. For a
+//! server that throttles until the timeout they report the timeout.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -9,42 +12,48 @@ use tokio::time::Instant;
 
 use crate::error::RequestError;
 
-/// At most so long before the first repetition; doubled for each.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Upper bound of the first backoff; doubles with each retry.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// How often and for how long requests are made.
+/// The retry budget of a request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Retries {
-    /// Repetitions of one request.
-    pub(crate) most: u32,
-    /// From the beginning of the first try to the end of the last.
-    pub(crate) within: Duration,
+pub(crate) struct RetryPolicy {
+    pub(crate) max_retries: u32,
+    /// From the start of the first attempt to the end of the last.
+    pub(crate) timeout: Duration,
 }
 
-impl Retries {
-    /// For a request that is made now.
-    pub(crate) fn begin(self) -> Tries {
+impl RetryPolicy {
+    /// Starts the clock for one request.
+    pub(crate) fn start(self) -> RetryState {
         let now = Instant::now();
-        // A time beyond what the clock can tell is a century.
+        // `checked_add` fails for times beyond the clock's range; a century stands for "no limit".
         let century = Duration::from_secs(100 * 365 * 86_400);
-        let end = now.checked_add(self.within).unwrap_or_else(|| now + century);
-        Tries { left: self.most, end, pause: FIRST_PAUSE, last: None }
+        let deadline = now.checked_add(self.timeout).unwrap_or_else(|| now + century);
+        RetryState {
+            retries_left: self.max_retries,
+            deadline,
+            max_backoff: INITIAL_BACKOFF,
+            last_error: None,
+        }
     }
 }
 
-/// What is left of the tries of one request.
+/// What is left of the retry budget of one request.
 #[derive(Debug)]
-pub(crate) struct Tries {
-    left: u32,
-    end: Instant,
-    pause: Duration,
-    /// What the try before this one failed for.
-    last: Option<RequestError>,
+pub(crate) struct RetryState {
+    retries_left: u32,
+    deadline: Instant,
+    max_backoff: Duration,
+    last_error: Option<RequestError>,
 }
 
-impl Tries {
-    /// Makes the request until it succeeds, fails for a reason that does not pass, or nothing is left.
+impl RetryState {
+    /// Sends the request until it succeeds, fails with a permanent error, or the budget is spent.
+    ///
+    /// If the deadline passes during an attempt, the error is that of the attempt before it: it says why
+    /// S3 refused, and a timeout does not.
     pub(crate) async fn run<T, Request>(
         &mut self,
         mut request: impl FnMut() -> Request,
@@ -53,32 +62,34 @@ impl Tries {
         Request: Future<Output = Result<T, RequestError>>,
     {
         loop {
-            match tokio::time::timeout_at(self.end, request()).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => self.again(error).await?,
-                Err(_) => return Err(self.last.take().unwrap_or_else(RequestError::timed_out)),
+            match tokio::time::timeout_at(self.deadline, request()).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => self.backoff(error).await?,
+                Err(_) => {
+                    return Err(self.last_error.take().unwrap_or_else(RequestError::timed_out));
+                }
             }
         }
     }
 
-    /// Waits for the moment to make the request again; an error where it is not to be.
-    pub(crate) async fn again(&mut self, error: RequestError) -> Result<(), RequestError> {
-        let pause = self.pause.mul_f64(random());
-        let is_over = self.left == 0 || Instant::now() + pause >= self.end;
-        if is_over || !error.kind().is_retryable() {
+    /// Sleeps before the next attempt. Returns `error` if it is permanent or the budget is spent.
+    pub(crate) async fn backoff(&mut self, error: RequestError) -> Result<(), RequestError> {
+        let pause = self.max_backoff.mul_f64(random());
+        let is_spent = self.retries_left == 0 || Instant::now() + pause >= self.deadline;
+        if is_spent || !error.kind().is_retryable() {
             return Err(error);
         }
-        self.last = Some(error);
-        self.left -= 1;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.last_error = Some(error);
+        self.retries_left -= 1;
+        self.max_backoff = (self.max_backoff * 2).min(MAX_BACKOFF);
         tokio::time::sleep(pause).await;
         Ok(())
     }
 }
 
-/// From 0 to 1, so that those who were refused together do not come back together.
+/// A uniformly distributed number in `[0, 1)`.
 fn random() -> f64 {
-    // Each has keys of its own.
+    // Each `RandomState` is seeded differently.
     let bits = RandomState::new().hash_one(0_u8) >> 11;
     #[allow(clippy::cast_precision_loss)] // 53 bits are exact
     let fraction = bits as f64 / (1_u64 << 53) as f64;
@@ -93,76 +104,76 @@ mod tests {
     use std::future::{pending, ready};
 
     fn error(code: &str) -> RequestError {
-        RequestError::told(code, "as the test wants it")
+        RequestError::service(code, "injected")
     }
 
-    const PLENTY: Retries = Retries { most: 1_000_000, within: Duration::from_secs(60) };
+    const MANY_RETRIES: RetryPolicy =
+        RetryPolicy { max_retries: 1_000_000, timeout: Duration::from_secs(60) };
 
     #[tokio::test(start_paused = true)]
-    async fn what_passes_is_tried_as_often_as_was_asked() {
-        let tried = Cell::new(0);
-        let request = || {
-            tried.set(tried.get() + 1);
-            ready(if tried.get() < 4 { Err(error("InternalError")) } else { Ok(tried.get()) })
+    async fn retries_up_to_max_retries() {
+        let attempts = Cell::new(0);
+        let succeed_on_fourth = || {
+            attempts.set(attempts.get() + 1);
+            ready(if attempts.get() < 4 { Err(error("InternalError")) } else { Ok(attempts.get()) })
         };
-        let few = |most| Retries { most, ..PLENTY };
-        assert_eq!(few(3).begin().run(request).await.unwrap(), 4);
-        tried.set(0);
-        let refused = few(2).begin().run(request).await.unwrap_err();
-        assert_eq!((refused.kind(), tried.get()), (RequestErrorKind::Server, 3));
-        tried.set(0);
-        few(0).begin().run(request).await.unwrap_err();
-        assert_eq!(tried.get(), 1);
+        let limited = |max_retries| RetryPolicy { max_retries, ..MANY_RETRIES }.start();
+        assert_eq!(limited(3).run(succeed_on_fourth).await.unwrap(), 4);
+        attempts.set(0);
+        let refused = limited(2).run(succeed_on_fourth).await.unwrap_err();
+        assert_eq!((refused.kind(), attempts.get()), (RequestErrorKind::Server, 3));
+        attempts.set(0);
+        limited(0).run(succeed_on_fourth).await.unwrap_err();
+        assert_eq!(attempts.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_does_not_pass_is_tried_once() {
-        let tried = Cell::new(0);
-        let request = || {
-            tried.set(tried.get() + 1);
+    async fn permanent_errors_are_not_retried() {
+        let attempts = Cell::new(0);
+        let denied = || {
+            attempts.set(attempts.get() + 1);
             ready(Err::<(), _>(error("AccessDenied")))
         };
-        PLENTY.begin().run(request).await.unwrap_err();
-        assert_eq!(tried.get(), 1);
+        MANY_RETRIES.start().run(denied).await.unwrap_err();
+        assert_eq!(attempts.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_grow_and_all_of_it_ends_in_time() {
-        let (start, tried) = (Instant::now(), Cell::new(0));
-        let request = || {
-            tried.set(tried.get() + 1);
+    async fn backoff_grows_and_ends_within_the_timeout() {
+        let (start, attempts) = (Instant::now(), Cell::new(0));
+        let throttled = || {
+            attempts.set(attempts.get() + 1);
             ready(Err::<(), _>(error("SlowDown")))
         };
-        let refused = PLENTY.begin().run(request).await.unwrap_err();
+        let refused = MANY_RETRIES.start().run(throttled).await.unwrap_err();
         assert_eq!(refused.kind(), RequestErrorKind::Throttled);
-        assert!(start.elapsed() <= PLENTY.within);
-        // Six until the longest pause, and then one in two and a half seconds.
-        assert!((12..90).contains(&tried.get()), "{}", tried.get());
+        assert!(start.elapsed() <= MANY_RETRIES.timeout);
+        // Six retries until the cap is reached, then one in 2.5 s on average.
+        assert!((12..90).contains(&attempts.get()), "{}", attempts.get());
     }
 
-    /// It did answer, and said why not.
     #[tokio::test(start_paused = true)]
-    async fn a_last_try_that_is_not_answered_does_not_hide_what_the_others_failed_for() {
-        let (start, tried) = (Instant::now(), Cell::new(0));
-        let request = async || {
-            tried.set(tried.get() + 1);
-            if tried.get() > 2 {
+    async fn timeout_of_a_retry_reports_the_earlier_error() {
+        let (start, attempts) = (Instant::now(), Cell::new(0));
+        let throttled_then_silent = async || {
+            attempts.set(attempts.get() + 1);
+            if attempts.get() > 2 {
                 pending::<()>().await;
             }
             Err::<(), _>(error("SlowDown"))
         };
-        let refused = PLENTY.begin().run(request).await.unwrap_err();
+        let refused = MANY_RETRIES.start().run(throttled_then_silent).await.unwrap_err();
         assert_eq!(refused.kind(), RequestErrorKind::Throttled);
-        assert_eq!((tried.get(), start.elapsed().as_secs()), (3, 60));
-        let silent = PLENTY.begin().run(pending::<Result<(), _>>).await.unwrap_err();
+        assert_eq!((attempts.get(), start.elapsed().as_secs()), (3, 60));
+        let silent = MANY_RETRIES.start().run(pending::<Result<(), _>>).await.unwrap_err();
         assert_eq!(silent.kind(), RequestErrorKind::TimedOut);
     }
 
     #[test]
-    fn pauses_differ() {
-        let drawn: Vec<f64> = (0..1_000).map(|_| random()).collect();
-        assert!(drawn.iter().all(|drawn| (0.0..1.0).contains(drawn)));
-        let mean = drawn.iter().sum::<f64>() / 1_000.0;
+    fn jitter_is_uniform() {
+        let samples: Vec<f64> = (0..1_000).map(|_| random()).collect();
+        assert!(samples.iter().all(|sample| (0.0..1.0).contains(sample)));
+        let mean = samples.iter().sum::<f64>() / 1_000.0;
         assert!((0.4..0.6).contains(&mean), "{mean}");
     }
 }

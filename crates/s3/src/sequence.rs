@@ -1,41 +1,41 @@
-//! What tells the order in which entries of one moment were written.
+//! Sequence numbers, which order entries of equal timestamp as they were written.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The key of the metadata (`x-amz-meta-` before it on the wire).
+/// Name of the object's metadata field, sent as the header `x-amz-meta-attestry-sequence`.
 pub(crate) const METADATA_KEY: &str = "attestry-sequence";
-/// Always so many digits, so that the order of the texts is that of the numbers.
+/// A fixed width, so that the texts sort as the numbers do.
 const DIGITS: usize = 20;
 
-/// Numbers that grow, each at least the nanoseconds since 1970 when it was given out.
+/// Strictly increasing numbers, each at least the nanoseconds since 1970 at its reservation.
 #[derive(Debug, Default)]
 pub(crate) struct Sequence(AtomicU64);
 
 impl Sequence {
-    /// The first of `count` numbers in a row that nobody else gets.
+    /// Reserves `count` consecutive numbers and returns the first.
     pub(crate) fn reserve(&self, count: usize) -> u64 {
         let now = nanos(SystemTime::now());
         let count = count as u64;
-        let last = |next: u64| next.max(now);
+        let first = |next: u64| next.max(now);
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-                Some(last(next).saturating_add(count))
+                Some(first(next).saturating_add(count))
             })
-            .map_or(now, last)
+            .map_or(now, first)
     }
 }
 
-fn nanos(moment: SystemTime) -> u64 {
-    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+fn nanos(time: SystemTime) -> u64 {
+    let elapsed = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn to_text(number: u64) -> String {
     format!("{number:0DIGITS$}")
 }
 
-/// The number in `text`, unless it was not made by [`to_text`].
+/// Parses exactly what [`to_text`] writes.
 pub(crate) fn from_text(text: &str) -> Option<u64> {
     let well_formed = text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| well_formed)
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_grow_and_never_overlap() {
+    fn reserved_ranges_grow_and_do_not_overlap() {
         let sequence = Sequence::default();
         let mut last = 0;
         for count in [1, 1_000_000, 1, 3] {
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_texts_is_that_of_numbers() {
+    fn texts_sort_as_numbers_do() {
         for (a, b) in [(0, 1), (9, 10), (1_769_591_700_000_000_000, u64::MAX)] {
             assert!(to_text(a) < to_text(b));
             assert_eq!((from_text(&to_text(a)), from_text(&to_text(b))), (Some(a), Some(b)));

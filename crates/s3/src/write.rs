@@ -1,4 +1,4 @@
-//! Writing entries, each as an object of its own.
+//! Writing entries, each as one object.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,114 +8,119 @@ use attestry_core::{AuditEntry, EntryId, StorageError, Timestamp};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::bucket::{New, Put};
+use crate::bucket::{NewObject, PutOutcome};
+use crate::client::StoreClient;
 use crate::key::Day;
 use crate::record;
-use crate::storage::{Inner, detached};
+use crate::task::detached;
 
-/// For so many ids it is cheaper to ask for each than to list a day.
-const FEW_IDS: usize = 12;
-/// How often an object may vanish between a refused write and the look at what is there.
-const VANISHING: usize = 5;
+/// Up to this number of ids, one HEAD for each takes less time than listing the day.
+const MAX_HEADS: usize = 12;
+/// How often a write is attempted whose object exists at the write and is gone at the read after it.
+const MAX_VANISHED: usize = 5;
 
-/// Whether ids may be stored already, on another day too.
+/// Where to look for an object of the same id before a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ids {
-    Fresh,
-    Unknown,
+pub(crate) enum IdCheck {
+    /// On the day of the entry, which the conditional write covers. For ids that were just created.
+    SameKey,
+    /// On every day.
+    AllDays,
 }
 
-pub(crate) struct Prepared {
+/// An entry that was validated and encoded.
+pub(crate) struct PreparedEntry {
     id: EntryId,
     day: Day,
-    moment: Timestamp,
+    timestamp: Timestamp,
     body: Bytes,
 }
 
-/// What is to be sent for `entries`; nothing, when one of them is invalid.
-pub(crate) fn prepared(entries: &[AuditEntry]) -> Result<Vec<Prepared>, StorageError> {
-    distinct(entries)?.into_iter().map(Prepared::new).collect()
+/// Validates and encodes `entries`. Fails if any of them is invalid, so that none is written.
+pub(crate) fn prepare(entries: &[AuditEntry]) -> Result<Vec<PreparedEntry>, StorageError> {
+    dedup(entries)?.into_iter().map(PreparedEntry::new).collect()
 }
 
-impl Prepared {
+impl PreparedEntry {
     fn new(entry: &AuditEntry) -> Result<Self, StorageError> {
-        let (id, moment) = (entry.id.clone(), entry.timestamp);
-        Ok(Self { id, day: Day::of(moment), moment, body: record::encode(entry)?.into() })
+        let (id, timestamp) = (entry.id.clone(), entry.timestamp);
+        Ok(Self { id, day: Day::of(timestamp), timestamp, body: record::encode(entry)?.into() })
     }
 }
 
-impl Inner {
-    /// Stores all of `new`, in parallel.
+impl StoreClient {
+    /// Writes `entries` concurrently.
     pub(crate) async fn write_all(
         self: &Arc<Self>,
-        new: Vec<Prepared>,
-        ids: Ids,
+        entries: Vec<PreparedEntry>,
+        id_check: IdCheck,
     ) -> Result<(), StorageError> {
-        self.must_be_open()?;
-        if new.is_empty() {
+        self.check_open()?;
+        if entries.is_empty() {
             return Ok(());
         }
-        let turn = Arc::new(self.turns.take(new.iter().map(|new| new.id.clone()).collect()).await);
-        self.must_be_open()?;
-        if ids == Ids::Unknown {
-            self.must_be_new_on_other_days(&new).await?;
+        let ids = entries.iter().map(|entry| entry.id.clone()).collect();
+        let guard = Arc::new(self.key_locks.lock(ids).await);
+        self.check_open()?;
+        if id_check == IdCheck::AllDays {
+            self.check_other_days(&entries).await?;
         }
-        let first = self.sequence.reserve(new.len());
-        let writes = (first..).zip(new).map(|(order, new)| {
-            let (inner, turn) = (Arc::clone(self), Arc::clone(&turn));
-            // The turn lasts until the request has ended, whoever waits for it.
+        let first = self.sequence.reserve(entries.len());
+        let writes = (first..).zip(entries).map(|(sequence, entry)| {
+            let (client, guard) = (Arc::clone(self), Arc::clone(&guard));
+            // The task holds the guard until the response, even if the caller's future is dropped.
             detached(async move {
-                let _turn = turn;
-                inner.write_one(new, order).await
+                let _guard = guard;
+                client.write_one(entry, sequence).await
             })
         });
         let written =
             stream::iter(writes).buffer_unordered(self.bucket.concurrency()).try_collect().await;
         if written.is_err() {
-            // What was sent besides has ended too before the caller looks at what is stored.
-            drop(turn);
-            self.turns.settled().await;
+            // The other requests in flight complete before the caller can look at what is stored.
+            drop(guard);
+            self.key_locks.wait_for_earlier().await;
         }
         written
     }
 
-    async fn write_one(&self, new: Prepared, order: u64) -> Result<(), StorageError> {
-        let key = self.bucket.layout.key(new.day, new.id.as_str());
-        let object = New { body: new.body.clone(), order, moment: new.moment };
-        for _ in 0..VANISHING {
-            if self.bucket.put(&key, &object).await? == Put::Stored {
-                self.recent.put(&new.id, new.day);
+    async fn write_one(&self, entry: PreparedEntry, sequence: u64) -> Result<(), StorageError> {
+        let key = self.bucket.layout.key(entry.day, entry.id.as_str());
+        let object = NewObject { body: entry.body.clone(), sequence, timestamp: entry.timestamp };
+        for _ in 0..MAX_VANISHED {
+            if self.bucket.put(&key, &object).await? == PutOutcome::Stored {
+                self.day_cache.put(&entry.id, entry.day);
                 return Ok(());
             }
-            // Another writer's, or our own: a try whose answer was lost.
-            let Some(object) = self.bucket.get(&key, new.body.len() as u64).await? else {
+            // Written by another process, or by an earlier attempt whose response was lost.
+            let Some(object) = self.bucket.get(&key, entry.body.len() as u64).await? else {
                 continue;
             };
-            let stored = record::decode(&self.bucket, new.day, new.id.as_str(), &object.body)?;
-            self.recent.put(&new.id, new.day);
-            let ours = record::decode(&self.bucket, new.day, new.id.as_str(), &new.body)?;
-            if stored == ours {
+            let stored = record::decode(&self.bucket, entry.day, entry.id.as_str(), &object.body)?;
+            self.day_cache.put(&entry.id, entry.day);
+            let new = record::decode(&self.bucket, entry.day, entry.id.as_str(), &entry.body)?;
+            if stored == new {
                 return Ok(());
             }
-            return Err(StorageError::already_exists(new.id));
+            return Err(StorageError::already_exists(entry.id));
         }
-        let cause =
-            "the object exists when it is written and is missing when it is read, repeatedly";
+        let cause = "the object is repeatedly created and deleted by another process";
         Err(StorageError::remote("write", self.bucket.location(&key), true, cause))
     }
 
-    /// An id found on another day is another entry's, since an equal one would be of the same day.
-    async fn must_be_new_on_other_days(
+    /// Fails if an id is stored on another day: its entry has another timestamp, so it differs.
+    async fn check_other_days(
         self: &Arc<Self>,
-        new: &[Prepared],
+        entries: &[PreparedEntry],
     ) -> Result<(), StorageError> {
-        let ids: Arc<[(Day, EntryId)]> = new.iter().map(|new| (new.day, new.id.clone())).collect();
+        let ids: Arc<[(Day, EntryId)]> =
+            entries.iter().map(|entry| (entry.day, entry.id.clone())).collect();
         let days = self.bucket.days().await?;
         let searches = days.into_iter().map(|day| {
-            let (inner, ids) = (Arc::clone(self), Arc::clone(&ids));
+            let (client, ids) = (Arc::clone(self), Arc::clone(&ids));
             async move {
-                let others = ids.iter().filter(|(its_day, _)| *its_day != day);
-                inner.first_in(day, others.map(|(_, id)| id.clone()).collect()).await
+                let of_other_days = ids.iter().filter(|(own_day, _)| *own_day != day);
+                client.first_in(day, of_other_days.map(|(_, id)| id.clone()).collect()).await
             }
         });
         let mut found = stream::iter(searches).buffer_unordered(self.bucket.concurrency());
@@ -129,15 +134,15 @@ impl Inner {
 
     /// One of `ids` that is stored in `day`.
     async fn first_in(&self, day: Day, ids: Vec<EntryId>) -> Result<Option<EntryId>, StorageError> {
-        if ids.len() > FEW_IDS {
-            return Ok(self.bucket.listed_of(day, ids).await?.into_iter().next());
+        if ids.len() > MAX_HEADS {
+            return Ok(self.bucket.stored_ids(day, ids).await?.into_iter().next());
         }
-        let looks = ids.into_iter().map(async |id| {
+        let heads = ids.into_iter().map(async |id| {
             let key = self.bucket.layout.key(day, id.as_str());
             Ok::<_, StorageError>(self.bucket.head(&key).await?.map(|_| id))
         });
-        let mut looks = stream::iter(looks).buffer_unordered(FEW_IDS);
-        while let Some(found) = looks.try_next().await? {
+        let mut heads = stream::iter(heads).buffer_unordered(MAX_HEADS);
+        while let Some(found) = heads.try_next().await? {
             if found.is_some() {
                 return Ok(found);
             }
@@ -146,12 +151,12 @@ impl Inner {
     }
 }
 
-/// Each entry once; two that differ under one id are an error.
-fn distinct(entries: &[AuditEntry]) -> Result<Vec<&AuditEntry>, StorageError> {
-    let mut seen = HashMap::with_capacity(entries.len());
+/// Drops repetitions of equal entries. Two different entries of one id are an error.
+fn dedup(entries: &[AuditEntry]) -> Result<Vec<&AuditEntry>, StorageError> {
+    let mut by_id = HashMap::with_capacity(entries.len());
     let mut distinct = Vec::with_capacity(entries.len());
     for entry in entries {
-        match seen.entry(&entry.id) {
+        match by_id.entry(&entry.id) {
             Entry::Vacant(vacant) => {
                 vacant.insert(entry);
                 distinct.push(entry);

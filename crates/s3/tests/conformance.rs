@@ -1,72 +1,70 @@
-//! The behaviour suite, on a server of its own for each case: one that others wrote, which keeps objects
-//! in files; one as S3 is, with pages of seven keys and so little memory that each day is read twice;
-//! and what writes, on one without conditional writes.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! The conformance suite, with a fresh server for each case: the map in memory with pages of seven keys and
+//! a memory limit of 0, so that each day is read twice; the same without conditional writes; and `s3s-fs`,
+//! an independent server that stores objects in files.
+#![allow(clippy::unwrap_used)] // in helper functions
 
 mod support;
 
 use attestry_conformance::Fresh;
 use attestry_s3::S3Storage;
-use support::{BUCKET, Conditions, Proxy, Server, checks, serve};
+use support::{BUCKET, ConditionSupport, Proxy, Server, checks, serve};
 
-async fn small() -> Fresh {
+async fn small_pages() -> Fresh {
     let server = Server::start().await;
-    server.page_size(7);
+    server.set_page_size(7);
     let storage = server.direct().memory_limit(0).concurrency(3).connect().await.unwrap();
     Fresh::with_guard(storage, server)
 }
 
 mod small_pages_and_little_memory {
-    attestry_conformance::suite!(crate::small().await);
+    attestry_conformance::suite!(crate::small_pages().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_conditional_writes_it_writes_as_others_do() {
+async fn emulated_conditional_writes_conform() {
     let fresh = async || {
         let server = Server::start().await;
-        server.conditions(Conditions::NotImplemented);
+        server.set_condition_support(ConditionSupport::NotImplemented);
         Fresh::with_guard(server.direct().prefix("").connect().await.unwrap(), server)
     };
     let topics = ["writing::", "immutability::", "concurrency::", "cancellation::"];
-    let writes = |case: &str| topics.iter().any(|topic| case.starts_with(topic));
-    checks::cases(writes, fresh).await;
+    let is_about_writes = |case: &str| topics.iter().any(|topic| case.starts_with(topic));
+    checks::run_cases(is_about_writes, fresh).await;
     attestry_conformance::model::check(4, fresh).await;
 }
 
-/// A server that others wrote, over a folder, with a proxy before it.
-async fn in_files(retries: u32) -> (S3Storage, Proxy, impl Send + Sync) {
+/// A store on `s3s-fs` behind a proxy.
+async fn on_s3s_fs(max_retries: u32) -> (S3Storage, Proxy, impl Send + Sync) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
     let server = serve(s3s_fs::FileSystem::new(folder.path()).unwrap()).await;
     let proxy = Proxy::start(&server.endpoint()).await;
-    let storage = support::builder(&proxy.endpoint(), BUCKET, "access", "secret").retries(retries);
-    (storage.connect().await.unwrap(), proxy, (folder, server))
+    let storage = support::builder(&proxy.endpoint(), BUCKET, "access", "secret");
+    (storage.max_retries(max_retries).connect().await.unwrap(), proxy, (folder, server))
 }
 
-/// Its listing fails where a file goes meanwhile, so it takes some retries.
+/// A listing of `s3s-fs` fails if a file is deleted meanwhile, so retries are needed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_keeps_files_does_it_too() {
+async fn s3s_fs_conforms() {
     let fresh = async || {
-        let (storage, proxy, server) = in_files(9).await;
+        let (storage, proxy, server) = on_s3s_fs(9).await;
         Fresh::with_guard(storage, (proxy, server))
     };
-    checks::cases(checks::has_no_longest_ids, fresh).await;
+    checks::run_cases(checks::has_no_longest_ids, fresh).await;
     attestry_conformance::model::check(2, fresh).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_keeps_files_can_be_behind_a_bad_network() {
-    let (storage, proxy, _server) = in_files(9).await;
-    checks::broken_connections_are_survived(&storage, &proxy).await;
-    let (storage, proxy, _server) = in_files(3).await;
-    checks::acknowledged_is_there(storage, &proxy).await;
+async fn s3s_fs_behind_a_faulty_network() {
+    let (storage, proxy, _server) = on_s3s_fs(9).await;
+    checks::broken_connections_are_retried(&storage, &proxy).await;
+    let (storage, proxy, _server) = on_s3s_fs(3).await;
+    checks::acknowledged_entries_survive_faults(storage, &proxy).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_one_page_is_counted_listed_and_deleted() {
+async fn several_pages_are_counted_listed_and_deleted() {
     let server = Server::start().await;
-    checks::more_than_one_page_is_counted_listed_and_deleted(
-        &server.direct().connect().await.unwrap(),
-    )
-    .await;
+    checks::several_pages_are_counted_listed_and_deleted(&server.direct().connect().await.unwrap())
+        .await;
 }

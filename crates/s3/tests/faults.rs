@@ -1,6 +1,6 @@
-//! When S3 refuses, breaks off, or answers late: what was acknowledged is there, what may pass is
-//! tried again, and the error at the end says what it was.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! Error responses, broken connections and timeouts: acknowledged entries are stored, transient errors are
+//! retried, and the final error names the cause.
+#![allow(clippy::unwrap_used)] // in helper functions
 
 mod support;
 
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use attestry_core::{AuditEntry, StorageBackend, StorageError};
 use attestry_s3::{ConditionalWrites, DeleteFailures, RequestError, RequestErrorKind};
-use support::{Conditions, Fault, Server, all, at, chain, checks, entry, ids};
+use support::{ConditionSupport, Fault, Server, at, checks, entry, error_chain, ids, list_all};
 
 const OPERATIONS: [&str; 6] = ["put", "get", "head", "list", "delete", "delete many"];
 
-fn series(count: u32) -> Vec<AuditEntry> {
+fn entries_of_a_day(count: u32) -> Vec<AuditEntry> {
     (0..count).map(|n| entry(&format!("e{n:03}"), &format!("2026-01-28T09:00:00.{n:06}"))).collect()
 }
 
 #[track_caller]
-fn kind(error: &StorageError) -> RequestErrorKind {
+fn request_error_kind(error: &StorageError) -> RequestErrorKind {
     let StorageError::Remote { source, retryable, .. } = error else { panic!("{error:?}") };
     let kind = source.downcast_ref::<RequestError>().unwrap().kind();
     assert_eq!(kind.is_retryable(), *retryable);
@@ -26,123 +26,125 @@ fn kind(error: &StorageError) -> RequestErrorKind {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_is_tried_again() {
+async fn transient_errors_are_retried() {
     for (code, status) in [("SlowDown", 503), ("InternalError", 500), ("RequestTimeout", 400)] {
         let server = Server::start().await;
         let storage = server.connect().await;
-        let entries = series(12);
-        // The answer to a HEAD has no code, and this status alone means nothing that passes.
-        let known = |name: &&str| status != 400 || *name != "head";
-        let again = || {
-            server.heal();
-            let operations = OPERATIONS.into_iter().filter(known);
-            operations.for_each(|name| server.fail(name, 2, Fault::Refuse(code, status)));
+        let entries = entries_of_a_day(12);
+        // The response to a HEAD has no code, and the status 400 alone is not transient.
+        let is_transient = |operation: &&str| status != 400 || *operation != "head";
+        let fail_each_operation_twice = || {
+            server.clear_faults();
+            for operation in OPERATIONS.into_iter().filter(is_transient) {
+                server.inject(operation, 2, Fault::ErrorResponse(code, status));
+            }
         };
-        again();
+        fail_each_operation_twice();
         storage.write_batch(&entries).await.unwrap();
-        again();
-        assert_eq!(ids(&all(&storage).await.unwrap()), ids(&entries), "{code}");
+        fail_each_operation_twice();
+        assert_eq!(ids(&list_all(&storage).await.unwrap()), ids(&entries), "{code}");
         assert_eq!(storage.count().await.unwrap(), 12);
-        again();
+        fail_each_operation_twice();
         assert!(storage.delete(&entries[0].id).await.unwrap());
-        again();
+        fail_each_operation_twice();
         assert_eq!(storage.delete_at_or_before(at("2026-01-30")).await.unwrap(), 11);
         assert!(server.keys().is_empty());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_is_there_whatever_happened_besides() {
+async fn acknowledged_entries_survive_faults() {
     let server = Server::start().await;
-    let builder = server.builder().retries(2).timeout(Duration::from_millis(500));
-    checks::acknowledged_is_there(builder.connect().await.unwrap(), server.proxy()).await;
+    let builder = server.builder().max_retries(2).timeout(Duration::from_millis(500));
+    checks::acknowledged_entries_survive_faults(builder.connect().await.unwrap(), server.proxy())
+        .await;
 }
 
-/// On its way there or back, each kind of request is lost or damaged in each way.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_breaks_off_is_tried_again() {
+async fn broken_connections_are_retried() {
     let server = Server::start().await;
-    checks::broken_connections_are_survived(&server.connect().await, server.proxy()).await;
+    checks::broken_connections_are_retried(&server.connect().await, server.proxy()).await;
 }
 
-/// No quota that they share ends the retries of some early.
+/// Requests share no retry quota, as those of the SDK do.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_requests_that_are_slowed_down_all_succeed() {
+async fn many_throttled_requests_succeed() {
     let server = Server::start().await;
-    let storage = server.builder().retries(20).connect().await.unwrap();
-    let entries = series(300);
-    server.fail("put", 200, Fault::Refuse("SlowDown", 503));
+    let storage = server.builder().max_retries(20).connect().await.unwrap();
+    let entries = entries_of_a_day(300);
+    server.inject("put", 200, Fault::ErrorResponse("SlowDown", 503));
     storage.append(&entries).await.unwrap();
     assert_eq!(server.keys().len(), 300);
 }
 
 #[tokio::test]
-async fn when_retries_are_used_up_the_error_says_what_it_was() {
+async fn exhausted_retries_report_the_last_error() {
     let server = Server::start().await;
-    let storage = server.builder().retries(2).connect().await.unwrap();
+    let storage = server.builder().max_retries(2).connect().await.unwrap();
     for (code, status, expected) in [
         ("SlowDown", 503, RequestErrorKind::Throttled),
         ("InternalError", 500, RequestErrorKind::Server),
         ("ConditionalRequestConflict", 409, RequestErrorKind::Conflict),
     ] {
-        server.fail("put", 3, Fault::Refuse(code, status));
-        let error = storage.append(&series(1)).await.unwrap_err();
-        assert_eq!(kind(&error), expected);
-        let text = chain(&error);
+        server.inject("put", 3, Fault::ErrorResponse(code, status));
+        let error = storage.append(&entries_of_a_day(1)).await.unwrap_err();
+        assert_eq!(request_error_kind(&error), expected);
+        let text = error_chain(&error);
         assert!(
             text.starts_with("cannot write s3://bucket/audit/2026-01-28/e000.json: "),
             "{text}"
         );
         assert!(text.contains(code) && text.contains(&format!("HTTP {status}")), "{text}");
     }
-    storage.append(&series(1)).await.unwrap();
+    storage.append(&entries_of_a_day(1)).await.unwrap();
 }
 
-/// The time counts for all of a request, also where it is an answer that breaks off, and not only
-/// until that begins; and a server that is busy to the end is not said to be too slow.
+/// The retry timeout includes the body of the response. A server that throttles until the end is reported
+/// as such, not as a timeout.
 #[tokio::test]
-async fn when_the_time_is_used_up_the_error_says_what_it_was() {
+async fn exhausted_retry_timeout_reports_the_last_error() {
     let server = Server::start().await;
     let connect = async || {
-        let builder = server.builder().retries(u32::MAX).retry_for(Duration::from_millis(400));
+        let builder =
+            server.builder().max_retries(u32::MAX).retry_timeout(Duration::from_millis(400));
         builder.connect().await.unwrap()
     };
     let storage = connect().await;
-    let one = series(1);
+    let one = entries_of_a_day(1);
     storage.append(&one).await.unwrap();
     let new = entry("new", "2026-01-28");
-    server.fail("put", usize::MAX, Fault::Refuse("SlowDown", 503));
+    server.inject("put", usize::MAX, Fault::ErrorResponse("SlowDown", 503));
     let error = storage.append(std::slice::from_ref(&new)).await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::Throttled);
-    server.fail("get", usize::MAX, Fault::ResetAnswer);
+    assert_eq!(request_error_kind(&error), RequestErrorKind::Throttled);
+    server.inject("get", usize::MAX, Fault::ResetResponse);
     let error = storage.read(&one[0].id).await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::Unreachable);
-    server.fail("list", usize::MAX, Fault::HalfAnswer);
+    assert_eq!(request_error_kind(&error), RequestErrorKind::Unreachable);
+    server.inject("list", usize::MAX, Fault::TruncatedBody);
     let error = storage.count().await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::Unreachable);
-    server.heal();
-    server.fail("put", usize::MAX, Fault::Late(Duration::from_secs(60)));
+    assert_eq!(request_error_kind(&error), RequestErrorKind::Unreachable);
+    server.clear_faults();
+    server.inject("put", usize::MAX, Fault::Delay(Duration::from_secs(60)));
     let error = storage.append(&[new]).await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::TimedOut);
-    assert_eq!(all(&storage).await.unwrap(), one);
+    assert_eq!(request_error_kind(&error), RequestErrorKind::TimedOut);
+    assert_eq!(list_all(&storage).await.unwrap(), one);
 }
 
-/// The time of a request begins when it is made, not when it gets in line.
+/// The retry timeout starts when the request is sent, after waiting for a permit.
 #[tokio::test]
-async fn waiting_behind_others_is_no_part_of_the_time() {
+async fn waiting_for_a_permit_is_outside_the_retry_timeout() {
     let server = Server::start().await;
-    let builder = server.builder().concurrency(1).retry_for(Duration::from_secs(3));
+    let builder = server.builder().concurrency(1).retry_timeout(Duration::from_secs(3));
     let storage = builder.connect().await.unwrap();
-    // The last of them waits for longer than that.
-    server.fail("put", 10, Fault::Late(Duration::from_millis(500)));
-    let entries = series(10);
+    // The last of them waits longer than the retry timeout.
+    server.inject("put", 10, Fault::Delay(Duration::from_millis(500)));
+    let entries = entries_of_a_day(10);
     let writes = entries.iter().map(|entry| storage.append(std::slice::from_ref(entry)));
     let written = futures_util::future::join_all(writes).await;
     assert!(written.iter().all(Result::is_ok), "{written:?}");
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_not_tried_again() {
+async fn permanent_errors_are_not_retried() {
     for (code, status, expected) in [
         ("AccessDenied", 403, RequestErrorKind::AccessDenied),
         ("ExpiredToken", 400, RequestErrorKind::Credentials),
@@ -151,134 +153,143 @@ async fn what_does_not_pass_is_not_tried_again() {
     ] {
         let server = Server::start().await;
         let storage = server.connect().await;
-        server.requests();
-        server.fail("put", 1, Fault::Refuse(code, status));
-        let error = storage.append(&series(1)).await.unwrap_err();
-        assert_eq!(kind(&error), expected, "{code}");
-        assert_eq!(server.requests(), ["put"], "{code}");
-        server.fail("get", 1, Fault::Refuse(code, status));
+        server.take_requests();
+        server.inject("put", 1, Fault::ErrorResponse(code, status));
+        let error = storage.append(&entries_of_a_day(1)).await.unwrap_err();
+        assert_eq!(request_error_kind(&error), expected, "{code}");
+        assert_eq!(server.take_requests(), ["put"], "{code}");
+        server.inject("get", 1, Fault::ErrorResponse(code, status));
         let error = storage.read_near(&"x".parse().unwrap(), at("2026-01-28")).await.unwrap_err();
-        assert_eq!(kind(&error), expected, "{code}");
-        server.fail("list", 1, Fault::Refuse(code, status));
+        assert_eq!(request_error_kind(&error), expected, "{code}");
+        server.inject("list", 1, Fault::ErrorResponse(code, status));
         let error = storage.count().await.unwrap_err();
-        assert_eq!(kind(&error), expected, "{code}");
+        assert_eq!(request_error_kind(&error), expected, "{code}");
         assert!(server.keys().is_empty());
     }
 }
 
 #[tokio::test]
-async fn clocks_that_differ_are_told() {
+async fn clock_skew_is_reported() {
     let server = Server::start().await;
-    let storage = server.builder().retries(1).connect().await.unwrap();
-    server.fail("put", 9, Fault::Refuse("RequestTimeTooSkewed", 403));
-    let error = storage.append(&series(1)).await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::ClockSkew);
-    assert!(chain(&error).contains("set this machine's clock"), "{}", chain(&error));
+    let storage = server.builder().max_retries(1).connect().await.unwrap();
+    server.inject("put", 9, Fault::ErrorResponse("RequestTimeTooSkewed", 403));
+    let error = storage.append(&entries_of_a_day(1)).await.unwrap_err();
+    assert_eq!(request_error_kind(&error), RequestErrorKind::ClockSkew);
+    assert!(
+        error_chain(&error).contains("set the clock of this machine"),
+        "{}",
+        error_chain(&error)
+    );
 }
 
-/// The second try meets the object of the first.
+/// The retry finds the object of the first attempt.
 #[tokio::test]
-async fn a_lost_answer_to_a_write_is_a_success() {
+async fn lost_response_to_a_write_is_a_success() {
     let server = Server::start().await;
     let storage = server.connect().await;
-    server.fail("put", 3, Fault::DoneButFailed);
-    let entries = series(5);
+    server.inject("put", 3, Fault::LostResponse);
+    let entries = entries_of_a_day(5);
     storage.append(&entries).await.unwrap();
     storage.write_batch(&entries).await.unwrap();
-    assert_eq!(all(&storage).await.unwrap(), entries);
-    server.fail("delete", 1, Fault::DoneButFailed);
+    assert_eq!(list_all(&storage).await.unwrap(), entries);
+    server.inject("delete", 1, Fault::LostResponse);
     assert!(storage.delete(&entries[0].id).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_fetched_again() {
+async fn incomplete_bodies_are_fetched_again() {
     let server = Server::start().await;
-    let storage = server.builder().retries(6).connect().await.unwrap();
-    let mut entries = series(8);
+    let storage = server.builder().max_retries(6).connect().await.unwrap();
+    let mut entries = entries_of_a_day(8);
     for entry in &mut entries {
         entry.input_content = Some("content ".repeat(50_000));
     }
     storage.append(&entries).await.unwrap();
-    server.fail("get", 6, Fault::ResetAnswer);
-    assert_eq!(all(&storage).await.unwrap(), entries);
-    server.fail("get", 1, Fault::ResetAnswer);
+    server.inject("get", 6, Fault::ResetResponse);
+    assert_eq!(list_all(&storage).await.unwrap(), entries);
+    server.inject("get", 1, Fault::ResetResponse);
     assert_eq!(storage.read(&entries[0].id).await.unwrap().as_ref(), Some(&entries[0]));
-    server.fail("get", 1_000, Fault::ResetAnswer);
+    server.inject("get", 1_000, Fault::ResetResponse);
     let error = storage.read(&entries[0].id).await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::Unreachable);
+    assert_eq!(request_error_kind(&error), RequestErrorKind::Unreachable);
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_given_up() {
+async fn missing_response_times_out() {
     let server = Server::start().await;
-    let storage =
-        server.builder().timeout(Duration::from_millis(100)).retries(1).connect().await.unwrap();
-    server.fail("put", 2, Fault::Late(Duration::from_secs(60)));
-    let error = storage.append(&series(1)).await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::TimedOut);
-    storage.append(&series(1)).await.unwrap();
+    let storage = server
+        .builder()
+        .timeout(Duration::from_millis(100))
+        .max_retries(1)
+        .connect()
+        .await
+        .unwrap();
+    server.inject("put", 2, Fault::Delay(Duration::from_secs(60)));
+    let error = storage.append(&entries_of_a_day(1)).await.unwrap_err();
+    assert_eq!(request_error_kind(&error), RequestErrorKind::TimedOut);
+    storage.append(&entries_of_a_day(1)).await.unwrap();
 }
 
-/// A write that was dropped in the midst has happened, or has not, before the next change.
+/// A dropped write completes before the next change of its id.
 #[tokio::test]
-async fn a_dropped_write_does_not_overtake_a_later_delete() {
+async fn dropped_write_does_not_overtake_a_later_delete() {
     let server = Server::start().await;
     let storage = server.connect().await;
     let one = entry("one", "2026-01-28");
     for _ in 0..3 {
-        server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
+        server.inject("put", 1, Fault::Delay(Duration::from_millis(200)));
         let write = storage.append(std::slice::from_ref(&one));
         assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
-        assert!(storage.delete(&one.id).await.unwrap(), "the write was sent");
+        assert!(storage.delete(&one.id).await.unwrap(), "the write was not sent");
         assert!(server.keys().is_empty());
 
-        server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
+        server.inject("put", 1, Fault::Delay(Duration::from_millis(200)));
         let write = storage.append(std::slice::from_ref(&one));
         assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
         assert_eq!(storage.delete_at_or_before(at("2026-01-30")).await.unwrap(), 1);
         assert!(server.keys().is_empty());
     }
-    server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
+    server.inject("put", 1, Fault::Delay(Duration::from_millis(200)));
     let write = storage.append(std::slice::from_ref(&one));
     assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
     storage.close().await.unwrap();
     assert_eq!(server.keys().len(), 1);
 }
 
-/// What waits behind the requests that are under way is not sent.
+/// Only the requests in flight complete; those waiting for a permit are not sent.
 #[tokio::test]
-async fn a_dropped_batch_begins_no_further_write() {
+async fn dropped_batch_starts_no_further_write() {
     let server = Server::start().await;
     let storage = server.builder().concurrency(2).connect().await.unwrap();
-    server.fail("put", usize::MAX, Fault::Late(Duration::from_millis(200)));
-    let entries = series(10);
+    server.inject("put", usize::MAX, Fault::Delay(Duration::from_millis(200)));
+    let entries = entries_of_a_day(10);
     let batch = storage.append(&entries);
     assert!(tokio::time::timeout(Duration::from_millis(100), batch).await.is_err());
     storage.close().await.unwrap();
-    let stored = all(&storage).await.unwrap();
+    let stored = list_all(&storage).await.unwrap();
     assert_eq!(stored, entries[..2]);
 }
 
 #[tokio::test]
-async fn a_change_that_waits_for_its_turn_is_refused_once_the_store_is_closed() {
+async fn waiting_changes_are_refused_after_close() {
     let server = Server::start().await;
     let storage = server.connect().await;
-    let one = series(1);
-    server.fail("put", 1, Fault::Late(Duration::from_millis(200)));
+    let one = entries_of_a_day(1);
+    server.inject("put", 1, Fault::Delay(Duration::from_millis(200)));
     let write = storage.append(&one);
     assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
-    // It waits for the write to end, and so does closing.
+    // Both wait for the write to complete.
     let (deleted, closed) = tokio::join!(storage.delete(&one[0].id), storage.close());
     closed.unwrap();
     assert!(matches!(deleted, Err(StorageError::Closed)), "{deleted:?}");
-    assert_eq!(all(&storage).await.unwrap(), one);
+    assert_eq!(list_all(&storage).await.unwrap(), one);
 }
 
 #[tokio::test]
-async fn after_closing_nothing_is_changed() {
+async fn changes_are_refused_after_close() {
     let server = Server::start().await;
     let storage = server.connect().await;
-    let one = series(1);
+    let one = entries_of_a_day(1);
     storage.append(&one).await.unwrap();
     storage.close().await.unwrap();
     assert!(matches!(storage.write(&one[0]).await, Err(StorageError::Closed)));
@@ -288,60 +299,60 @@ async fn after_closing_nothing_is_changed() {
         storage.delete_at_or_before(at("2026-02-01")).await,
         Err(StorageError::Closed)
     ));
-    assert_eq!(all(&storage).await.unwrap(), one);
+    assert_eq!(list_all(&storage).await.unwrap(), one);
 }
 
 #[track_caller]
-fn failures(error: &StorageError) -> &DeleteFailures {
+fn delete_failures(error: &StorageError) -> &DeleteFailures {
     let StorageError::Other { source: Some(source), .. } = error else { panic!("{error:?}") };
     source.downcast_ref().unwrap()
 }
 
 #[tokio::test]
-async fn objects_that_stay_are_named_and_not_counted() {
+async fn undeleted_objects_are_named_and_not_counted() {
     let server = Server::start().await;
     let storage = server.connect().await;
     for n in 0..5 {
-        server.put_entry(&entry(&format!("goes-{n}"), "2026-01-28T10:00:00"));
+        server.put_entry(&entry(&format!("deleted-{n}"), "2026-01-28T10:00:00"));
     }
     server.put_entry(&entry("refused", "2026-01-28T10:00:00"));
-    server.refuse_each(1, "AccessDenied");
+    server.refuse_keys(1, "AccessDenied");
     let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
-    assert_eq!(error.to_string(), "1 of 6 objects of s3://bucket/audit/ stay undeleted");
-    let told = failures(&error);
-    assert_eq!((told.deleted, told.failed), (5, 1));
-    assert_eq!(told.failures[0].key, "audit/2026-01-28/refused.json");
-    assert_eq!(told.failures[0].code, "AccessDenied");
+    assert_eq!(error.to_string(), "cannot delete 1 of 6 objects of s3://bucket/audit/");
+    let failures = delete_failures(&error);
+    assert_eq!((failures.deleted, failures.failed), (5, 1));
+    assert_eq!(failures.failures[0].key, "audit/2026-01-28/refused.json");
+    assert_eq!(failures.failures[0].code, "AccessDenied");
     assert_eq!(server.keys(), ["audit/2026-01-28/refused.json"]);
 
-    server.fail("delete", 1, Fault::Refuse("AccessDenied", 403));
+    server.inject("delete", 1, Fault::ErrorResponse("AccessDenied", 403));
     let error = storage.delete(&"refused".parse().unwrap()).await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::AccessDenied);
+    assert_eq!(request_error_kind(&error), RequestErrorKind::AccessDenied);
     assert!(error.to_string().contains("audit/2026-01-28/refused.json"), "{error}");
 }
 
-/// S3 would hide them behind a marker and call it a success.
+/// S3 would report success and only add a delete marker.
 #[tokio::test]
-async fn objects_under_a_lock_are_not_deleted() {
+async fn locked_objects_are_not_deleted() {
     let server = Server::start().await;
     server.enable_object_lock();
     let storage = server.connect().await;
-    let entries = series(4);
+    let entries = entries_of_a_day(4);
     storage.append(&entries).await.unwrap();
     server.lock("audit/2026-01-28/e002.json");
     let error = storage.delete(&entries[2].id).await.unwrap_err();
-    assert_eq!(failures(&error).failures[0].code, "ObjectLocked");
+    assert_eq!(delete_failures(&error).failures[0].code, "ObjectLocked");
     let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
-    let told = failures(&error);
-    assert_eq!((told.deleted, told.failed), (3, 1));
-    assert!(told.failures[0].message.contains("COMPLIANCE"), "{told}");
+    let failures = delete_failures(&error);
+    assert_eq!((failures.deleted, failures.failed), (3, 1));
+    assert!(failures.failures[0].message.contains("COMPLIANCE"), "{failures}");
     assert_eq!(server.keys(), ["audit/2026-01-28/e002.json"]);
 }
 
 #[tokio::test]
-async fn servers_without_conditional_writes_are_served() {
+async fn rejected_conditional_writes_are_emulated() {
     let server = Server::start().await;
-    server.conditions(Conditions::NotImplemented);
+    server.set_condition_support(ConditionSupport::NotImplemented);
     let storage = server.connect().await;
     let first = entry("a", "2026-01-28");
     storage.write(&first).await.unwrap();
@@ -349,109 +360,109 @@ async fn servers_without_conditional_writes_are_served() {
     let other = AuditEntry { latency_ms: 1.0, ..first.clone() };
     assert!(matches!(storage.append(&[other]).await, Err(StorageError::AlreadyExists { .. })));
     storage.append(std::slice::from_ref(&first)).await.unwrap();
-    assert_eq!(all(&storage).await.unwrap(), [first]);
+    assert_eq!(list_all(&storage).await.unwrap(), [first]);
 }
 
-/// What stands before a server may refuse a request that it does not know, once.
+/// A proxy in front of the server may reject a single request.
 #[tokio::test]
-async fn conditions_are_not_given_up_for_another_refusal() {
+async fn conditional_writes_survive_other_rejections() {
     let server = Server::start().await;
-    let storage = server.builder().retries(1).connect().await.unwrap();
-    server.fail("put", 1, Fault::Refuse("NotImplemented", 501));
-    storage.append(&series(1)).await.unwrap();
+    let storage = server.builder().max_retries(1).connect().await.unwrap();
+    server.inject("put", 1, Fault::ErrorResponse("NotImplemented", 501));
+    storage.append(&entries_of_a_day(1)).await.unwrap();
     assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
-    // Other reasons to try again do not count.
-    server.fail("put", 1, Fault::Refuse("ConditionalRequestConflict", 409));
-    server.fail("put", 1, Fault::Refuse("NotImplemented", 501));
+    // Other retries do not count as rejections.
+    server.inject("put", 1, Fault::ErrorResponse("ConditionalRequestConflict", 409));
+    server.inject("put", 1, Fault::ErrorResponse("NotImplemented", 501));
     storage.append(&[entry("another", "2026-01-29")]).await.unwrap();
     assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
-    // It is the tags, say, that are not known: then it fails without the condition, too.
-    server.fail("put", 3, Fault::Refuse("NotImplemented", 501));
+    // If another header is unsupported, for example tags, the write fails without the condition too.
+    server.inject("put", 3, Fault::ErrorResponse("NotImplemented", 501));
     let error = storage.append(&[entry("next", "2026-01-29")]).await.unwrap_err();
-    assert_eq!(kind(&error), RequestErrorKind::NotImplemented);
+    assert_eq!(request_error_kind(&error), RequestErrorKind::NotImplemented);
     assert_eq!(storage.conditional_writes(), ConditionalWrites::Atomic);
 }
 
-/// An object that is encrypted with a key of somebody's own is there all the same.
+/// For example an object encrypted with a key of the customer (SSE-C).
 #[tokio::test]
-async fn an_object_that_is_refused_is_not_said_to_be_absent() {
+async fn refused_objects_are_not_reported_as_absent() {
     let server = Server::start().await;
     let storage = server.connect().await;
-    storage.append(&series(2)).await.unwrap();
-    let id = &series(2)[0].id;
-    server.fail("get", 1, Fault::Refuse("InvalidRequest", 400));
+    storage.append(&entries_of_a_day(2)).await.unwrap();
+    let id = &entries_of_a_day(2)[0].id;
+    server.inject("get", 1, Fault::ErrorResponse("InvalidRequest", 400));
     let error = storage.read(id).await.unwrap_err();
     assert!(error.to_string().contains(&format!("{id}.json")), "{error}");
-    server.fail("get", 1, Fault::Refuse("InvalidRequest", 400));
-    assert!(all(&storage).await.is_err());
-    server.fail("head", 1, Fault::Refuse("InvalidRequest", 400));
-    server.fail("get", 1, Fault::Refuse("InvalidRequest", 400));
+    server.inject("get", 1, Fault::ErrorResponse("InvalidRequest", 400));
+    assert!(list_all(&storage).await.is_err());
+    server.inject("head", 1, Fault::ErrorResponse("InvalidRequest", 400));
+    server.inject("get", 1, Fault::ErrorResponse("InvalidRequest", 400));
     assert!(storage.delete(id).await.is_err());
-    assert_eq!(all(&storage).await.unwrap().len(), 2);
+    assert_eq!(list_all(&storage).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn objects_that_can_be_deleted_later_are() {
+async fn transient_delete_failures_are_retried() {
     let server = Server::start().await;
     let storage = server.connect().await;
     let days = ["2026-01-28"; 3];
     let ids = ["a", "refused-b", "refused-c"];
     let entries: Vec<_> = ids.into_iter().zip(days).map(|(id, day)| entry(id, day)).collect();
     storage.append(&entries).await.unwrap();
-    server.refuse_each(2, "SlowDown");
+    server.refuse_keys(2, "SlowDown");
     assert_eq!(storage.delete_at_or_before(at("2026-02-01")).await.unwrap(), 3);
     assert!(server.keys().is_empty());
 
-    // They never can, and what the last request said of them is told.
-    let storage = server.builder().retries(2).connect().await.unwrap();
+    // With persistent errors, those of the last attempt are reported.
+    let storage = server.builder().max_retries(2).connect().await.unwrap();
     storage.append(&entries).await.unwrap();
-    server.refuse_each(9, "SlowDown");
+    server.refuse_keys(9, "SlowDown");
     let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
-    let told = failures(&error);
-    assert_eq!((told.deleted, told.failed), (1, 2));
-    assert_eq!(told.failures[0].code, "SlowDown");
+    let failures = delete_failures(&error);
+    assert_eq!((failures.deleted, failures.failed), (1, 2));
+    assert_eq!(failures.failures[0].code, "SlowDown");
     assert_eq!(server.keys().len(), 2);
 }
 
-/// Such a server would replace objects, and only trying it out shows that.
+/// Such a server would replace objects; only a test write reveals it.
 #[tokio::test]
-async fn servers_that_ignore_conditions_are_found_out() {
-    for (conditions, expected) in [
-        (Conditions::Ignored, ConditionalWrites::Emulated),
-        (Conditions::NotImplemented, ConditionalWrites::Emulated),
-        (Conditions::Kept, ConditionalWrites::Atomic),
+async fn probe_detects_ignored_conditions() {
+    for (support, expected) in [
+        (ConditionSupport::Ignored, ConditionalWrites::Emulated),
+        (ConditionSupport::NotImplemented, ConditionalWrites::Emulated),
+        (ConditionSupport::Enforced, ConditionalWrites::Atomic),
     ] {
         let server = Server::start().await;
-        server.conditions(conditions);
+        server.set_condition_support(support);
         let storage = server.builder().probe_conditional_writes(true).connect().await.unwrap();
-        assert_eq!(storage.conditional_writes(), expected, "{conditions:?}");
+        assert_eq!(storage.conditional_writes(), expected, "{support:?}");
         assert!(server.keys().is_empty());
         let first = entry("a", "2026-01-28");
         storage.append(std::slice::from_ref(&first)).await.unwrap();
         let other = AuditEntry { latency_ms: 1.0, ..first.clone() };
         let refused = storage.append(&[other]).await;
-        assert!(matches!(refused, Err(StorageError::AlreadyExists { .. })), "{conditions:?}");
+        assert!(matches!(refused, Err(StorageError::AlreadyExists { .. })), "{support:?}");
     }
 }
 
-/// Another writer of the same key is under way: S3 asks for the request again.
+/// S3 responds so if another write of the same key is in progress.
 #[tokio::test]
-async fn a_conflict_is_tried_again() {
+async fn conflicts_are_retried() {
     let server = Server::start().await;
     let storage = server.connect().await;
-    server.fail("put", 2, Fault::Refuse("ConditionalRequestConflict", 409));
-    storage.append(&series(1)).await.unwrap();
+    server.inject("put", 2, Fault::ErrorResponse("ConditionalRequestConflict", 409));
+    storage.append(&entries_of_a_day(1)).await.unwrap();
     assert_eq!(server.keys().len(), 1);
 }
 
 #[tokio::test]
-async fn a_failure_ends_a_scan() {
+async fn request_error_ends_a_scan() {
     use futures_util::StreamExt;
     let server = Server::start().await;
-    let storage = server.builder().retries(0).connect().await.unwrap();
-    storage.append(&series(3)).await.unwrap();
-    server.fail("get", 1, Fault::Refuse("AccessDenied", 403));
+    let storage = server.builder().max_retries(0).connect().await.unwrap();
+    storage.append(&entries_of_a_day(3)).await.unwrap();
+    server.inject("get", 1, Fault::ErrorResponse("AccessDenied", 403));
     let found: Vec<_> = storage.scan(attestry_core::Query::new()).collect().await;
     assert_eq!(found.len(), 1);
-    assert_eq!(kind(found[0].as_ref().unwrap_err()), RequestErrorKind::AccessDenied);
+    assert_eq!(request_error_kind(found[0].as_ref().unwrap_err()), RequestErrorKind::AccessDenied);
 }

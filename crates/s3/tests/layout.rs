@@ -1,19 +1,19 @@
-//! What lies in the bucket: what we write, what the Python package writes, and what is neither.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! The objects in the bucket: written by Attestry, by the Python package, or by neither.
+#![allow(clippy::unwrap_used)] // in helper functions
 
 mod support;
 
 use attestry_core::{Order, Query, StorageBackend, StorageError, Timestamp};
 use attestry_s3::{LockMode, ServerSideEncryption};
 use futures_util::{StreamExt, TryStreamExt};
-use support::{Server, all, at, body_of, chain, entry, ids, key_of};
+use support::{Server, at, body_of, entry, error_chain, ids, key_of, list_all};
 
-/// As `json.dumps(entry.to_dict())` of rotalabs-comply 1.1.0 writes it.
+/// The output of `json.dumps(entry.to_dict())` in rotalabs-comply 1.1.0.
 const PYTHON: &str = r#"{"id": "7e153360-d024-4c93-8a15-9a03fb9cf8bc", "timestamp": "2026-01-30T09:15:00.000123", "input_hash": "aa", "output_hash": "bb", "input_content": "caf\u00e9", "output_content": null, "provider": "openai", "model": null, "conversation_id": null, "safety_passed": true, "detectors_triggered": [], "block_reason": null, "alerts": [], "latency_ms": NaN, "input_tokens": null, "output_tokens": 8, "metadata": {"z": 1, "a": 123456789012345678901234567890}}"#;
 const PYTHON_KEY: &str = "audit/2026-01-30/7e153360-d024-4c93-8a15-9a03fb9cf8bc.json";
 
 #[tokio::test]
-async fn an_object_is_what_python_writes_and_a_number() {
+async fn object_is_that_of_python_plus_a_sequence_number() {
     let server = Server::start().await;
     let storage = server.connect().await;
     let written = entry("a-1", "2026-01-31T23:59:59.999999");
@@ -23,13 +23,14 @@ async fn an_object_is_what_python_writes_and_a_number() {
     assert_eq!(object.body, body_of(&written));
     assert_eq!(object.content_type.as_deref(), Some("application/json"));
     assert!(object.checksum.is_some(), "no SHA-256 was sent");
-    let number = &object.metadata["attestry-sequence"];
-    assert!(number.len() == 20 && number.bytes().all(|byte| byte.is_ascii_digit()), "{number}");
+    let sequence = &object.metadata["attestry-sequence"];
+    assert_eq!(sequence.len(), 20);
+    assert!(sequence.bytes().all(|byte| byte.is_ascii_digit()), "{sequence}");
     assert_eq!((object.encryption, object.lock_mode, object.tagging), (None, None, None));
 }
 
 #[tokio::test]
-async fn each_option_reaches_its_object() {
+async fn object_options_are_sent() {
     let server = Server::start().await;
     let key_id = Some("alias/audit".to_owned());
     let storage = server
@@ -56,12 +57,12 @@ async fn each_option_reaches_its_object() {
     let end = new.timestamp.unix_micros() / 1_000_000 + 30 * 86_400;
     let expected = std::time::UNIX_EPOCH + std::time::Duration::from_secs(end.unsigned_abs());
     assert_eq!(object.retained_until, Some(expected.into()));
-    // S3 refuses a lock that has ended already.
+    // S3 refuses a lock that has ended.
     assert_eq!(server.object("logs/2020-01-01/old.json").lock_mode, None);
 }
 
 #[tokio::test]
-async fn encryption_with_keys_of_s3_is_asked_for() {
+async fn sse_s3_is_requested() {
     let server = Server::start().await;
     let storage = server.builder().server_side_encryption(ServerSideEncryption::S3);
     storage.connect().await.unwrap().write(&entry("a", "2026-01-28")).await.unwrap();
@@ -69,9 +70,9 @@ async fn encryption_with_keys_of_s3_is_asked_for() {
     assert_eq!((object.encryption.as_deref(), object.kms_key), (Some("AES256"), None));
 }
 
-/// As only another program writes it: the latest day is read, and all are deleted.
+/// Only another program writes such a bucket.
 #[tokio::test]
-async fn an_id_on_two_days_is_read_from_the_later_and_deleted_from_both() {
+async fn id_on_two_days_is_read_from_the_later() {
     let server = Server::start().await;
     let [earlier, later] = ["2026-01-27", "2026-01-29"].map(|day| entry("twice", day));
     [&earlier, &later].into_iter().for_each(|entry| server.put_entry(entry));
@@ -84,7 +85,7 @@ async fn an_id_on_two_days_is_read_from_the_later_and_deleted_from_both() {
 }
 
 #[tokio::test]
-async fn what_python_wrote_is_read_byte_for_byte() {
+async fn python_objects_are_read_byte_for_byte() {
     let server = Server::start().await;
     server.put(PYTHON_KEY, PYTHON);
     let storage = server.connect().await;
@@ -113,7 +114,7 @@ async fn every_day_of_a_month_is_listed() {
 }
 
 #[tokio::test]
-async fn ties_of_python_go_by_when_they_came_and_then_by_key() {
+async fn ties_without_sequence_are_ordered_by_modification() {
     let server = Server::start().await;
     let moment = "2026-01-28T09:15:00";
     for (id, seconds) in [("c", 100), ("b", 200), ("a", 200), ("d", 50)] {
@@ -122,35 +123,34 @@ async fn ties_of_python_go_by_when_they_came_and_then_by_key() {
     }
     let storage = server.connect().await;
     storage.write(&entry("0-ours", moment)).await.unwrap();
-    assert_eq!(ids(&all(&storage).await.unwrap()), ["d", "c", "a", "b", "0-ours"]);
+    assert_eq!(ids(&list_all(&storage).await.unwrap()), ["d", "c", "a", "b", "0-ours"]);
 }
 
 #[tokio::test]
-async fn more_than_a_page_in_a_day() {
+async fn several_pages_in_a_day() {
     let server = Server::start().await;
     let storage = server.connect().await;
     let entries: Vec<_> = (0..2_500)
         .map(|n| entry(&format!("e{:04}", n * 7 % 2_500), &format!("2026-01-28T09:15:00.{n:06}")))
         .collect();
     entries.iter().for_each(|entry| server.put_entry(entry));
-    server.requests();
+    server.take_requests();
     assert_eq!(storage.count().await.unwrap(), 2_500);
-    assert_eq!(server.requests(), vec!["list"; 4], "the days, and three pages");
-    assert_eq!(ids(&all(&storage).await.unwrap()), ids(&entries));
+    assert_eq!(server.take_requests(), vec!["list"; 4], "the days, and three pages");
+    assert_eq!(ids(&list_all(&storage).await.unwrap()), ids(&entries));
     assert_eq!(storage.delete_at_or_before(at("2026-01-29")).await.unwrap(), 2_500);
     assert!(server.keys().is_empty());
 }
 
-/// Each is named by its key, and hides no other.
 #[tokio::test]
 async fn foreign_and_corrupt_objects_are_named() {
     let server = Server::start().await;
     let good = [entry("a", "2026-01-27T10:00:00"), entry("b", "2026-01-28T10:00:00")];
     good.iter().for_each(|entry| server.put_entry(entry));
-    // Nothing, as consoles make it.
+    // Folder markers.
     server.put("audit/", "");
     server.put("audit/2026-01-28/", "");
-    // Foreign: outside of the days, and within.
+    // Foreign, outside of days and within.
     server.put("audit/README.txt", "hello");
     server.put("audit/old/2026-01-28/x.json", body_of(&good[0]));
     server.put("audit/2026-01-28/notes.txt", "hello");
@@ -158,12 +158,12 @@ async fn foreign_and_corrupt_objects_are_named() {
     server.put("audit/2026-01-28/torn.json", "{\"id\": \"to");
     server.put("audit/2026-01-28/other.json", body_of(&good[1]));
     server.put("audit/2026-01-28/a.json", body_of(&good[0]));
-    // Beside the store.
+    // Outside of the store.
     server.put("auditor/2026-01-28/x.json", "hello");
 
     let storage = server.connect().await;
     let found: Vec<_> = storage.scan(Query::new()).collect().await;
-    let shown: Vec<String> = found
+    let items: Vec<String> = found
         .iter()
         .map(|found| match found {
             Ok(entry) => entry.id.to_string(),
@@ -172,7 +172,7 @@ async fn foreign_and_corrupt_objects_are_named() {
         })
         .collect();
     assert_eq!(
-        shown,
+        items,
         [
             "s3://bucket/audit/old/",
             "s3://bucket/audit/README.txt",
@@ -184,23 +184,25 @@ async fn foreign_and_corrupt_objects_are_named() {
             "b",
         ]
     );
-    let text = |place: usize| found[place].as_ref().unwrap_err().to_string();
-    assert!(text(3).ends_with("the entry in it is of 2026-01-27"), "{}", text(3));
-    assert!(text(5).ends_with("the entry in it has another id than its key"), "{}", text(5));
+    let error = |index: usize| found[index].as_ref().unwrap_err().to_string();
+    let wrong_day = "the day of the entry, 2026-01-27, is not the day in the key";
+    assert!(error(3).ends_with(wrong_day), "{}", error(3));
+    let wrong_id = "the id of the entry is not the id in the key";
+    assert!(error(5).ends_with(wrong_id), "{}", error(5));
 
-    assert!(matches!(all(&storage).await, Err(StorageError::Corrupt(_))));
+    assert!(matches!(list_all(&storage).await, Err(StorageError::Corrupt(_))));
     assert!(matches!(storage.read(&"torn".parse().unwrap()).await, Err(StorageError::Corrupt(_))));
     assert_eq!(ids(&[storage.read(&"b".parse().unwrap()).await.unwrap().unwrap()]), ["b"]);
-    // What cannot be read counts, what has no place does not.
+    // Unreadable entries count, foreign objects do not.
     assert_eq!(storage.count().await.unwrap(), 5);
-    // A limit counts entries only.
+    // Errors do not count towards a limit.
     let query = Query::new().order(Order::Descending).limit(1);
     let ok = storage.scan(query).filter_map(async |found| found.ok()).collect::<Vec<_>>().await;
     assert_eq!(ids(&ok), ["b"]);
 }
 
 #[tokio::test]
-async fn ids_that_only_python_would_write_are_found() {
+async fn ids_that_only_python_accepts_are_found() {
     let server = Server::start().await;
     let storage = server.connect().await;
     for id in ["with/slash", "line\nbreak", "a..b", "no\u{1}xml", "<&>'\""] {
@@ -208,29 +210,29 @@ async fn ids_that_only_python_would_write_are_found() {
         odd.id = attestry_core::EntryId::new_unchecked(id);
         server.put_entry(&odd);
         assert_eq!(storage.read(&odd.id).await.unwrap().as_ref(), Some(&odd), "{id:?}");
-        assert_eq!(all(&storage).await.unwrap(), [odd.clone()], "{id:?}");
+        assert_eq!(list_all(&storage).await.unwrap(), [odd.clone()], "{id:?}");
         assert_eq!(storage.count().await.unwrap(), 1, "{id:?}");
         assert!(storage.delete(&odd.id).await.unwrap(), "{id:?}");
     }
 }
 
 #[tokio::test]
-async fn an_empty_prefix_is_the_whole_bucket() {
+async fn empty_prefix_is_the_whole_bucket() {
     let server = Server::start().await;
     let storage = server.builder().prefix("").connect().await.unwrap();
     assert_eq!((storage.bucket(), storage.prefix()), ("bucket", ""));
     let only = entry("a", "2026-01-28");
     storage.write(&only).await.unwrap();
     assert_eq!(server.keys(), ["2026-01-28/a.json"]);
-    assert_eq!(all(&storage).await.unwrap(), [only]);
+    assert_eq!(list_all(&storage).await.unwrap(), [only]);
 }
 
 #[tokio::test]
-async fn a_corrupt_object_keeps_its_id_taken() {
+async fn corrupt_object_is_not_overwritten() {
     let server = Server::start().await;
     server.put("audit/2026-01-28/a.json", "torn");
     let storage = server.connect().await;
     let error = storage.write(&entry("a", "2026-01-28")).await.unwrap_err();
-    assert!(chain(&error).contains("s3://bucket/audit/2026-01-28/a.json"), "{error}");
+    assert!(error_chain(&error).contains("s3://bucket/audit/2026-01-28/a.json"), "{error}");
     assert_eq!(server.object("audit/2026-01-28/a.json").body, b"torn");
 }

@@ -1,5 +1,5 @@
-//! How much memory a scan holds. Alone in its program, since it counts what all of that takes.
-#![allow(clippy::unwrap_used)] // helpers of a test
+//! Memory of a scan. The only test of its program, because it measures all allocations.
+#![allow(clippy::unwrap_used)] // in helper functions
 
 mod support;
 
@@ -15,18 +15,18 @@ use support::{Server, body_of, entry};
 static MEMORY: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const ENTRIES: usize = 2_000;
-/// What `S3StorageBuilder::memory_limit` says that a scan holds for an entry besides its body.
-const BESIDE_BODY: usize = 200;
+/// Bytes for each entry besides its body, as documented at `S3StorageBuilder::memory_limit`.
+const ENTRY_OVERHEAD: usize = 200;
 /// Buffers of connections and the like.
-const OTHERS: usize = 100_000;
+const FIXED_OVERHEAD: usize = 100_000;
 
-fn taken() -> isize {
+fn allocated_bytes() -> isize {
     let stats = MEMORY.stats();
     stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed()
 }
 
-/// A day of entries as they are without content; and how many bytes their bodies have.
-fn day() -> (Vec<AuditEntry>, usize) {
+/// Entries of one day without content, and the total length of their bodies.
+fn entries_of_a_day() -> (Vec<AuditEntry>, usize) {
     let entries: Vec<_> = (0..ENTRIES)
         .map(|n| {
             let id = format!("7e153360-d024-4c93-8a15-{n:012}");
@@ -41,35 +41,36 @@ fn day() -> (Vec<AuditEntry>, usize) {
     (entries, bytes)
 }
 
-/// What a scan holds that has handed out the first entry of a day.
-async fn held(storage: &S3Storage) -> usize {
-    let before = taken();
+/// The bytes that a scan holds after its first item.
+async fn held_bytes(storage: &S3Storage) -> usize {
+    let before = allocated_bytes();
     let mut scan = storage.scan(Query::new());
     scan.next().await.unwrap().unwrap();
-    usize::try_from(taken() - before).unwrap()
+    usize::try_from(allocated_bytes() - before).unwrap()
 }
 
 #[tokio::test]
-async fn a_scan_holds_bodies_within_the_limit_and_little_beside_them() {
+async fn scan_memory_is_bounded() {
     let server = Server::start().await;
-    let (entries, bodies) = day();
+    let (entries, body_bytes) = entries_of_a_day();
     entries.iter().for_each(|entry| server.put_entry(entry));
     drop(entries);
     let connect = async |limit: usize| {
         let storage = server.direct().concurrency(4).memory_limit(limit as u64);
         let storage = storage.recent_ids(0).connect().await.unwrap();
-        held(&storage).await; // makes the connections
+        held_bytes(&storage).await; // opens the connections
         storage
     };
 
-    let none_fits = connect(0).await;
-    let beside = held(&none_fits).await;
-    println!("{beside} bytes beside the bodies, {} for each", beside / ENTRIES);
-    assert!(beside <= ENTRIES * BESIDE_BODY + OTHERS, "{beside}");
+    let overhead = ENTRIES * ENTRY_OVERHEAD + FIXED_OVERHEAD;
+    let no_body_fits = connect(0).await;
+    let without_bodies = held_bytes(&no_body_fits).await;
+    println!("{without_bodies} bytes without bodies, {} for each", without_bodies / ENTRIES);
+    assert!(without_bodies <= overhead, "{without_bodies}");
 
-    let all_fit = connect(8 * bodies).await;
-    let with_bodies = held(&all_fit).await;
-    println!("{with_bodies} bytes with the bodies, which are {bodies}");
-    assert!(with_bodies <= bodies + ENTRIES * BESIDE_BODY + OTHERS, "{with_bodies}");
-    assert!(with_bodies >= bodies, "they were not kept");
+    let all_bodies_fit = connect(8 * body_bytes).await;
+    let with_bodies = held_bytes(&all_bodies_fit).await;
+    println!("{with_bodies} bytes with bodies of {body_bytes} bytes");
+    assert!(with_bodies <= body_bytes + overhead, "{with_bodies}");
+    assert!(with_bodies >= body_bytes, "the bodies were not kept");
 }

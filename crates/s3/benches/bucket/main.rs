@@ -1,15 +1,18 @@
-//! One operation on a bucket, timed: our side of `cargo xtask s3 bench`, which starts the server
-//! and says by the environment where it is.
+//! Measures one operation on a bucket, for `cargo xtask s3 bench`, which starts the server and passes its
+//! endpoint and credentials in the environment.
 //!
 //! ```text
-//! cargo bench -p attestry-s3 --bench bucket -- OPERATION BUCKET PREFIX [DAYS ENTRIES_A_DAY]
+//! cargo bench -p attestry-s3 --bench bucket -- OPERATION BUCKET PREFIX
+//! cargo bench -p attestry-s3 --bench bucket -- requests OPERATION BUCKET PREFIX
+//! cargo bench -p attestry-s3 --bench bucket -- fill BUCKET PREFIX DAYS ENTRIES_A_DAY
+//! cargo bench -p attestry-s3 --bench bucket -- serve DAYS ENTRIES_A_DAY
 //! ```
 //!
-//! With `bare` before it, only the requests are sent that the operation needs. With
-//! `serve DAYS ENTRIES_A_DAY` it is the server: that of the tests, a map in memory.
+//! `requests` sends only the requests of the operation, without the backend. `serve` runs the server of
+//! the tests, a map in memory, and prints its port.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
 
-mod bare;
+mod requests;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -24,9 +27,9 @@ const FIRST_DAY: &str = "2025-01-01T00:00:00";
 const DAY_MICROS: i64 = 86_400_000_000;
 const WRITES: usize = 2_000;
 
-fn entry(moment: Timestamp) -> AuditEntry {
+fn entry(timestamp: Timestamp) -> AuditEntry {
     let mut entry =
-        AuditEntry::new(create_entry_id(), moment, hash_content("in"), hash_content("out"));
+        AuditEntry::new(create_entry_id(), timestamp, hash_content("in"), hash_content("out"));
     entry.provider = Some("openai".to_owned());
     entry.model = Some("gpt-4".to_owned());
     entry
@@ -39,8 +42,8 @@ async fn connect(bucket: &str, prefix: &str) -> Arc<S3Storage> {
 
 fn entries_of(day: i64, count: i64) -> Vec<AuditEntry> {
     let first = FIRST_DAY.parse::<Timestamp>().unwrap().unix_micros() + day * DAY_MICROS;
-    let moments = (0..count).map(|n| first + n * (DAY_MICROS / count));
-    moments.map(|micros| entry(Timestamp::from_unix_micros(micros).unwrap())).collect()
+    let micros = (0..count).map(|n| first + n * (DAY_MICROS / count));
+    micros.map(|micros| entry(Timestamp::from_unix_micros(micros).unwrap())).collect()
 }
 
 async fn fill(storage: &S3Storage, days: i64, a_day: i64) {
@@ -49,18 +52,18 @@ async fn fill(storage: &S3Storage, days: i64, a_day: i64) {
     }
 }
 
-/// Says at which port, and serves until its input ends.
+/// Prints the port, and serves until the end of standard input.
 async fn serve(days: i64, a_day: i64) {
     let server = support::Server::start().await;
     for day in 0..days {
         entries_of(day, a_day).iter().for_each(|entry| server.put_entry(entry));
     }
-    println!("{}", server.behind_the_proxy().rsplit(':').next().unwrap());
-    let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-    end.await.unwrap().unwrap();
+    println!("{}", server.direct_endpoint().rsplit(':').next().unwrap());
+    let input = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+    input.await.unwrap().unwrap();
 }
 
-/// How long `operation` takes once connected.
+/// The time of `operation` on a connected store.
 async fn timed(operation: &str, storage: &Arc<S3Storage>) -> Duration {
     let recent = entry(Timestamp::now());
     if operation == "read_recent" {
@@ -93,18 +96,18 @@ async fn timed(operation: &str, storage: &Arc<S3Storage>) -> Duration {
             let month_ago = Timestamp::from_unix_micros(month_ago).unwrap();
             assert_eq!(storage.delete_at_or_before(month_ago).await.unwrap(), 2_000);
         }
-        other => panic!("there is no operation {other}"),
+        other => panic!("unknown operation {other}"),
     }
     start.elapsed()
 }
 
-fn tell(time: Duration) {
+fn print_seconds(time: Duration) {
     println!("{{\"seconds\": {}}}", time.as_secs_f64());
 }
 
 #[tokio::main]
 async fn main() {
-    // Cargo adds flags of its own.
+    // Cargo adds flags, such as `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
@@ -114,11 +117,13 @@ async fn main() {
             println!("null");
         }
         ["serve", days, a_day] => serve(days.parse().unwrap(), a_day.parse().unwrap()).await,
-        ["bare", operation, bucket, prefix] => tell(bare::timed(operation, bucket, prefix).await),
+        ["requests", operation, bucket, prefix] => {
+            print_seconds(requests::timed(operation, bucket, prefix).await);
+        }
         [operation, bucket, prefix] => {
             let storage = connect(bucket, prefix).await;
-            tell(timed(operation, &storage).await);
+            print_seconds(timed(operation, &storage).await);
         }
-        _ => println!("needs a server; run `cargo xtask s3 bench`"),
+        _ => println!("skipped: needs a server; run `cargo xtask s3 bench`"),
     }
 }

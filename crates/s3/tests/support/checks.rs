@@ -1,4 +1,4 @@
-//! What is checked on more than one server.
+//! Checks that run on more than one server.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use attestry_core::{AuditEntry, StorageBackend, Timestamp, create_entry_id};
 use attestry_s3::S3Storage;
 use futures_util::{FutureExt, StreamExt, stream};
 
-use super::{Fault, Proxy, all, at, entry};
+use super::{Fault, Proxy, at, entry, list_all};
 
-/// Whether a case writes no ids of 255 bytes. Where a key is a path to the server, `ID.json` must be
-/// shorter than the longest name of a file.
+/// Whether a case of the suite writes no ids of 255 bytes. Servers that map keys to paths limit the file
+/// name `ID.json` to that length.
 pub(crate) fn has_no_longest_ids(case: &str) -> bool {
     const LONGEST_IDS: [&str; 2] =
         ["content::all_valid_ids_round_trip", "writing::limit_values_are_accepted"];
     !LONGEST_IDS.contains(&case)
 }
 
-/// Those cases of the suite that are wanted, each on a store of its own.
-pub(crate) async fn cases(wanted: impl Fn(&str) -> bool, fresh: impl AsyncFn() -> Fresh) {
+/// Runs the selected cases of the suite, each on a fresh store.
+pub(crate) async fn run_cases(select: impl Fn(&str) -> bool, fresh: impl AsyncFn() -> Fresh) {
     let mut cases = attestry_conformance::cases();
     let all = cases.len();
-    cases.retain(|case| wanted(case.name()));
+    cases.retain(|case| select(case.name()));
     assert!(!cases.is_empty() && cases.len() < all, "cases were renamed");
     let runs = cases.into_iter().map(async |case| {
         let store = fresh().await;
@@ -40,76 +40,80 @@ pub(crate) async fn cases(wanted: impl Fn(&str) -> bool, fresh: impl AsyncFn() -
     assert!(failed.is_empty(), "failed: {failed:?}");
 }
 
-pub(crate) async fn more_than_one_page_is_counted_listed_and_deleted(storage: &S3Storage) {
+/// 2,345 entries of one day, on three pages of keys.
+pub(crate) async fn several_pages_are_counted_listed_and_deleted(storage: &S3Storage) {
     let day = at("2026-01-31T00:00:00").unix_micros();
     let entries: Vec<_> = (0..2_345)
         .map(|n| {
-            let moment = Timestamp::from_unix_micros(day + n * 1_000_000).unwrap();
-            AuditEntry { timestamp: moment, ..entry(create_entry_id().as_str(), "2026-01-31") }
+            let timestamp = Timestamp::from_unix_micros(day + n * 1_000_000).unwrap();
+            AuditEntry { timestamp, ..entry(create_entry_id().as_str(), "2026-01-31") }
         })
         .collect();
     storage.append(&entries).await.unwrap();
     assert_eq!(storage.count().await.unwrap(), 2_345);
-    assert!(all(storage).await.unwrap() == entries);
+    assert!(list_all(storage).await.unwrap() == entries);
     assert_eq!(storage.delete_at_or_before(entries[99].timestamp).await.unwrap(), 100);
-    assert!(all(storage).await.unwrap() == entries[100..]);
+    assert!(list_all(storage).await.unwrap() == entries[100..]);
     assert_eq!(storage.delete_at_or_before(at("2026-02-01T00:00:00")).await.unwrap(), 2_245);
     assert_eq!(storage.count().await.unwrap(), 0);
 }
 
-/// Each kind of request is cut off on its way there, in its answer, or with its answer.
-pub(crate) async fn broken_connections_are_survived(storage: &S3Storage, proxy: &Proxy) {
+/// Each operation breaks twice at each point: while the request is sent, in the response, after it.
+pub(crate) async fn broken_connections_are_retried(storage: &S3Storage, proxy: &Proxy) {
     let operations = ["put", "get", "list", "delete", "delete many"];
-    for fault in [Fault::ResetRequest, Fault::ResetAnswer, Fault::HalfAnswer, Fault::DoneButFailed]
+    for fault in
+        [Fault::ResetRequest, Fault::ResetResponse, Fault::TruncatedBody, Fault::LostResponse]
     {
-        // Half of an object is one that is damaged, and named.
-        let hits = |name: &&str| *name != "get" || !matches!(fault, Fault::HalfAnswer);
-        let again = || {
-            proxy.heal();
-            operations.into_iter().filter(hits).for_each(|name| proxy.fail(name, 2, fault));
+        // A truncated object is corrupt and reported, not retried.
+        let applies =
+            |operation: &&str| *operation != "get" || !matches!(fault, Fault::TruncatedBody);
+        let break_each_operation_twice = || {
+            proxy.clear_faults();
+            let broken = operations.into_iter().filter(applies);
+            broken.for_each(|operation| proxy.inject(operation, 2, fault));
         };
         let entries: Vec<_> = (0..12)
             .map(|n| entry(create_entry_id().as_str(), &format!("2026-01-28T09:00:00.{n:06}")))
             .collect();
-        again();
+        break_each_operation_twice();
         storage.write_batch(&entries).await.unwrap();
-        again();
-        assert_eq!(all(storage).await.unwrap(), entries, "{fault:?}");
-        again();
+        break_each_operation_twice();
+        assert_eq!(list_all(storage).await.unwrap(), entries, "{fault:?}");
+        break_each_operation_twice();
         assert_eq!(storage.count().await.unwrap(), 12, "{fault:?}");
-        again();
+        break_each_operation_twice();
         assert!(storage.delete(&entries[0].id).await.unwrap(), "{fault:?}");
-        again();
+        break_each_operation_twice();
         assert_eq!(storage.delete_at_or_before(at("2026-01-30")).await.unwrap(), 11, "{fault:?}");
-        proxy.heal();
+        proxy.clear_faults();
         assert_eq!(storage.count().await.unwrap(), 0, "{fault:?}");
     }
 }
 
-/// Faults of all kinds in any order, more of them than the retries allow for: some calls fail.
-pub(crate) async fn acknowledged_is_there(storage: S3Storage, proxy: &Proxy) {
+/// Injects random faults, more than the retries of `storage` cover: some calls fail. Every acknowledged
+/// entry must be stored, and every failed one repeatable.
+pub(crate) async fn acknowledged_entries_survive_faults(storage: S3Storage, proxy: &Proxy) {
     let storage = Arc::new(storage);
-    let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
-    let mut random: u64 = 42;
-    let mut below = |end: u64| {
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % end
+    let (mut acknowledged, mut failed) = (Vec::new(), Vec::new());
+    let mut seed: u64 = 42;
+    let mut random_below = |end: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % end
     };
     for round in 0..12 {
         for _ in 0..30 {
-            let operation = ["put", "put", "get", "head", "list"][below(5) as usize];
-            let fault = match below(8) {
-                0 => Fault::Refuse("SlowDown", 503),
-                1 => Fault::Refuse("InternalError", 500),
-                2 => Fault::Refuse("ConditionalRequestConflict", 409),
-                3 => Fault::ResetAnswer,
+            let operation = ["put", "put", "get", "head", "list"][random_below(5) as usize];
+            let fault = match random_below(8) {
+                0 => Fault::ErrorResponse("SlowDown", 503),
+                1 => Fault::ErrorResponse("InternalError", 500),
+                2 => Fault::ErrorResponse("ConditionalRequestConflict", 409),
+                3 => Fault::ResetResponse,
                 4 => Fault::ResetRequest,
-                5 if operation == "list" => Fault::HalfAnswer,
-                6 => Fault::Late(Duration::from_millis(20)),
-                _ => Fault::DoneButFailed,
+                5 if operation == "list" => Fault::TruncatedBody,
+                6 => Fault::Delay(Duration::from_millis(20)),
+                _ => Fault::LostResponse,
             };
-            proxy.fail(operation, 1 + below(3) as usize, fault);
+            proxy.inject(operation, 1 + random_below(3) as usize, fault);
         }
         let calls: Vec<_> = (0..20)
             .map(|number| {
@@ -128,21 +132,21 @@ pub(crate) async fn acknowledged_is_there(storage: S3Storage, proxy: &Proxy) {
             .collect();
         for call in calls {
             let (entry, written) = call.await.unwrap();
-            if written.is_ok() { &mut acknowledged } else { &mut refused }.push(entry);
+            if written.is_ok() { &mut acknowledged } else { &mut failed }.push(entry);
         }
     }
-    proxy.heal();
-    assert!(!acknowledged.is_empty() && !refused.is_empty(), "{} refused", refused.len());
+    proxy.clear_faults();
+    assert!(!acknowledged.is_empty() && !failed.is_empty(), "{} failed", failed.len());
     for entry in &acknowledged {
         assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
     }
     let mut missing = acknowledged;
-    for entry in all(&storage).await.unwrap() {
-        missing.retain(|acknowledged| *acknowledged != entry);
-        refused.retain(|refused| *refused != entry);
+    for stored in list_all(&storage).await.unwrap() {
+        missing.retain(|entry| *entry != stored);
+        failed.retain(|entry| *entry != stored);
     }
     assert!(missing.is_empty(), "{missing:?}");
-    // What failed is there or not, and can be repeated either way.
-    storage.write_batch(&refused).await.unwrap();
+    // A failed write may have been stored; repeating it succeeds in both cases.
+    storage.write_batch(&failed).await.unwrap();
     assert_eq!(storage.count().await.unwrap(), 240);
 }

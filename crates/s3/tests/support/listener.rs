@@ -1,4 +1,4 @@
-//! A port of this machine at which a service answers.
+//! Serves an HTTP service on a port of the loopback interface.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use s3s::Body;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// Ends, with its connections, when it is dropped.
+/// Dropping it closes the port and all connections.
 pub(crate) struct Listener {
     address: SocketAddr,
     _task: JoinSet<()>,
@@ -32,11 +32,11 @@ impl Listener {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 socket.set_nodelay(true).unwrap();
-                // What a fault cuts short is reset, not closed in order.
+                // A dropped connection is reset (RST) instead of closed in order (FIN).
                 socket.set_zero_linger().unwrap();
                 let service = service.clone();
                 connections.spawn(async move {
-                    // A connection that a fault has broken ends with an error.
+                    // Injected faults end connections with an error.
                     let _ = http1::Builder::new()
                         .timer(TokioTimer::new())
                         .header_read_timeout(Duration::from_secs(600))

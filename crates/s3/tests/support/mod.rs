@@ -1,6 +1,6 @@
-//! An S3 server in the tests' own process: `s3s` brings the protocol, signatures included, and the
-//! map in `store` the behaviour of S3. Before it stands a proxy, with faults on demand.
-#![allow(dead_code, clippy::unwrap_used)] // helpers of tests, of which none uses all
+//! An S3 server in the test process: `s3s` implements the protocol including signatures, `store` the
+//! behaviour of S3 on a map in memory. A proxy in front of it injects faults.
+#![allow(dead_code, clippy::unwrap_used)] // shared by tests, none of which uses everything
 
 pub(crate) mod checks;
 mod listener;
@@ -13,26 +13,26 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use attestry_core::{AuditEntry, StorageBackend, StorageError, Timestamp, hash_content};
-use attestry_s3::aws_sdk_s3::config::Credentials;
 use attestry_s3::{S3Storage, S3StorageBuilder};
+use aws_sdk_s3::config::Credentials;
 use s3s::S3;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 
 use listener::Listener;
 pub(crate) use proxy::{Fault, Proxy};
-pub(crate) use store::{Conditions, State, Stored};
+pub(crate) use store::{ConditionSupport, State, StoredObject};
 
 pub(crate) const BUCKET: &str = "bucket";
 
-/// A server without a proxy before it.
+/// Starts a server without a proxy.
 pub(crate) async fn serve(operations: impl S3) -> Listener {
     let mut service = S3ServiceBuilder::new(operations);
     service.set_auth(SimpleAuth::from_single("access", "secret"));
     Listener::start(service.build()).await
 }
 
-/// A running server with its proxy; both end when this is dropped.
+/// A running server with its proxy. Dropping it stops both.
 pub(crate) struct Server {
     state: Arc<State>,
     listener: Listener,
@@ -47,25 +47,24 @@ impl Server {
         Self { state, listener, proxy }
     }
 
-    /// That of the proxy.
+    /// The endpoint of the proxy.
     pub(crate) fn endpoint(&self) -> String {
         self.proxy.endpoint()
     }
 
-    /// That of the server itself.
-    pub(crate) fn behind_the_proxy(&self) -> String {
+    /// The endpoint of the server, without the proxy.
+    pub(crate) fn direct_endpoint(&self) -> String {
         self.listener.endpoint()
     }
 
-    /// As [`builder`](Self::builder), of the server itself: nothing fails, and a proxy would take a
-    /// third of the time.
-    pub(crate) fn direct(&self) -> S3StorageBuilder {
-        builder(&self.behind_the_proxy(), BUCKET, "access", "secret")
-    }
-
-    /// A builder for the bucket of this server, with its credentials and short pauses.
+    /// A builder for the bucket, with valid credentials.
     pub(crate) fn builder(&self) -> S3StorageBuilder {
         self.builder_for(BUCKET, "access", "secret")
+    }
+
+    /// As [`builder`](Self::builder), without the proxy, which takes a third of the time. No faults.
+    pub(crate) fn direct(&self) -> S3StorageBuilder {
+        builder(&self.direct_endpoint(), BUCKET, "access", "secret")
     }
 
     pub(crate) fn builder_for(&self, bucket: &str, key: &str, secret: &str) -> S3StorageBuilder {
@@ -76,14 +75,16 @@ impl Server {
         self.builder().connect().await.unwrap()
     }
 
+    /// Stores an object as another program would.
     pub(crate) fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
         self.put_at(key, body, 1_769_591_700);
     }
 
-    /// An object as another program would have put it there, so many seconds after 1970.
+    /// As [`put`](Self::put), `seconds` after 1970.
     pub(crate) fn put_at(&self, key: &str, body: impl Into<Vec<u8>>, seconds: u64) {
-        let stored = Stored { body: body.into(), modified: seconds, ..Stored::default() };
-        self.state.objects.lock().unwrap().insert(key.to_owned(), stored);
+        let object =
+            StoredObject { body: body.into(), modified: seconds, ..StoredObject::default() };
+        self.state.objects.lock().unwrap().insert(key.to_owned(), object);
     }
 
     pub(crate) fn put_entry(&self, entry: &AuditEntry) {
@@ -94,11 +95,11 @@ impl Server {
         self.state.objects.lock().unwrap().keys().cloned().collect()
     }
 
-    pub(crate) fn object(&self, key: &str) -> Stored {
+    pub(crate) fn object(&self, key: &str) -> StoredObject {
         self.state.objects.lock().unwrap()[key].clone()
     }
 
-    /// Locks the object for a year, as Object Lock does.
+    /// Locks the object for a year with Object Lock.
     pub(crate) fn lock(&self, key: &str) {
         let mut objects = self.state.objects.lock().unwrap();
         objects.get_mut(key).unwrap().locked = true;
@@ -108,45 +109,42 @@ impl Server {
         self.state.object_lock.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn page_size(&self, keys: usize) {
+    pub(crate) fn set_page_size(&self, keys: usize) {
         self.state.page_size.store(keys, Ordering::SeqCst);
     }
 
-    pub(crate) fn conditions(&self, conditions: Conditions) {
-        *self.state.conditions.lock().unwrap() = conditions;
+    pub(crate) fn set_condition_support(&self, support: ConditionSupport) {
+        *self.state.condition_support.lock().unwrap() = support;
     }
 
     pub(crate) fn proxy(&self) -> &Proxy {
         &self.proxy
     }
 
-    /// The next `times` requests to delete many refuse, with this code, what has "refused" in its key.
-    pub(crate) fn refuse_each(&self, times: usize, code: &'static str) {
+    /// The next `times` `DeleteObjects` report `code` for each key that contains "refused".
+    pub(crate) fn refuse_keys(&self, times: usize, code: &'static str) {
         *self.state.refusals.lock().unwrap() = (times, code);
     }
 
-    /// The next `times` requests of this kind fail so.
-    pub(crate) fn fail(&self, operation: &'static str, times: usize, fault: Fault) {
-        self.proxy.fail(operation, times, fault);
+    /// See [`Proxy::inject`].
+    pub(crate) fn inject(&self, operation: &'static str, times: usize, fault: Fault) {
+        self.proxy.inject(operation, times, fault);
     }
 
-    /// Nothing fails any more.
-    pub(crate) fn heal(&self) {
-        self.proxy.heal();
+    pub(crate) fn clear_faults(&self) {
+        self.proxy.clear_faults();
     }
 
-    /// The requests since the last call, by their operation.
-    pub(crate) fn requests(&self) -> Vec<String> {
-        self.proxy.requests()
+    /// The operations requested since the last call.
+    pub(crate) fn take_requests(&self) -> Vec<String> {
+        self.proxy.take_requests()
     }
 
-    /// The most requests that were under way at once.
-    pub(crate) fn most_at_once(&self) -> usize {
-        self.proxy.most_at_once()
+    pub(crate) fn max_concurrent_requests(&self) -> usize {
+        self.proxy.max_concurrent_requests()
     }
 }
 
-/// A builder for a server with these credentials.
 pub(crate) fn builder(endpoint: &str, bucket: &str, key: &str, secret: &str) -> S3StorageBuilder {
     S3Storage::builder(bucket)
         .endpoint(endpoint)
@@ -169,11 +167,11 @@ pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub(crate) fn entry(id: &str, moment: &str) -> AuditEntry {
-    AuditEntry::new(id.parse().unwrap(), at(moment), hash_content(id), hash_content("out"))
+pub(crate) fn entry(id: &str, timestamp: &str) -> AuditEntry {
+    AuditEntry::new(id.parse().unwrap(), at(timestamp), hash_content(id), hash_content("out"))
 }
 
-pub(crate) async fn all(storage: &S3Storage) -> Result<Vec<AuditEntry>, StorageError> {
+pub(crate) async fn list_all(storage: &S3Storage) -> Result<Vec<AuditEntry>, StorageError> {
     storage.list_entries(Timestamp::MIN, Timestamp::MAX).await
 }
 
@@ -181,13 +179,13 @@ pub(crate) fn ids(entries: &[AuditEntry]) -> Vec<&str> {
     entries.iter().map(|entry| entry.id.as_str()).collect()
 }
 
-/// An error with all its causes.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+/// The messages of an error and of its sources.
+pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
+    let mut source = error.source();
+    while let Some(error) = source {
         text = format!("{text}: {error}");
-        cause = error.source();
+        source = error.source();
     }
     text
 }

@@ -1,6 +1,5 @@
-//! What lies between a client and its server: hands requests on, counts them, and on demand does what
-//! networks, load balancers and busy servers do. It knows nothing of the server, so that one stands
-//! before the map of these tests, the file system's server and SeaweedFS alike.
+//! An HTTP proxy that counts requests and injects the faults of networks, load balancers and overloaded
+//! servers. It knows only the protocol, so it works in front of the map, `s3s-fs` and SeaweedFS alike.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,47 +21,47 @@ use s3s::stream::DynByteStream;
 
 use super::listener::Listener;
 
-/// What goes wrong with a request.
+/// A fault of one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
-    /// Refused with this code and status; the server does not get it.
-    Refuse(&'static str, u16),
-    /// Done, and then an error of the server all the same: the answer was lost.
-    DoneButFailed,
-    /// The connection is reset while the request is sent.
+    /// Responds with this code and status; the server does not receive the request.
+    ErrorResponse(&'static str, u16),
+    /// The server executes the request; the client receives an internal error.
+    LostResponse,
+    /// Resets the connection while the request is sent.
     ResetRequest,
-    /// The connection is reset in the midst of the answer's body.
-    ResetAnswer,
-    /// Half of the answer's body, as if it were all.
-    HalfAnswer,
-    /// The request goes on so much later.
-    Late(Duration),
-    /// A listing says that it goes on, and not where.
-    NoToken,
+    /// Resets the connection within the body of the response.
+    ResetResponse,
+    /// Sends half of the response body with a matching `Content-Length`.
+    TruncatedBody,
+    /// Forwards the request after a delay.
+    Delay(Duration),
+    /// A listing that is marked as truncated, without a continuation token.
+    MissingToken,
 }
 
-/// A proxy that runs until this is dropped.
+/// Runs until it is dropped.
 pub(crate) struct Proxy {
     listener: Listener,
     traffic: Arc<Traffic>,
 }
 
 impl Proxy {
-    /// Before the server at `upstream`, such as `http://127.0.0.1:8333`.
+    /// Starts a proxy for the server at `upstream`, such as `http://127.0.0.1:8333`.
     pub(crate) async fn start(upstream: &str) -> Self {
         let traffic = Arc::new(Traffic {
             upstream: upstream.to_owned(),
             client: Client::builder(TokioExecutor::new()).build_http(),
             faults: Mutex::default(),
             requests: Mutex::default(),
-            at_once: AtomicUsize::default(),
-            most_at_once: AtomicUsize::default(),
+            in_flight: AtomicUsize::default(),
+            max_in_flight: AtomicUsize::default(),
         });
         let service = {
             let traffic = Arc::clone(&traffic);
             service_fn(move |request| {
                 let traffic = Arc::clone(&traffic);
-                async move { traffic.hand_on(request).await }
+                async move { traffic.forward(request).await }
             })
         };
         Self { listener: Listener::start(service).await, traffic }
@@ -72,24 +71,22 @@ impl Proxy {
         self.listener.endpoint()
     }
 
-    /// The next `times` requests of this kind fail so.
-    pub(crate) fn fail(&self, operation: &'static str, times: usize, fault: Fault) {
+    /// The next `times` requests of `operation` have this fault.
+    pub(crate) fn inject(&self, operation: &'static str, times: usize, fault: Fault) {
         self.traffic.faults.lock().unwrap().push((operation, times, fault));
     }
 
-    /// Nothing fails any more.
-    pub(crate) fn heal(&self) {
+    pub(crate) fn clear_faults(&self) {
         self.traffic.faults.lock().unwrap().clear();
     }
 
-    /// The requests since the last call, by their operation.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    /// The operations requested since the last call.
+    pub(crate) fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut *self.traffic.requests.lock().unwrap())
     }
 
-    /// The most requests that were under way at once.
-    pub(crate) fn most_at_once(&self) -> usize {
-        self.traffic.most_at_once.load(Ordering::SeqCst)
+    pub(crate) fn max_concurrent_requests(&self) -> usize {
+        self.traffic.max_in_flight.load(Ordering::SeqCst)
     }
 }
 
@@ -98,54 +95,54 @@ struct Traffic {
     client: Client<HttpConnector, Body>,
     faults: Mutex<Vec<(&'static str, usize, Fault)>>,
     requests: Mutex<Vec<String>>,
-    at_once: AtomicUsize,
-    most_at_once: AtomicUsize,
+    in_flight: AtomicUsize,
+    max_in_flight: AtomicUsize,
 }
 
-struct UnderWay<'a>(&'a Traffic);
+struct InFlight<'a>(&'a Traffic);
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.at_once.fetch_sub(1, Ordering::SeqCst);
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Traffic {
-    async fn hand_on(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    async fn forward(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
         let operation = operation(&request);
-        let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-        let _under_way = UnderWay(self);
-        self.most_at_once.fetch_max(now, Ordering::SeqCst);
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        let _in_flight = InFlight(self);
+        self.max_in_flight.fetch_max(in_flight, Ordering::SeqCst);
         self.requests.lock().unwrap().push(operation.to_owned());
         let fault = self.next_fault(operation);
         match fault {
-            // Before the request was read, so that the client is told while it still sends.
+            // Before the body is read, so that the client receives the reset while it sends.
             Some(Fault::ResetRequest) => return Err(io::ErrorKind::ConnectionReset.into()),
-            Some(Fault::Late(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
             _ => {}
         }
         let (mut head, body) = request.into_parts();
-        let body = whole(Body::from(body)).await?;
-        if let Some(Fault::Refuse(code, status)) = fault {
-            return Ok(refusal(code, status));
+        let body = read_body(Body::from(body)).await?;
+        if let Some(Fault::ErrorResponse(code, status)) = fault {
+            return Ok(error_response(code, status));
         }
-        // The host stays the one that was signed.
+        // Keeps the `Host` header, which is signed.
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         head.uri = format!("{}{path}", self.upstream).parse().unwrap();
         let request = Request::from_parts(head, Body::from(body));
         let (mut head, body) =
             self.client.request(request).await.map_err(io::Error::other)?.into_parts();
-        let body = whole(Body::from(body)).await?;
+        let body = read_body(Body::from(body)).await?;
         let half = body.slice(..body.len() / 2);
         let body = match fault {
-            Some(Fault::DoneButFailed) => return Ok(refusal("InternalError", 500)),
-            Some(Fault::ResetAnswer) => {
+            Some(Fault::LostResponse) => return Ok(error_response("InternalError", 500)),
+            Some(Fault::ResetResponse) => {
                 head.headers.insert(CONTENT_LENGTH, body.len().into());
                 let reset = Err(io::ErrorKind::ConnectionReset.into());
-                return Ok(Response::from_parts(head, streamed([Ok(half), reset])));
+                return Ok(Response::from_parts(head, stream_body([Ok(half), reset])));
             }
-            Some(Fault::HalfAnswer) => half,
-            Some(Fault::NoToken) => without_token(&body),
+            Some(Fault::TruncatedBody) => half,
+            Some(Fault::MissingToken) => without_token(&body),
             _ => body,
         };
         if operation != "head" {
@@ -162,13 +159,13 @@ impl Traffic {
     }
 }
 
-/// What is asked of the server, where the bucket is named in the path.
+/// The S3 operation of a request with the bucket in its path.
 fn operation(request: &Request<Incoming>) -> &'static str {
     let path = request.uri().path().trim_start_matches('/');
     let has_key = path.split_once('/').is_some_and(|(_, key)| !key.is_empty());
-    let asks_for_lock = request.uri().query().is_some_and(|query| query.contains("object-lock"));
+    let is_object_lock = request.uri().query().is_some_and(|query| query.contains("object-lock"));
     match (request.method(), has_key) {
-        (&Method::GET, false) if asks_for_lock => "lock configuration",
+        (&Method::GET, false) if is_object_lock => "lock configuration",
         (&Method::GET, false) => "list",
         (&Method::GET, true) => "get",
         (&Method::HEAD, _) => "head",
@@ -179,23 +176,23 @@ fn operation(request: &Request<Incoming>) -> &'static str {
     }
 }
 
-async fn whole(mut body: Body) -> io::Result<Bytes> {
+async fn read_body(mut body: Body) -> io::Result<Bytes> {
     body.store_all_limited(usize::MAX).await.map_err(io::Error::other)
 }
 
-fn streamed<const N: usize>(parts: [io::Result<Bytes>; N]) -> Body {
-    Body::from(DynByteStream::from(StreamingBlob::wrap(stream::iter(parts))))
+fn stream_body<const N: usize>(chunks: [io::Result<Bytes>; N]) -> Body {
+    Body::from(DynByteStream::from(StreamingBlob::wrap(stream::iter(chunks))))
 }
 
-fn refusal(code: &str, status: u16) -> Response<Body> {
+fn error_response(code: &str, status: u16) -> Response<Body> {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
-         <Error><Code>{code}</Code><Message>as the test wants it</Message></Error>"
+         <Error><Code>{code}</Code><Message>injected</Message></Error>"
     );
-    let mut answer = Response::new(Body::from(text));
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap();
-    answer.headers_mut().insert(CONTENT_TYPE, "application/xml".parse().unwrap());
-    answer
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response.headers_mut().insert(CONTENT_TYPE, "application/xml".parse().unwrap());
+    response
 }
 
 fn without_token(listing: &Bytes) -> Bytes {

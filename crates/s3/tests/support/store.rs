@@ -1,4 +1,4 @@
-//! The operations of S3 on a map.
+//! The operations of S3 on a map in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,9 +12,9 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::{BUCKET, listing};
 
-/// An object, with what was asked for when it was written.
+/// An object with the options of the request that wrote it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stored {
+pub(crate) struct StoredObject {
     pub(crate) body: Vec<u8>,
     /// Seconds since 1970.
     pub(crate) modified: u64,
@@ -30,35 +30,36 @@ pub(crate) struct Stored {
     pub(crate) locked: bool,
 }
 
-/// What the server does with `If-None-Match: *`.
+/// How the server handles `If-None-Match: *`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Conditions {
+pub(crate) enum ConditionSupport {
     #[default]
-    Kept,
+    Enforced,
     NotImplemented,
     Ignored,
 }
 
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) objects: Mutex<BTreeMap<String, Stored>>,
-    pub(crate) conditions: Mutex<Conditions>,
+    pub(crate) objects: Mutex<BTreeMap<String, StoredObject>>,
+    pub(crate) condition_support: Mutex<ConditionSupport>,
     pub(crate) object_lock: AtomicBool,
-    /// 0 for 1,000.
+    /// 0 means 1,000.
     pub(crate) page_size: AtomicUsize,
-    /// So many requests to delete many get this code for each object with "refused" in its key.
+    /// Number of `DeleteObjects` requests that report this code for each key that contains "refused".
     pub(crate) refusals: Mutex<(usize, &'static str)>,
 }
 
 impl State {
-    fn must_have(&self, bucket: &str) -> S3Result<()> {
+    fn check_bucket(&self, bucket: &str) -> S3Result<()> {
         match bucket {
             BUCKET => Ok(()),
             "forbidden" => Err(s3_error!(AccessDenied, "Access Denied")),
             "elsewhere" => {
-                let mut error = refusal("PermanentRedirect", 301);
-                let told = [("x-amz-bucket-region".parse().unwrap(), "eu-west-1".parse().unwrap())];
-                error.set_headers(told.into_iter().collect());
+                let mut error = error_response("PermanentRedirect", 301);
+                let headers =
+                    [("x-amz-bucket-region".parse().unwrap(), "eu-west-1".parse().unwrap())];
+                error.set_headers(headers.into_iter().collect());
                 Err(error)
             }
             _ => Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")),
@@ -71,20 +72,20 @@ impl State {
         Some(refusals.1)
     }
 
-    fn get(&self, key: &str) -> S3Result<Stored> {
+    fn get(&self, key: &str) -> S3Result<StoredObject> {
         let found = self.objects.lock().unwrap().get(key).cloned();
         found.ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
     }
 }
 
-fn refusal(code: &'static str, status: u16) -> S3Error {
+fn error_response(code: &'static str, status: u16) -> S3Error {
     let code = S3ErrorCode::from_bytes(code.as_bytes()).unwrap();
-    let mut error = S3Error::with_message(code, "as the test wants it");
+    let mut error = S3Error::with_message(code, "injected");
     error.set_status_code(status.try_into().unwrap());
     error
 }
 
-fn moment(seconds: u64) -> Timestamp {
+fn timestamp(seconds: u64) -> Timestamp {
     Timestamp::from(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
@@ -101,19 +102,19 @@ impl S3 for Service {
         request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
-        self.0.must_have(&input.bucket)?;
-        let conditions = *self.0.conditions.lock().unwrap();
-        if input.if_none_match.is_some() && conditions == Conditions::NotImplemented {
+        self.0.check_bucket(&input.bucket)?;
+        let support = *self.0.condition_support.lock().unwrap();
+        if input.if_none_match.is_some() && support == ConditionSupport::NotImplemented {
             return Err(s3_error!(NotImplemented, "A header you provided is not implemented"));
         }
         let mut body = Vec::new();
-        if let Some(mut parts) = input.body {
-            let broken = |error| S3Error::with_source(S3ErrorCode::IncompleteBody, error);
-            while let Some(part) = parts.try_next().await.map_err(broken)? {
-                body.extend_from_slice(&part);
+        if let Some(mut chunks) = input.body {
+            let incomplete = |error| S3Error::with_source(S3ErrorCode::IncompleteBody, error);
+            while let Some(chunk) = chunks.try_next().await.map_err(incomplete)? {
+                body.extend_from_slice(&chunk);
             }
         }
-        let stored = Stored {
+        let object = StoredObject {
             body,
             modified: now(),
             metadata: input.metadata.unwrap_or_default().into_iter().collect(),
@@ -129,11 +130,12 @@ impl S3 for Service {
         };
         {
             let mut objects = self.0.objects.lock().unwrap();
-            let kept = conditions == Conditions::Kept && input.if_none_match.is_some();
-            if kept && objects.contains_key(&input.key) {
+            let conditional =
+                support == ConditionSupport::Enforced && input.if_none_match.is_some();
+            if conditional && objects.contains_key(&input.key) {
                 return Err(s3_error!(PreconditionFailed, "it exists"));
             }
-            objects.insert(input.key, stored);
+            objects.insert(input.key, object);
         }
         Ok(S3Response::new(PutObjectOutput::default()))
     }
@@ -143,15 +145,15 @@ impl S3 for Service {
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        self.0.must_have(&input.bucket)?;
-        let stored = self.0.get(&input.key)?;
-        let length = stored.body.len();
-        let body = StreamingBlob::wrap(stream::iter([Ok::<_, std::io::Error>(stored.body.into())]));
+        self.0.check_bucket(&input.bucket)?;
+        let object = self.0.get(&input.key)?;
+        let length = object.body.len();
+        let body = StreamingBlob::wrap(stream::iter([Ok::<_, std::io::Error>(object.body.into())]));
         Ok(S3Response::new(GetObjectOutput {
             body: Some(body),
             content_length: Some(i64::try_from(length).unwrap()),
-            last_modified: Some(moment(stored.modified)),
-            metadata: Some(stored.metadata.into_iter().collect()),
+            last_modified: Some(timestamp(object.modified)),
+            metadata: Some(object.metadata.into_iter().collect()),
             ..GetObjectOutput::default()
         }))
     }
@@ -161,15 +163,15 @@ impl S3 for Service {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
-        self.0.must_have(&input.bucket)?;
-        let stored = self.0.get(&input.key)?;
-        let until = stored.locked.then(|| moment(now() + 365 * 86_400));
+        self.0.check_bucket(&input.bucket)?;
+        let object = self.0.get(&input.key)?;
+        let retained_until = object.locked.then(|| timestamp(now() + 365 * 86_400));
         Ok(S3Response::new(HeadObjectOutput {
-            content_length: Some(i64::try_from(stored.body.len()).unwrap()),
-            object_lock_mode: until
+            content_length: Some(i64::try_from(object.body.len()).unwrap()),
+            object_lock_mode: retained_until
                 .as_ref()
                 .map(|_| ObjectLockMode::from_static(ObjectLockMode::COMPLIANCE)),
-            object_lock_retain_until_date: until,
+            object_lock_retain_until_date: retained_until,
             ..HeadObjectOutput::default()
         }))
     }
@@ -178,20 +180,20 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        self.0.must_have(&request.input.bucket)?;
-        let most = match self.0.page_size.load(Ordering::SeqCst) {
+        self.0.check_bucket(&request.input.bucket)?;
+        let page_size = match self.0.page_size.load(Ordering::SeqCst) {
             0 => 1_000,
             size => size,
         };
         let objects = self.0.objects.lock().unwrap();
-        Ok(S3Response::new(listing::page(&objects, &request.input, most)))
+        Ok(S3Response::new(listing::page(&objects, &request.input, page_size)))
     }
 
     async fn delete_object(
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        self.0.must_have(&request.input.bucket)?;
+        self.0.check_bucket(&request.input.bucket)?;
         self.0.objects.lock().unwrap().remove(&request.input.key);
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
@@ -200,10 +202,10 @@ impl S3 for Service {
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        self.0.must_have(&request.input.bucket)?;
+        self.0.check_bucket(&request.input.bucket)?;
         let keys = request.input.delete.objects.into_iter().map(|object| object.key);
         let keys: Vec<_> = keys.collect();
-        assert!(keys.len() <= 1_000, "S3 takes no more");
+        assert!(keys.len() <= 1_000, "the limit of S3");
         let refusal = self.0.next_refusal();
         let mut errors = Vec::new();
         let mut objects = self.0.objects.lock().unwrap();
@@ -228,9 +230,9 @@ impl S3 for Service {
         &self,
         request: S3Request<GetObjectLockConfigurationInput>,
     ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
-        self.0.must_have(&request.input.bucket)?;
+        self.0.check_bucket(&request.input.bucket)?;
         if !self.0.object_lock.load(Ordering::SeqCst) {
-            return Err(refusal("ObjectLockConfigurationNotFoundError", 404));
+            return Err(error_response("ObjectLockConfigurationNotFoundError", 404));
         }
         let enabled = ObjectLockEnabled::from_static(ObjectLockEnabled::ENABLED);
         let configuration =

@@ -1,20 +1,20 @@
-//! The requests that an operation needs, and nothing else: made and signed before the time begins, as
-//! many at once as [`S3Storage`](attestry_s3::S3Storage) sends, by an HTTP client that reads the
-//! answers and drops them. What the line and the server take of the time, no client of theirs saves.
+//! The requests of an operation without the backend: a lower bound of its time. They are built and signed
+//! before the measurement, and sent with the concurrency of [`S3Storage`](attestry_s3::S3Storage) by a plain
+//! HTTP client that discards the response bodies.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use attestry_core::{Timestamp, create_entry_id};
-use attestry_s3::aws_sdk_s3::Client as Sdk;
-use attestry_s3::aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
-use attestry_s3::aws_sdk_s3::config::retry::RetryConfig;
-use attestry_s3::aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
-use attestry_s3::aws_sdk_s3::error::BoxError;
-use attestry_s3::aws_sdk_s3::primitives::ByteStream;
-use attestry_s3::aws_sdk_s3::types::{ChecksumAlgorithm, Delete, ObjectIdentifier};
 use aws_config::BehaviorVersion;
+use aws_sdk_s3::Client as Sdk;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, EncodingType, ObjectIdentifier};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use hyper::{Method, Request, StatusCode};
@@ -25,21 +25,21 @@ use s3s::Body;
 
 use super::{WRITES, entry};
 
-const AT_ONCE: usize = 64;
-/// S3 lists and deletes no more keys in one request.
+const CONCURRENCY: usize = 64;
+/// The limit of S3 for listing and deleting.
 const KEYS_A_REQUEST: usize = 1_000;
 
-/// How long the requests take that `operation` needs.
+/// The time of the requests of `operation`.
 pub(super) async fn timed(operation: &str, bucket: &str, prefix: &str) -> Duration {
-    let place = Place::connect(bucket, prefix).await;
-    let rounds = place.rounds(operation).await;
+    let signer = Signer::connect(bucket, prefix).await;
+    let rounds = signer.rounds(operation).await;
     let http = Client::builder(TokioExecutor::new()).build_http();
-    // Has connected when the time begins, as S3Storage has.
-    send(&http, place.list_days().await).await;
+    // Opens a connection before the measurement, as `S3Storage` does.
+    send(&http, signer.list_days().await).await;
     let start = Instant::now();
     for requests in rounds {
-        let all = requests.into_iter().map(|request| send(&http, request));
-        stream::iter(all).buffer_unordered(AT_ONCE).collect::<()>().await;
+        let responses = requests.into_iter().map(|request| send(&http, request));
+        stream::iter(responses).buffer_unordered(CONCURRENCY).collect::<()>().await;
     }
     start.elapsed()
 }
@@ -52,25 +52,25 @@ async fn send(http: &Client<HttpConnector, Body>, request: Request<Body>) {
     Body::from(body).store_all_limited(usize::MAX).await.unwrap();
 }
 
-/// Makes the requests.
-struct Place {
+/// Builds and signs requests with the SDK.
+struct Signer {
     sdk: Sdk,
     bucket: String,
-    /// With the slash at its end.
+    /// With a trailing slash.
     prefix: String,
 }
 
-/// The request that the SDK would send.
+/// The signed request of an operation of the SDK, which is not sent.
 macro_rules! signed {
     ($operation:expr) => {{
-        let kept = Keep::default();
-        let sent = $operation.customize().interceptor(kept.clone()).send().await;
-        assert!(sent.is_err(), "it was kept back");
-        kept.into_request()
+        let capture = CaptureRequest::default();
+        let sent = $operation.customize().interceptor(capture.clone()).send().await;
+        assert!(sent.is_err(), "the request was sent");
+        capture.into_request()
     }};
 }
 
-impl Place {
+impl Signer {
     async fn connect(bucket: &str, prefix: &str) -> Self {
         let http = aws_smithy_http_client::Builder::new().build_http();
         let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
@@ -80,37 +80,37 @@ impl Place {
         Self { sdk, bucket: bucket.to_owned(), prefix: format!("{prefix}/") }
     }
 
-    /// A round begins when all of the round before it is answered.
+    /// The requests in rounds: a round starts after all responses of the previous one.
     async fn rounds(&self, operation: &str) -> Vec<Vec<Request<Body>>> {
         let days = self.keys().await;
         let keys: Vec<&String> = days.values().flatten().collect();
         let id = create_entry_id();
-        let top = async || vec![self.list_days().await];
+        let list_days = async || vec![self.list_days().await];
         let pages = || each(days.keys(), |day| self.list(day));
-        let look = async |day| self.get(&format!("{day}{id}.json")).await;
+        let get_in_day = async |day| self.get(&format!("{day}{id}.json")).await;
         match operation {
             "append" => vec![each(0..WRITES, |_| self.put()).await],
-            "list" => vec![top().await, pages().await, each(keys, |key| self.get(key)).await],
-            "count" => vec![top().await, pages().await],
-            "read_unknown" => vec![top().await, each(days.keys(), look).await],
+            "list" => vec![list_days().await, pages().await, each(keys, |key| self.get(key)).await],
+            "count" => vec![list_days().await, pages().await],
+            "read_unknown" => vec![list_days().await, each(days.keys(), get_in_day).await],
             "read_recent" => vec![vec![self.get(keys[0]).await]],
             "cleanup" => {
                 let deletions = each(keys.chunks(KEYS_A_REQUEST), |keys| self.delete(keys));
-                vec![top().await, pages().await, deletions.await]
+                vec![list_days().await, pages().await, deletions.await]
             }
-            other => panic!("there is no operation {other}"),
+            other => panic!("unknown operation {other}"),
         }
     }
 
-    /// What is there, by the folder of its day.
+    /// All keys, by the prefix of their day.
     async fn keys(&self) -> BTreeMap<String, Vec<String>> {
         let list = self.sdk.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix);
         let mut pages = list.into_paginator().send();
         let mut keys = BTreeMap::<_, Vec<_>>::new();
         while let Some(page) = pages.next().await {
             for key in page.unwrap().contents().iter().filter_map(|object| object.key()) {
-                let folder = &key[..=key.rfind('/').unwrap()];
-                keys.entry(folder.to_owned()).or_default().push(key.to_owned());
+                let day_prefix = &key[..=key.rfind('/').unwrap()];
+                keys.entry(day_prefix.to_owned()).or_default().push(key.to_owned());
             }
         }
         keys
@@ -118,13 +118,13 @@ impl Place {
 
     async fn list_days(&self) -> Request<Body> {
         let list = self.sdk.list_objects_v2().bucket(&self.bucket);
-        signed!(list.prefix(&self.prefix).delimiter("/"))
+        signed!(list.prefix(&self.prefix).delimiter("/").encoding_type(EncodingType::Url))
     }
 
-    /// The first page, as [`S3Storage`](attestry_s3::S3Storage) asks for it to count.
+    /// The first page of a day, with the parameters that [`S3Storage`](attestry_s3::S3Storage) uses to count.
     async fn list(&self, day: &str) -> Request<Body> {
         let list = self.sdk.list_objects_v2().bucket(&self.bucket);
-        signed!(list.prefix(day).start_after(day))
+        signed!(list.prefix(day).start_after(day).encoding_type(EncodingType::Url))
     }
 
     async fn get(&self, key: &str) -> Request<Body> {
@@ -148,7 +148,7 @@ impl Place {
     }
 }
 
-/// The requests for all of `items`.
+/// A request for each of `items`.
 async fn each<T, F: Future<Output = Request<Body>>>(
     items: impl IntoIterator<Item = T>,
     make: impl Fn(T) -> F,
@@ -156,20 +156,20 @@ async fn each<T, F: Future<Output = Request<Body>>>(
     stream::iter(items).then(make).collect().await
 }
 
-/// Keeps a request back that is signed and about to be sent.
+/// Stores the signed request and makes sending fail.
 #[derive(Debug, Clone, Default)]
-struct Keep(Arc<Mutex<Option<Request<Bytes>>>>);
+struct CaptureRequest(Arc<Mutex<Option<Request<Bytes>>>>);
 
-impl Keep {
+impl CaptureRequest {
     fn into_request(self) -> Request<Body> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        kept.expect("it was about to be sent").map(Body::from)
+        let request = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        request.expect("the request was signed").map(Body::from)
     }
 }
 
-impl Intercept for Keep {
+impl Intercept for CaptureRequest {
     fn name(&self) -> &'static str {
-        "Keep"
+        "CaptureRequest"
     }
 
     fn read_before_transmit(
@@ -178,10 +178,10 @@ impl Intercept for Keep {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let request = context.request().try_clone().ok_or("its body is in memory")?;
+        let request = context.request().try_clone().ok_or("the body is not in memory")?;
         let request = request.try_into_http1x()?;
         let request = request.map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
-        Err("it is kept back".into())
+        Err("captured instead of sent".into())
     }
 }

@@ -1,0 +1,69 @@
+//! Incomplete responses: no entry or failure is missed because of them.
+#![allow(clippy::unwrap_used)] // in helper functions
+
+mod support;
+
+use attestry_core::StorageBackend;
+use support::{Fault, Server, at, entry, error_chain, list_all};
+
+/// Taken for the last page, it would hide all entries after it.
+#[tokio::test]
+async fn listing_without_continuation_token_is_an_error() {
+    let server = Server::start().await;
+    server.put_entry(&entry("a", "2026-01-28"));
+    let storage = server.connect().await;
+    let expected = "no new continuation token";
+    server.inject("list", 1, Fault::MissingToken);
+    let error = storage.count().await.unwrap_err();
+    assert!(error_chain(&error).contains(expected), "{}", error_chain(&error));
+    server.inject("list", 1, Fault::MissingToken);
+    let error = list_all(&storage).await.unwrap_err();
+    assert!(error_chain(&error).contains(expected), "{}", error_chain(&error));
+    server.inject("list", 1, Fault::MissingToken);
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
+    assert!(error_chain(&error).contains(expected), "{}", error_chain(&error));
+    assert_eq!(storage.count().await.unwrap(), 1);
+}
+
+/// If the credentials may not read the Object Lock setting, the lock of each object is checked.
+#[tokio::test]
+async fn unreadable_lock_setting_means_locks_are_checked() {
+    let server = Server::start().await;
+    for id in ["a", "b", "locked"] {
+        server.put_entry(&entry(id, "2026-01-28"));
+    }
+    server.lock("audit/2026-01-28/locked.json");
+    server.inject("lock configuration", 9, Fault::ErrorResponse("AccessDenied", 403));
+    let storage = server.connect().await;
+    server.take_requests();
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
+    assert!(error_chain(&error).contains("1 of 3 objects"), "{}", error_chain(&error));
+    assert_eq!(server.keys(), ["audit/2026-01-28/locked.json"]);
+    let requests = server.take_requests();
+    let count = |operation: &str| requests.iter().filter(|name| *name == operation).count();
+    assert_eq!((count("lock configuration"), count("head"), count("delete many")), (1, 3, 1));
+}
+
+/// Lists, the Object Lock setting, and the failures of a deletion.
+#[tokio::test]
+async fn truncated_responses_are_retried() {
+    let server = Server::start().await;
+    server.enable_object_lock();
+    for id in ["a", "refused", "locked"] {
+        server.put_entry(&entry(id, "2026-01-28"));
+    }
+    server.lock("audit/2026-01-28/locked.json");
+    let storage = server.connect().await;
+    server.inject("list", 2, Fault::TruncatedBody);
+    assert_eq!(storage.count().await.unwrap(), 3);
+    server.inject("list", 2, Fault::TruncatedBody);
+    assert_eq!(list_all(&storage).await.unwrap().len(), 3);
+    server.inject("list", 2, Fault::TruncatedBody);
+    server.inject("lock configuration", 2, Fault::TruncatedBody);
+    server.inject("delete many", 2, Fault::TruncatedBody);
+    server.refuse_keys(3, "AccessDenied");
+    let error = storage.delete_at_or_before(at("2026-02-01")).await.unwrap_err();
+    assert!(error_chain(&error).contains("2 of 3 objects"), "{}", error_chain(&error));
+    assert!(error_chain(&error).contains("COMPLIANCE"), "{}", error_chain(&error));
+    assert_eq!(server.keys(), ["audit/2026-01-28/locked.json", "audit/2026-01-28/refused.json"]);
+}
