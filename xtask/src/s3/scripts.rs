@@ -1,28 +1,28 @@
-//! Our Python scripts that work on a bucket.
+//! Python scripts that work on a bucket.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::server::Server;
+use super::seaweedfs::SeaweedFs;
 use crate::cmd::{Cmd, Result};
 use crate::venv::Venv;
 use crate::workspace::Workspace;
 
-/// Scripts of `xtask/interop`, run where the Python package finds the server.
+/// The scripts in `xtask/interop`, run with the Python package and the endpoint of the server.
 pub(super) struct Scripts<'a> {
     python: PathBuf,
     folder: PathBuf,
-    server: &'a Server,
+    server: &'a SeaweedFs,
 }
 
 impl<'a> Scripts<'a> {
-    pub(super) fn new(workspace: &Workspace, venv: &Venv, server: &'a Server) -> Self {
+    pub(super) fn new(workspace: &Workspace, venv: &Venv, server: &'a SeaweedFs) -> Self {
         Self { python: venv.python(), folder: workspace.path("xtask/interop"), server }
     }
 
-    /// Makes the buckets; waits for the server to take a write.
+    /// Creates the buckets, and waits until the server accepts writes.
     pub(super) fn make_buckets(&self, buckets: &[&str]) -> Result {
         self.run("make_buckets.py", buckets).map(drop)
     }
@@ -34,14 +34,14 @@ impl<'a> Scripts<'a> {
         arguments: impl IntoIterator<Item = A>,
     ) -> Cmd {
         let command = Cmd::new(&self.python)
-            // The package's use of utcnow() is announced as outdated at every call.
+            // Without warnings: the package calls the deprecated `utcnow()`.
             .args(["-B", "-W", "ignore"])
             .arg(self.folder.join(name))
             .args(arguments);
-        self.server.reach(command)
+        self.server.configure(command)
     }
 
-    /// Runs a script and returns the JSON it prints.
+    /// Runs a script and parses the JSON that it prints.
     pub(super) fn run<A: AsRef<OsStr>>(
         &self,
         name: &str,
@@ -50,6 +50,6 @@ impl<'a> Scripts<'a> {
         let command = self.command(name, arguments);
         let printed = command.read()?;
         serde_json::from_str(&printed)
-            .map_err(|error| format!("`{command}` printed no JSON: {error}").into())
+            .map_err(|error| format!("`{command}` printed invalid JSON: {error}").into())
     }
 }

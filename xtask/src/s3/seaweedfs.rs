@@ -1,4 +1,4 @@
-//! One SeaweedFS server on the loopback interface, with credentials of its own.
+//! A SeaweedFS server on the loopback interface, with test credentials.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -13,22 +13,22 @@ use crate::cmd::{Cmd, Result};
 
 const ACCESS_KEY: &str = "ATTESTRYTEST";
 const SECRET_KEY: &str = "no-secret-at-all";
-/// May list and read, and nothing else.
+/// Credentials that permit to list and to read only.
 const READER: (&str, &str) = ("ATTESTRYREADER", "no-secret-either");
 const REGION: &str = "us-east-1";
 
-/// Long, for a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Generous, for a loaded machine.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A running server; ended when dropped.
-pub(super) struct Server {
+/// A running server; killed when dropped.
+pub(super) struct SeaweedFs {
     process: Child,
     port: u16,
     log: PathBuf,
 }
 
-impl Server {
-    /// Starts `program` with its data in `folder`, and waits until it answers.
+impl SeaweedFs {
+    /// Starts `program` with its data in `folder`, and waits until it responds.
     pub(super) fn start(program: &Path, folder: &Path) -> Result<Self> {
         let data = folder.join("data");
         fs::create_dir(&data)?;
@@ -56,7 +56,7 @@ impl Server {
         for (name, port) in names.iter().zip(&ports) {
             command.arg(format!("-{name}={port}"));
         }
-        // Services that nobody here asks for, each with a port of its own.
+        // Disables services that are not needed; each would listen on a port.
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
         let process = command
             .stdin(Stdio::null())
@@ -65,7 +65,7 @@ impl Server {
             .spawn()
             .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
         let mut server = Self { process, port: ports[0], log };
-        server.wait_until_it_answers()?;
+        server.wait_until_ready()?;
         Ok(server)
     }
 
@@ -77,13 +77,13 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What it said.
+    /// Its log file.
     pub(super) fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Lets a program reach the server, as the AWS tools are told: by the environment.
-    pub(super) fn reach(&self, command: Cmd) -> Cmd {
+    /// Sets the environment variables of the AWS tools to the endpoint and credentials of the server.
+    pub(super) fn configure(&self, command: Cmd) -> Cmd {
         command
             .env("AWS_ENDPOINT_URL", self.endpoint())
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
@@ -96,21 +96,21 @@ impl Server {
             .without_env("AWS_SESSION_TOKEN")
     }
 
-    fn wait_until_it_answers(&mut self) -> Result {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+    fn wait_until_ready(&mut self) -> Result {
+        let start = Instant::now();
+        while start.elapsed() < START_TIMEOUT {
             if let Some(status) = self.process.try_wait()? {
-                return Err(self.unwell(&format!("ended at once ({status})")));
+                return Err(self.failed(&format!("exited at its start ({status})")));
             }
-            if self.answers().is_ok_and(|answers| answers) {
+            if self.is_ready().unwrap_or(false) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        Err(self.unwell(&format!("did not answer within {} s", PATIENCE.as_secs())))
+        Err(self.failed(&format!("did not respond within {} s", START_TIMEOUT.as_secs())))
     }
 
-    fn answers(&self) -> std::io::Result<bool> {
+    fn is_ready(&self) -> std::io::Result<bool> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
         connection.set_read_timeout(Some(Duration::from_secs(2)))?;
         connection.write_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
@@ -119,14 +119,14 @@ impl Server {
         Ok(start == *b"HTTP/")
     }
 
-    fn unwell(&self, what: &str) -> Box<dyn std::error::Error> {
-        format!("SeaweedFS {what}; its log is {}", self.log.display()).into()
+    fn failed(&self, what: &str) -> Box<dyn std::error::Error> {
+        format!("SeaweedFS {what}; see its log {}", self.log.display()).into()
     }
 }
 
-impl Drop for Server {
+impl Drop for SeaweedFs {
     fn drop(&mut self) {
-        // It has nothing that anyone wants; failing to end it leaves a process behind, no more.
+        // Errors only leave a process behind.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -146,12 +146,12 @@ fn identities() -> serde_json::Value {
     ]})
 }
 
-/// Ports that nobody had a moment ago; all held at once, so that none comes twice.
+/// Distinct free ports: all are bound at the same time, then released.
 fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let held: Vec<TcpListener> =
+    let listeners: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
-    Ok(held
+    Ok(listeners
         .iter()
-        .map(|socket| socket.local_addr().map(|a| a.port()))
+        .map(|listener| listener.local_addr().map(|a| a.port()))
         .collect::<std::io::Result<_>>()?)
 }

@@ -1,4 +1,4 @@
-//! A line to the server that takes its time, to stand for a network.
+//! A TCP proxy that delays requests, to simulate the latency of a network.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,48 +8,48 @@ use std::time::{Duration, Instant};
 
 use crate::cmd::Result;
 
-/// Listens on a port of its own and hands on what comes, requests `delay` later than they came.
-/// Its threads end with the program.
-pub(super) fn listen(server: u16, delay: Duration) -> Result<u16> {
+/// Forwards connections from a new port to the port `server`, requests after `delay`. Returns the new port.
+/// Its threads run until the program exits.
+pub(super) fn start(server: u16, delay: Duration) -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            thread::spawn(move || connect(&client, server, delay));
+            thread::spawn(move || forward(&client, server, delay));
         }
     });
     Ok(port)
 }
 
-/// Whatever breaks ends the connection; the client sees it.
-fn connect(client: &TcpStream, server: u16, delay: Duration) {
-    let both = || -> std::io::Result<_> {
+/// An error closes the connection to the client.
+fn forward(client: &TcpStream, server: u16, delay: Duration) {
+    let streams = || -> std::io::Result<_> {
         let server = TcpStream::connect(("127.0.0.1", server))?;
         server.set_nodelay(true)?;
         client.set_nodelay(true)?;
         Ok((client.try_clone()?, client.try_clone()?, server.try_clone()?, server))
     };
-    let Ok((from_client, to_client, from_server, to_server)) = both() else { return };
+    let Ok((from_client, to_client, from_server, to_server)) = streams() else { return };
     let (sender, receiver) = channel();
     thread::spawn(move || {
-        read(from_client, |bytes| sender.send((Instant::now() + delay, bytes)).is_ok());
+        read_all(from_client, |bytes| sender.send((Instant::now() + delay, bytes)).is_ok());
     });
-    thread::spawn(move || write_when_due(&to_server, &receiver));
-    read(from_server, |bytes| (&to_client).write_all(&bytes).is_ok());
+    thread::spawn(move || write_delayed(&to_server, &receiver));
+    read_all(from_server, |bytes| (&to_client).write_all(&bytes).is_ok());
     let _ = to_client.shutdown(Shutdown::Both);
 }
 
-fn read(mut from: TcpStream, mut hand_on: impl FnMut(Vec<u8>) -> bool) {
+fn read_all(mut from: TcpStream, mut forward: impl FnMut(Vec<u8>) -> bool) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if !hand_on(buffer[..count].to_vec()) {
+        if !forward(buffer[..count].to_vec()) {
             return;
         }
     }
 }
 
-fn write_when_due(mut to: &TcpStream, pieces: &Receiver<(Instant, Vec<u8>)>) {
-    for (due, bytes) in pieces {
+fn write_delayed(mut to: &TcpStream, chunks: &Receiver<(Instant, Vec<u8>)>) {
+    for (due, bytes) in chunks {
         thread::sleep(due.saturating_duration_since(Instant::now()));
         if to.write_all(&bytes).is_err() {
             return;
