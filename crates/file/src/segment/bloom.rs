@@ -5,7 +5,7 @@
 //! these seven without a branch.
 //!
 //! Blocks are in the order of the id hashes. The eighth word, the rank word, counts the ids of the blocks
-//! before. It tells about which record of the sorted id section belongs to an id.
+//! before. It gives the approximate record number of an id in the id section.
 
 use attestry_core::EntryId;
 use sha2::{Digest, Sha256};

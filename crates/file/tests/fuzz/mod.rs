@@ -1,7 +1,7 @@
 //! Properties that hold for any bytes in the files of a store. The fuzz targets in `rigs/fuzz/` search for
 //! counterexamples; the tests here check the corpus.
 //!
-//! Each property gets an empty folder to write to, and the input; it panics on a counterexample.
+//! Each property gets a folder that it may overwrite, and the input; it panics on a counterexample.
 //!
 //! A module of the crate, because it tests private items; compiled for tests and with `cfg(fuzzing)` only.
 #![allow(clippy::missing_panics_doc)]
