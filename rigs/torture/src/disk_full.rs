@@ -1,4 +1,4 @@
-//! Disks that are full, and disks that may only be read.
+//! Full disks and read-only disks.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::{sample, verify};
 
 /// Linux's `EROFS`.
 const READ_ONLY: i32 = 30;
-/// What is taken away to make room again.
+/// Size of the file that is removed to make room.
 const BALLAST_BYTES: usize = 300_000;
 
 #[derive(Debug, Default)]
@@ -30,8 +30,8 @@ struct Summary {
     opened_while_full: usize,
 }
 
-/// Fills a tiny tmpfs and a tiny ext4, erases while it is full, opens while it is full, goes on
-/// once there is room, and opens on the disk remounted read-only.
+/// Fills a small tmpfs or ext4, erases and opens while it is full, continues once there is room, and opens on the disk
+/// remounted read-only.
 pub(crate) fn run(options: &Options) -> Result<String> {
     system::need_mounts()?;
     let mut runs = Runs::new(options, 6);
@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
                 summary: &mut summary,
             };
             runtime.block_on(disk.round(&mount)).map_err(|stop: Stop| {
-                // Still mounted; gone once we return.
+                // The mount is removed on return, so copy the folder now.
                 let _ = system::run("cp", [OsStr::new("-a"), disk.folder.as_ref(), path.as_ref()]);
                 stop.within(format!("round {round} on {name}"))
             })?;
@@ -67,9 +67,9 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         })?;
     }
     Ok(format!(
-        "{} disks filled (tmpfs and ext4 in turn): {} writes acknowledged, {} refused for lack of room\n\
+        "{} disks filled (tmpfs and ext4 in turn): {} writes acknowledged, {} refused with ENOSPC\n\
          while full: {} entries erased, {} erasures refused, opened for writing {} times\n\
-         each went on in the same open store once there was room, and was read while read-only",
+         each continued in the same open store once there was room, and was read while read-only",
         runs.done(),
         summary.writes,
         summary.refused,
@@ -104,13 +104,13 @@ impl Disk<'_> {
         fs::remove_file(&self.ballast)?;
         for count in [1, 1, 5, 20, 1] {
             if !self.write(&storage, count).await? {
-                return failed("a write fails though there is room again");
+                return failed("a write fails although there is room again");
             }
         }
         let refused = self.summary.erasures_refused;
         self.erase(&storage, 3).await?;
         if self.summary.erasures_refused > refused {
-            return failed("erasing fails though there is room again");
+            return failed("erasing fails although there is room again");
         }
         self.check(&storage).await.map_err(|stop: Stop| stop.within("after making room"))?;
         storage.close().await?;
@@ -124,7 +124,7 @@ impl Disk<'_> {
         builder.read_only(read_only).open().await
     }
 
-    /// Writes so many entries; whether that was acknowledged. Refused, it must be for lack of room.
+    /// Writes `count` entries; returns whether they were acknowledged. The only accepted error is a full disk.
     async fn write(&mut self, storage: &FileStorage, count: usize) -> Result<bool> {
         let ids: Vec<String> =
             (self.next..self.next + count).map(|number| sample::id(1, number)).collect();
@@ -153,7 +153,7 @@ impl Disk<'_> {
 
     async fn erase(&mut self, storage: &FileStorage, count: usize) -> Result {
         for _ in 0..count {
-            let there: Vec<&str> = self.ledger.with_fate(Fate::There).collect();
+            let there: Vec<&str> = self.ledger.with_fate(Fate::Present).collect();
             let Some(id) = self.rng.pick(&there).map(|id| (*id).to_owned()) else { return Ok(()) };
             let call = format!("erase-{id}");
             self.ledger.take(Note::Erase(call.clone(), id.clone()))?;
@@ -162,7 +162,9 @@ impl Disk<'_> {
                     self.ledger.take(Note::Done(call))?;
                     self.summary.erased_while_full += 1;
                 }
-                Ok(false) => return failed(format!("delete says that {id} is not there")),
+                Ok(false) => {
+                    return failed(format!("delete returns false for {id}, which is present"));
+                }
                 Err(error) if is_full(&error) => self.summary.erasures_refused += 1,
                 Err(error) => {
                     return failed(format!("erasing on a full disk: {}", chain(&error)));
@@ -177,8 +179,7 @@ impl Disk<'_> {
         verify::contents(&self.folder, storage, &self.ledger, rules).await.map(drop)
     }
 
-    /// Closes and opens again. Where there is not even room to open, reading must work; the store
-    /// comes back opened for writing, with a little room made if it must be.
+    /// Closes and reopens. Reading must work on a full disk; if opening for writing lacks room, some is made.
     async fn reopen_while_full(&mut self, storage: FileStorage) -> Result<FileStorage> {
         storage.close().await?;
         drop(storage);
@@ -198,20 +199,20 @@ impl Disk<'_> {
         }
     }
 
-    /// Remounted read-only, the store can be read, and says what is wrong when it is to be written.
+    /// On a disk remounted read-only, reads work and writes fail with EROFS.
     async fn read_only(&mut self, mount: &Mount) -> Result {
         mount.remount("ro")?;
         let outcome = self.open(false).await;
-        let says_so = |error: &StorageError| matches!(error, StorageError::Io { source, .. } if source.raw_os_error() == Some(READ_ONLY));
+        let is_read_only = |error: &StorageError| matches!(error, StorageError::Io { source, .. } if source.raw_os_error() == Some(READ_ONLY));
         match outcome {
-            Err(error) if says_so(&error) => {}
+            Err(error) if is_read_only(&error) => {}
             Err(error) => {
                 return failed(format!("opening on a read-only disk: {}", chain(&error)));
             }
             Ok(storage) => {
                 let entry = sample::entry(&sample::id(1, self.next))?;
                 match storage.write(&entry).await {
-                    Err(error) if says_so(&error) => {}
+                    Err(error) if is_read_only(&error) => {}
                     other => return failed(format!("a write on a read-only disk: {other:?}")),
                 }
             }

@@ -1,9 +1,8 @@
-//! Syncs that fail: a disk whose image lies on a tmpfs that is full.
+//! Failing syncs: a disk whose image is on a full tmpfs.
 //!
-//! Writing to the disk goes to the page cache and succeeds. Syncing fails, because the image cannot
-//! grow; the kernel drops the pages, and the second sync succeeds though they never got to the disk.
-//! A store that believes the second sync loses what it acknowledged. That the disk behaves like
-//! this is checked with a file of our own.
+//! Writes go to the page cache and succeed. The sync fails, because the image cannot grow; the kernel drops the dirty
+//! pages, and a second sync succeeds although they never reached the disk. A store that trusts the second sync loses
+//! acknowledged entries. A control file shows whether the disk behaved like this.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -22,7 +21,7 @@ use crate::runs::{Options, Runs, with_folder};
 use crate::system::{self, Device, Mount};
 use crate::{sample, verify};
 
-/// How often something is written after the first failure.
+/// Number of writes after the first failure.
 const ATTEMPTS_AFTER: usize = 25;
 
 #[derive(Debug, Default)]
@@ -31,12 +30,12 @@ struct Summary {
     syncs_failed: usize,
     writes_failed: usize,
     acknowledged_after: usize,
-    second_sync_lied: usize,
+    false_second_syncs: usize,
     file_systems_damaged: usize,
 }
 
-/// Writes until syncs fail, goes on writing, takes the disk away and mounts it again with room:
-/// every entry that was acknowledged must be there.
+/// Writes until syncs fail, continues writing, unmounts, and mounts again with room: every acknowledged entry must be
+/// present.
 pub(crate) fn run(options: &Options) -> Result<String> {
     system::need_mounts()?;
     let mut runs = Runs::new(options, 6);
@@ -50,26 +49,26 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         })?;
     }
     Ok(format!(
-        "{} disks, {} entries acknowledged and there after mounting again ({} of them after the first \
-         failure)\n{} writes refused for a failing sync, {} for another reason; on {} disks a plain \
-         second sync of lost data succeeded; {} were not judged, since ext4 had lost blocks of its own",
+        "{} disks, {} entries acknowledged and present after mounting again ({} of them after the first \
+         failure)\n{} writes refused after a failed sync, {} for another reason; on {} disks a plain \
+         second sync of lost data succeeded; {} disks not judged, because ext4 lost metadata blocks",
         runs.done(),
         summary.acknowledged,
         summary.acknowledged_after,
         summary.syncs_failed,
         summary.writes_failed,
-        summary.second_sync_lied,
+        summary.false_second_syncs,
         summary.file_systems_damaged
     ))
 }
 
-/// The layers, in the order in which they are taken away.
+/// The layers, in drop order.
 struct Disk {
     mount: Mount,
     mounted: PathBuf,
     device: Device,
     backing: Mount,
-    /// KiB that the image may take.
+    /// Size limit of the image in KiB.
     room: usize,
     rng: Rng,
 }
@@ -77,26 +76,25 @@ struct Disk {
 impl Disk {
     fn new(path: &Path, seed: u64, round: usize, runtime: &Runtime) -> Result<Self> {
         let mut rng = Rng::derive(seed, 100 + round as u64);
-        let (behind, mounted) = (path.join("behind"), path.join("mnt"));
-        let backing = Mount::tmpfs(64 << 10, &behind)?;
-        let image = behind.join("disk");
-        // With a journal the file system turns read-only when that cannot be written; without one
-        // it goes on, and the next sync succeeds.
+        let (backing_path, mounted) = (path.join("backing"), path.join("mnt"));
+        let backing = Mount::tmpfs(64 << 10, &backing_path)?;
+        let image = backing_path.join("disk");
+        // With a journal the file system becomes read-only when the journal cannot be written; without one it
+        // continues, and the next sync succeeds.
         let options = match round % 3 {
             2 => ["-q", "-b", "4096", "-J", "size=4"],
             _ => ["-q", "-b", "4096", "-O", "^has_journal"],
         };
         let device = Device::formatted(&image, 100, "mkfs.ext4", &options)?;
-        device.page_by_page()?;
+        device.limit_to_pages()?;
         let mount = Mount::device(&device, &mounted)?;
-        // What it takes to have the folder at all, then a little more.
-        // Blocks of folders and inodes that were never written are not there yet either, and a file system that
-        // cannot write those breaks down altogether.
+        // Allocates the blocks of the folder and of some inodes. If the file system cannot write its own metadata,
+        // it fails altogether.
         runtime.block_on(async {
             FileStorage::builder(mounted.join("audit")).open().await?.close().await
         })?;
         let many: Vec<_> = (0..60).map(|n| mounted.join(format!("audit/{n}"))).collect();
-        many.iter().try_for_each(|file| fs::write(file, "some room"))?;
+        many.iter().try_for_each(|file| fs::write(file, "reserved"))?;
         system::run("sync", ["-f".as_ref(), mounted.as_os_str()])?;
         many.iter().try_for_each(fs::remove_file)?;
         system::run("sync", ["-f".as_ref(), mounted.as_os_str()])?;
@@ -113,18 +111,18 @@ impl Disk {
     fn round(mut self, runtime: &Runtime, summary: &mut Summary) -> Result {
         let folder = self.mounted.join("audit");
         let ledger = runtime.block_on(self.write(&folder, summary))?;
-        summary.second_sync_lied += usize::from(self.second_sync_lies());
+        summary.false_second_syncs += usize::from(self.second_sync_succeeds());
         self.mount.unmount()?;
         self.backing.remount("size=96m")?;
         let again = Mount::device(&self.device, &self.mounted)?;
-        summary.acknowledged += ledger.count(Fate::There);
+        summary.acknowledged += ledger.count(Fate::Present);
         let kept = self.mounted.with_file_name("evidence");
         let copied = system::run("cp", ["-a".as_ref(), folder.as_os_str(), kept.as_os_str()]);
         let judged = copied.and_then(|_| verify::blocking(&folder, &ledger, verify::SAMPLED));
         again.unmount()?;
         match judged {
-            // Blocks of its own were lost ("lost async page write", says the kernel), and no fsync
-            // had told. What a store acknowledged on such a disk, nobody could have kept.
+            // ext4 lost metadata blocks (kernel log: "lost async page write") without any fsync reporting it. No store
+            // can keep an acknowledged entry on such a disk.
             Err(_) if self.device.is_damaged()? => summary.file_systems_damaged += 1,
             judged => drop(judged?),
         }
@@ -138,7 +136,7 @@ impl Disk {
         let (mut next, mut attempts_left) = (0, None);
         while attempts_left != Some(0) {
             if next > 50_000 {
-                return failed("the disk does not get full");
+                return failed("the disk does not become full");
             }
             let count = self.rng.between(1, 60);
             let ids: Vec<String> =
@@ -150,7 +148,7 @@ impl Disk {
             notes.put(&note)?;
             ledger.take(note)?;
             if attempts_left == Some(ATTEMPTS_AFTER / 2) {
-                // Room for some more, until it fails again.
+                // Makes room for some entries, until it fails again.
                 self.backing.remount(&format!("size={}k", self.room + 500))?;
             }
             let outcome = storage.append(&entries).await;
@@ -174,13 +172,13 @@ impl Disk {
                 Err(error) => return Err(error.into()),
             }
         }
-        // That the end cannot be put on the disk either is no wonder.
+        // Closing may fail on this disk.
         let _ = storage.close().await;
         Ok(ledger)
     }
 
-    /// Whether a second sync succeeds after one that failed, on a plain file.
-    fn second_sync_lies(&self) -> bool {
+    /// Whether a second sync of a plain file succeeds after the first failed.
+    fn second_sync_succeeds(&self) -> bool {
         let Ok(mut file) = File::create(self.mounted.join("control")) else { return false };
         let _ = file.write_all(&vec![b'#'; 4 << 20]);
         file.sync_all().is_err() && file.sync_all().is_ok()

@@ -1,9 +1,8 @@
-//! Errors injected by strace into the calls of the `attestry` program, at every call in turn.
+//! Errors injected by strace into each system call of the `attestry` program in turn.
 //!
-//! Only calls on files of the store are hit. For each kind of call and error the program is run
-//! with the 1st call failing, then the 2nd, until a run has no such call any more. strace counts
-//! the calls of each thread by itself. Short writes are made by a limit on the size of files
-//! (`prlimit --fsize`), at sizes that go through the file.
+//! Only calls on files of the store fail. For each kind of call and error, the program runs with the first call failing,
+//! then the second, until a run has no such call. strace counts calls per thread. Short writes are caused by a limit on
+//! file sizes (`prlimit --fsize`), at sizes across the whole file.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -20,8 +19,8 @@ use crate::rng::Rng;
 use crate::runs::{Options, Runs, with_folder};
 use crate::{evidence, system, verify};
 
-/// Kinds of calls and what they fail with. Those with two fail both: the first sync and every
-/// attempt to cut off what it left.
+/// Calls and their errors. The pairs fail the nth call of the first kind and every call of the second: a sync or write,
+/// and each attempt to truncate what it left.
 const INJECTIONS: &[&[(&str, &str)]] = &[
     &[("fdatasync", "EIO")],
     &[("write", "ENOSPC")],
@@ -37,7 +36,7 @@ const INJECTIONS: &[&[(&str, &str)]] = &[
     &[("write", "ENOSPC"), ("ftruncate", "EIO")],
 ];
 
-/// What the program is made to do.
+/// The commands to run.
 const TASKS: &[&str] = &["import", "delete", "cleanup", "compact"];
 
 #[derive(Debug, Default)]
@@ -48,20 +47,20 @@ struct Summary {
     short_writes: usize,
 }
 
-/// Each call of an import, a deletion, a cleanup and a compaction fails once.
+/// Fails each call of an import, a deletion, a cleanup and a compaction once.
 pub(crate) fn run(options: &Options) -> Result<String> {
     system::need("strace")?;
     let program = program(options)?;
     let probe = Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", "true"]).output()?;
     if !probe.status.success() {
-        return skipped("strace may not trace here");
+        return skipped("strace is not permitted to trace");
     }
     let mut summary = Summary::default();
     let mut all: Vec<(usize, &str)> = Vec::new();
     for injection in 0..INJECTIONS.len() {
         all.extend(TASKS.iter().map(|task| (injection, *task)));
     }
-    // With little time, another part of it every time.
+    // In random order, so that short runs cover different parts.
     let mut rng = Rng::derive(options.seed, 3);
     let mut runs = Runs::new(options, usize::MAX);
     let mut finished = 0;
@@ -90,34 +89,34 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         Ok(())
     })?;
     Ok(format!(
-        "{} runs of import, delete, cleanup and compact; an error injected into {} of them, {} said so and \
+        "{} runs of import, delete, cleanup and compact; an error injected into {} of them, {} reported it and \
          ended with status 2\n{} imports with short writes\n{finished} of {total} kinds of failure \
-         were gone through at every call",
+         completed at every call",
         summary.runs, summary.hit, summary.refused, summary.short_writes
     ))
 }
 
 pub(crate) fn program(options: &Options) -> Result<PathBuf> {
-    let beside = std::env::current_exe()?.with_file_name("attestry");
-    let program = options.attestry.clone().unwrap_or(beside);
+    let sibling = std::env::current_exe()?.with_file_name("attestry");
+    let program = options.attestry.clone().unwrap_or(sibling);
     if program.is_file() {
         return Ok(program);
     }
     skipped(format!("{} is missing: cargo build --package attestry-cli", program.display()))
 }
 
-/// The files of the runs.
+/// Files that all runs use.
 struct Scene {
     path: PathBuf,
     program: PathBuf,
     /// Interactions to import.
     input: PathBuf,
-    /// The key of stores that keep evidence.
+    /// The key, for stores with evidence.
     signing_key: Option<PathBuf>,
-    /// A store to delete from, and the ids in it.
+    /// A store with entries, and their ids.
     filled: PathBuf,
     ids: Vec<String>,
-    /// The same store after the deletion, to compact.
+    /// The same store after a deletion, to compact.
     eroded: PathBuf,
 }
 
@@ -147,25 +146,25 @@ impl Scene {
                 "timestamp": format!("2020-01-{day:02}T00:00:00"),
             })
         };
-        // Over a MiB, the smallest size that a URL can have rotated; in two imports.
+        // Over 1 MiB in two imports: the smallest rotation size of a URL.
         let lines: Vec<String> =
             (0..INTERACTIONS).map(|number| format!("{}\n", interaction(number))).collect();
         fs::write(&scene.input, lines.concat())?;
         let imported = system::finish(&mut scene.attestry(&scene.filled, "import"))?;
         let ids = printed(&imported);
         if !imported.status.success() || ids.len() != INTERACTIONS {
-            return failed(format!("a plain import fails: {}", errors(&imported)));
+            return failed(format!("an import without injection fails: {}", errors(&imported)));
         }
         let scene = Self { ids, ..scene };
         copy(&scene.filled, &scene.eroded)?;
         let deleted = system::finish(&mut scene.attestry(&scene.eroded, "delete"))?;
         if !deleted.status.success() {
-            return failed(format!("a plain deletion fails: {}", errors(&deleted)));
+            return failed(format!("a deletion without injection fails: {}", errors(&deleted)));
         }
         Ok(scene)
     }
 
-    /// The program at its task on a store.
+    /// The command line of a task on a store.
     fn attestry(&self, store: &Path, task: &str) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -188,7 +187,7 @@ impl Scene {
         self.ids.iter().step_by(7)
     }
 
-    /// A store as it is before the task, with this name: for an import one that must be rotated soon.
+    /// A new store named `name`, as it is before the task.
     fn store(&self, task: &str, name: &str) -> Result<PathBuf> {
         let store = self.path.join(name);
         let before = if task == "compact" { &self.eroded } else { &self.filled };
@@ -196,7 +195,7 @@ impl Scene {
         Ok(store)
     }
 
-    /// What must be in the store after the task, by what it printed.
+    /// The expected state of the store after the task, by its output.
     fn ledger(&self, task: &str, output: &Output, store: &Path) -> Result<Ledger> {
         let mut ledger = Ledger::default();
         let mut wanted: BTreeSet<String> = self.ids.iter().cloned().collect();
@@ -213,7 +212,7 @@ impl Scene {
             _ if done => wanted.clear(),
             _ => {}
         }
-        // Ids that nobody printed are random; whatever is there was written by the import.
+        // Unprinted ids are random: any other entry present was written by the import.
         for id in self.ids.iter().cloned().chain(ids_in(store)?) {
             if task == "import" || self.ids.contains(&id) {
                 ledger.expect(&id, Timestamp::UNIX_EPOCH);
@@ -223,13 +222,13 @@ impl Scene {
             ledger.expect(id, Timestamp::UNIX_EPOCH);
             ledger.acknowledge(id);
         }
-        let in_doubt: Vec<&String> = match task {
+        let unknown: Vec<&String> = match task {
             "import" | "compact" => Vec::new(),
             "delete" => self.to_delete().filter(|id| !printed.contains(id)).collect(),
             _ if done => Vec::new(),
             _ => self.ids.iter().collect(),
         };
-        for id in in_doubt {
+        for id in unknown {
             ledger.take(crate::notes::Note::Erase(format!("erase-{id}"), id.clone()))?;
         }
         for id in self.ids.iter().filter(|id| !wanted.contains(*id)) {
@@ -238,7 +237,7 @@ impl Scene {
         Ok(ledger)
     }
 
-    /// Runs the task with the `when`th call failing; whether there was such a call.
+    /// Runs the task with the `when`th call failing; returns whether there was such a call.
     fn injected(
         &self,
         task: &str,
@@ -274,7 +273,7 @@ impl Scene {
             "delete" => self.to_delete().count(),
             _ => 0,
         };
-        self.ended_well(&output, all)
+        self.check_exit(&output, all)
             .and_then(|refused| {
                 summary.refused += usize::from(refused);
                 self.check(task, &output, &store)
@@ -283,7 +282,7 @@ impl Scene {
         Ok(!hits.is_empty())
     }
 
-    /// Every file of the store that the task opens, by a run of it that is not disturbed.
+    /// Every file of the store that the task opens, from a run without injection.
     fn paths(&self, task: &str, store: &Path) -> Result<BTreeSet<String>> {
         let log = self.path.join("opened");
         let other = self.store(task, "rehearsal")?;
@@ -297,7 +296,7 @@ impl Scene {
         Ok(quoted.map(|path| path.replacen(&root, &store.display().to_string(), 1)).collect())
     }
 
-    /// Imports with files that cannot grow beyond a size, so that a write is short.
+    /// Imports with a limit on file sizes, so that a write is short.
     fn short_writes(&self, runs: &mut Runs, rng: &mut Rng, summary: &mut Summary) -> Result {
         system::need("prlimit")?;
         let full = fs::metadata(&self.input)?.len() as usize;
@@ -312,12 +311,12 @@ impl Scene {
             }
             let command = self.attestry(&store, "import");
             let mut limited = Command::new("sh");
-            // Without the signal the write is short, and the next one fails.
+            // With SIGXFSZ ignored, the write is short and the next one fails.
             limited.args(["-c", "trap '' XFSZ; exec prlimit \"$@\"", "sh"]);
             limited.arg(format!("--fsize={limit}"));
             limited.arg(command.get_program()).args(command.get_args());
             let output = system::finish(&mut limited)?;
-            let outcome = self.ended_well(&output, INTERACTIONS).and_then(|_| {
+            let outcome = self.check_exit(&output, INTERACTIONS).and_then(|_| {
                 let mut ledger = Ledger::default();
                 for id in ids_in(&store)?.into_iter().chain(printed(&output)) {
                     ledger.expect(&id, Timestamp::UNIX_EPOCH);
@@ -332,14 +331,14 @@ impl Scene {
         Ok(())
     }
 
-    /// Neither killed nor panicked; where it claims success, it printed `all` ids; where it failed,
-    /// it says so. Whether it failed.
-    fn ended_well(&self, output: &Output, all: usize) -> Result<bool> {
+    /// Checks for a panic, a signal, a success that printed less than `all` ids, and a failure without a message.
+    /// Returns whether the task failed.
+    fn check_exit(&self, output: &Output, all: usize) -> Result<bool> {
         let errors = errors(output);
         match output.status.code() {
             _ if errors.contains("panicked") => failed(format!("a panic: {errors}")),
             Some(0) if printed(output).len() < all => {
-                failed("success, but not all was acknowledged")
+                failed("status 0, but not all ids were printed")
             }
             Some(0) => Ok(false),
             Some(2) if errors.is_empty() => failed("status 2 without a message"),
@@ -354,7 +353,7 @@ impl Scene {
     }
 }
 
-/// Holds the store against the ledger, then uses it.
+/// Compares the store with the ledger, then writes to it.
 fn usable(store: &Path, ledger: &Ledger) -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
@@ -375,7 +374,7 @@ fn usable(store: &Path, ledger: &Ledger) -> Result {
     })
 }
 
-/// Copies a folder in the place of whatever is there.
+/// Replaces `to` by a copy of the folder.
 fn copy(from: &Path, to: &Path) -> Result {
     if to.exists() {
         fs::remove_dir_all(to)?;
@@ -392,7 +391,7 @@ fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }
 
-/// The ids in all whole lines of a store.
+/// The ids in all complete lines of a store.
 fn ids_in(store: &Path) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for file in fs::read_dir(store).into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Processes killed at random moments, on one folder that lives on from round to round.
+//! Processes are killed at random moments, on one folder that is reused from round to round.
 
 use std::path::Path;
 use std::thread;
@@ -12,7 +12,7 @@ use crate::runs::{Options, Runs, with_folder};
 use crate::verify;
 use crate::worker::{Role, Running, WorkerArgs};
 
-/// Rounds on one folder, before a fresh one; every other one keeps evidence.
+/// Rounds on one folder before a fresh one; every second folder has evidence.
 const ROUNDS_PER_FOLDER: usize = 10;
 
 #[derive(Debug, Default)]
@@ -29,9 +29,8 @@ struct Summary {
     checkpoints: usize,
 }
 
-/// Kills writers, readers and cleaners with SIGKILL; after each round everything that was
-/// acknowledged must be there once, nothing that was erased, and every line whole. Whoever is started
-/// after a kill writes again what was under way.
+/// Kills writers, readers and cleaners with SIGKILL. After each round every acknowledged entry must be present once, no
+/// erased entry may be, and every line must be whole. A worker started after a kill retries the pending writes.
 pub(crate) fn run(options: &Options) -> Result<String> {
     let mut runs = Runs::new(options, 200);
     let mut rng = Rng::derive(options.seed, 1);
@@ -46,11 +45,11 @@ pub(crate) fn run(options: &Options) -> Result<String> {
     }
     Ok(format!(
         "{} rounds on {folders} folders, {} processes killed\n\
-         {} entries acknowledged and there once, {} erased and gone, {} in doubt when killed\n\
-         {} times an entry was written again, {} others under an id that was taken were refused\n\
-         {} reads of the whole store beside the writers, none saw half an entry or an erased one\n\
-         {} torn tails set aside, {} erasures finished at the next open\n\
-         {} checkpoints handed out, and every tree grew out of all of its own",
+         {} entries acknowledged and present once, {} erased and absent, {} pending when killed\n\
+         {} entries written again, {} conflicting entries refused\n\
+         {} concurrent reads of the whole store, none saw a partial or an erased entry\n\
+         {} torn tails quarantined, {} erasures finished at the next open\n\
+         {} checkpoints issued, each consistent with the final tree",
         runs.done(),
         summary.kills,
         summary.acknowledged,
@@ -107,7 +106,7 @@ fn one_folder(
         }
         thread::sleep(Duration::from_micros(rng.between(2_000, 200_000) as u64));
         if rng.percent(70) {
-            // This one reads on while the others are dead and the folder is mended.
+            // The reader continues while the other workers are dead and recovery runs.
             let at = workers.iter().position(|worker| worker.role == Role::Reader);
             reader = at.map(|at| workers.swap_remove(at));
         }
@@ -116,7 +115,7 @@ fn one_folder(
             workers.swap_remove(rng.below(workers.len())).kill(&deaths)?;
         }
         let ledger = Ledger::load(&notes)?;
-        summary.in_doubt += ledger.count(Fate::Either);
+        summary.in_doubt += ledger.count(Fate::Unknown);
         check(&folder, &notes, &ledger, summary)
             .map_err(|stop: Stop| stop.within(format!("round {round}")))?;
         if runs.done() - first >= ROUNDS_PER_FOLDER {
@@ -127,8 +126,8 @@ fn one_folder(
             None => break ledger,
         }
     };
-    summary.acknowledged += ledger.count(Fate::There);
-    summary.erased += ledger.count(Fate::Gone);
+    summary.acknowledged += ledger.count(Fate::Present);
+    summary.erased += ledger.count(Fate::Absent);
     summary.rewritten += ledger.rewritten;
     summary.differed += ledger.differed;
     summary.reads += ledger.reads;
@@ -141,7 +140,7 @@ fn check(folder: &Path, notes: &Path, ledger: &Ledger, summary: &mut Summary) ->
         return failed(problem.clone());
     }
     if !folder.exists() {
-        return Ok(()); // killed before the first of them opened it
+        return Ok(()); // killed before any worker opened it
     }
     let found = verify::blocking(folder, ledger, verify::SAMPLED)?;
     summary.torn_tails += found.torn_tails;

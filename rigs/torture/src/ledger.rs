@@ -1,7 +1,8 @@
-//! What must be in the store, what must not be, and what may be, by the notes of the workers.
+//! The expected state of the store, derived from the notes: which entries must be present, must be absent, or may be
+//! either.
 //!
-//! An entry may be written, erased and written again, by several calls at once. What it comes to is
-//! what the last of them did; which calls may be the last follows from when each began and ended.
+//! An entry may be written, erased and written again, by concurrent calls. Its state is the effect of the last call;
+//! the calls that may have been last follow from when each began and ended.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,15 +13,15 @@ use crate::notes::{Note, is_of};
 use crate::outcome::Result;
 use crate::sample;
 
-/// What must become of one entry.
+/// The expected state of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It was acknowledged: it is there, once.
-    There,
-    /// Its erasure was acknowledged: it is not there.
-    Gone,
-    /// A call about it did not return: it is there once, or not at all.
-    Either,
+    /// Its write was acknowledged: it must be present, once.
+    Present,
+    /// Its erasure was acknowledged: it must be absent.
+    Absent,
+    /// A call on it did not return: it may be present once, or absent.
+    Unknown,
 }
 
 /// What a call does to an entry.
@@ -30,53 +31,53 @@ enum Effect {
     Erase,
 }
 
-/// A call; moments are numbers of notes.
+/// A call. Times are numbers of notes.
 #[derive(Debug, Clone)]
 struct Call {
     effect: Effect,
     begun: usize,
-    /// When it returned, or its process died.
+    /// When it returned or its process died.
     ended: Option<usize>,
-    /// It returned, so that it has done what it is for. Else it may have.
-    answered: bool,
+    /// It succeeded; otherwise it may have had its effect.
+    acknowledged: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Known {
     timestamp: Timestamp,
-    /// The calls about it, by their numbers, since all was settled.
+    /// The calls on it since the last [`Note::Settled`].
     calls: Vec<usize>,
-    /// When the latest call of each kind began, ever.
+    /// When the latest call of each kind began.
     write_begun: usize,
     erase_begun: usize,
 }
 
-/// All entries there are notes about.
+/// All entries that the notes mention.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     known: BTreeMap<String, Known>,
     calls: Vec<Call>,
-    /// Those that have not ended, by name.
+    /// The pending calls by name.
     open: BTreeMap<String, usize>,
     notes: usize,
-    /// The calls that erase all until some moment, since all was settled.
+    /// The expiries, with their cutoffs, since the last [`Note::Settled`].
     expiries: Vec<(Timestamp, usize)>,
-    /// When each of them began, ever.
+    /// When each expiry began, since the start.
     expiries_begun: Vec<(Timestamp, usize)>,
-    /// How often a reader saw the whole store.
+    /// Number of reads of the whole store.
     pub(crate) reads: usize,
-    /// How many entries were written again.
+    /// Number of entries that were written again.
     pub(crate) rewritten: usize,
-    /// How many others under an id that is taken were refused.
+    /// Number of conflicting entries that were refused.
     pub(crate) differed: usize,
-    /// Checkpoints that were handed out.
+    /// Issued checkpoints.
     pub(crate) signed: Vec<String>,
-    /// What went wrong.
+    /// Failures of workers.
     pub(crate) problems: Vec<String>,
 }
 
 impl Ledger {
-    /// From the file that notes were appended to; empty where there is none yet.
+    /// From a file of notes; empty if it does not exist.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         match std::fs::read(path) {
             Ok(bytes) => Self::from_text(&String::from_utf8_lossy(&bytes)),
@@ -85,14 +86,14 @@ impl Ledger {
         }
     }
 
-    /// From notes in a text.
+    /// From the text of notes.
     pub(crate) fn from_text(text: &str) -> Result<Self> {
         let mut ledger = Self::default();
         Note::all(text)?.into_iter().try_for_each(|note| ledger.take(note))?;
         Ok(ledger)
     }
 
-    /// Takes the next note in.
+    /// Applies the next note.
     pub(crate) fn take(&mut self, note: Note) -> Result {
         self.notes += 1;
         match note {
@@ -117,7 +118,7 @@ impl Ledger {
             Note::Done(name) => {
                 if let Some(call) = self.open.remove(&name) {
                     self.calls[call].ended = Some(self.notes);
-                    self.calls[call].answered = true;
+                    self.calls[call].acknowledged = true;
                 }
             }
             Note::Died(worker) => {
@@ -142,7 +143,7 @@ impl Ledger {
 
     fn begin(&mut self, name: String, effect: Effect) -> usize {
         let call = self.calls.len();
-        self.calls.push(Call { effect, begun: self.notes, ended: None, answered: false });
+        self.calls.push(Call { effect, begun: self.notes, ended: None, acknowledged: false });
         self.open.insert(name, call);
         call
     }
@@ -165,33 +166,33 @@ impl Ledger {
         });
     }
 
-    /// An entry that there may be from now on.
+    /// The entry may be present from now on.
     pub(crate) fn expect(&mut self, id: &str, timestamp: Timestamp) {
         self.know(id.to_owned(), timestamp);
         self.decide(id, Effect::Write, false);
     }
 
-    /// An entry that is there by now.
+    /// The entry is present now.
     pub(crate) fn acknowledge(&mut self, id: &str) {
         self.decide(id, Effect::Write, true);
     }
 
-    /// An entry that is gone by now.
+    /// The entry is absent now.
     pub(crate) fn strike(&mut self, id: &str) {
         self.decide(id, Effect::Erase, true);
     }
 
-    /// Has this be all that was done about an entry.
-    fn decide(&mut self, id: &str, effect: Effect, answered: bool) {
+    /// Replaces all calls on the entry by this one.
+    fn decide(&mut self, id: &str, effect: Effect, acknowledged: bool) {
         let begun = self.notes;
-        let ended = answered.then_some(begun);
+        let ended = acknowledged.then_some(begun);
         if let Some(known) = self.known.get_mut(id) {
             known.calls = vec![self.calls.len()];
-            self.calls.push(Call { effect, begun, ended, answered });
+            self.calls.push(Call { effect, begun, ended, acknowledged });
         }
     }
 
-    /// What was in doubt is not any more: what was found stays, what was not found stays away.
+    /// Resolves every unknown state: found entries are present, all others absent.
     fn settle(&mut self, found: &[String]) {
         self.calls.clear();
         self.open.clear();
@@ -212,9 +213,9 @@ impl Ledger {
     }
 
     fn fate_of(&self, known: &Known) -> Fate {
-        // What ended before the last answered one began was not the last.
+        // A call that ended before the last acknowledged call began was not the last.
         let since =
-            self.calls_about(known).filter(|call| call.answered).map(|call| call.begun).max();
+            self.calls_about(known).filter(|call| call.acknowledged).map(|call| call.begun).max();
         let (mut there, mut gone) = (false, since.is_none());
         for call in self.calls_about(known) {
             if call.ended.zip(since).is_none_or(|(ended, since)| ended >= since) {
@@ -225,18 +226,18 @@ impl Ledger {
             }
         }
         match (there, gone) {
-            (true, false) => Fate::There,
-            (false, _) => Fate::Gone,
-            (true, true) => Fate::Either,
+            (true, false) => Fate::Present,
+            (false, _) => Fate::Absent,
+            (true, true) => Fate::Unknown,
         }
     }
 
-    /// What must become of the entry; `None` where nobody wrote it.
+    /// The expected state of the entry; `None` if it was never written.
     pub(crate) fn fate(&self, id: &str) -> Option<Fate> {
         self.known.get(id).map(|known| self.fate_of(known))
     }
 
-    /// The ids of entries with this fate.
+    /// The ids of the entries in this state.
     pub(crate) fn with_fate(&self, fate: Fate) -> impl Iterator<Item = &str> {
         self.known
             .iter()
@@ -251,34 +252,34 @@ impl Ledger {
         ids
     }
 
-    /// How many entries have this fate.
+    /// The number of entries in this state.
     pub(crate) fn count(&self, fate: Fate) -> usize {
         self.with_fate(fate).count()
     }
 
-    /// Entries in doubt that nobody alive is writing: those to be written again.
-    pub(crate) fn left(&self) -> Vec<&str> {
-        let idle = |known: &&Known| {
+    /// Entries in an unknown state that no running worker is writing: those to retry.
+    pub(crate) fn to_retry(&self) -> Vec<&str> {
+        let is_idle = |known: &&Known| {
             self.calls_about(known).all(|call| call.effect == Effect::Erase || call.ended.is_some())
         };
-        let left = self.known.iter().filter(|(_, known)| idle(known));
-        left.filter(|(_, known)| self.fate_of(known) == Fate::Either)
+        let idle = self.known.iter().filter(|(_, known)| is_idle(known));
+        idle.filter(|(_, known)| self.fate_of(known) == Fate::Unknown)
             .map(|(id, _)| id.as_str())
             .collect()
     }
 
-    /// Whether an entry was there, as `before` tells, and nobody has tried to erase it since.
-    pub(crate) fn stayed(&self, id: &str, before: &Self) -> bool {
+    /// Whether the entry was present in `before` and no erasure began since.
+    pub(crate) fn stayed_present(&self, id: &str, before: &Self) -> bool {
         let Some(known) = self.known.get(id) else { return false };
         let expiring = self.expiries_begun.iter().filter(|(until, _)| known.timestamp <= *until);
         let erased = expiring.map(|(_, begun)| *begun).chain([known.erase_begun]).max();
-        before.fate(id) == Some(Fate::There) && erased <= Some(before.notes)
+        before.fate(id) == Some(Fate::Present) && erased <= Some(before.notes)
     }
 
-    /// Whether an entry was gone, as `before` tells, and nobody has tried to write it since.
-    pub(crate) fn stayed_away(&self, id: &str, before: &Self) -> bool {
+    /// Whether the entry was absent in `before` and no write began since.
+    pub(crate) fn stayed_absent(&self, id: &str, before: &Self) -> bool {
         let begun = self.known.get(id).map_or(0, |known| known.write_begun);
-        before.fate(id) == Some(Fate::Gone) && begun <= before.notes
+        before.fate(id) == Some(Fate::Absent) && begun <= before.notes
     }
 }
 
@@ -291,71 +292,71 @@ mod tests {
     }
 
     #[test]
-    fn what_was_acknowledged_decides() {
+    fn the_last_acknowledgement_decides() {
         let ledger = ledger(
             "write 1-0 w1-1 w1-2 w2-900;\ndone 1-0;\nwrite 1-1 w1-3;\nerase 2-1 w1-1;\ndone 2-1;\n\
              erase 2-2 w1-2;\n",
         );
-        assert_eq!(ledger.fate("w1-1"), Some(Fate::Gone));
-        assert_eq!(ledger.fate("w1-2"), Some(Fate::Either));
-        assert_eq!(ledger.fate("w1-3"), Some(Fate::Either));
-        assert_eq!(ledger.fate("w2-900"), Some(Fate::There));
+        assert_eq!(ledger.fate("w1-1"), Some(Fate::Absent));
+        assert_eq!(ledger.fate("w1-2"), Some(Fate::Unknown));
+        assert_eq!(ledger.fate("w1-3"), Some(Fate::Unknown));
+        assert_eq!(ledger.fate("w2-900"), Some(Fate::Present));
         assert_eq!(ledger.fate("w9-9"), None);
     }
 
     #[test]
-    fn an_expiry_takes_what_was_there_when_it_began() {
+    fn an_expiry_covers_entries_acknowledged_before_it() {
         let ledger = ledger(
             "write 1-0 w1-1;\ndone 1-0;\nwrite 1-1 w1-2;\nexpire 2-0 2026-02-01T00:00:00;\ndone 1-1;\n\
              done 2-0;\nwrite 1-2 w1-4;\ndone 1-2;\n",
         );
-        assert_eq!(ledger.fate("w1-1"), Some(Fate::Gone));
-        assert_eq!(ledger.fate("w1-2"), Some(Fate::Either));
-        assert_eq!(ledger.fate("w1-4"), Some(Fate::There));
+        assert_eq!(ledger.fate("w1-1"), Some(Fate::Absent));
+        assert_eq!(ledger.fate("w1-2"), Some(Fate::Unknown));
+        assert_eq!(ledger.fate("w1-4"), Some(Fate::Present));
     }
 
     #[test]
-    fn what_was_found_after_a_crash_settles_doubts() {
+    fn settling_resolves_unknown_states() {
         let ledger = ledger(
             "write 1-0 w1-1 w1-2;\nwrite 1-1 w1-3;\ndone 1-1;\nerase 2-0 w1-3;\nsettled w1-1 w1-3;\n",
         );
-        assert_eq!(ledger.by_time(Fate::There), ["w1-1", "w1-3"]);
-        assert_eq!(ledger.fate("w1-2"), Some(Fate::Gone));
+        assert_eq!(ledger.by_time(Fate::Present), ["w1-1", "w1-3"]);
+        assert_eq!(ledger.fate("w1-2"), Some(Fate::Absent));
     }
 
     #[test]
     fn a_retry_is_an_acknowledgement() {
         let first = "write 1-0 w1-1;\ndied 1;\n";
-        assert_eq!(ledger(first).fate("w1-1"), Some(Fate::Either));
-        assert_eq!(ledger(first).left(), ["w1-1"]);
+        assert_eq!(ledger(first).fate("w1-1"), Some(Fate::Unknown));
+        assert_eq!(ledger(first).to_retry(), ["w1-1"]);
         let again = format!("{first}write 2-0 w1-1;\ndone 2-0;\n");
-        assert_eq!(ledger(&again).fate("w1-1"), Some(Fate::There));
+        assert_eq!(ledger(&again).fate("w1-1"), Some(Fate::Present));
         assert_eq!(ledger(&again).rewritten, 1);
-        // The call of one that is alive may yet do anything, and nobody else should write.
-        assert!(ledger("write 1-0 w1-1;\n").left().is_empty());
+        // The call of a running worker may still take effect, so no other worker retries it.
+        assert!(ledger("write 1-0 w1-1;\n").to_retry().is_empty());
     }
 
     #[test]
-    fn what_is_written_again_is_not_taken_by_an_erasure_that_was_begun_before() {
+    fn a_rewrite_outlives_an_erasure_pending_in_a_dead_worker() {
         let first = "write 1-0 w1-1;\ndone 1-0;\nerase 1-1 w1-1;\n";
         let alive = ledger(&format!("{first}write 2-0 w1-1;\ndone 2-0;\n"));
-        assert_eq!(alive.fate("w1-1"), Some(Fate::Either));
+        assert_eq!(alive.fate("w1-1"), Some(Fate::Unknown));
         let dead = ledger(&format!("{first}died 1;\nwrite 2-0 w1-1;\ndone 2-0;\n"));
-        assert_eq!(dead.fate("w1-1"), Some(Fate::There));
+        assert_eq!(dead.fate("w1-1"), Some(Fate::Present));
         let erased = ledger(&format!("{first}done 1-1;\nwrite 2-0 w1-1;\n"));
-        assert_eq!(erased.fate("w1-1"), Some(Fate::Either));
+        assert_eq!(erased.fate("w1-1"), Some(Fate::Unknown));
     }
 
     #[test]
-    fn between_two_looks_an_entry_may_have_gone_and_come_back() {
+    fn an_entry_may_vanish_and_return_between_two_reads() {
         let before = "write 1-0 w1-1;\ndone 1-0;\n";
         let erased = format!("{before}erase 1-1 w1-1;\ndone 1-1;\n");
         let after = format!("{erased}write 1-2 w1-1;\ndone 1-2;\n");
-        assert!(ledger(before).stayed("w1-1", &ledger(before)));
-        assert!(!ledger(&after).stayed("w1-1", &ledger(before)));
-        assert!(ledger(&erased).stayed_away("w1-1", &ledger(&erased)));
-        assert!(!ledger(&after).stayed_away("w1-1", &ledger(&erased)));
+        assert!(ledger(before).stayed_present("w1-1", &ledger(before)));
+        assert!(!ledger(&after).stayed_present("w1-1", &ledger(before)));
+        assert!(ledger(&erased).stayed_absent("w1-1", &ledger(&erased)));
+        assert!(!ledger(&after).stayed_absent("w1-1", &ledger(&erased)));
         let settled = format!("{after}settled w1-1;\n");
-        assert!(!ledger(&settled).stayed("w1-1", &ledger(before)));
+        assert!(!ledger(&settled).stayed_present("w1-1", &ledger(before)));
     }
 }

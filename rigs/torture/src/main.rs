@@ -1,8 +1,8 @@
 //! Torture tests of Attestry's file backend; `docs/torture.md` says what each does.
 //!
-//! They know the backend by its public interface only: what it promises is checked on what it
-//! leaves in its folder. Everything a test does is announced beforehand and acknowledged afterwards
-//! in notes ([`notes`]), from which a [`ledger`] says what must be there; [`verify`] looks.
+//! They use only the public interface of the backend, and check its promises on the folder it leaves. Workers log each
+//! call before and after it ([`notes`]); from the log a [`ledger`] derives what must be in the store, and [`verify`]
+//! compares.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
 mod disk_full;
@@ -34,8 +34,8 @@ use worker::WorkerArgs;
 
 /// Torture tests of Attestry's file backend.
 ///
-/// Exit status: 0 when every promise held, 1 when one was broken. A test that cannot be done here
-/// (no root, no loop devices, no strace) is skipped with a message.
+/// Exit status: 0 when every promise held, 1 when one was broken. A test that cannot run here (no root, no loop devices,
+/// no strace) is skipped with a message, or fails if ATTESTRY_REQUIRE is "all".
 #[derive(Debug, Parser)]
 #[command(name = "torture", version)]
 struct Cli {
@@ -45,21 +45,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Processes killed at random moments, and their writes repeated
+    /// Kills processes at random moments and retries their writes
     Kill(Options),
-    /// Errors injected into every call of the program
+    /// Injects errors into every system call of the program
     Strace(Options),
     /// Full and read-only disks
     DiskFull(Options),
-    /// Syncs that fail
+    /// Failing syncs
     FsyncError(Options),
-    /// File systems cut off from their disk under load, or after a kill and a retry
+    /// Shuts file systems down under load, or after a kill and a retry
     PowerCut(Options),
-    /// Power cuts by simulation, from the recorded calls of a run that is killed and goes on
+    /// Simulates power cuts from the recorded system calls of killed and restarted processes
     Simulate(Options),
-    /// All of them, one after the other
+    /// All of them in turn
     All(Options),
-    /// What the tests start and kill
+    /// A process that the tests start and kill
     #[command(hide = true)]
     Worker(WorkerArgs),
 }
@@ -96,16 +96,16 @@ fn main() -> ExitCode {
     };
     let mut broken = false;
     for (name, test) in TESTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
-        broken |= !tell(name, *test, &options);
+        broken |= !run(name, *test, &options);
     }
     if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Runs a test and says how it went; false where a promise was broken.
-fn tell(name: &str, test: Test, options: &Options) -> bool {
-    let begun = Instant::now();
+/// Runs a test and prints its outcome; false if a promise was broken.
+fn run(name: &str, test: Test, options: &Options) -> bool {
+    let start = Instant::now();
     let outcome = test(options);
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     let indented = |text: &str| text.replace('\n', "\n  ");
     match &outcome {
         Ok(summary) => {
@@ -117,7 +117,7 @@ fn tell(name: &str, test: Test, options: &Options) -> bool {
         }
         Err(Stop::Skipped(reason)) => println!("{name}: skipped: {reason}"),
         Err(Stop::Failed(reason)) => println!(
-            "{name}: FAILED after {seconds:.1} s: {}\n  again: cargo xtask torture {name} --seed {}",
+            "{name}: FAILED after {seconds:.1} s: {}\n  to repeat: cargo xtask torture {name} --seed {}",
             indented(reason),
             options.seed
         ),

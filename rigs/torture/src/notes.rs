@@ -1,9 +1,7 @@
-//! What workers put down about their calls: before each that they are about to make it, after each
-//! that it returned.
+//! The log of all calls: a worker notes each call before it makes it and after it returned.
 //!
-//! Notes go to a file that all workers append to, so they stand in the order in which they were
-//! made, and outlive a worker that is killed. Where a worker is killed while it makes one, the note
-//! lacks its end and does not count: a call that was not announced in full was not made.
+//! All workers append to one file, so notes are in order and outlive a killed worker. A note without its end, from a
+//! worker killed while writing it, is ignored: a call that was not fully noted was not made.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -13,50 +11,49 @@ use attestry_core::Timestamp;
 
 use crate::outcome::{Result, failed};
 
-/// One note. A call has a name that no other has, for there may be several about one entry: it begins
-/// with the number of the worker that makes it, see [`call`].
+/// One note. Calls have unique names, because several calls may concern one entry; see [`call`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Note {
-    /// This call is about to write these entries.
+    /// The call will write these entries.
     Write(String, Vec<String>),
-    /// This one is about to erase an entry.
+    /// The call will erase this entry.
     Erase(String, String),
-    /// This one is about to erase everything until this moment.
+    /// The call will erase everything up to this time.
     Expire(String, Timestamp),
-    /// The call of this name returned, and all is well.
+    /// The call succeeded.
     Done(String),
-    /// The worker of this number was killed: what it had begun and not finished goes no further.
+    /// The worker was killed: its pending calls make no further progress.
     Died(usize),
-    /// No worker is left, and these entries are there, no others.
+    /// No worker is running, and exactly these entries are present.
     Settled(Vec<String>),
-    /// A call was refused, as it had to be.
+    /// A call was refused, as expected.
     Refused(String),
-    /// Another entry under this id, which is taken, was refused.
+    /// A conflicting entry under this id was refused.
     Differed(String),
-    /// This checkpoint was handed out.
+    /// This checkpoint was issued.
     Signed(String),
-    /// A reader has seen the whole store, and it was right.
+    /// A reader read the whole store without a problem.
     Read,
-    /// Something went wrong.
+    /// A worker failed.
     Problem(String),
 }
 
-/// The name of a worker's `count`th call.
+/// The name of a worker's `count`th call; it begins with the worker's number.
 pub(crate) fn call(worker: usize, count: usize) -> String {
     format!("{worker}-{count}")
 }
 
-/// Whether the call of this name is the worker's.
+/// Whether the worker made this call.
 pub(crate) fn is_of(call: &str, worker: usize) -> bool {
     call.split_once('-').is_some_and(|(number, _)| number == worker.to_string())
 }
 
-/// Where notes go.
+/// A writer of notes.
 #[derive(Debug)]
 pub(crate) struct Notes {
-    /// To a file that others append to as well.
+    /// Shared by all workers.
     file: File,
-    /// And to the standard output, where a trace of the process shows them.
+    /// Also write to standard output, where strace records it.
     echo: bool,
 }
 
@@ -66,12 +63,12 @@ impl Notes {
         Ok(Self { file, echo: false })
     }
 
-    /// These notes, and the standard output.
+    /// Also writes to standard output.
     pub(crate) fn echoed(self) -> Self {
         Self { echo: true, ..self }
     }
 
-    /// Puts a note down, with one call.
+    /// Writes a note with one system call.
     pub(crate) fn put(&self, note: &Note) -> io::Result<()> {
         let line = note.line();
         (&self.file).write_all(line.as_bytes())?;
@@ -85,7 +82,7 @@ impl Notes {
 }
 
 impl Note {
-    /// As it is put down: behind a line break, since the note before may lack its end.
+    /// Begins with a line break, because the note before may lack its end.
     pub(crate) fn line(&self) -> String {
         format!("\n{};\n", self.text())
     }
@@ -130,12 +127,12 @@ impl Note {
         })
     }
 
-    /// The whole notes in `text`, in order.
+    /// The complete notes in `text`, in order.
     pub(crate) fn all(text: &str) -> Result<Vec<Self>> {
         text.lines().filter_map(|line| line.strip_suffix(';')).map(Self::parse).collect()
     }
 
-    /// Whether it tells that a call returned, or what came of it.
+    /// Whether it reports the result of a call.
     pub(crate) fn is_answer(&self) -> bool {
         matches!(self, Self::Done(_) | Self::Signed(_))
     }
@@ -146,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_cut_short_does_not_count() {
+    fn incomplete_notes_are_ignored() {
         let text = "\nwrite 1-0 w1-1 w1-2;\n\ndone 1-\nerase 1-1 w1-1;\n\nexpire 1-2 2026-01-01T00:00:00;\n";
         let notes = Note::all(text).unwrap();
         assert_eq!(notes.len(), 3);
@@ -155,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_belongs_to_its_worker() {
+    fn calls_name_their_worker() {
         assert!(is_of(&call(12, 3), 12));
         assert!(!is_of(&call(12, 3), 1));
     }

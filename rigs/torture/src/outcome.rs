@@ -1,21 +1,21 @@
-//! How a test ends.
+//! Outcomes of a test.
 
 use std::fmt::Display;
 
-/// What every step of a test returns.
+/// Result of each step of a test.
 pub(crate) type Result<T = ()> = std::result::Result<T, Stop>;
 
-/// Why a test did not come to its end.
+/// Why a test stopped early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// Something it needs is missing here: a privilege, a program, a kind of file system.
+    /// A privilege, program or file system is missing here.
     Skipped(String),
-    /// A promise was broken, or the test itself could not go on.
+    /// A promise was broken, or the test itself failed.
     Failed(String),
 }
 
 impl Stop {
-    /// A failure, with where it happened.
+    /// Adds the place of a failure to its message.
     pub(crate) fn within(self, place: impl Display) -> Self {
         match self {
             Self::Failed(reason) => Self::Failed(format!("{place}: {reason}")),
@@ -30,7 +30,7 @@ impl<E: std::error::Error> From<E> for Stop {
     }
 }
 
-/// A failure with this text.
+/// A failure with this message.
 pub(crate) fn failed<T>(reason: impl Into<String>) -> Result<T> {
     Err(Stop::Failed(reason.into()))
 }

@@ -1,6 +1,6 @@
-//! Power cuts: file systems on loop devices, cut off from their disk while workers write. In some
-//! rounds workers are killed first, and others have written again what was under way when the cut
-//! comes: what they acknowledge may be what the dead have written and not synced.
+//! Power cuts: file systems on loop devices are shut down while workers write. In some rounds workers are killed first
+//! and others retry their pending writes before the cut, so that they acknowledge lines which the killed workers wrote
+//! but did not sync.
 
 use std::fs;
 use std::path::Path;
@@ -28,8 +28,8 @@ const FILE_SYSTEMS: &[FileSystem] = &[
     FileSystem { name: "xfs", mkfs: "mkfs.xfs", options: &["-q"], mib: 320 },
 ];
 
-/// Cuts the power (`FS_IOC_SHUTDOWN` without a log flush) under load, mounts again, and holds the
-/// folder against what was acknowledged, by whichever worker; the same folder lives on.
+/// Cuts the power (`FS_IOC_SHUTDOWN` without a log flush) under load, mounts again, and compares the folder with all
+/// acknowledgements. The folder is reused in the next round.
 pub(crate) fn run(options: &Options) -> Result<String> {
     system::need_mounts()?;
     let mut lines = Vec::new();
@@ -67,10 +67,10 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
     let mut ledger = Ledger::default();
     while let Some(round) = runs.next() {
         if round > 0 && round % 20 == 0 {
-            // A fresh disk, before the old one is full.
+            // A fresh disk before the old one is full.
             folders += 1;
-            acknowledged += ledger.count(Fate::There);
-            erased += ledger.count(Fate::Gone);
+            acknowledged += ledger.count(Fate::Present);
+            erased += ledger.count(Fate::Absent);
             rewritten += ledger.rewritten;
             mount.unmount()?;
             drop(device);
@@ -92,8 +92,8 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
             args.spawn()
         };
         let generations = rng.between(1, 4);
-        // One that only writes again what was under way, so that no sync for anything else puts that
-        // on the disk; also not that of opening the store, where it has it open before the others die.
+        // A retrier adds no entry, so that no other sync covers the retried lines. If it opens the store before the
+        // others are killed, the sync of opening does not cover them either.
         let retries = generations > 1 && rng.percent(60);
         let early = if retries && rng.percent(60) {
             let worker = start(Role::Retrier, false)?;
@@ -115,16 +115,16 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
         thread::sleep(Duration::from_micros(rng.between(20_000, 400_000) as u64));
         let noted = fs::metadata(&notes)?.len();
         shutdown::file_system(&mounted)?;
-        // Behind a real cut nothing answers any more. Here calls that are under way come back, most
-        // with an error; but a sync that races with the shutdown may be told that all is well.
+        // After a real cut no call returns. Here pending calls return, most with an error; but a sync that races with
+        // the shutdown may return success.
         thread::sleep(Duration::from_millis(rng.below(10) as u64));
         worker.kill(&deaths)?;
         mount.unmount()?;
         mount = Mount::device(&device, &mounted)?;
-        forget_answers_from(&notes, noted)?;
+        drop_answers_after(&notes, noted)?;
         ledger = Ledger::load(&notes)?;
-        if !folder.exists() && ledger.count(Fate::There) == 0 {
-            continue; // cut before the folder was on the disk
+        if !folder.exists() && ledger.count(Fate::Present) == 0 {
+            continue; // cut before the folder was durable
         }
         copy(&folder, kept)?;
         let found = verify::blocking(&folder, &ledger, verify::SAMPLED)
@@ -134,24 +134,24 @@ fn on(file_system: &FileSystem, path: &Path, kept: &Path, options: &Options) -> 
         Notes::append_to(&notes)?.put(&Note::Settled(found.ids))?;
     }
     mount.unmount()?;
-    acknowledged += ledger.count(Fate::There);
-    erased += ledger.count(Fate::Gone);
+    acknowledged += ledger.count(Fate::Present);
+    erased += ledger.count(Fate::Absent);
     rewritten += ledger.rewritten;
     if acknowledged == 0 && runs.done() > 2 {
         return failed("nothing was acknowledged in any round");
     }
     Ok(format!(
-        "{} cuts on {} disks; {acknowledged} entries acknowledged and there once, {erased} erased and \
-         gone; {kills} processes killed before a cut, {rewritten} times an entry was written again; \
-         {torn_tails} torn tails set aside, {erasures_finished} erasures finished",
+        "{} cuts on {} disks; {acknowledged} entries acknowledged and present once, {erased} erased and \
+         absent; {kills} processes killed before a cut, {rewritten} entries written again; \
+         {torn_tails} torn tails quarantined, {erasures_finished} erasures finished",
         runs.done(),
         folders + 1
     ))
 }
 
-/// Takes back the answers noted behind the first `length` bytes: they came after the cut. What was
-/// begun stays noted, so that it may have happened or not.
-fn forget_answers_from(notes: &Path, length: u64) -> Result {
+/// Drops the acknowledgements noted after the first `length` bytes: they came after the cut. The calls stay noted as
+/// pending.
+fn drop_answers_after(notes: &Path, length: u64) -> Result {
     let text = fs::read_to_string(notes)?;
     let (before, after) = text.split_at(usize::try_from(length)?.min(text.len()));
     let mut notes_after = Note::all(after)?;
@@ -161,7 +161,7 @@ fn forget_answers_from(notes: &Path, length: u64) -> Result {
     Ok(())
 }
 
-/// Keeps the folder as it was found, for the case that it is not as it must be.
+/// Keeps a copy of the folder as found, for a failure report.
 fn copy(folder: &Path, to: &Path) -> Result {
     if to.exists() {
         fs::remove_dir_all(to)?;

@@ -1,6 +1,6 @@
-//! Random numbers that a seed repeats (SplitMix64).
+//! Reproducible random numbers (SplitMix64).
 
-/// A sequence of numbers.
+/// A random number generator.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
@@ -9,7 +9,7 @@ impl Rng {
         Self(seed)
     }
 
-    /// A sequence of its own for each purpose, from one seed.
+    /// An independent sequence per purpose, from one seed.
     pub(crate) fn derive(seed: u64, purpose: u64) -> Self {
         Self(Self(seed ^ purpose.wrapping_mul(0xd605_bbb5_8c8a_bbd5)).next())
     }
@@ -22,17 +22,17 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to below `end`; 0 where `end` is 0.
+    /// In `0..end`; 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         if end == 0 { 0 } else { (self.next() % end as u64) as usize }
     }
 
-    /// From `start` to below `end`.
+    /// In `start..end`.
     pub(crate) fn between(&mut self, start: usize, end: usize) -> usize {
         start + self.below(end.saturating_sub(start))
     }
 
-    /// True in so many of a hundred cases.
+    /// True with this probability.
     pub(crate) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }

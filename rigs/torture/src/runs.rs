@@ -1,4 +1,4 @@
-//! How long a test goes on, and what it was told.
+//! Options and duration of a test.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,25 +9,25 @@ use tempfile::TempDir;
 use crate::outcome::Result;
 use crate::rng::Rng;
 
-/// What every test can be told.
+/// Options of all tests.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// At most this many rounds; each test has a number of its own
+    /// Maximum number of rounds; each test has its own default
     #[arg(long, value_name = "NUMBER")]
     pub(crate) rounds: Option<usize>,
-    /// Stops after the round in which so many seconds have passed (`all`: of each test)
+    /// Stops after the round in which this many seconds have passed (with `all`: per test)
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seconds: Option<u64>,
-    /// Repeats the decisions of an earlier run (what threads and disks do, no seed repeats)
+    /// Repeats the random choices of an earlier run, but not the timing of threads and disks
     #[arg(long, value_name = "NUMBER", default_value_t = fresh_seed())]
     pub(crate) seed: u64,
-    /// How many processes write at once; with 1, the same process also deletes (kill)
+    /// Number of concurrent writers; with 1, that process also deletes (kill)
     #[arg(long, value_name = "NUMBER", default_value_t = 2)]
     pub(crate) writers: usize,
-    /// Whether stores keep evidence; by default some do and some do not
+    /// Whether stores have evidence; by default they alternate
     #[arg(long, value_name = "BOOL")]
     pub(crate) evidence: Option<bool>,
-    /// The program to test; by default the one beside this program
+    /// The program to test; by default the one next to this program
     #[arg(long, value_name = "FILE")]
     pub(crate) attestry: Option<PathBuf>,
 }
@@ -38,13 +38,13 @@ fn fresh_seed() -> u64 {
 }
 
 impl Options {
-    /// Whether a store keeps evidence: the other one than before, where nothing is asked for.
+    /// Whether the store of this round has evidence; alternates by default.
     pub(crate) fn with_evidence(&self, number: usize) -> bool {
         self.evidence.unwrap_or((self.seed as usize).wrapping_add(number).is_multiple_of(2))
     }
 }
 
-/// Rounds until there were enough.
+/// Counts rounds up to the limits.
 #[derive(Debug)]
 pub(crate) struct Runs {
     done: usize,
@@ -63,7 +63,7 @@ impl Runs {
         }
     }
 
-    /// The number of the next round, from 0.
+    /// The number of the next round, from 0; `None` at a limit.
     pub(crate) fn next(&mut self) -> Option<usize> {
         let in_time = self.longest.is_none_or(|longest| self.begun.elapsed() < longest);
         (self.done < self.most && in_time).then(|| {
@@ -72,19 +72,19 @@ impl Runs {
         })
     }
 
-    /// How many were begun.
+    /// Number of started rounds.
     pub(crate) fn done(&self) -> usize {
         self.done
     }
 }
 
-/// A folder for one test, kept where the test fails.
+/// A folder for one test, kept if the test fails.
 pub(crate) fn with_folder<T>(name: &str, test: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let folder: TempDir = tempfile::Builder::new().prefix(&format!("torture-{name}-")).tempdir()?;
     let outcome = test(folder.path());
     if let Err(crate::outcome::Stop::Failed(reason)) = outcome {
         let kept = folder.keep();
-        return crate::outcome::failed(format!("{reason}\n  evidence: {}", kept.display()));
+        return crate::outcome::failed(format!("{reason}\n  kept: {}", kept.display()));
     }
     outcome
 }

@@ -1,4 +1,4 @@
-//! Entries that follow from their ids, so that whoever reads one back knows what it must be.
+//! Entries derived from their ids, so that every reader can check them.
 
 use attestry_core::{AuditEntry, EntryId, Timestamp, hash_content};
 use serde_json::{Value, json};
@@ -8,9 +8,9 @@ use crate::rng::Rng;
 
 /// 2026-01-01, in microseconds since 1970.
 const EPOCH: i64 = 1_767_225_600_000_000;
-/// Ten years and some days later.
+/// About ten years later.
 const LATE: i64 = EPOCH + 3_660 * 24 * 3_600 * 1_000_000;
-/// So many entries that follow each other last.
+/// Number of consecutive entries that are kept.
 const LASTING: u64 = 12;
 
 /// The id of the `number`th entry that worker `worker` writes.
@@ -18,7 +18,7 @@ pub(crate) fn id(worker: usize, number: usize) -> String {
     format!("w{worker}-{number:06}")
 }
 
-/// The one entry that may have this id.
+/// The entry of this id.
 pub(crate) fn entry(id: &str) -> Result<AuditEntry> {
     let (worker, number) = parts(id)?;
     let mut rng = Rng::derive(worker, number);
@@ -42,21 +42,19 @@ pub(crate) fn entry(id: &str) -> Result<AuditEntry> {
     Ok(entry)
 }
 
-/// Another entry under this id, which differs in one thing only.
+/// A conflicting entry under this id, which differs in one field.
 pub(crate) fn other(id: &str) -> Result<AuditEntry> {
     let entry = entry(id)?;
     let latency_ms = entry.latency_ms + 1.0;
     Ok(AuditEntry { latency_ms, ..entry })
 }
 
-/// Whether workers let it be: once acknowledged it stays, unless all is erased. Some that follow each
-/// other do, so that there are segments without them.
+/// Whether workers never erase it. Kept entries come in runs, so that other segments have none.
 pub(crate) fn lasts(id: &str) -> Result<bool> {
     Ok(parts(id)?.1 / LASTING % 8 == 1)
 }
 
-/// When it occurred: later for later entries, but not in strict order, and for those that last behind
-/// all others.
+/// Its time: roughly increasing with the number; kept entries are later than all others.
 pub(crate) fn timestamp(id: &str) -> Result<Timestamp> {
     let (worker, number) = parts(id)?;
     if lasts(id)? {
@@ -72,7 +70,7 @@ fn parts(id: &str) -> Result<(u64, u64)> {
     let found = id.strip_prefix('w').and_then(|rest| rest.split_once('-'));
     match found.map(|(worker, number)| (worker.parse(), number.parse())) {
         Some((Ok(worker), Ok(number))) => Ok((worker, number)),
-        _ => failed(format!("{id:?} is an id that nobody wrote")),
+        _ => failed(format!("{id:?} is not an id of a worker")),
     }
 }
 
@@ -81,20 +79,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_always_gives_the_same_entry() {
+    fn an_id_determines_its_entry() {
         assert_eq!(entry("w3-000017").unwrap(), entry("w3-000017").unwrap());
         assert_ne!(entry("w3-000017").unwrap(), entry("w3-000018").unwrap());
         assert!(entry("w3").is_err());
     }
 
     #[test]
-    fn another_under_the_id_differs() {
+    fn a_conflicting_entry_differs() {
         assert_eq!(other("w3-000017").unwrap().id, entry("w3-000017").unwrap().id);
         assert_ne!(other("w3-000017").unwrap(), entry("w3-000017").unwrap());
     }
 
     #[test]
-    fn those_that_last_come_behind_all_others() {
+    fn kept_entries_are_later_than_all_others() {
         let (first, others): (Vec<_>, Vec<_>) =
             (0..200).map(|number| id(9, number)).partition(|id| lasts(id).unwrap());
         let earliest = first.iter().map(|id| timestamp(id).unwrap()).min().unwrap();

@@ -1,37 +1,32 @@
-//! Power cuts by simulation: every call of a run that changes the folder is recorded, and the
-//! folder is rebuilt as a power cut might have left it.
+//! Simulated power cuts: every system call of a run that changes the folder is recorded, and the folder is rebuilt as a
+//! power cut might have left it.
 //!
-//! The run is the worker's script, which uses the backend by its public interface: single entries,
-//! batches, rotation, erasing, expiring, closing and opening again. strace records it, and kills it
-//! when it is about to make some call; another process then begins by writing again what was under
-//! way. The last of them lives to its end.
+//! The run is the worker's script, which uses the public interface of the backend: single entries, batches, rotation,
+//! erasing, expiring, closing and reopening. strace records it and kills it before some call; the next process begins by
+//! retrying the pending writes. The last process runs to its end.
 //!
 //! # What the model covers
 //!
 //! * A cut after every recorded call, and within it.
-//! * Bytes and lengths of a file are certain once an `fdatasync` or `fsync` of the file has ended
-//!   that began after they were written. Names (of new, renamed and removed files and folders) are
-//!   certain once the folder that holds them was synced in the same way; syncing a file does not
-//!   make its name certain. What lies in a folder whose own name is lost is lost.
-//! * What is not certain may be lost or kept, each change by itself and whatever the order, so that
-//!   a later change may be there and an earlier one not. A write may be torn at any byte, or any of
-//!   its 512-byte sectors may be missing (found as zeros where the file grew).
-//! * What was printed when the cut came is the acknowledgement: it must be there.
+//! * Bytes and lengths of a file are durable once an `fdatasync` or `fsync` of the file has returned that began after
+//!   the write. Names of new, renamed and removed files are durable once their folder was synced in the same way; syncing
+//!   a file does not make its name durable. The content of a folder whose name is lost is lost.
+//! * Each change that is not durable may be lost or kept independently, in any order. A write may be torn at any byte,
+//!   or lack any of its 512-byte sectors (zeros where the file grew).
+//! * Entries acknowledged on standard output before the cut must be present.
 //!
 //! # What it does not cover
 //!
-//! * Disks that lose what was synced, or change bytes that were not written.
-//! * Changes of one name in another order: where a file got another name and a new one took its
-//!   place, the new one is not found without the other's new name. A folder has one entry of a name.
-//! * A rename that is half done, with both names or none: file systems make it one step, which is
-//!   certain once the folder of the new name was synced.
-//! * Lost sectors may leave a line that is no entry, where the entry was not acknowledged. The model
-//!   allows that (file systems that write data before lengths do not do it), and demands that every
-//!   acknowledged entry is there all the same.
-//! * Processes at work at the same time: descriptors are told apart within one process only. The
-//!   real power cuts have those. A process is killed on entering a call, which is not made, and
-//!   while it makes no other that counts.
-//! * A second cut while the first is recovered from; the real power cuts have those.
+//! * Disks that lose synced data or change unwritten bytes.
+//! * Reordered changes of one name: if a file was renamed and a new one created under the old name, the new one never
+//!   appears without the rename. A folder has one entry per name.
+//! * Partial renames, with both names or none: file systems make a rename atomic, and it is durable once the folder of
+//!   the new name was synced.
+//! * Lost sectors may leave a corrupt line of an unacknowledged entry. The model allows that (file systems that write
+//!   data before lengths do not do it) and requires every acknowledged entry.
+//! * Concurrent processes: descriptors are tracked within one process only. The real power cuts cover them. A process
+//!   is killed on entry of a call, which is not made, while no other relevant call is pending.
+//! * A second cut during recovery; the real power cuts cover it.
 
 mod disk;
 mod record;
@@ -54,19 +49,18 @@ use crate::worker::{Role, WorkerArgs};
 use disk::{Disk, LOSSES, Loss};
 use record::{Life, Record};
 
-/// So many processes are killed, one after the other.
+/// Number of processes that are killed, one after the other.
 const DEATHS: usize = 3;
-/// Of each process and the last. Where segments are small, opening the store puts what is there on
-/// the disk, along with its index file, and the next process need not.
+/// One per process. With small segments, opening the store syncs the segment when it writes the index file, so the next
+/// process need not.
 const ROTATION_BYTES: [u64; DEATHS + 1] = [1 << 30, 1 << 30, 3_000, 3_000];
-/// Before a call of these kinds: where a line is written and not synced, within an erasure, where a
-/// file is made and its name not synced.
+/// The calls before which processes are killed: a line written but not synced, within an erasure, a file created but its
+/// name not synced.
 const LAST_CALLS: &[&str] = &["fdatasync", "fdatasync", "pwrite64", "fsync"];
 
 const SIGKILL: i32 = 9;
 
-/// Cuts a recorded run at moments taken in turn, with every kind of loss. One run keeps no evidence
-/// and one does, where nothing else is asked for; they take turns.
+/// Cuts recorded runs at many moments with every kind of loss; by default two runs, with and without evidence, in turn.
 pub(crate) fn run(options: &Options) -> Result<String> {
     system::need("strace")?;
     let mut runs = Runs::new(options, 3000);
@@ -81,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
                 recorded.push(Recorded::new(&place, options.seed, evidence)?);
             }
         }
-        // Memory, where there is some: thousands of folders are synced.
+        // In memory if possible: thousands of folders are synced.
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() { memory } else { path };
         while let Some(round) = runs.next() {
@@ -92,12 +86,12 @@ pub(crate) fn run(options: &Options) -> Result<String> {
             found.torn_tails += cut.torn_tails;
             found.erasures_finished += cut.erasures_finished;
         }
-        let told: Vec<String> = recorded.iter().map(Recorded::told).collect();
-        Ok(told.join("; "))
+        let runs: Vec<String> = recorded.iter().map(Recorded::summary).collect();
+        Ok(runs.join("; "))
     })?;
     Ok(format!(
-        "{summary}; {} cuts, each with all, none, the last, or any of the changes lost that were not \
-         synced\n{} torn tails set aside, {} erasures finished; {} lines of lost sectors, none of an \
+        "{summary}; {} cuts, each losing all, none, the last or any of the unsynced changes\n\
+         {} torn tails quarantined, {} erasures finished; {} corrupt lines by lost sectors, none of an \
          acknowledged entry",
         runs.done(),
         found.torn_tails,
@@ -106,14 +100,14 @@ pub(crate) fn run(options: &Options) -> Result<String> {
     ))
 }
 
-/// A run, and the moments at which it is cut.
+/// A recorded run, and the moments at which it is cut.
 struct Recorded {
     record: Record,
-    /// How many processes were killed.
+    /// Number of killed processes.
     kills: usize,
-    /// The folder it ran in.
+    /// The folder of the run.
     root: PathBuf,
-    /// Spread over the whole run however many there is time for.
+    /// Visited in steps that spread over the whole run.
     moments: Vec<usize>,
     last: usize,
 }
@@ -123,14 +117,14 @@ impl Recorded {
         let root = path.join("recorded");
         let (record, kills) = record(path, &root, seed, evidence)?;
         let changes = record.steps.iter().flat_map(|step| [step.start, step.end]);
-        // When something was acknowledged is when the most must be there: more often than its share.
+        // Acknowledgements are weighted: most entries are required then.
         let answers = record.printed.iter().flat_map(|(start, _)| [*start; 4]);
         let mut moments: Vec<usize> = changes.chain(answers).collect();
         moments.sort_unstable();
         Ok(Self { record, kills, root, moments, last: 0 })
     }
 
-    /// Cuts it at the next moment and looks at what is left; kept in `path` where that is wrong.
+    /// Cuts at the next moment and checks the result, which is kept in `path` on failure.
     fn cut(
         &mut self,
         place: &Path,
@@ -152,11 +146,11 @@ impl Recorded {
         })
     }
 
-    fn told(&self) -> String {
+    fn summary(&self) -> String {
         let signed =
             self.record.printed.iter().filter(|(_, text)| text.contains("signed ")).count();
         format!(
-            "{} changes and {} syncs recorded of a run killed {} times, {signed} checkpoints handed out",
+            "{} changes and {} syncs recorded of a run killed {} times, {signed} checkpoints issued",
             self.record.steps.len(),
             self.record.syncs,
             self.kills
@@ -164,7 +158,7 @@ impl Recorded {
     }
 }
 
-/// Records the script, killed and begun anew, and how often it was killed.
+/// Records the script with its kills and restarts; returns the record and the number of kills.
 fn record(path: &Path, root: &Path, seed: u64, evidence: bool) -> Result<(Record, usize)> {
     fs::create_dir(root)?;
     let notes = path.join("notes");
@@ -188,8 +182,7 @@ fn record(path: &Path, root: &Path, seed: u64, evidence: bool) -> Result<(Record
     Ok((record::read(root, lives)?, kills))
 }
 
-/// Runs a worker to its end, or until a thread of it is about to make the `n`th call of a kind. The
-/// trace, and whether it was killed.
+/// Runs a worker to its end, or kills it before the nth call of a kind. Returns the trace and whether it was killed.
 fn traced(args: &WorkerArgs, log: &Path, death: Option<(&str, usize)>) -> Result<(String, bool)> {
     let command = args.command()?;
     let mut strace = Command::new("strace");
@@ -203,22 +196,22 @@ fn traced(args: &WorkerArgs, log: &Path, death: Option<(&str, usize)>) -> Result
     let output = system::finish(&mut strace)?;
     let errors = String::from_utf8_lossy(&output.stderr);
     if errors.contains("Operation not permitted") {
-        return skipped("strace may not trace here");
+        return skipped("strace is not permitted to trace");
     }
     let killed = death.is_some() && output.status.signal() == Some(SIGKILL);
     if !killed && !output.status.success() {
-        return failed(format!("the run to record fails: {errors}"));
+        return failed(format!("the recorded run fails: {errors}"));
     }
     Ok((fs::read_to_string(log)?, killed))
 }
 
-/// Holds what the cut left against what had been printed.
+/// Compares the folder after the cut with the acknowledgements before it.
 fn check(record: &Record, moment: usize, loss: Loss, rebuilt: &Path) -> Result<verify::Found> {
     let printed = record.printed.iter().filter(|(start, _)| *start <= moment);
     let text: String = printed.map(|(_, text)| text.as_str()).collect();
     let ledger = Ledger::from_text(&text)?;
     let folder = rebuilt.join("audit");
-    if !folder.exists() && ledger.count(Fate::There) == 0 {
+    if !folder.exists() && ledger.count(Fate::Present) == 0 {
         return Ok(verify::Found::default());
     }
     let rules = Rules { damage: loss == Loss::Sectors, ..verify::SAMPLED };

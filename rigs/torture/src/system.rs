@@ -1,4 +1,4 @@
-//! Programs of the system: file systems on loop devices, made and taken away again.
+//! System programs: file systems on loop devices.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::outcome::{Result, Stop, failed, skipped};
 
-/// Runs a program to its end; what it printed, where it succeeded.
+/// Runs a program and returns its output; a failure is an error.
 pub(crate) fn run<A: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = A>,
@@ -20,14 +20,14 @@ pub(crate) fn run<A: AsRef<OsStr>>(
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a program to its end, whatever that is.
+/// Runs a program and returns its output and status.
 pub(crate) fn finish(command: &mut Command) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();
     output.map_err(|error| Stop::Failed(format!("cannot start {name}: {error}")))
 }
 
-/// Skips the test where the program is not installed.
+/// Skips the test if the program is not installed.
 pub(crate) fn need(program: &str) -> Result {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
@@ -37,16 +37,16 @@ pub(crate) fn need(program: &str) -> Result {
     skipped(format!("{program} is not installed"))
 }
 
-/// Skips the test where we may not mount.
+/// Skips the test if mounting is not possible.
 pub(crate) fn need_mounts() -> Result {
     for program in ["mount", "umount", "losetup", "mkfs.ext4"] {
         need(program)?;
     }
     if run("id", ["-u"])? != "0" {
-        return skipped("file systems can be mounted by root only");
+        return skipped("mounting file systems needs root");
     }
     let free = run("losetup", ["-f"]);
-    free.map(drop).or_else(|_| skipped("there are no loop devices here"))
+    free.map(drop).or_else(|_| skipped("no loop device is available"))
 }
 
 /// A mounted file system; unmounted when dropped.
@@ -77,16 +77,16 @@ impl Mount {
         }
     }
 
-    /// Changes its options, `ro` or `size=…` for instance.
+    /// Changes mount options, for example `ro` or `size=…`.
     pub(crate) fn remount(&self, options: &str) -> Result {
         let options = format!("remount,{options}");
         run("mount", [OsStr::new("-o"), options.as_ref(), self.at.as_ref()]).map(drop)
     }
 
-    /// Unmounts; what was not on the disk is lost.
+    /// Unmounts.
     pub(crate) fn unmount(mut self) -> Result {
         self.mounted = false;
-        // Something may still be closing its files.
+        // A process may still be closing its files.
         for _ in 0..100 {
             if run("umount", [&self.at]).is_ok() {
                 return Ok(());
@@ -106,14 +106,14 @@ impl Drop for Mount {
     }
 }
 
-/// A loop device on an image file; given back when dropped.
+/// A loop device on an image file; detached when dropped.
 #[derive(Debug)]
 pub(crate) struct Device {
     path: PathBuf,
 }
 
 impl Device {
-    /// A device on a sparse file of so many MiB, with the file system that `mkfs` makes.
+    /// A device on a sparse file of `mib` MiB, formatted with `mkfs`.
     pub(crate) fn formatted(image: &Path, mib: u64, mkfs: &str, options: &[&str]) -> Result<Self> {
         std::fs::File::create(image)?.set_len(mib << 20)?;
         run(mkfs, options.iter().map(OsStr::new).chain([image.as_ref()]))?;
@@ -127,9 +127,9 @@ impl Device {
 }
 
 impl Device {
-    /// Lets no request be longer than a page. The loop driver of some kernels (6.17 for one) takes
-    /// a write that its file could hold a part of for a success; a page is never split.
-    pub(crate) fn page_by_page(&self) -> Result {
+    /// Limits requests to one page. The loop driver of some kernels (6.17, for example) reports a partial write to its
+    /// file as success; a page is never split.
+    pub(crate) fn limit_to_pages(&self) -> Result {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let limit = format!("/sys/block/{name}/queue/max_sectors_kb");
         std::fs::write(&limit, "4").or_else(|error| skipped(format!("{limit}: {error}")))
@@ -137,7 +137,7 @@ impl Device {
 }
 
 impl Device {
-    /// Whether the ext4 file system on it, which is not mounted, has lost parts of its structure.
+    /// Whether the unmounted ext4 file system on it is damaged.
     pub(crate) fn is_damaged(&self) -> Result<bool> {
         let output = finish(Command::new("e2fsck").arg("-fn").arg(&self.path))?;
         const ERRORS_LEFT: i32 = 4;

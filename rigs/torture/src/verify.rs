@@ -1,4 +1,4 @@
-//! Whether a folder holds what it must: opened, read as raw files, and through the backend.
+//! Compares a folder with the expected state: as raw files and through the backend.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,17 +13,16 @@ use crate::ledger::{Fate, Ledger};
 use crate::outcome::{Result, chain, failed};
 use crate::sample;
 
-/// What an entry with this id must be; `None` where any will do.
+/// The entry expected under an id; `None` accepts any.
 pub(crate) type Expected = fn(&str) -> Result<Option<AuditEntry>>;
 
-/// How strict to be.
+/// Exceptions that a test allows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) expected: Expected,
-    /// Lines that are no entries are no failure: a file system that loses single sectors of a write
-    /// which was not synced leaves such lines, and only what was acknowledged must be there.
+    /// Allows corrupt lines: a file system that loses sectors of an unsynced write leaves them.
     pub(crate) damage: bool,
-    /// An open store may hide an entry in doubt that is still in its file: an erasure that failed
+    /// Allows an open store to hide an entry in unknown state that is still in its file, after an erasure that failed
     /// midway.
     pub(crate) hidden: bool,
 }
@@ -41,29 +40,28 @@ fn anything(_: &str) -> Result<Option<AuditEntry>> {
     Ok(None)
 }
 
-/// What was found.
+/// The content of a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) ids: Vec<String>,
     pub(crate) torn_tails: usize,
     pub(crate) erasures_finished: usize,
-    /// Whole lines that are no entries; an error unless they were allowed.
+    /// Corrupt lines; an error unless allowed.
     pub(crate) damaged: usize,
 }
 
-/// Opens the folder and holds it against the ledger, twice: the second time there must be nothing
-/// left to mend.
+/// Opens the folder and compares it with the ledger, twice: the second open must have nothing to repair.
 pub(crate) async fn folder(path: &Path, ledger: &Ledger, rules: Rules) -> Result<Found> {
-    let kept = evidence::is_kept(path) || !ledger.signed.is_empty();
+    let with_evidence = evidence::exists(path) || !ledger.signed.is_empty();
     let mut builder = FileStorage::builder(path).rotation_size_bytes(1 << 20);
-    if kept {
-        builder = evidence::kept(builder, |_| ())?;
+    if with_evidence {
+        builder = evidence::enable(builder, |_| ())?;
     }
     let storage = builder.open().await?;
     let report = storage.recovery().clone();
     coherent(&report)?;
     let mut found = contents(path, &storage, ledger, rules).await?;
-    if kept {
+    if with_evidence {
         let lines = (found.ids.len() + found.damaged) as u64;
         evidence::holds(&storage, &ledger.signed, lines).await?;
     }
@@ -74,16 +72,16 @@ pub(crate) async fn folder(path: &Path, ledger: &Ledger, rules: Rules) -> Result
 
     let again = FileStorage::builder(path).rotation_size_bytes(1 << 20).open().await?;
     if !again.recovery().is_clean() {
-        return failed(format!("a second open found more to mend: {}", again.recovery()));
+        return failed(format!("a second open repairs more: {}", again.recovery()));
     }
     if again.count().await? != (found.ids.len() + found.damaged) as u64 {
-        return failed("a second open counts otherwise");
+        return failed("a second open has another count");
     }
     again.close().await?;
     Ok(found)
 }
 
-/// Holds an open store against the ledger.
+/// Compares an open store with the ledger.
 pub(crate) async fn contents(
     path: &Path,
     storage: &FileStorage,
@@ -95,26 +93,26 @@ pub(crate) async fn contents(
     for entry in &raw.entries {
         *ids.entry(entry.id.as_str()).or_default() += 1;
         if (rules.expected)(entry.id.as_str())?.is_some_and(|expected| expected != *entry) {
-            return failed(format!("the entry {} is not what was written", entry.id));
+            return failed(format!("entry {} differs from what was written", entry.id));
         }
     }
     for (id, times) in &ids {
         match ledger.fate(id) {
-            _ if *times > 1 => return failed(format!("the entry {id} is there {times} times")),
-            None => return failed(format!("the entry {id} is there, and nobody wrote it")),
-            Some(Fate::Gone) => return failed(format!("the entry {id} was erased and is there")),
-            Some(Fate::There | Fate::Either) => {}
+            _ if *times > 1 => return failed(format!("entry {id} is present {times} times")),
+            None => return failed(format!("entry {id} is present but was never written")),
+            Some(Fate::Absent) => return failed(format!("entry {id} is present but was erased")),
+            Some(Fate::Present | Fate::Unknown) => {}
         }
     }
-    if let Some(id) = ledger.with_fate(Fate::There).find(|id| !ids.contains_key(id)) {
-        return failed(format!("the entry {id} was acknowledged and is not there"));
+    if let Some(id) = ledger.with_fate(Fate::Present).find(|id| !ids.contains_key(id)) {
+        return failed(format!("entry {id} was acknowledged but is absent"));
     }
     through_backend(storage, &raw, ledger, rules).await?;
     let ids = raw.entries.iter().map(|entry| entry.id.as_str().to_owned()).collect();
     Ok(Found { ids, damaged: raw.damaged, ..Found::default() })
 }
 
-/// The backend must show what lies in the files, in order.
+/// The backend must return what is in the files, in order.
 async fn through_backend(
     storage: &FileStorage,
     raw: &Raw,
@@ -132,18 +130,21 @@ async fn through_backend(
         }
     }
     if damaged != raw.damaged {
-        return failed(format!("a scan names {damaged} damaged lines, there are {}", raw.damaged));
+        return failed(format!(
+            "a scan reports {damaged} corrupt lines, the files have {}",
+            raw.damaged
+        ));
     }
     if !scanned.is_sorted_by_key(|entry| entry.timestamp) {
-        return failed("a scan is not in order");
+        return failed("a scan is not sorted");
     }
     let mut sorted = raw.entries.clone();
     if rules.hidden {
         let seen: BTreeSet<&str> = scanned.iter().map(|entry| entry.id.as_str()).collect();
-        let in_doubt = |id: &str| ledger.fate(id) == Some(Fate::Either);
-        sorted.retain(|entry| seen.contains(entry.id.as_str()) || !in_doubt(entry.id.as_str()));
+        let unknown = |id: &str| ledger.fate(id) == Some(Fate::Unknown);
+        sorted.retain(|entry| seen.contains(entry.id.as_str()) || !unknown(entry.id.as_str()));
     }
-    sorted.sort_by_key(|entry| entry.timestamp); // stable: ties as written
+    sorted.sort_by_key(|entry| entry.timestamp); // stable, so ties stay in write order
     if let Some(at) =
         (0..sorted.len().max(scanned.len())).find(|&i| sorted.get(i) != scanned.get(i))
     {
@@ -155,7 +156,7 @@ async fn through_backend(
     }
     let count = storage.count().await?;
     if count != (sorted.len() + raw.damaged) as u64 {
-        return failed(format!("count says {count}, there are {}", sorted.len()));
+        return failed(format!("count returns {count}, the files have {}", sorted.len()));
     }
     if raw.damaged == 0 && storage.list_entries(Timestamp::MIN, Timestamp::MAX).await? != scanned {
         return failed("list_entries differs from scan");
@@ -166,7 +167,7 @@ async fn through_backend(
             return failed(format!("read does not find {}", entry.id));
         }
     }
-    for id in ledger.with_fate(Fate::Gone).take(50) {
+    for id in ledger.with_fate(Fate::Absent).take(50) {
         if storage.read(&EntryId::new_unchecked(id)).await?.is_some() {
             return failed(format!("read finds {id}, which was erased"));
         }
@@ -174,21 +175,23 @@ async fn through_backend(
     Ok(())
 }
 
-/// What the report names must be so.
+/// The recovery report must match the files.
 fn coherent(report: &RecoveryReport) -> Result {
     for torn in &report.torn_tails {
         let moved = torn.quarantined.as_ref().map(fs::metadata).transpose()?;
         if moved.is_some_and(|moved| moved.len() != torn.length) {
-            return failed(format!("the quarantine has not all of what was torn: {report}"));
+            return failed(format!("the quarantine lacks part of the torn tail: {report}"));
         }
         let length = fs::metadata(&torn.segment)?.len();
         let left = if torn.quarantined.is_some() { 0 } else { torn.length + 1 };
         if length != torn.offset + left {
-            return failed(format!("{length} bytes are left, which does not fit: {report}"));
+            return failed(format!(
+                "{length} bytes are left, which contradicts the report: {report}"
+            ));
         }
     }
     if !report.is_clean() && report.to_string().is_empty() {
-        return failed(format!("the report keeps something to itself: {report:?}"));
+        return failed(format!("the report has no text: {report:?}"));
     }
     Ok(())
 }
@@ -200,7 +203,7 @@ struct Raw {
     damaged: usize,
 }
 
-/// All lines of all segments. Each must be whole, and an entry or blank.
+/// All lines of all segments. Each must be complete, and an entry or blank.
 fn raw_lines(path: &Path, damage: bool) -> Result<Raw> {
     let mut raw = Raw::default();
     for segment in segments(path)? {
@@ -225,8 +228,7 @@ fn raw_lines(path: &Path, damage: bool) -> Result<Raw> {
     Ok(raw)
 }
 
-/// The segments in the order written: by day, by number, then the active one. And nothing that
-/// was meant to be temporary.
+/// The segments in write order: by day, by number, the active one last. A leftover temporary file is an error.
 fn segments(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for file in fs::read_dir(path)? {
@@ -243,7 +245,7 @@ fn segments(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, _, path)| path).collect())
 }
 
-/// [`folder`] outside a runtime.
+/// Runs [`folder`] on a runtime of its own.
 pub(crate) fn blocking(path: &Path, ledger: &Ledger, rules: Rules) -> Result<Found> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(folder(path, ledger, rules))

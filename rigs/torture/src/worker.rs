@@ -1,4 +1,4 @@
-//! What a process does that may be killed at any moment: this program started again with a role.
+//! A worker process, which may be killed at any moment: this program, started with a role.
 
 mod again;
 mod calls;
@@ -20,26 +20,26 @@ use crate::evidence;
 use crate::notes::{Note, Notes};
 use crate::outcome::{Result, Stop, chain};
 
-/// What a process does until it is killed.
+/// What a worker does until it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
-    /// Writes from several tasks: single entries, batches, appended batches; first what was under way
-    /// when others were killed, and now and then what was written before.
+    /// Writes single entries and batches from several tasks. Begins with the writes that were pending in killed
+    /// workers, and repeats earlier writes now and then.
     Writer,
-    /// Deletes entries, and expires old ones.
+    /// Deletes entries and expires old ones.
     Cleaner,
-    /// Both.
+    /// Writes and deletes.
     Both,
-    /// Writes again what was under way when others were killed and is there, so that it need not be
-    /// stored but must be safe; nothing else. It goes on looking for more of it.
+    /// Only repeats writes that were pending in killed workers and did reach the store: nothing is added, but the
+    /// acknowledgement must be durable. Keeps looking for more.
     Retrier,
-    /// Reads the whole store again and again and holds it against the notes.
+    /// Reads the whole store repeatedly and compares it with the notes.
     Reader,
-    /// Does a fixed list of things once and ends; its notes go to the standard output too.
+    /// Runs a fixed sequence of calls once; its notes also go to standard output.
     Script,
 }
 
-/// What a worker is told.
+/// Arguments of a worker.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WorkerArgs {
     #[arg(long)]
@@ -47,20 +47,20 @@ pub(crate) struct WorkerArgs {
     /// The store
     #[arg(long)]
     pub(crate) folder: PathBuf,
-    /// Where notes go
+    /// The file of notes
     #[arg(long)]
     pub(crate) notes: PathBuf,
-    /// A number that no other worker on this folder ever had
+    /// A number that is unique among all workers of this folder
     #[arg(long)]
     pub(crate) number: usize,
     #[arg(long)]
     pub(crate) seed: u64,
     #[arg(long, default_value_t = 20_000)]
     pub(crate) rotation_bytes: u64,
-    /// An error ends the worker and is no problem: the disk is about to go away
+    /// An error ends the worker without a problem: the disk will be shut down
     #[arg(long)]
     pub(crate) may_fail: bool,
-    /// Entries are not synced, and none is acknowledged: as if each had been killed before its sync
+    /// Entries are not synced and never acknowledged, as if the worker were killed before each sync
     #[arg(long)]
     pub(crate) buffered: bool,
     /// The store keeps evidence
@@ -109,7 +109,7 @@ impl WorkerArgs {
     }
 }
 
-/// A worker at work; killed when dropped.
+/// A running worker; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -118,7 +118,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Sends SIGKILL, waits for the end, and notes it.
+    /// Sends SIGKILL, waits for the end, and notes the death.
     pub(crate) fn kill(mut self, notes: &Notes) -> Result {
         self.child.kill()?;
         self.child.wait()?;
@@ -134,7 +134,7 @@ impl Drop for Running {
     }
 }
 
-/// The life of a worker.
+/// Entry point of a worker process.
 pub(crate) fn main(args: WorkerArgs) -> Result {
     let notes = Notes::append_to(&args.notes)?;
     let notes = if args.role == Role::Script { notes.echoed() } else { notes };
@@ -161,12 +161,12 @@ pub(crate) fn main(args: WorkerArgs) -> Result {
 struct Worker {
     args: WorkerArgs,
     notes: Arc<Notes>,
-    /// How many were made.
+    /// Number of calls so far.
     calls: AtomicUsize,
 }
 
 impl Worker {
-    /// Opens the store for writing, however long another process has it.
+    /// Opens the store for writing; retries while another process holds the lock.
     async fn open(&self) -> Result<FileStorage> {
         loop {
             let mut builder = FileStorage::builder(&self.args.folder)
@@ -176,8 +176,8 @@ impl Worker {
             }
             if self.args.evidence {
                 let notes = Arc::clone(&self.notes);
-                builder = evidence::kept(builder, move |note| {
-                    // A worker that cannot make notes any more is about to die.
+                builder = evidence::enable(builder, move |note| {
+                    // If notes cannot be written, the worker is about to be killed.
                     let _ = notes.put(&Note::Signed(note.to_owned()));
                 })?;
             }
@@ -193,8 +193,8 @@ async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-/// Calls until the store is not locked by another process.
-async fn patiently<T, F: Future<Output = std::result::Result<T, StorageError>>>(
+/// Retries while the store is locked by another process.
+async fn retry_locked<T, F: Future<Output = std::result::Result<T, StorageError>>>(
     call: impl Fn() -> F,
 ) -> Result<T> {
     loop {

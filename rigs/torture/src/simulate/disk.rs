@@ -1,4 +1,4 @@
-//! What may be found on the disk after the power was cut at some moment.
+//! A possible state of the disk after a power cut.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,29 +8,28 @@ use super::record::{Change, Inode, Record};
 use crate::outcome::Result;
 use crate::rng::Rng;
 
-/// The smallest piece that a disk writes as a whole.
+/// The unit that a disk writes atomically.
 const SECTOR: usize = 512;
 
-/// What becomes of changes that no sync had covered yet.
+/// Which unsynced changes are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// All are lost.
+    /// All.
     All,
-    /// None is.
+    /// None.
     Nothing,
-    /// From some change on all are; that one is torn. What a file system does that keeps order.
+    /// All after some change, which is torn: a file system that keeps the order of changes.
     Tail,
-    /// Any of them are; writes may be torn at any byte.
+    /// Any subset; writes may be torn at any byte.
     Any,
-    /// As [`Any`](Self::Any), and of each write any sectors may be; zeros are found in their place
-    /// where the file grew.
+    /// As [`Any`](Self::Any), and any sectors of each write; they are zeros where the file grew.
     Sectors,
 }
 
 pub(super) const LOSSES: [Loss; 5] =
     [Loss::All, Loss::Nothing, Loss::Tail, Loss::Any, Loss::Sectors];
 
-/// What becomes of one change.
+/// The outcome of one change.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Lost,
@@ -38,7 +37,7 @@ enum Fate {
     Kept,
 }
 
-/// Names and contents.
+/// Names and contents of files.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     names: BTreeMap<PathBuf, Inode>,
@@ -47,7 +46,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// A disk as it may be found when the power was cut at `moment`.
+    /// A possible state after a cut at `moment`.
     pub(super) fn after(record: &Record, moment: usize, loss: Loss, rng: &mut Rng) -> Self {
         let begun = record.steps.iter().filter(|step| step.start <= moment);
         let steps: Vec<_> =
@@ -55,7 +54,7 @@ impl Disk {
         let open = steps.iter().filter(|(_, safe)| !safe).count();
         let mut left = rng.below(open + 1);
         let mut disk = Self::default();
-        // Names of which a change was lost: later changes of the same name are lost with it.
+        // Names with a lost change: later changes of the same name are lost, too.
         let mut lost: Vec<&PathBuf> = Vec::new();
         for (change, safe) in steps {
             if safe {
@@ -107,7 +106,7 @@ impl Disk {
         }
     }
 
-    /// Applies a part of a write. A length is changed or not.
+    /// Applies part of a write. A change of length is atomic.
     fn apply_torn(&mut self, change: &Change, sectors: bool, rng: &mut Rng) {
         let Change::Write { inode, at, data } = change else { return };
         if !sectors {
@@ -133,8 +132,7 @@ impl Disk {
         content[at..at + data.len()].copy_from_slice(data);
     }
 
-    /// Makes real files of it, at `to` instead of `from`. What lies in a folder that is lost is
-    /// lost with it.
+    /// Creates the files, at `to` instead of `from`. The content of a lost folder is lost.
     pub(super) fn build(&self, from: &Path, to: &Path) -> Result {
         for (path, inode) in &self.names {
             let Ok(relative) = path.strip_prefix(from) else { continue };

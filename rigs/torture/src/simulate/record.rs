@@ -1,4 +1,4 @@
-//! From calls to changes: which file each is about, and until when it may be lost.
+//! Turns system calls into changes: the file of each, and when it becomes durable.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 use super::trace::Call;
 use crate::outcome::{Result, failed};
 
-/// A file or folder, whatever it is called.
+/// A file or folder, independent of its name.
 pub(super) type Inode = usize;
 
-/// One change to the disk.
+/// A change to the disk.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    /// Bytes of a file.
+    /// Bytes written to a file.
     Write { inode: Inode, at: usize, data: Vec<u8> },
-    /// The length of a file.
+    /// A new length of a file.
     Truncate { inode: Inode, length: usize },
     /// A new file or folder.
     Create { path: PathBuf, inode: Inode, folder: bool },
-    /// Another name.
+    /// A rename.
     Rename { from: PathBuf, to: PathBuf, inode: Inode },
-    /// A name less.
+    /// A removed name.
     Remove { path: PathBuf, inode: Inode },
 }
 
 impl Change {
-    /// The names it is about; none where it is about the inside of a file.
+    /// The names it changes; none for changes of content.
     pub(super) fn names(&self) -> Vec<&PathBuf> {
         match self {
             Self::Write { .. } | Self::Truncate { .. } => Vec::new(),
@@ -35,25 +35,25 @@ impl Change {
     }
 }
 
-/// A change, when it was made, and from when on it is on the disk for certain.
+/// A change, when it was made, and when it became durable.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) change: Change,
-    /// When the sync ended that covers it; a sync covers what had ended when it began.
+    /// When the first sync returned that began after the change ended.
     pub(super) safe: Option<usize>,
-    /// What must be synced for that: the file, or the folders that hold the names.
+    /// What must be synced: the file, or the folders of the names.
     needs: Vec<Inode>,
 }
 
-/// All that happened to one folder.
+/// All changes to one folder.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) steps: Vec<Step>,
-    /// What was written to the standard output, and when that began.
+    /// Output to standard output, and when each write began.
     pub(super) printed: Vec<(usize, String)>,
-    /// How many syncs there were.
+    /// Number of syncs.
     pub(super) syncs: usize,
 }
 
@@ -64,7 +64,7 @@ struct Open {
     position: usize,
 }
 
-/// The state of the names and descriptors while the calls are gone through.
+/// Names and descriptors while replaying the calls.
 struct Reading {
     root: PathBuf,
     names: BTreeMap<PathBuf, Inode>,
@@ -73,7 +73,7 @@ struct Reading {
     record: Record,
 }
 
-/// What one process did, and what is noted once it has ended, at this line of the trace.
+/// The calls of one process, and the note of its end with the line of the trace.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) calls: Vec<Call>,
@@ -81,8 +81,7 @@ pub(super) struct Life {
     pub(super) obituary: String,
 }
 
-/// Makes the record of what processes, one after the other, did below `root`, which was an empty
-/// folder before.
+/// Records what consecutive processes did below `root`, an empty folder at first.
 pub(super) fn read(root: &Path, lives: Vec<Life>) -> Result<Record> {
     let mut reading = Reading {
         root: root.to_path_buf(),
@@ -92,7 +91,7 @@ pub(super) fn read(root: &Path, lives: Vec<Life>) -> Result<Record> {
         record: Record::default(),
     };
     for life in lives {
-        // What was written and not synced stays so, however its writer ended.
+        // Unsynced changes stay unsynced after their process ended.
         reading.open.clear();
         for call in &life.calls {
             reading.take(call)?;
@@ -118,7 +117,7 @@ impl Reading {
         }
     }
 
-    /// The path in an argument, where it lies below the root.
+    /// The path in an argument, if below the root.
     fn path(&self, call: &Call, argument: usize) -> Result<Option<PathBuf>> {
         let path = PathBuf::from(String::from_utf8_lossy(&call.bytes(argument)?).into_owned());
         Ok(path.starts_with(&self.root).then_some(path))
@@ -154,7 +153,7 @@ impl Reading {
         let inode = match self.names.get(&path).copied() {
             Some(inode) => inode,
             None if flags.contains("O_CREAT") => self.create(call, path, false)?,
-            None => return failed(format!("{} was opened, but never made", path.display())),
+            None => return failed(format!("{} was opened but never created", path.display())),
         };
         if flags.contains("O_TRUNC") {
             self.truncate(call, inode, 0);
@@ -167,10 +166,10 @@ impl Reading {
     fn rename(&mut self, call: &Call, from: Option<PathBuf>, to: Option<PathBuf>) -> Result {
         let (Some(from), Some(to)) = (from, to) else { return Ok(()) };
         let Some(inode) = self.names.remove(&from) else {
-            return failed(format!("{} was renamed, but never made", from.display()));
+            return failed(format!("{} was renamed but never created", from.display()));
         };
         self.names.insert(to.clone(), inode);
-        // Where two folders are concerned, both sides are one step, and certain with the new name.
+        // A rename between folders is atomic, and durable with the new name.
         let needs = self.parent(&to);
         self.step(call, Change::Rename { from, to, inode }, needs);
         Ok(())
@@ -179,7 +178,7 @@ impl Reading {
     fn remove(&mut self, call: &Call, path: Option<PathBuf>) -> Result {
         let Some(path) = path else { return Ok(()) };
         let Some(inode) = self.names.remove(&path) else {
-            return failed(format!("{} was removed, but never made", path.display()));
+            return failed(format!("{} was removed but never created", path.display()));
         };
         let needs = self.parent(&path);
         self.step(call, Change::Remove { path, inode }, needs);
@@ -219,7 +218,7 @@ impl Reading {
             }
             "dup" => drop(self.open.insert(call.result, open)),
             "fcntl" => {}
-            other => return failed(format!("the simulation does not know {other}")),
+            other => return failed(format!("the simulation does not support {other}")),
         }
         if let Some(open) = self.open.get_mut(&descriptor) {
             open.position = position;

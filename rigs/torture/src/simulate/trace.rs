@@ -1,16 +1,14 @@
-//! What strace wrote down: calls with their arguments and results.
+//! Parses strace output: calls with arguments and results.
 
 use crate::outcome::{Result, failed};
 
-/// The calls that change what is on a disk, or that one must know to tell which file is meant.
-/// Those that the disk does not know are traced to be refused.
+/// The calls that change a disk or map descriptors to files. Unsupported calls are traced to be rejected.
 pub(super) const CALLS: &str = "openat,open,creat,read,lseek,write,writev,pwrite64,pwritev,pwritev2,\
     fdatasync,fsync,sync_file_range,fallocate,copy_file_range,sendfile,splice,rename,renameat,\
     renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,ftruncate,truncate,mkdir,mkdirat,rmdir,\
     close,dup,dup2,dup3,fcntl";
 
-/// One call. Start and end are numbers of lines: a call that another thread's calls lie within
-/// stands on two.
+/// One call. Start and end are line numbers: a call interrupted by another thread's is on two lines.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) start: usize,
@@ -25,12 +23,12 @@ impl Call {
         self.arguments.get(number).map_or("", String::as_str)
     }
 
-    /// A number that is written as such.
+    /// A numeric argument.
     pub(super) fn number(&self, argument: usize) -> Result<i64> {
         Ok(self.argument(argument).parse()?)
     }
 
-    /// Text or data, which strace writes as `\xHH` throughout.
+    /// A string argument, which strace writes as `\xHH`.
     pub(super) fn bytes(&self, argument: usize) -> Result<Vec<u8>> {
         let quoted = self.argument(argument);
         let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -42,14 +40,14 @@ impl Call {
     }
 }
 
-/// The calls that succeeded, in the order in which they ended; the first line has the number `first`.
+/// The successful calls in order of their ends; `first` is the number of the first line.
 pub(super) fn parse(log: &str, first: usize) -> Result<Vec<Call>> {
     let mut begun: Vec<(String, usize, String)> = Vec::new();
     let mut calls = Vec::new();
     for (number, line) in (first..).zip(log.lines()) {
         let Some((thread, text)) = line.split_once(' ') else { continue };
         let text = text.trim_start();
-        // Ends of threads, signals, and threads that were killed before strace knew their call.
+        // Thread exits, signals, and threads killed before strace knew their call.
         if text.starts_with("+++") || text.starts_with("---") || text.starts_with("???") {
             continue;
         }
@@ -96,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_of_two_threads_are_told_apart() {
+    fn interleaved_calls_of_two_threads_are_separated() {
         let log = "7 write(3, \"\\x41\\x0a\", 2 <unfinished ...>\n\
                    8 fsync(4)   = -1 EIO (Input/output error)\n\
                    8 openat(AT_FDCWD, \"\\x2f\", O_RDONLY) = 5\n\

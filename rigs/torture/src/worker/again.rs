@@ -1,7 +1,7 @@
-//! Writing what was written before, as a client does that has had no answer.
+//! Repeats writes, as a client does that got no response.
 //!
-//! An equal entry must succeed and be there once, whatever became of it the first time; another one
-//! under an id that is taken must be refused; one that was erased may be written again, and stays.
+//! An equal entry must succeed and be present once, whatever the first write did; a conflicting entry must be refused; an
+//! erased entry may be written again and stays.
 
 use attestry_core::{EntryId, StorageBackend};
 use attestry_file::FileStorage;
@@ -13,25 +13,28 @@ use crate::outcome::Result;
 use crate::rng::Rng;
 use crate::sample;
 
-/// So many entries that were under way are written again at once, when a worker begins.
+/// Number of pending entries that a starting worker retries per call.
 const MOST_AT_ONCE: usize = 120;
 
-/// Writes again what was under way when others were killed, before anything else.
-pub(super) async fn what_was_left(worker: &Worker, storage: &FileStorage, rng: &mut Rng) -> Result {
+/// Retries the pending writes of killed workers.
+pub(super) async fn pending_writes(
+    worker: &Worker,
+    storage: &FileStorage,
+    rng: &mut Rng,
+) -> Result {
     let ledger = Ledger::load(&worker.args.notes)?;
-    all_of(worker, storage, ledger.left(), rng).await
+    all_of(worker, storage, ledger.to_retry(), rng).await
 }
 
-/// The same of those entries only that the dead have written: as none is added, nothing is synced
-/// but what it takes to acknowledge these.
-pub(super) async fn what_was_left_and_is_there(
+/// Retries only those that reached the store: no entry is added, so nothing is synced but what the acknowledgement needs.
+pub(super) async fn pending_writes_and_is_there(
     worker: &Worker,
     storage: &FileStorage,
     rng: &mut Rng,
 ) -> Result {
     let ledger = Ledger::load(&worker.args.notes)?;
     let mut there = Vec::new();
-    for id in ledger.left() {
+    for id in ledger.to_retry() {
         if storage.read(&EntryId::new_unchecked(id)).await?.is_some() {
             there.push(id);
         }
@@ -58,11 +61,10 @@ async fn all_of(
     Ok(())
 }
 
-/// Writes again some entries that are there, that were erased, or that were left in doubt, in one
-/// call; or another one under an id that is taken.
+/// Writes some present, erased or unknown entries again in one call, or a conflicting entry.
 pub(super) async fn some(worker: &Worker, storage: &FileStorage, rng: &mut Rng) -> Result {
     let ledger = Ledger::load(&worker.args.notes)?;
-    let there: Vec<&str> = ledger.with_fate(Fate::There).collect();
+    let there: Vec<&str> = ledger.with_fate(Fate::Present).collect();
     if rng.percent(30) {
         let lasting: Vec<&str> =
             there.into_iter().filter(|id| sample::lasts(id).unwrap_or(false)).collect();
@@ -71,12 +73,12 @@ pub(super) async fn some(worker: &Worker, storage: &FileStorage, rng: &mut Rng) 
         beside.retain(|other| other != id && rng.percent(50));
         return worker.differ(storage, id, &beside).await;
     }
-    let gone: Vec<&str> = ledger.with_fate(Fate::Gone).collect();
-    let ids = chosen(&[&there, &gone, &ledger.left()], rng);
+    let gone: Vec<&str> = ledger.with_fate(Fate::Absent).collect();
+    let ids = chosen(&[&there, &gone, &ledger.to_retry()], rng);
     if ids.is_empty() { Ok(()) } else { worker.write(storage, &ids, Way::Checked).await }
 }
 
-/// A few ids, each once.
+/// A few distinct ids.
 fn chosen(of: &[&[&str]], rng: &mut Rng) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     for _ in 0..rng.between(1, 6) {

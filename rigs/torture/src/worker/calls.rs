@@ -1,68 +1,67 @@
-//! Calls that are announced before they are made and answered for afterwards.
+//! Calls with notes before and after.
 
 use attestry_core::{AuditEntry, EntryId, StorageBackend, StorageError, Timestamp};
 use attestry_file::FileStorage;
 
-use super::{Worker, patiently};
+use super::{Worker, retry_locked};
 use crate::notes::{self, Note};
 use crate::outcome::{Result, Stop, chain, failed};
 use crate::sample;
 
-/// How entries are written.
+/// The method to write with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// Ids are checked: for entries that may be there.
+    /// Checks ids: for entries that may be present.
     Checked,
-    /// Ids are not checked: for entries that nobody has written.
+    /// Does not check ids: for new entries.
     Appended,
 }
 
 impl Worker {
-    /// A name for a call.
+    /// A unique name for a call.
     fn call(&self) -> String {
         let count = self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         notes::call(self.args.number, count)
     }
 
-    /// Writes these entries to the end.
+    /// Writes entries; retries while the store is locked.
     pub(super) async fn write(&self, storage: &FileStorage, ids: &[String], way: Way) -> Result {
         let entries = entries(ids)?;
         let call = self.call();
         self.notes.put(&Note::Write(call.clone(), ids.to_vec()))?;
         match (way, entries.as_slice()) {
-            (Way::Checked, [entry]) => patiently(|| storage.write(entry)).await.map(drop)?,
-            (Way::Checked, _) => patiently(|| storage.write_batch(&entries)).await?,
-            // Refused because of a lock, none was written, and it may be called again.
-            (Way::Appended, _) => patiently(|| storage.append(&entries)).await?,
+            (Way::Checked, [entry]) => retry_locked(|| storage.write(entry)).await.map(drop)?,
+            (Way::Checked, _) => retry_locked(|| storage.write_batch(&entries)).await?,
+            // A call refused because of the lock wrote nothing.
+            (Way::Appended, _) => retry_locked(|| storage.append(&entries)).await?,
         }
-        // What is only buffered is not acknowledged: a power cut may take it.
+        // Buffered writes are not acknowledged: a power cut may lose them.
         if !self.args.buffered {
             self.notes.put(&Note::Done(call))?;
         }
         Ok(())
     }
 
-    /// Erases an entry; whether it was there.
+    /// Erases an entry; returns whether it was present.
     pub(super) async fn erase(&self, storage: &FileStorage, id: &str) -> Result<bool> {
         let call = self.call();
         self.notes.put(&Note::Erase(call.clone(), id.to_owned()))?;
         let wanted = EntryId::new_unchecked(id);
-        let was_there = patiently(|| storage.delete(&wanted)).await?;
+        let was_there = retry_locked(|| storage.delete(&wanted)).await?;
         self.notes.put(&Note::Done(call))?;
         Ok(was_there)
     }
 
-    /// Erases everything until a moment.
+    /// Erases everything up to a time.
     pub(super) async fn expire(&self, storage: &FileStorage, until: Timestamp) -> Result {
         let call = self.call();
         self.notes.put(&Note::Expire(call.clone(), until))?;
-        patiently(|| storage.delete_at_or_before(until)).await?;
+        retry_locked(|| storage.delete_at_or_before(until)).await?;
         self.notes.put(&Note::Done(call))?;
         Ok(())
     }
 
-    /// Writes another entry under an id that is taken, which must be refused; among others that are
-    /// there, where `beside` names some.
+    /// Writes a conflicting entry, which must be refused, in a batch with the present entries `beside`.
     pub(super) async fn differ(
         &self,
         storage: &FileStorage,
@@ -87,7 +86,7 @@ impl Worker {
                 Ok(())
             }
             Err(error) => Err(Stop::Failed(chain(&error))),
-            Ok(()) => failed(format!("another entry was taken under {id}, which was there")),
+            Ok(()) => failed(format!("a conflicting entry was accepted under {id}")),
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Reading until killed: whole entries only, all that were acknowledged before, none that was
-//! erased.
+//! Reads until killed: every entry must be complete, every acknowledged entry present, every erased entry absent.
 
 use std::collections::BTreeSet;
 
@@ -44,21 +43,21 @@ fn check(entries: &[AuditEntry], before: &Ledger, after: &Ledger) -> Result {
     for entry in entries {
         let id = entry.id.as_str();
         if *entry != sample::entry(id)? {
-            return failed(format!("{id} is not what was written"));
+            return failed(format!("{id} differs from what was written"));
         }
         if !seen.insert(id) {
-            return failed(format!("{id} is there twice"));
+            return failed(format!("{id} is present twice"));
         }
-        if after.stayed_away(id, before) {
-            return failed(format!("{id} was erased before and is seen"));
+        if after.stayed_absent(id, before) {
+            return failed(format!("{id} was erased before but is present"));
         }
     }
     let missing = before
-        .with_fate(Fate::There)
-        .filter(|id| after.stayed(id, before))
+        .with_fate(Fate::Present)
+        .filter(|id| after.stayed_present(id, before))
         .find(|id| !seen.contains(id));
     match missing {
-        Some(id) => failed(format!("{id} was acknowledged before and is not seen")),
+        Some(id) => failed(format!("{id} was acknowledged before but is absent")),
         None => Ok(()),
     }
 }

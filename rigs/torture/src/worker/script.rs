@@ -1,4 +1,4 @@
-//! A fixed list of things, one after the other, whose calls are traced.
+//! A fixed sequence of calls, which is traced.
 
 use attestry_core::{StorageBackend, Timestamp};
 
@@ -8,16 +8,15 @@ use crate::outcome::Result;
 use crate::rng::Rng;
 use crate::sample;
 
-/// Writes, erases and expires so that every kind of change to the folder occurs: new segments,
-/// rotation, erasing, unlinking, compacting; writes again what was written, erased, or left by one
-/// that was killed; and opens the store twice.
+/// Causes every kind of change to the folder: new segments, rotation, erasing, unlinking, compacting; repeats writes of
+/// present, erased and pending entries; and opens the store twice.
 pub(super) async fn run(worker: &Worker) -> Result {
     let number = worker.args.number;
     let mut rng = Rng::derive(worker.args.seed, number as u64);
     let mut next = 0;
     for half in 0..2 {
         let storage = worker.open().await?;
-        again::what_was_left(worker, &storage, &mut rng).await?;
+        again::pending_writes(worker, &storage, &mut rng).await?;
         for step in 0..12 {
             let count = [1, 1, 3, 8][rng.below(4)];
             let ids: Vec<String> = (next..next + count).map(|n| sample::id(number, n)).collect();

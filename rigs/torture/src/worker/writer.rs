@@ -1,4 +1,4 @@
-//! Writing and deleting until killed.
+//! Writes and deletes until killed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use attestry_core::StorageBackend;
 use attestry_file::FileStorage;
 
 use super::calls::Way;
-use super::{Role, Worker, again, patiently, pause};
+use super::{Role, Worker, again, pause, retry_locked};
 use crate::ledger::{Fate, Ledger};
 use crate::outcome::{Result, failed};
 use crate::rng::Rng;
@@ -26,11 +26,11 @@ pub(super) async fn run(worker: &Arc<Worker>) -> Result {
         let mut rng_again = rng(97);
         if worker.args.role == Role::Retrier {
             loop {
-                again::what_was_left_and_is_there(worker, &storage, &mut rng_again).await?;
+                again::pending_writes_and_is_there(worker, &storage, &mut rng_again).await?;
                 pause(5).await;
             }
         }
-        again::what_was_left(worker, &storage, &mut rng_again).await?;
+        again::pending_writes(worker, &storage, &mut rng_again).await?;
         for task in 0..TASKS {
             let (worker, storage, next) =
                 (Arc::clone(worker), Arc::clone(&storage), Arc::clone(&next));
@@ -58,7 +58,7 @@ async fn write(worker: &Worker, storage: &FileStorage, next: &AtomicUsize, mut r
             (first..first + count).map(|number| sample::id(worker.args.number, number)).collect();
         let way = if count > 1 && rng.percent(50) { Way::Appended } else { Way::Checked };
         if rng.percent(5) {
-            // Out of patience: the call is dropped in its midst and the entries are written again.
+            // A timeout drops the pending call; the entries are written again.
             let patience = Duration::from_micros(rng.below(3_000) as u64);
             let answer = tokio::time::timeout(patience, worker.write(storage, &ids, way)).await;
             if let Ok(answered) = answer {
@@ -69,7 +69,7 @@ async fn write(worker: &Worker, storage: &FileStorage, next: &AtomicUsize, mut r
             worker.write(storage, &ids, way).await?;
         }
         if worker.args.buffered {
-            pause(rng.between(1, 10) as u64).await; // nothing else holds it up
+            pause(rng.between(1, 10) as u64).await; // limits the rate
         } else if rng.percent(20) {
             pause(rng.below(10) as u64).await;
         }
@@ -78,8 +78,8 @@ async fn write(worker: &Worker, storage: &FileStorage, next: &AtomicUsize, mut r
             let entry = sample::entry(&ids[0])?;
             if storage.read(&entry.id).await? != Some(entry) {
                 let after = Ledger::load(&worker.args.notes)?;
-                if after.stayed(&ids[0], &before) {
-                    return failed(format!("{} was written and is not read", ids[0]));
+                if after.stayed_present(&ids[0], &before) {
+                    return failed(format!("{} was written but is not read", ids[0]));
                 }
             }
         }
@@ -97,11 +97,11 @@ async fn clean(worker: &Worker, storage: &FileStorage, mut rng: Rng) -> Result {
     loop {
         pause(rng.below(20) as u64).await;
         let ledger = Ledger::load(&worker.args.notes)?;
-        let mut there = ledger.by_time(Fate::There);
+        let mut there = ledger.by_time(Fate::Present);
         there.retain(|id| !sample::lasts(id).unwrap_or(false));
         if rng.percent(5) {
-            // Moves what is left of segments; nothing comes or goes by it.
-            patiently(|| storage.compact()).await?;
+            // Compaction moves lines but neither adds nor removes entries.
+            retry_locked(|| storage.compact()).await?;
             continue;
         }
         if rng.percent(10) {
@@ -113,7 +113,7 @@ async fn clean(worker: &Worker, storage: &FileStorage, mut rng: Rng) -> Result {
             (0..rng.between(1, 10)).filter_map(|_| rng.pick(&there).copied()).collect();
         for id in chosen {
             if !worker.erase(storage, id).await? {
-                return failed(format!("delete says that {id} is not there"));
+                return failed(format!("delete returns false for {id}, which is present"));
             }
         }
     }
