@@ -1,4 +1,4 @@
-//! What is measured in a process of its own: memory, and the system calls of one deletion.
+//! Measurements in a separate process: memory, and the system calls of one deletion.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,21 +12,21 @@ use crate::args::Child;
 use crate::workload::Workload;
 use crate::{Result, rig, store};
 
-/// Looked up by the deleting process before and after; strace shows it.
+/// A path that the deleting process looks up before and after, as marks for strace.
 const MARK: &str = "/attestry-bench-mark";
 
-/// What the process found that writes and scans.
+/// Memory of the process that writes and scans.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Memory {
-    /// The most that was resident when the store was open, in kilobytes.
+    /// Peak resident memory after opening the store, in kilobytes.
     pub(crate) opened_kb: u64,
-    /// The most in all.
+    /// Peak resident memory of the whole run.
     pub(crate) peak_kb: u64,
-    /// How many entries it scanned.
+    /// Number of scanned entries.
     pub(crate) scanned: u64,
 }
 
-/// What one deletion asked of the system.
+/// System calls of one deletion.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Calls {
     /// `fdatasync` and `fsync`.
@@ -35,7 +35,7 @@ pub(crate) struct Calls {
     pub(crate) written: u64,
 }
 
-/// Does what the other side of this module asked for.
+/// Runs in the child process.
 pub(crate) fn run(child: Child) -> Result<()> {
     match child {
         Child::Memory { store, rotation, write } => {
@@ -55,7 +55,7 @@ fn write_and_scan(path: &Path, rotation: u64, write: usize) -> Result<Memory> {
     let opened_kb = peak_kb()?;
     let logger = AuditLogger::builder(storage).build();
     let reader = logger.clone();
-    // Both at once: a scan of everything while hundreds write.
+    // Concurrently: a full scan while hundreds of tasks write.
     let scan = runtime.spawn(async move {
         let mut entries = reader.query(Query::new());
         let mut scanned = 0;
@@ -72,7 +72,7 @@ fn write_and_scan(path: &Path, rotation: u64, write: usize) -> Result<Memory> {
     Ok(Memory { opened_kb, peak_kb: peak_kb()?, scanned })
 }
 
-/// Logs `each` interactions from every one of `tasks` tasks.
+/// Logs `each` interactions from each of `tasks` tasks.
 pub(crate) async fn log_many(
     logger: &AuditLogger,
     workload: &Arc<Workload>,
@@ -107,7 +107,7 @@ async fn delete(path: &Path, id: &str) -> Result<()> {
     if there && deleted { Ok(()) } else { Err(format!("there is no entry {id} to delete").into()) }
 }
 
-/// The most memory that this process ever had resident.
+/// Peak resident memory of this process.
 fn peak_kb() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -115,7 +115,7 @@ fn peak_kb() -> Result<u64> {
     Ok(number.ok_or("the system does not say how much memory is used")?.parse()?)
 }
 
-/// Memory of a process that writes this many entries into the store while it scans all of it.
+/// Memory of a process that writes this many entries while it scans the whole store.
 pub(crate) fn memory(path: &Path, rotation: u64, write: usize) -> Result<Memory> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("memory").arg(path).arg(rotation.to_string()).arg(write.to_string());
@@ -126,7 +126,7 @@ pub(crate) fn memory(path: &Path, rotation: u64, write: usize) -> Result<Memory>
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// The calls of deleting one entry, or `None` where there is no strace.
+/// The system calls of deleting one entry; `None` without strace.
 pub(crate) fn delete_traced(path: &Path, id: &EntryId, trace: &Path) -> Result<Option<Calls>> {
     let mut command = Command::new("strace");
     command
@@ -146,7 +146,7 @@ pub(crate) fn delete_traced(path: &Path, id: &EntryId, trace: &Path) -> Result<O
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if said.contains("ptrace") || said.contains("PTRACE") {
-            return Ok(None); // it is there, and may not be used here
+            return Ok(None); // installed but not permitted
         }
         return Err(format!("the process that deletes failed: {said}").into());
     }
@@ -155,7 +155,7 @@ pub(crate) fn delete_traced(path: &Path, id: &EntryId, trace: &Path) -> Result<O
     Ok(Some(count_calls(&text)?))
 }
 
-/// Counts between the two marks in what strace wrote.
+/// Counts calls between the two marks in a trace.
 fn count_calls(trace: &str) -> Result<Calls> {
     let mut parts = trace.split(MARK);
     let (Some(_), Some(part), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
@@ -163,12 +163,12 @@ fn count_calls(trace: &str) -> Result<Calls> {
     };
     let mut calls = Calls::default();
     for line in part.lines() {
-        // A call that another thread interrupts is shown twice, the second time as resumed.
+        // An interrupted call appears twice, the second time as resumed.
         let begins = |name: &str| line.contains(&format!(" {name}("));
         if begins("fdatasync") || begins("fsync") || begins("msync") || begins("sync_file_range") {
             calls.syncs += 1;
         }
-        // Writes of 8 bytes wake a thread through an eventfd; nothing of them reaches a disk.
+        // Writes of 8 bytes go to an eventfd, not to a disk.
         let wrote = line.contains("write") && !line.contains("unfinished");
         let result = line.rsplit_once(" = ").and_then(|(_, result)| result.trim().parse().ok());
         if let (true, Some(bytes)) = (wrote, result.filter(|bytes: &u64| *bytes != 8)) {
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_calls_between_the_marks_count() {
+    fn only_calls_between_the_marks_are_counted() {
         let trace = format!(
             "1 fdatasync(3) = 0\n1 statx(AT_FDCWD, \"{MARK}\", x) = -1 ENOENT\n2 write(4, \"\\1\", 8) = 8\n\
              2 pwrite64(5, \" \"..., 498, 10) = 498\n2 fdatasync(5 <unfinished ...>\n2 <... fdatasync resumed>) = 0\n\

@@ -1,5 +1,5 @@
-//! The plainest group commit: a thread writes and syncs what calls have left in the meantime, wakes
-//! them, and does nothing more. There is no store around it.
+//! The simplest group commit: one thread writes and syncs all queued lines, wakes their callers, and repeats. There is no
+//! store around it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ pub(crate) struct Group {
     thread: JoinHandle<io::Result<()>>,
 }
 
-/// A caller's end of it.
+/// A handle for callers.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(Arc<Queue>);
 
@@ -48,7 +48,7 @@ impl Group {
         Caller(Arc::clone(&self.queue))
     }
 
-    /// Ends the thread when all that is queued is written.
+    /// Ends the thread after all queued lines are written.
     pub(crate) fn close(self) -> Result<()> {
         self.queue.lock().closed = true;
         self.queue.work.notify_one();
@@ -72,7 +72,7 @@ impl Caller {
         Ok(receiver.await?)
     }
 
-    /// Appends `each` lines from every one of `tasks` tasks.
+    /// Appends `each` lines from each of `tasks` tasks.
     pub(crate) async fn append_many(
         &self,
         workload: &Arc<Workload>,
@@ -99,20 +99,20 @@ impl Caller {
 
 impl Queue {
     fn write_to(&self, mut file: File) -> io::Result<()> {
-        // Two buffers in turns, which the callers find as large as they have become.
+        // Two buffers alternate and keep their capacity.
         let mut lines = Vec::new();
         while let Some(callers) = self.take(&mut lines) {
             file.write_all(&lines)?;
             file.sync_data()?;
             for caller in callers {
-                // One that went away does not hear it.
+                // A dropped caller does not receive the result.
                 let _ = caller.send(());
             }
         }
         Ok(())
     }
 
-    /// All that is there, once something is; nothing when it is closed.
+    /// Waits for queued lines and takes them; `None` once closed.
     fn take(&self, lines: &mut Vec<u8>) -> Option<Vec<oneshot::Sender<()>>> {
         lines.clear();
         let mut state = self.lock();
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_answered_is_there() {
+    fn acknowledged_lines_are_in_the_file() {
         let path = std::env::temp_dir().join(format!("attestry-group-{}", std::process::id()));
         let group = Group::start(crate::plain::append(&path).unwrap());
         let runtime = crate::rig::runtime().unwrap();

@@ -1,5 +1,5 @@
-//! Load that does not wait: each call is made when it is due, whether or not those before it are
-//! done, and its time counts from then. A caller that waits in a queue is not hidden.
+//! Open-loop load: each call is made when due, whether or not earlier calls have returned, and its latency counts from
+//! then. Queueing is therefore part of the latency (no coordinated omission).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crate::Result;
 use crate::rng::Rng;
 use crate::stats::micros;
 
-/// What became of the calls.
+/// The results of the calls.
 #[derive(Debug)]
 pub(crate) struct Outcome<T> {
-    /// The microseconds of each, from when it was due to its answer.
+    /// Microseconds from the due time to the result, per call.
     pub(crate) latencies: Vec<f64>,
-    /// The microseconds of each from when a task took it up.
+    /// Microseconds from the start of the call to the result, per call.
     pub(crate) within: Vec<f64>,
-    /// What each was answered.
+    /// The results.
     pub(crate) answers: Vec<T>,
-    /// From when the first was due to the last answer.
+    /// From the first due time to the last result.
     pub(crate) took: Duration,
 }
 
-/// Makes one call for each time in `due`, which ascend, by `tasks` tasks that take turns.
+/// Makes one call for each time in `due` (ascending) from `tasks` tasks in turn.
 ///
-/// A thread of its own hands the calls out. The system wakes it some 60 µs after it asked, and
-/// then it hands out all that is due; a timer of the runtime would be late by a millisecond.
+/// A separate thread dispatches the calls. It wakes up about 60 µs late and dispatches all that are due; a timer of the
+/// runtime would be up to a millisecond late.
 pub(crate) fn offer<T, C, F>(
     runtime: &Runtime,
     tasks: usize,
@@ -59,7 +59,7 @@ where
             if !wait.is_zero() {
                 std::thread::sleep(wait);
             }
-            // A task that has failed takes no more; its error is found below.
+            // A failed task has stopped receiving; its error is returned below.
             let _ = senders[number % tasks].send((number, at));
         }
     });
@@ -87,11 +87,11 @@ where
 
 /// One call.
 struct Done<T> {
-    /// When it was due.
+    /// Due time.
     at: Instant,
-    /// When a task took it up.
+    /// Start of the call.
     begun: Instant,
-    /// When it was answered, and with what.
+    /// Time and value of the result.
     done: Instant,
     answer: Option<T>,
 }
@@ -106,8 +106,7 @@ where
     C: Fn(usize) -> F,
     F: Future<Output = Result<T>>,
 {
-    // Filled once beforehand. Calls go to the tasks in turns, so that all their lists would grow at the
-    // same moment, and memory that is touched for the first time costs more than a call.
+    // Touched in advance: the lists of all tasks would grow at the same time, and page faults cost more than a call.
     let mut done = Vec::new();
     let now = Instant::now();
     done.resize_with(most, || Done { at: now, begun: now, done: now, answer: None });
@@ -121,8 +120,8 @@ where
     Ok(done)
 }
 
-/// When `count` calls are due that come at random, so many a second on average.
-#[allow(clippy::cast_precision_loss)] // 53 bits of a random number are as good as 64
+/// Due times of `count` calls with exponential gaps (a Poisson process) at a mean rate.
+#[allow(clippy::cast_precision_loss)] // 53 random bits suffice
 pub(crate) fn at_random(per_second: f64, count: usize, rng: &mut Rng) -> Vec<Duration> {
     let mut at = 0.0;
     (0..count)
@@ -139,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_calls_ascend_and_keep_their_rate() {
+    fn random_due_times_ascend_at_the_given_rate() {
         let due = at_random(10_000.0, 20_000, &mut Rng::new(3));
         assert!(due.is_sorted());
         let seconds = due.last().unwrap().as_secs_f64();
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_waits_for_another_counts_from_when_it_was_due() {
+    fn latency_counts_from_the_due_time() {
         let runtime = crate::rig::runtime().unwrap();
         let due = vec![Duration::ZERO; 3];
         let outcome = offer(&runtime, 1, due, |number| async move {
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_fails_is_an_error() {
+    fn a_failed_call_is_an_error() {
         let runtime = crate::rig::runtime().unwrap();
         let failing = |_| async { Err::<(), _>("no".into()) };
         assert!(offer(&runtime, 2, vec![Duration::ZERO; 5], failing).is_err());

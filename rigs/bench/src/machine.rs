@@ -1,4 +1,4 @@
-//! What the figures were taken on and with.
+//! The machine and the versions of a run.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 
-/// The processor, the kernel, the file system that holds `folder`, the versions and the date.
+/// Processor, kernel, file system of `folder`, versions and date.
 pub(crate) fn describe(folder: &Path) -> Value {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     json!({
@@ -50,7 +50,7 @@ fn memory_mb() -> u64 {
     total.and_then(|t| t.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
-/// The type of the file system that holds `folder`, such as `ext4`.
+/// The type of the file system of `folder`, such as `ext4`.
 pub(crate) fn file_system(folder: &Path) -> String {
     let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
     let mounts = read("/proc/self/mounts");
@@ -59,18 +59,17 @@ pub(crate) fn file_system(folder: &Path) -> String {
         let (point, kind) = (fields.next()?, fields.next()?);
         folder.starts_with(point).then_some((point.len(), kind))
     });
-    // The last of those mounted on the same folder is the one that is seen.
+    // Of several mounts on one folder, the last is visible.
     holding.max_by_key(|(length, _)| *length).map_or("unknown", |(_, kind)| kind).to_owned()
 }
 
-/// The microseconds of CPU that this process has used, in user space and in the kernel together. The
-/// system tells them in hundredths of a second. Which part is whose, many kernels only guess, by what
-/// they find at work at each tick.
+/// CPU time of this process in microseconds, user and kernel together, at a resolution of 10 ms. Many kernels only
+/// sample the split between the two.
 pub(crate) fn cpu_micros() -> Result<f64> {
     times(&fs::read_to_string("/proc/self/stat")?).ok_or_else(|| "there is no CPU time".into())
 }
 
-/// The name of the program, in parentheses, may hold anything; fields are counted behind it.
+/// The program name, in parentheses, may contain any character; fields are counted after it.
 fn times(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
@@ -78,7 +77,7 @@ fn times(stat: &str) -> Option<f64> {
     Some(next()? + next()?)
 }
 
-/// The version of a package in the lock file that this program was built with.
+/// The version of a package in the lock file.
 fn locked(name: &str) -> String {
     let lock = include_str!("../Cargo.lock");
     let wanted = format!("name = \"{name}\"");
@@ -92,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_times_are_found_behind_any_name() {
+    fn cpu_times_are_found_after_any_name() {
         let stat = "7 (a b) c) R 1 1 1 0 -1 4194304 100 0 0 0 250 31 0 0 20 0 4 0 5 6 7";
         assert_eq!(times(stat), Some(2_810_000.0));
         assert_eq!(times("7 (a) R 1"), None);

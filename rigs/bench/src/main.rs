@@ -1,8 +1,7 @@
-//! Attestry beside its peers and the machine's limits, in one run: `attestry-bench --help`.
+//! Compares Attestry with other stores and the machine's limits in one run: `attestry-bench --help`.
 //!
-//! Each row (`rows`) measures the same job done by Attestry and by something else, in interleaved
-//! rounds, and says what the project asks of it. `cargo xtask bench` runs this and writes the
-//! result into `docs/performance.md`.
+//! Each row (`rows`) measures one job done by Attestry and by a contender, in interleaved rounds, and may have a required
+//! value. `cargo xtask bench` runs this and keeps the result.
 
 mod args;
 mod child;
@@ -31,7 +30,7 @@ use serde_json::{Value, json};
 use args::Args;
 use rig::Rig;
 
-/// What everything here returns; an error ends the run.
+/// Result of every measurement; an error ends the run.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> ExitCode {
@@ -84,7 +83,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// What is to be known of a run of rows.
+/// The conditions of a run.
 fn of_rows(rig: &Rig, args: &Args) -> Result<Value> {
     let (line, texts) = rig.workload.mean_bytes()?;
     Ok(json!({
@@ -97,7 +96,7 @@ fn of_rows(rig: &Rig, args: &Args) -> Result<Value> {
     }))
 }
 
-/// Whether this is a run of all rows in the sizes that the documentation has a table for.
+/// Whether this is a run of all rows in one of the documented sizes.
 fn kind(args: &Args) -> &'static str {
     match (args.full, &args.entries, args.rows.is_empty() && args.python.is_some()) {
         (true, None, true) => "full",
@@ -106,7 +105,7 @@ fn kind(args: &Args) -> &'static str {
     }
 }
 
-/// Takes the rows one after another, each shown when it is there.
+/// Measures the rows in order and prints each.
 fn measure(rig: &mut Rig, wanted: &[&rows::Kind], measured: &mut Vec<report::Row>) -> Result<()> {
     for kind in wanted {
         eprintln!("{}: {}", kind.name, kind.about);
@@ -119,7 +118,7 @@ fn measure(rig: &mut Rig, wanted: &[&rows::Kind], measured: &mut Vec<report::Row
     Ok(())
 }
 
-/// Removes a file or a folder with all that is in it, if it is there.
+/// Removes a file or folder if it exists.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -128,7 +127,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// A folder with nothing in it.
+/// Creates an empty folder.
 pub(crate) fn fresh_folder(path: PathBuf) -> Result<PathBuf> {
     remove(&path)?;
     fs::create_dir_all(&path)?;

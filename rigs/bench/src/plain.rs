@@ -1,4 +1,4 @@
-//! The machine's limits: plain loops on one thread, without a store around them.
+//! The machine's limits: plain loops on one thread, without a store.
 
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
@@ -13,22 +13,21 @@ use crate::Result;
 use crate::stats::{micros, to_f64};
 use crate::workload::Workload;
 
-/// How many lines R and the peers store with one sync.
+/// Lines per sync of R and the other stores.
 pub(crate) const BATCH: usize = 1_000;
 
-/// How many are stored before the `count` that are measured: making files, and touching memory for the
-/// first time, take tens of milliseconds, which a store has once a day.
+/// Lines stored before the measured `count`: creating files and page faults take tens of milliseconds, which a store
+/// spends once a day.
 pub(crate) fn warm_up(count: usize) -> usize {
     count.div_ceil(10)
 }
 
-/// A new file that every write goes to the end of.
+/// A new file opened for appending.
 pub(crate) fn append(path: &Path) -> Result<File> {
     Ok(OpenOptions::new().append(true).create_new(true).open(path)?)
 }
 
-/// Hash both texts, serialise, append `batch` lines with one write and one `fdatasync`; with 1,000 of
-/// them this is R.
+/// Hashes both texts, serialises, appends `batch` lines with one write and one `fdatasync`; with 1,000 lines this is R.
 pub(crate) fn durable_batches(
     path: &Path,
     workload: &Workload,
@@ -53,7 +52,7 @@ pub(crate) fn durable_batches(
     store(count)
 }
 
-/// Appends lines that are there already, 1,000 with one write and one `fdatasync`.
+/// Appends existing lines, 1,000 per write and `fdatasync`.
 pub(crate) fn durable_lines(path: &Path, lines: &[u8]) -> Result<Duration> {
     let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
     let batches: Vec<Vec<u8>> = lines.chunks(BATCH).map(<[_]>::concat).collect();
@@ -70,7 +69,7 @@ pub(crate) fn durable_lines(path: &Path, lines: &[u8]) -> Result<Duration> {
     store(&batches)
 }
 
-/// Hash both texts, serialise, one write for each line.
+/// Hashes both texts, serialises, one write per line.
 pub(crate) fn buffered(path: &Path, workload: &Workload, count: usize) -> Result<Duration> {
     let mut file = append(path)?;
     let mut buffer = Vec::with_capacity(1 << 10);
@@ -83,7 +82,7 @@ pub(crate) fn buffered(path: &Path, workload: &Workload, count: usize) -> Result
     Ok(start.elapsed())
 }
 
-/// The microseconds of each of `count` times one line written and synced.
+/// Microseconds of writing and syncing one line, `count` times.
 pub(crate) fn synced_lines(file: &mut File, workload: &Workload, count: usize) -> Result<Vec<f64>> {
     let lines: Vec<_> = (0..count).map(|number| workload.line(number)).collect::<Result<_>>()?;
     lines
@@ -97,8 +96,8 @@ pub(crate) fn synced_lines(file: &mut File, workload: &Workload, count: usize) -
         .collect()
 }
 
-/// The microseconds from when each line was due until it was on stable storage, where one thread
-/// does nothing but write and sync all that is due, over and over. The lines are made beforehand.
+/// Microseconds from the due time of each line until it is durable, where one thread only writes and syncs all due lines
+/// in a loop. The lines are made in advance.
 pub(crate) fn synced_when_due(
     file: &mut File,
     workload: &Workload,
@@ -122,7 +121,7 @@ pub(crate) fn synced_when_due(
     Ok(latencies)
 }
 
-/// How long it takes to parse these lines, which lie in memory.
+/// The time to parse these lines in memory.
 pub(crate) fn parse(lines: &[Vec<u8>]) -> Result<Duration> {
     let start = Instant::now();
     for line in lines {
@@ -131,7 +130,7 @@ pub(crate) fn parse(lines: &[Vec<u8>]) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// What one of `count` takes on average, in microseconds.
+/// The mean time of one of `count` items, in microseconds.
 pub(crate) fn each(count: usize, mut work: impl FnMut(usize) -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     for number in 0..count {

@@ -1,5 +1,4 @@
-//! Load that looks like life: the interactions of a file come when they came, only faster, and go
-//! through a durable logger that encrypts their texts.
+//! Replays recorded interactions at their times, sped up, through a durable logger with encryption.
 
 use std::fs;
 use std::path::Path;
@@ -19,13 +18,13 @@ use crate::rig::Rig;
 use crate::stats::{Figure, quantile, rate, to_f64};
 use crate::{Result, remove};
 
-/// Which shares of the calls are said something about, in percent.
+/// The reported percentiles.
 const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 100.0];
 
-/// Those of them that are rows.
+/// The percentiles with a row.
 const SHOWN: [(f64, &str); 3] = [(50.0, "p50"), (99.0, "p99"), (99.9, "p99.9")];
 
-/// Replays the file, and says what is to be known of that.
+/// Replays the file; returns the conditions and rows.
 pub(crate) fn run(rig: &Rig, args: &Args, file: &Path) -> Result<(Vec<Row>, Value)> {
     let trace = Trace::read(file)?;
     let due = trace.due(args.speed, args.times);
@@ -66,7 +65,7 @@ fn rows(args: &Args, count: u64, span: Duration, outcome: &Outcome<EntryId>) -> 
     rows
 }
 
-/// Logs everything when it is due, and makes sure that it is there.
+/// Logs everything when due and checks the store.
 fn replay(rig: &Rig, tasks: usize, trace: Trace, due: Vec<Duration>) -> Result<Outcome<EntryId>> {
     let path = rig.fresh("replay")?;
     let manager = EncryptionManager::generate();
@@ -93,7 +92,7 @@ async fn open(path: std::path::PathBuf, manager: EncryptionManager) -> Result<Au
     Ok(AuditLogger::builder(storage).encryption(manager).store_content(true).build())
 }
 
-/// Every entry that was acknowledged is there, no other, and its texts are those it was made of.
+/// Checks that exactly the acknowledged entries are present, with the original texts.
 async fn check(logger: &AuditLogger, ids: &[EntryId]) -> Result<()> {
     for id in ids {
         let entry = logger.get_entry(id).await?;
@@ -112,7 +111,7 @@ async fn check(logger: &AuditLogger, ids: &[EntryId]) -> Result<()> {
     }
 }
 
-/// Interactions, and when each came.
+/// Interactions and their times.
 #[derive(Debug)]
 struct Trace {
     interactions: Vec<Interaction<'static>>,
@@ -120,7 +119,7 @@ struct Trace {
     came: Vec<u64>,
 }
 
-/// What is read of a line besides the interaction, which keeps its time to itself.
+/// The time of a line; `Interaction` does not expose it.
 #[derive(Deserialize)]
 struct Came {
     timestamp: Timestamp,
@@ -133,7 +132,7 @@ impl Trace {
         Self::parse(&text).map_err(|error| format!("{}: {error}", file.display()).into())
     }
 
-    /// Lines in any order; they are replayed in that of their times.
+    /// Lines in any order; they are replayed by time.
     fn parse(text: &str) -> Result<Self> {
         let mut found = Vec::new();
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -147,7 +146,7 @@ impl Trace {
         Ok(Self { interactions: found.into_iter().map(|(_, given)| given).collect(), came })
     }
 
-    /// When each is due. One time follows the other after the mean time between two.
+    /// The due times. Replays follow each other after the mean gap.
     fn due(&self, speed: f64, times: u32) -> Vec<Duration> {
         let span = self.came.last().copied().unwrap_or_default();
         let pause = span / (self.came.len() as u64 - 1).max(1);
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_times_are_those_of_the_trace_only_faster() {
+    fn times_are_sped_up_evenly() {
         let text = format!("{}\n\n{}\n{}\n", line(4), line(0), line(2));
         let due = Trace::parse(&text).unwrap().due(2.0, 2);
         let seconds: Vec<f64> = due.iter().map(Duration::as_secs_f64).collect();
@@ -177,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_none_is_named() {
+    fn an_invalid_line_is_named() {
         let error = Trace::parse(&format!("{}\n{{}}\n", line(1))).unwrap_err().to_string();
         assert!(error.starts_with("line 2: "), "{error}");
         assert!(Trace::parse("\n").is_err());
     }
 
     #[test]
-    fn the_samples_of_the_project_can_be_replayed() {
+    fn the_samples_can_be_replayed() {
         let trace = Trace::parse(include_str!("../../../samples/interactions.jsonl")).unwrap();
         assert!(trace.interactions.len() > 10 && trace.came.is_sorted());
     }

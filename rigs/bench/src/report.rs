@@ -8,48 +8,48 @@ use crate::stats::Figure;
 /// One line of the table.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
-    /// What `--row` measures it.
+    /// The name for `--row`.
     pub(crate) row: &'static str,
     /// What is measured.
     pub(crate) what: String,
-    /// What Attestry takes or reaches.
+    /// Attestry's figure.
     pub(crate) ours: Figure,
-    /// What it is compared with.
+    /// The contender.
     pub(crate) reference: Option<Reference>,
-    /// Ours divided by the reference.
+    /// Attestry divided by the contender.
     pub(crate) ratio: Option<Figure>,
-    /// How much of what the machine could do at all.
+    /// The share of the machine's limit.
     pub(crate) of_limit: Option<Share>,
-    /// What the project asks for.
+    /// The required value.
     pub(crate) asked: Option<Asked>,
-    /// What is to be known to judge it.
+    /// A note.
     pub(crate) note: Option<String>,
-    /// The figure at each size of the store, for instance, where that is what is measured.
+    /// Figures along a scale, such as the size of the store.
     pub(crate) series: Option<Series>,
 }
 
-/// A limit of the machine, or a peer.
+/// A contender and its figure.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Reference {
     pub(crate) name: String,
     pub(crate) figure: Figure,
 }
 
-/// A share of a limit of the machine: of what it does in a plain loop on one thread.
+/// A share of a limit: of what a plain loop on one thread reaches.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Share {
     pub(crate) limit: String,
     pub(crate) share: Figure,
 }
 
-/// A bar to clear.
+/// A required value.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Asked {
     pub(crate) text: String,
     pub(crate) met: bool,
 }
 
-/// One thing at several points of a scale; a line of a plot.
+/// Figures at several points of a scale; a line of a plot.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Series {
     pub(crate) what: String,
@@ -57,19 +57,19 @@ pub(crate) struct Series {
     pub(crate) points: Vec<Point>,
 }
 
-/// What the points of a series differ in.
+/// The scale of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scale {
-    /// How many entries the store has.
+    /// Entries in the store.
     Entries,
-    /// How many tasks write.
+    /// Concurrent tasks.
     Writers,
-    /// Which share of the calls, in percent, takes at most that long.
+    /// Percentile of the calls.
     Percentile,
 }
 
-/// What was measured at one place of the scale, in the unit of the row.
+/// The figure at one point, in the unit of the row.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Point {
     pub(crate) at: f64,
@@ -77,7 +77,7 @@ pub(crate) struct Point {
 }
 
 impl Row {
-    /// A row without anything to compare with.
+    /// A row without a contender.
     pub(crate) fn new(row: &'static str, what: impl Into<String>, ours: Figure) -> Self {
         Self {
             row,
@@ -92,15 +92,14 @@ impl Row {
         }
     }
 
-    /// Compares with this.
+    /// Adds the contender.
     pub(crate) fn against(mut self, name: impl Into<String>, figure: Figure) -> Self {
         self.ratio = Some(self.ours.ratio_to(&figure));
         self.reference = Some(Reference { name: name.into(), figure });
         self
     }
 
-    /// Sets it beside what the machine does where nothing else is done, if that was measured: in the
-    /// same unit, a time or a rate.
+    /// Adds the limit, if measured, in the same unit: a time or a rate.
     pub(crate) fn limit(mut self, name: impl Into<String>, figure: Option<&Figure>) -> Self {
         self.of_limit = figure.map(|figure| {
             let is_time = ["µs", "ms"].contains(&self.ours.unit);
@@ -111,31 +110,31 @@ impl Row {
         self
     }
 
-    /// Asks for a ratio of at least this.
+    /// Requires a ratio of at least this.
     pub(crate) fn ratio_at_least(self, least: f64) -> Self {
         let met = self.ratio.as_ref().is_some_and(|ratio| ratio.median >= least);
         self.asks(format!("≥ {least} ×"), met)
     }
 
-    /// Asks for a ratio of at most this.
+    /// Requires a ratio of at most this.
     pub(crate) fn ratio_at_most(self, most: f64) -> Self {
         let met = self.ratio.as_ref().is_some_and(|ratio| ratio.median <= most);
         self.asks(format!("≤ {most} ×"), met)
     }
 
-    /// Asks for at least this, in the unit of the figure.
+    /// Requires at least this, in the unit of the figure.
     pub(crate) fn at_least(self, least: f64) -> Self {
         let (met, unit) = (self.ours.median >= least, self.ours.unit);
         self.asks(format!("≥ {least} {unit}"), met)
     }
 
-    /// Asks for less than this, in the unit of the figure.
+    /// Requires less than this, in the unit of the figure.
     pub(crate) fn under(self, most: f64) -> Self {
         let (met, unit) = (self.ours.median < most, self.ours.unit);
         self.asks(format!("< {most} {unit}"), met)
     }
 
-    /// Asks for at most this every time, in the unit of the figure.
+    /// Requires at most this in every sample, in the unit of the figure.
     pub(crate) fn never_above(self, most: f64) -> Self {
         let (met, unit) = (self.ours.max <= most, self.ours.unit);
         self.asks(format!("≤ {most} {unit}"), met)
@@ -146,14 +145,14 @@ impl Row {
         self
     }
 
-    /// Adds what is to be known.
+    /// Adds a note.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         let note = note.into();
         self.note = Some(self.note.map_or(note.clone(), |before| format!("{before}; {note}")));
         self
     }
 
-    /// Adds the figure at each point of a scale.
+    /// Adds the figures along a scale.
     pub(crate) fn series(mut self, what: &str, by: Scale, points: Vec<Point>) -> Self {
         self.series = Some(Series { what: what.to_owned(), by, points });
         self
@@ -210,7 +209,7 @@ pub(crate) fn figure(figure: &Figure) -> String {
     }
 }
 
-/// Three digits that matter, thousands apart.
+/// Three significant digits, with thousands separators.
 pub(crate) fn short(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string();
@@ -224,7 +223,7 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// A count with its thousands apart.
+/// A count with thousands separators.
 pub(crate) fn grouped(count: u64) -> String {
     apart(&count.to_string())
 }
@@ -240,7 +239,7 @@ fn apart(digits: &str) -> String {
     text
 }
 
-/// Everything as one JSON object. `shown` in a row is how the table has it.
+/// Everything as one JSON object. `shown` has the cells of the table.
 pub(crate) fn to_json(rows: &[Row], machine: &Value, run: &Value) -> Value {
     let rows: Vec<Value> = rows
         .iter()
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_a_limit_is_one_where_it_is_reached() {
+    fn a_reached_limit_is_a_share_of_one() {
         let share = |ours, unit, limit| {
             let row = Row::new("r", "w", Figure::one(ours, unit));
             let row = row.limit("all", Some(&Figure::one(limit, unit)));
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_whether_it_clears_the_bar() {
+    fn a_row_tells_whether_its_requirement_is_met() {
         let row = |ours| {
             Row::new("r", "w", Figure::one(ours, "µs")).against("raw", Figure::one(10.0, "µs"))
         };

@@ -1,4 +1,4 @@
-//! What every measurement needs: the runtime, the folder, the texts, and a store.
+//! Shared by all measurements: runtime, folder, texts and store.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,10 +14,10 @@ use crate::store::Store;
 use crate::workload::Workload;
 use crate::{Result, remove};
 
-/// The size from which a segment is rotated unless said otherwise.
+/// The default rotation size.
 const ROTATION: u64 = 100 << 20;
 
-/// How many segments a store has at ten million entries; smaller ones get as many.
+/// Segments of a store of ten million entries; smaller stores get as many.
 const SEGMENTS: u64 = 50;
 
 /// See the module.
@@ -28,13 +28,13 @@ pub(crate) struct Rig {
     pub(crate) rounds: usize,
     pub(crate) sizes: Vec<u64>,
     pub(crate) python: Option<(PathBuf, PathBuf)>,
-    /// What the machine does, by name, once that was measured in this run.
+    /// Limits of the machine measured in this run, by name.
     limits: HashMap<&'static str, Figure>,
     store: Option<Store>,
 }
 
 impl Rig {
-    /// Sets up with these arguments; the folder exists.
+    /// Sets up with these arguments; the folder must exist.
     pub(crate) fn new(args: &Args) -> Result<Self> {
         let runtime = runtime()?;
         let default: &[u64] =
@@ -52,17 +52,17 @@ impl Rig {
         })
     }
 
-    /// Keeps what the machine does in plain loops, for later rows.
+    /// Records limits for later rows.
     pub(crate) fn set_limit(&mut self, name: &'static str, figure: Figure) {
         self.limits.insert(name, figure);
     }
 
-    /// What the machine does in a plain loop, if this run has measured it.
+    /// A limit, if measured in this run.
     pub(crate) fn limit(&self, name: &str) -> Option<&Figure> {
         self.limits.get(name)
     }
 
-    /// The runtime, for what brings its own tasks.
+    /// The runtime.
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
     }
@@ -81,12 +81,12 @@ impl Rig {
         self.runtime.block_on(task)?
     }
 
-    /// How many entries the store of most rows has.
+    /// Entries in the common store.
     pub(crate) fn entries(&self) -> u64 {
         self.sizes.iter().copied().max().unwrap_or(200_000)
     }
 
-    /// The store of most rows. A small one has small segments, so that it has as many as a large.
+    /// The common store. A small one has small segments, so that the number of segments is the same.
     pub(crate) fn store(&mut self) -> Result<&mut Store> {
         let entries = self.entries();
         let rotation = (entries * 500 / SEGMENTS).clamp(256 << 10, ROTATION);
@@ -94,12 +94,12 @@ impl Rig {
         self.store_of(entries, rotation)
     }
 
-    /// A store of this size with segments of the usual size.
+    /// A store of this size with segments of the default size.
     pub(crate) fn plain_store(&mut self, entries: u64) -> Result<&mut Store> {
         self.store_of(entries, ROTATION)
     }
 
-    /// One more store of this size with segments of the usual size, in a folder of this name.
+    /// Another such store in a folder of this name.
     pub(crate) fn another_store(&self, name: &str, entries: u64) -> Result<Store> {
         self.make_store(&self.path(name), entries, ROTATION)
     }
@@ -121,7 +121,7 @@ impl Rig {
         self.store.as_mut().ok_or_else(|| "there is no store".into())
     }
 
-    /// Removes the store, so that the next to ask for one gets a new one.
+    /// Removes the common store; the next use creates a new one.
     pub(crate) fn forget_store(&mut self) -> Result<()> {
         match self.store.take() {
             Some(store) => remove(&store.path),
@@ -129,7 +129,7 @@ impl Rig {
         }
     }
 
-    /// A folder or file of this run that is not there.
+    /// An unused path in the folder of this run.
     pub(crate) fn fresh(&self, name: &str) -> Result<PathBuf> {
         let path = self.path(name);
         remove(&path)?;
@@ -137,7 +137,7 @@ impl Rig {
     }
 }
 
-/// Two threads, whatever the machine has, so that figures of different machines compare.
+/// Two threads on every machine, so that figures are comparable.
 pub(crate) fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }

@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same in every run (`SplitMix64`).
+//! Reproducible random numbers (`SplitMix64`).
 
-/// A stream of numbers that its seed determines.
+/// A random number generator.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
@@ -24,7 +24,7 @@ impl Rng {
         self.next() % end
     }
 
-    /// Puts `items` into a random order.
+    /// Shuffles `items`.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = usize::try_from(self.below(last as u64 + 1)).unwrap_or_default();

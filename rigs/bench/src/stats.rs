@@ -1,29 +1,29 @@
-//! Samples and what is said about them.
+//! Samples and their statistics.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// What was measured several times, and its unit.
+/// Samples with a unit.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
-    /// The middle of the samples; what ratios are made of.
+    /// The median; ratios are of medians unless samples are paired.
     pub(crate) median: f64,
-    /// The least of them.
+    /// Minimum.
     pub(crate) min: f64,
-    /// The greatest of them.
+    /// Maximum.
     pub(crate) max: f64,
-    /// What they are in.
+    /// Unit.
     pub(crate) unit: &'static str,
-    /// How many there are.
+    /// Number of samples.
     pub(crate) samples: usize,
-    /// All, one of each round.
+    /// All samples, one per round.
     #[serde(skip)]
     rounds: Vec<f64>,
 }
 
 impl Figure {
-    /// The middle, least and greatest of `samples`, of which there is at least one.
+    /// Statistics of `samples`, which must not be empty.
     pub(crate) fn of(samples: &[f64], unit: &'static str) -> Self {
         let sorted = sorted(samples);
         Self {
@@ -36,8 +36,8 @@ impl Figure {
         }
     }
 
-    /// This divided by `other`, round by round where both were measured in the same ones: machines
-    /// change their pace from one second to the next, and in one round it is the same for both.
+    /// This divided by `other`, round by round if both have the same rounds: the speed of a machine varies between
+    /// rounds, but is the same for both within one.
     pub(crate) fn ratio_to(&self, other: &Self) -> Self {
         if self.samples == other.samples {
             let rounds = self.rounds.iter().zip(&other.rounds);
@@ -47,18 +47,18 @@ impl Figure {
         }
     }
 
-    /// Something counted or measured once.
+    /// A single sample.
     pub(crate) fn one(value: f64, unit: &'static str) -> Self {
         Self::of(&[value], unit)
     }
 }
 
-/// The value below which the share `q` of `samples` lies.
+/// The quantile `q` of `samples`.
 pub(crate) fn quantile(samples: &[f64], q: f64) -> f64 {
     quantile_of(&sorted(samples), q)
 }
 
-/// The middle of `samples`.
+/// The median of `samples`.
 pub(crate) fn median(samples: &[f64]) -> f64 {
     quantile(samples, 0.5)
 }
@@ -69,7 +69,7 @@ fn sorted(samples: &[f64]) -> Vec<f64> {
     sorted
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a place in a list
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // an index
 fn quantile_of(sorted: &[f64], q: f64) -> f64 {
     if sorted.is_empty() {
         return f64::NAN;
@@ -79,7 +79,7 @@ fn quantile_of(sorted: &[f64], q: f64) -> f64 {
     low + (high - low) * place.fract()
 }
 
-/// How many a second.
+/// A rate per second.
 pub(crate) fn rate(count: u64, time: Duration) -> f64 {
     to_f64(count) / time.as_secs_f64()
 }
@@ -89,8 +89,8 @@ pub(crate) fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// A count as a number to calculate with; exact up to 2^53.
-#[allow(clippy::cast_precision_loss)] // said above
+/// Exact up to 2^53.
+#[allow(clippy::cast_precision_loss)] // see above
 pub(crate) fn to_f64(count: u64) -> f64 {
     count as f64
 }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_those_of_the_same_rounds() {
+    fn ratios_pair_rounds() {
         let (ours, theirs) =
             (Figure::of(&[1.0, 10.0, 3.0], "s"), Figure::of(&[2.0, 20.0, 5.0], "s"));
         let ratio = ours.ratio_to(&theirs);

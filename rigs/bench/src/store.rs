@@ -1,5 +1,4 @@
-//! Stores made for a measurement: segment files written directly, in the format of
-//! `docs/format.md`, at the speed of the disk.
+//! Stores for measurements: segment files written directly in the format of `docs/format.md`.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -13,44 +12,44 @@ use crate::rng::Rng;
 use crate::workload::{Workload, stored_id};
 use crate::{Result, fresh_folder};
 
-/// How far back the oldest entry lies. The retention period of the logger is half of it.
+/// Age of the oldest entry. The retention period is half of it.
 const DAYS: u32 = 730;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// Ids to look up, and others to delete.
+/// Number of ids to look up, and of others to delete.
 const SAMPLE: u64 = 10_000;
 const VICTIMS: u64 = 500;
 
-/// A store, and what is known of its content.
+/// A store and its known content.
 #[derive(Debug)]
 pub(crate) struct Store {
     /// Its folder.
     pub(crate) path: PathBuf,
-    /// The size its segments have.
+    /// Rotation size.
     pub(crate) rotation: u64,
-    /// How many entries it was made with.
+    /// Entries at creation.
     pub(crate) entries: u64,
-    /// How many bytes its segments had then.
+    /// Bytes of all segments at creation.
     pub(crate) bytes: u64,
-    /// How many of them the active segment had, which no index of a sealed segment covers.
+    /// Bytes of the active segment, which has no sealed index.
     pub(crate) active_bytes: u64,
-    /// How many segments.
+    /// Number of segments.
     pub(crate) segments: usize,
-    /// A hundredth of the time it spans, in the middle.
+    /// A range of 1 % of its time span, in the middle.
     pub(crate) range: (Timestamp, Timestamp),
-    /// How many entries lie in that range.
+    /// Entries in that range.
     pub(crate) in_range: u64,
-    /// Numbers of entries that stay, in random order.
+    /// Numbers of entries to look up, in random order.
     pub(crate) sample: Vec<u64>,
-    /// Numbers of entries that may be deleted, in random order, none of them in the range.
+    /// Numbers of entries to delete, in random order, outside the range.
     victims: Vec<u64>,
-    /// How many of them were taken.
+    /// Number of victims taken.
     taken: u64,
 }
 
 impl Store {
-    /// Writes `entries` lines into segments of `rotation` bytes. Two years, evenly, mostly in
-    /// order: one in a hundred comes up to an hour late, one in ten thousand up to 20 days.
+    /// Writes `entries` lines to segments of `rotation` bytes. Their times span two years evenly and mostly ascend: 1 % are
+    /// up to an hour late, 0.01 % up to 20 days.
     pub(crate) fn make(
         path: PathBuf,
         entries: u64,
@@ -75,7 +74,7 @@ impl Store {
         }
         let (path, bytes, active_bytes, count) = segments.finish()?;
         rng.shuffle(&mut outside);
-        // Every stretch of the store has its share of both, and none is in both.
+        // Both are spread over the whole store and disjoint.
         let step = (entries / SAMPLE).max(1);
         let taken: std::collections::HashSet<u64> = outside.iter().copied().collect();
         let mut sample: Vec<u64> = (0..entries)
@@ -104,15 +103,14 @@ impl Store {
         self.sample.iter().take(count).map(|&number| stored_id(number)).collect()
     }
 
-    /// Ids to delete, each given once.
+    /// Ids to delete; each is returned once.
     pub(crate) fn victims(&mut self, count: usize) -> Result<Vec<EntryId>> {
         let rest = self.victims.len().checked_sub(count).ok_or("no more entries to delete")?;
         self.taken += count as u64;
         self.victims.drain(rest..).map(stored_id).collect()
     }
 
-    /// How many of the entries it was made with are there still, or will be once the victims that
-    /// were taken are deleted.
+    /// The number of entries once all taken victims are deleted.
     pub(crate) fn remaining(&self) -> u64 {
         self.entries - self.taken
     }
@@ -127,7 +125,7 @@ impl Store {
         open(&self.path, self.rotation).await
     }
 
-    /// Opens and closes it until it has all that it builds for itself, on the disk.
+    /// Opens and closes it until all index files are on the disk.
     pub(crate) async fn settle(&self) -> Result<()> {
         let storage = self.open().await?;
         let count = storage.count().await?;
@@ -141,7 +139,7 @@ impl Store {
         sync_indexes(&self.path)
     }
 
-    /// Removes the segment indexes; returns how many files or folders that were.
+    /// Removes the segment indexes; returns the number of removed files and folders.
     pub(crate) fn remove_indexes(&self) -> Result<usize> {
         let mut removed = 0;
         let own = self.path.join(".attestry");
@@ -164,8 +162,8 @@ impl Store {
     }
 }
 
-/// Puts the index files of a store on the disk, as they are half a minute later anyway. The store syncs
-/// none, and one that is still to be written back makes the first deletion in its segment wait.
+/// Syncs the index files, which the store does not sync: the kernel writes them back within half a minute, and until
+/// then the first deletion in a segment waits for its index file.
 pub(crate) fn sync_indexes(store: &Path) -> Result<()> {
     let indexes = store.join(".attestry/index");
     if indexes.is_dir() {
@@ -176,7 +174,7 @@ pub(crate) fn sync_indexes(store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All lines that stand in the segments of a store.
+/// All lines in the segments of a store.
 pub(crate) fn lines(store: &Path) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for entry in fs::read_dir(store)? {
@@ -193,7 +191,7 @@ pub(crate) async fn open(path: &Path, rotation: u64) -> Result<FileStorage> {
     Ok(FileStorage::builder(path).rotation_size_bytes(rotation).open().await?)
 }
 
-/// When the entries occurred.
+/// The times of the entries.
 struct Times {
     start: i64,
     span: i64,
@@ -218,27 +216,27 @@ impl Times {
         Ok(Timestamp::from_unix_micros((on_time - late).max(self.start))?)
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // two years of µs
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // two years in µs
     fn at_share(&self, share: f64) -> Result<Timestamp> {
         Ok(Timestamp::from_unix_micros(self.start + (self.span as f64 * share) as i64)?)
     }
 }
 
-/// Lines on their way into segment files.
+/// Writes lines to segment files.
 struct Segments {
     folder: PathBuf,
     rotation: u64,
-    /// Lines not written yet.
+    /// Unwritten lines.
     buffer: Vec<u8>,
     file: File,
     written: u64,
     total: u64,
-    /// The last number of each day.
+    /// The last segment number of each day.
     numbers: HashMap<String, u32>,
     count: usize,
 }
 
-/// What the segment that is being written is called until its last line is known.
+/// Name of the segment being written.
 const UNNAMED: &str = "unnamed.tmp";
 
 impl Segments {
@@ -256,7 +254,7 @@ impl Segments {
         })
     }
 
-    /// The buffer has one line more, of this moment.
+    /// Adds a line with this time.
     fn next_line(&mut self, timestamp: Timestamp) -> Result<()> {
         if self.written + self.buffer.len() as u64 >= self.rotation {
             self.write()?;
@@ -280,7 +278,7 @@ impl Segments {
     }
 
     fn seal(&mut self, name: &str) -> Result<()> {
-        self.file.sync_all()?; // so that writing back does not go on while something is measured
+        self.file.sync_all()?; // so that no write-back runs during a measurement
         fs::rename(self.folder.join(UNNAMED), self.folder.join(name))?;
         self.total += self.written;
         self.written = 0;
@@ -288,7 +286,7 @@ impl Segments {
         Ok(())
     }
 
-    /// What is left becomes today's active segment.
+    /// The rest becomes today's active segment.
     fn finish(mut self) -> Result<(PathBuf, u64, u64, usize)> {
         self.write()?;
         let active = self.written;

@@ -1,4 +1,4 @@
-//! Made-up interactions of about 2 KB, and the entries and lines that come of them.
+//! Generated interactions of about 2 KB, and their entries and lines.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use attestry::{AuditEntry, EntryId, Interaction, Timestamp, create_entry_id, has
 use crate::Result;
 use crate::rng::Rng;
 
-/// How many interactions differ. Enough that no cache of a processor holds all texts.
+/// Number of distinct interactions: their texts exceed the processor caches.
 const DISTINCT: usize = 2_048;
 
 const WORDS: &[&str] = &[
@@ -77,7 +77,7 @@ const MODELS: &[(&str, &str)] = &[
     ("openai", "gpt-4"),
 ];
 
-/// One interaction, ready to be recorded over and over.
+/// A reusable interaction.
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) input: String,
@@ -92,23 +92,23 @@ pub(crate) struct Item {
     output_tokens: i64,
 }
 
-/// The interactions of every measurement, the same in every run.
+/// The interactions of all measurements, the same in every run.
 #[derive(Debug)]
 pub(crate) struct Workload(Vec<Item>);
 
 impl Workload {
-    /// Makes the texts.
+    /// Generates the texts.
     pub(crate) fn new() -> Arc<Self> {
         let mut rng = Rng::new(1);
         Arc::new(Self((0..DISTINCT).map(|number| Item::new(number, &mut rng)).collect()))
     }
 
-    /// The `number`-th interaction; they repeat after a while.
+    /// The `number`-th interaction, cyclically.
     pub(crate) fn item(&self, number: usize) -> &Item {
         &self.0[number % DISTINCT]
     }
 
-    /// The `number`-th interaction as a caller of `log` gives it.
+    /// The `number`-th interaction as an argument of `log`.
     pub(crate) fn interaction(&self, number: usize) -> Interaction<'_> {
         let item = self.item(number);
         Interaction::new(&*item.input, &*item.output)
@@ -120,7 +120,7 @@ impl Workload {
             .output_tokens(item.output_tokens)
     }
 
-    /// What a plain loop makes of the `number`-th interaction: both texts hashed, a new id, now.
+    /// The entry that a plain loop makes: both texts hashed, a new id, the current time.
     pub(crate) fn entry(&self, number: usize) -> AuditEntry {
         let item = self.item(number);
         item.entry(
@@ -131,20 +131,19 @@ impl Workload {
         )
     }
 
-    /// The `number`-th entry of a store that is made for a measurement: its id follows from its
-    /// number, its hashes were made before.
+    /// The `number`-th entry of a generated store: its id is derived from the number, its hashes are precomputed.
     pub(crate) fn stored(&self, number: u64, timestamp: Timestamp) -> Result<AuditEntry> {
         let item = self.item(usize::try_from(number)?);
         let (input, output) = (item.input_hash.clone(), item.output_hash.clone());
         Ok(item.entry(stored_id(number)?, timestamp, input, output))
     }
 
-    /// The line of the `number`-th interaction, in memory only.
+    /// The line of the `number`-th interaction.
     pub(crate) fn line(&self, number: usize) -> Result<Vec<u8>> {
         Ok(line::encode(&self.entry(number))?)
     }
 
-    /// The mean length of a line and of the two texts it comes from, in bytes.
+    /// The mean length in bytes of a line and of its two texts.
     pub(crate) fn mean_bytes(&self) -> Result<(u64, u64)> {
         let (mut lines, mut texts) = (0, 0);
         for (number, item) in self.0.iter().enumerate() {
@@ -155,7 +154,7 @@ impl Workload {
     }
 }
 
-/// The id of the `number`-th entry of a store that is made for a measurement; a UUID of version 4.
+/// The id of the `number`-th entry of a generated store, a version 4 UUID.
 pub(crate) fn stored_id(number: u64) -> Result<EntryId> {
     let mut rng = Rng::new(number ^ 0x5eed_0000_0000_0000);
     let (high, low) = (rng.next(), rng.next());
@@ -203,7 +202,7 @@ impl Item {
     }
 }
 
-/// Words up to `bytes` bytes, about 2,000 for both texts of an interaction.
+/// Words up to `bytes` bytes.
 fn text(bytes: u64, rng: &mut Rng) -> String {
     let wanted = usize::try_from(bytes).unwrap_or_default();
     let mut text = String::with_capacity(wanted + 16);
@@ -220,14 +219,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_those_of_the_issue() {
+    fn sizes_are_as_documented() {
         let (line, texts) = Workload::new().mean_bytes().unwrap();
         assert!((480..620).contains(&line), "{line} bytes a line");
         assert!((1_900..2_100).contains(&texts), "{texts} bytes of text");
     }
 
     #[test]
-    fn stored_entries_are_lines_like_any_other() {
+    fn stored_entries_are_valid_lines() {
         let workload = Workload::new();
         for number in [0, 1, 9_999_999] {
             let entry = workload.stored(number, Timestamp::UNIX_EPOCH).unwrap();

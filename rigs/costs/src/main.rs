@@ -1,6 +1,5 @@
-//! Does one operation a number of times, for others to count what that costs: `cargo xtask costs`
-//! runs it under valgrind and strace, twice with different numbers, so that what it takes to set up
-//! cancels out. What the program can count itself, it prints: allocations and bytes written.
+//! Repeats one operation: `cargo xtask costs` runs it under valgrind and strace with two numbers of repetitions, so that
+//! setup cancels out. The program itself counts and prints allocations and bytes written.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
 mod operations;
@@ -16,14 +15,14 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use operations::OPERATIONS;
 
-/// Counts what any thread allocates.
+/// Counts the allocations of all threads.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What everything here returns; an error ends the program.
+/// Result of every operation; an error ends the program.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// How often the operation is done before anything is counted: what is made once is made then.
+/// Warm-up repetitions, so that one-time setup is not counted.
 const WARM_UP: u64 = 40;
 
 fn main() -> ExitCode {
@@ -60,16 +59,16 @@ fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What the operation took, all times together.
+/// The total of all repetitions.
 #[derive(Debug, Clone, Copy)]
 struct Counted {
-    /// How often memory was asked for, growing what there was included.
+    /// Allocations, including reallocations.
     allocations: u64,
-    /// Bytes handed to the system to write; `None` where it does not count them.
+    /// Bytes written; `None` if the system does not count them.
     written: Option<u64>,
 }
 
-/// Does the work `count` times, and counts.
+/// Counts `count` repetitions of the work.
 fn counted(count: u64, mut work: impl FnMut(u64) -> Result<()>) -> Result<Counted> {
     for number in 0..WARM_UP {
         work(number)?;
@@ -81,7 +80,7 @@ fn counted(count: u64, mut work: impl FnMut(u64) -> Result<()>) -> Result<Counte
     Ok(before.until_now())
 }
 
-/// [`counted`] for work that waits. All of it is one task, as in a service.
+/// [`counted`] for async work, in one task, as in a service.
 async fn counted_async(count: u64, work: impl AsyncFn(u64) -> Result<()>) -> Result<Counted> {
     for number in 0..WARM_UP {
         work(number).await?;
@@ -93,7 +92,7 @@ async fn counted_async(count: u64, work: impl AsyncFn(u64) -> Result<()>) -> Res
     Ok(before.until_now())
 }
 
-/// The counters before the work.
+/// Counters before the work.
 struct Before {
     written: Option<u64>,
     asked: u64,
@@ -112,13 +111,13 @@ impl Before {
     }
 }
 
-/// How often memory was asked for.
+/// Allocations so far.
 fn asked() -> u64 {
     let stats = ALLOCATOR.stats();
     (stats.allocations + stats.reallocations) as u64
 }
 
-/// How many bytes this process has handed to the system to write.
+/// Bytes that this process wrote.
 fn written() -> Option<u64> {
     let counters = fs::read_to_string("/proc/self/io").ok()?;
     counters.lines().find_map(|line| line.strip_prefix("wchar: "))?.trim().parse().ok()

@@ -1,4 +1,4 @@
-//! The operations, each set up and done a number of times.
+//! The operations.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::{Counted, Result, counted, counted_async, sample};
 
-/// Sets up in a folder that is not there yet, and does it so many times.
+/// Sets up in a new folder and repeats the operation.
 type Operation = fn(&Path, u64) -> Result<Counted>;
 
 /// By name.
@@ -36,7 +36,7 @@ pub(crate) const OPERATIONS: &[(&str, Operation)] = &[
     ("open", open),
 ];
 
-/// How many entries a store has that is read, in segments small enough that there are several.
+/// Entries of the stores that are read, in several segments.
 const ENTRIES: u64 = 2_000;
 const ROTATION: u64 = 256 << 10;
 
@@ -189,14 +189,12 @@ fn open(folder: &Path, count: u64) -> Result<Counted> {
     }))
 }
 
-/// Whether the warm-up, of which this is the so many-th time, needs no more: what meets all entries
-/// at once is warm after a few.
+/// Whether the warm-up may end at this repetition: operations on all entries are warm after a few.
 fn is_enough(number: u64) -> bool {
     (3..crate::WARM_UP).contains(&number)
 }
 
-/// A store of [`ENTRIES`] entries, opened a second time so that it has all that it builds for
-/// itself.
+/// A store of [`ENTRIES`] entries, opened a second time so that all index files exist.
 fn filled(folder: &Path) -> Result<(Runtime, FileStorage)> {
     let runtime = runtime()?;
     let entries: Vec<AuditEntry> = (0..ENTRIES).map(sample::entry).collect::<Result<_>>()?;
@@ -212,7 +210,7 @@ fn filled(folder: &Path) -> Result<(Runtime, FileStorage)> {
     Ok((runtime, storage))
 }
 
-/// One thread, so that nothing depends on which of several takes a task.
+/// One thread, so that the counts do not depend on scheduling.
 fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().build()?)
 }

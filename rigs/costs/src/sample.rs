@@ -1,4 +1,4 @@
-//! What the operations work on.
+//! Data of the operations.
 
 use attestry::backend::{AppendFuture, async_trait};
 use attestry::{
@@ -7,13 +7,12 @@ use attestry::{
 
 use crate::Result;
 
-/// A text of 2 KB, as long as both texts of a usual interaction.
+/// A text of 2 KB, as long as both texts of a typical interaction.
 pub(crate) fn text() -> String {
     "The quick brown fox jumps over the lazy dog. ".repeat(45)
 }
 
-/// An interaction whose texts are short: without the hardware that hashes, which valgrind does not
-/// have, hashing would hide everything else.
+/// An interaction with short texts: valgrind has no SHA instructions, and hashing in software would dominate.
 pub(crate) fn interaction(number: u64) -> Interaction<'static> {
     Interaction::new("What is the capital of France?", "Paris.")
         .provider("openai")
@@ -24,7 +23,7 @@ pub(crate) fn interaction(number: u64) -> Interaction<'static> {
         .output_tokens(44)
 }
 
-/// An entry of this number, with an id that follows from it.
+/// The entry of this number, with a derived id.
 pub(crate) fn entry(number: u64) -> Result<AuditEntry> {
     let hash = "ab".repeat(32);
     let time = i64::try_from(number)? * 1_000_000 + 1_700_000_000_000_000;
@@ -47,12 +46,12 @@ pub(crate) fn id(number: u64) -> Result<EntryId> {
     ))?)
 }
 
-/// A logger to nowhere.
+/// A logger to a null backend.
 pub(crate) fn nowhere() -> AuditLogger {
     AuditLogger::builder(Nowhere).build()
 }
 
-/// A backend that does with an entry what a store of lines does before it writes.
+/// A backend that serialises the entry and drops the line.
 #[derive(Debug)]
 struct Nowhere;
 

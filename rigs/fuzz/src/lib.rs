@@ -1,4 +1,4 @@
-//! What the fuzz targets share.
+//! Shared by the fuzz targets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     path
 });
 
-/// Holds `bytes` against `property`, which gets a folder that it may fill. libFuzzer ends the
-/// process without a chance to remove it; whoever starts the process does.
+/// Checks `property` on `bytes` with a temporary folder. libFuzzer exits without running destructors, so the caller of
+/// the process removes the folder.
 pub fn in_a_folder(property: fn(&Path, &[u8]), bytes: &[u8]) {
     property(&FOLDER, bytes);
 }

@@ -1,4 +1,4 @@
-//! Proofs, true ones and others.
+//! Valid and altered proofs.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| attestry_evidence::fuzzing::proof(bytes));

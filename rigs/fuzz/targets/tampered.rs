@@ -1,4 +1,4 @@
-//! A small store that keeps evidence, meddled with.
+//! A small store with evidence, tampered with.
 #![no_main]
 
 use attestry_file::fuzzing::tampered;

@@ -1,5 +1,5 @@
-//! tracing-appender: what Rust services usually append their logs with. It does the same job up to
-//! the line, on one thread, and is done when all lines are with the operating system.
+//! tracing-appender, the usual log appender of Rust services. It does the same job up to the line, on one thread, and is
+//! done once all lines are handed to the operating system.
 
 use std::fs;
 use std::io::Write;
@@ -13,10 +13,10 @@ use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use crate::workload::Workload;
 use crate::{Result, fresh_folder, remove};
 
-/// How long it takes for so many interactions in a folder of its own.
+/// The time for `count` interactions in a new folder.
 pub(crate) type Run = fn(&Path, &Workload, usize) -> Result<Duration>;
 
-/// The file that both append to.
+/// The file of both variants.
 const FILE: &str = "lines.jsonl";
 
 /// `non_blocking`: the caller queues a copy of the line, another thread writes it. Lossless.
@@ -24,7 +24,7 @@ pub(crate) fn on_a_thread(folder: &Path, workload: &Workload, count: usize) -> R
     measured(folder, count, |file| {
         let (mut queue, guard) = NonBlockingBuilder::default().lossy(false).finish(file);
         lines(&mut queue, workload, count)?;
-        drop((queue, guard)); // returns when everything is written
+        drop((queue, guard)); // returns once everything is written
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! fjall: a log-structured merge tree with a journal that is synced for each batch.
+//! fjall: an LSM tree with a journal, synced per batch.
 
 use std::path::Path;
 

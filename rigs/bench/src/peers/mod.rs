@@ -1,5 +1,5 @@
-//! Other stores doing the same job: hash both texts, serialise, store the line under its id, a
-//! thousand to a durable transaction, on one thread.
+//! Other stores with the same job: hash both texts, serialise, store the line under its id, 1,000 per durable transaction,
+//! on one thread.
 
 pub(crate) mod appender;
 pub(crate) mod fjall;
@@ -18,22 +18,22 @@ use crate::{Result, remove};
 /// One line and its id.
 pub(crate) type Record = (String, Vec<u8>);
 
-/// A store under a key that a batch goes to durably.
+/// A key-value store with durable batches.
 pub(crate) trait Peer: Sized {
-    /// What it is called.
+    /// Its name.
     const NAME: &'static str;
 
-    /// Makes one that is not there yet.
+    /// Creates a new store.
     fn create(path: &Path) -> Result<Self>;
 
-    /// Stores the records; they are on stable storage when it returns.
+    /// Stores the records durably.
     fn store(&mut self, records: &[Record]) -> Result<()>;
 
-    /// How many records there are.
+    /// Number of records.
     fn count(&mut self) -> Result<u64>;
 }
 
-/// How long the peer takes for `count` interactions in a store of its own.
+/// The time for `count` interactions in a new store.
 pub(crate) fn durable_batches<P: Peer>(
     path: &Path,
     workload: &Workload,

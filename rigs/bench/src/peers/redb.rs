@@ -1,4 +1,4 @@
-//! redb: a B-tree in one file, copy on write; a commit syncs unless told otherwise.
+//! redb: a copy-on-write B-tree in one file; commits sync by default.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ impl Peer for Redb {
 }
 
 impl Redb {
-    /// The table, as it is now.
+    /// The current table.
     pub(crate) fn table(&self) -> Result<ReadOnlyTable<&'static str, &'static [u8]>> {
         Ok(self.0.begin_read()?.open_table(LINES)?)
     }

@@ -1,4 +1,4 @@
-//! SQLite: WAL, `synchronous=FULL`, so that each transaction is synced.
+//! SQLite with WAL and `synchronous=FULL`: each transaction is synced.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ impl Peer for Sqlite {
     }
 }
 
-/// The connection to a new database in the folder `path`, with this table.
+/// Opens a new database in the folder `path` with this table.
 fn open(path: &Path, schema: &str) -> Result<Connection> {
     let connection = Connection::open(path.join("lines.db"))?;
     let mode: String =
@@ -56,8 +56,8 @@ fn count(connection: &Connection) -> Result<u64> {
     Ok(u64::try_from(count)?)
 }
 
-/// How long `DELETE` of the older half of `entries` takes, and how many that were. The times are
-/// in a column with an index, as a program would have it that deletes by them.
+/// The time to `DELETE` the older half of `entries`, and their number. The time column has an index, as in a program that
+/// deletes by time.
 pub(crate) fn delete_half(
     path: &Path,
     workload: &Workload,

@@ -1,5 +1,5 @@
-//! Buffered `log` from one caller, beside a plain loop that hashes, serialises and writes, and beside
-//! the same loop that hands its lines to tracing-appender.
+//! Buffered `log` from one caller, compared with a plain loop that hashes, serialises and writes, and with the same loop
+//! through tracing-appender.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     ])
 }
 
-/// How long one caller takes for `count` interactions, one after another, in a new store.
+/// The time for `count` sequential calls in a new store.
 pub(super) fn log(rig: &Rig, count: usize) -> Result<Duration> {
     let (path, workload) = (rig.fresh("buffered")?, Arc::clone(&rig.workload));
     let folder = path.clone();

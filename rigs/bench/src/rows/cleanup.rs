@@ -1,4 +1,4 @@
-//! `cleanup_expired` of half of the store, beside SQLite's `DELETE` of half of its rows.
+//! `cleanup_expired` of half of the store, compared with `DELETE` of half of the rows in SQLite.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,13 +11,13 @@ use crate::report::{Row, grouped};
 use crate::rig::Rig;
 use crate::stats::{Figure, rate};
 
-/// A larger database would make SQLite slower.
+/// Rows in SQLite; more would make it slower.
 const MOST_IN_SQLITE: u64 = 1_000_000;
 
-/// A store that is made anew for each round must not be too large for that.
+/// Up to this size the store is recreated in each round.
 const MOST_IN_ROUNDS: u64 = 1_000_000;
 
-/// The project asks for a ratio where there are so many: of few, opening and closing files is most.
+/// A ratio is required from this size: for small stores, opening and closing files dominates.
 const ASKED_OF: u64 = 10_000_000;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {

@@ -1,4 +1,4 @@
-//! What `log` costs in CPU beside its hash and its line, which nobody can spare it.
+//! CPU time of `log`, compared with the hashes and the line that are unavoidable.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::rig::Rig;
 use crate::stats::{Figure, to_f64};
 use crate::{Result, machine, plain, remove};
 
-/// A multiple of the tasks.
+/// Entries; a multiple of the number of tasks.
 const COUNT: usize = 256 * 800;
 const TASKS: usize = 256;
 
-/// The project asks for this.
+/// The required ratio.
 const MOST: f64 = 1.5;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -43,7 +43,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     Ok(vec![lone.ratio_at_most(MOST), stored])
 }
 
-/// The microseconds of CPU of hashing both texts and making the line, for one entry.
+/// CPU microseconds per entry of hashing both texts and making the line.
 fn hash_and_serialise(rig: &Rig) -> Result<f64> {
     let entries: Vec<AuditEntry> = (0..2_048).map(|number| rig.workload.entry(number)).collect();
     let mut buffer = Vec::with_capacity(1 << 10);
@@ -56,7 +56,7 @@ fn hash_and_serialise(rig: &Rig) -> Result<f64> {
     })
 }
 
-/// The same of `log`, when nothing is kept. It never waits, so all the time is CPU.
+/// The same for `log` to a null backend. It never waits, so elapsed time is CPU time.
 fn log_to_nowhere(rig: &Rig) -> Result<f64> {
     let workload = Arc::clone(&rig.workload);
     rig.run(async move {
@@ -69,7 +69,7 @@ fn log_to_nowhere(rig: &Rig) -> Result<f64> {
     })
 }
 
-/// The microseconds of CPU that the whole process spends on one durable entry.
+/// CPU microseconds of the whole process per durable entry.
 fn log_durably(rig: &Rig) -> Result<f64> {
     let (path, workload) = (rig.fresh("cpu")?, Arc::clone(&rig.workload));
     let folder = path.clone();
@@ -85,7 +85,7 @@ fn log_durably(rig: &Rig) -> Result<f64> {
     Ok(spent / to_f64(COUNT as u64))
 }
 
-/// The same of the plain loop that does nothing else.
+/// The same for the plain loop.
 fn store_in_batches(rig: &Rig) -> Result<f64> {
     let path = rig.fresh("cpu")?;
     let before = machine::cpu_micros()?;
@@ -95,7 +95,7 @@ fn store_in_batches(rig: &Rig) -> Result<f64> {
     Ok(spent / to_f64((COUNT + plain::warm_up(COUNT)) as u64))
 }
 
-/// A backend that does with an entry what a store of lines does before it writes.
+/// A backend that serialises the entry and drops the line.
 #[derive(Debug)]
 struct Nowhere;
 

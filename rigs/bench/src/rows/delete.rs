@@ -1,4 +1,4 @@
-//! `count`, and `delete` of one entry: how long, how many syncs, how many bytes.
+//! `count`, and `delete` of one entry: time, syncs and bytes.
 
 use std::time::Instant;
 
@@ -12,11 +12,11 @@ use crate::report::{Row, grouped};
 use crate::rig::Rig;
 use crate::stats::{Figure, median, micros, to_f64};
 
-/// Calls in one round.
+/// Calls per round.
 const COUNTS: usize = 500;
 const DELETES: usize = 10;
 
-/// Many times what a line takes, far less than a segment.
+/// Limit in kB: many times a line, far less than a segment.
 const NO_REWRITE: f64 = 64.0;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -54,7 +54,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             .limit(SYNCING, rig.limit(SYNCING)),
     ];
     if calls.is_empty() {
-        rows[1] = rows[1].clone().note("no strace here, so syncs are not counted");
+        rows[1] = rows[1].clone().note("syncs not counted: no strace");
         return Ok(rows);
     }
     let syncs: Vec<f64> = calls.iter().map(|calls| to_f64(calls.syncs)).collect();
@@ -68,7 +68,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The microseconds of each of `times` counts.
+/// Microseconds of each of `times` counts.
 pub(super) async fn count_each(storage: &FileStorage, times: usize) -> Result<Vec<f64>> {
     let mut latencies = Vec::with_capacity(times);
     for _ in 0..times {
@@ -79,7 +79,7 @@ pub(super) async fn count_each(storage: &FileStorage, times: usize) -> Result<Ve
     Ok(latencies)
 }
 
-/// The microseconds of deleting each of `ids`.
+/// Microseconds of deleting each of `ids`.
 pub(super) async fn delete_each(storage: &FileStorage, ids: &[EntryId]) -> Result<Vec<f64>> {
     let before = storage.count().await?;
     let mut latencies = Vec::with_capacity(ids.len());

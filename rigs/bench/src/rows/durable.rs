@@ -1,4 +1,4 @@
-//! Durable `log` from many tasks, beside R and stores of others.
+//! Durable `log` from many tasks, compared with R and other stores.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,20 +15,20 @@ use crate::rig::Rig;
 use crate::stats::{Figure, rate};
 use crate::{Result, remove};
 
-/// What takes ours and R a second. A multiple of 1,024 (tasks), and close to one of 1,000 (lines to a
-/// batch).
+/// Entries per round of Attestry and R, about a second. A multiple of 1,024 tasks, and nearly one of 1,000 lines per
+/// batch.
 pub(super) const COUNT: usize = 1_024 * 400;
 
-/// Ours and R take so many turns in a round, so short that the machine keeps its pace, which it
-/// changes within a second. The others, which take longer, take one.
+/// Turns of Attestry and R per round, short enough that the speed of the machine, which changes within seconds, is the
+/// same for both. The slower stores take one.
 const TURNS: usize = 4;
 const IN_TURN: usize = COUNT / TURNS;
 
-/// How many tasks write, and the ratio to R that is asked for.
+/// Numbers of tasks, and the required ratios to R.
 const LOADS: [(usize, &str, f64); 2] =
     [(256, "durable log, 256 tasks", 0.8), (1_024, "durable log, 1,024 tasks", 1.1)];
 
-/// What [`Group`] is called in the tables.
+/// The name of [`Group`] in tables.
 pub(super) const PLAIN_GROUP: &str = "the plainest group commit";
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -40,7 +40,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         eprintln!("  round {} of {}", round + 1, rig.rounds);
         for turn in 0..TURNS {
             for (load, (tasks, ..)) in LOADS.into_iter().enumerate() {
-                // The second finds the disk as the first has left it, so they alternate.
+                // The first affects the disk for the second, so the order alternates.
                 for is_group in [turn % 2 == 0, turn % 2 == 1] {
                     if is_group {
                         groups[load].push(group(rig, tasks, IN_TURN)?);
@@ -72,8 +72,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// How many lines a second `tasks` tasks store by the plainest group commit; `count` is a multiple of
-/// them.
+/// Lines per second of `tasks` tasks with the simplest group commit; `count` is a multiple of `tasks`.
 pub(super) fn group(rig: &Rig, tasks: usize, count: usize) -> Result<f64> {
     let (path, workload) = (rig.fresh("group.jsonl")?, Arc::clone(&rig.workload));
     let group = Group::start(plain::append(&path)?);
@@ -96,8 +95,7 @@ fn peer<P: Peer>(rig: &Rig) -> Result<f64> {
     Ok(rate(IN_TURN as u64, took))
 }
 
-/// How many entries a second `tasks` tasks store, each one after another, in a store that was just
-/// begun; `count` is a multiple of them.
+/// Entries per second of `tasks` tasks with sequential calls in a new store; `count` is a multiple of `tasks`.
 pub(super) fn log(rig: &Rig, tasks: usize, count: usize) -> Result<f64> {
     let (path, workload) = (rig.fresh("durable")?, Arc::clone(&rig.workload));
     let folder = path.clone();

@@ -1,4 +1,4 @@
-//! What evidence costs on `log`, how fast a store is verified, and how long a proof takes.
+//! The cost of evidence for `log`, the speed of verification, and the time of a proof.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::rig::Rig;
 use crate::stats::{Figure, median, micros, rate, to_f64};
 use crate::{Result, plain, remove};
 
-/// As many entries are verified as the project's claim is about, or as the store has.
+/// Maximum number of verified entries.
 const VERIFIED: u64 = 1_000_000;
 
-/// Entries that R stores in one round.
+/// Entries per round of R.
 const IN_LIMIT: usize = 100_000;
 
-/// Proofs in one round.
+/// Proofs per round.
 const PROOFS: usize = 300;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -40,7 +40,7 @@ fn key() -> Result<SigningKey> {
 fn log_row(rig: &Rig) -> Result<Row> {
     let (mut with, mut without, mut batches) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rig.rounds.max(5) {
-        // Whoever comes second finds the disk as the first has left it: in turn.
+        // The first affects the disk for the second, so the order alternates.
         for evidence in [round % 2 == 0, round % 2 == 1] {
             let figure = log(rig, evidence)?;
             if evidence { &mut with } else { &mut without }.push(figure);
@@ -56,7 +56,7 @@ fn log_row(rig: &Rig) -> Result<Row> {
         .ratio_at_least(0.9))
 }
 
-/// How many entries a second 256 tasks store; the checkpoints that are due on the way included.
+/// Entries per second of 256 tasks, including due checkpoints.
 fn log(rig: &Rig, evidence: bool) -> Result<f64> {
     const TASKS: usize = 256;
     let count = COUNT;
@@ -110,7 +110,7 @@ fn verify_rows(rig: &mut Rig) -> Result<Vec<Row>> {
     ])
 }
 
-/// Begins evidence over a store, and how many seconds that took.
+/// Adds evidence to a store; returns the seconds.
 async fn adopt(path: PathBuf, rotation: u64) -> Result<f64> {
     let builder = FileStorage::builder(&path).rotation_size_bytes(rotation);
     let start = Instant::now();
@@ -121,7 +121,7 @@ async fn adopt(path: PathBuf, rotation: u64) -> Result<f64> {
     Ok(took)
 }
 
-/// The seconds of verifying all of a store.
+/// Seconds to verify a whole store.
 async fn verify(path: PathBuf, entries: u64) -> Result<f64> {
     let storage = FileStorage::builder(&path).read_only(true).open().await?;
     let start = Instant::now();
@@ -133,7 +133,7 @@ async fn verify(path: PathBuf, entries: u64) -> Result<f64> {
     }
 }
 
-/// The median microseconds of proofs, each verified.
+/// Median microseconds of a verified proof.
 async fn prove(path: PathBuf, ids: Vec<EntryId>) -> Result<f64> {
     let storage = FileStorage::builder(&path).read_only(true).open().await?;
     let policy = Policy::new(key()?.public());
@@ -148,7 +148,7 @@ async fn prove(path: PathBuf, ids: Vec<EntryId>) -> Result<f64> {
     Ok(median(&latencies))
 }
 
-/// The megabytes a second at which the machine hashes lines that are in memory.
+/// Megabytes per second of hashing lines in memory.
 fn hash(rig: &Rig, path: &Path) -> Result<f64> {
     let path = path.to_path_buf();
     rig.run(async move {

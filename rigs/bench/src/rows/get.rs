@@ -1,4 +1,4 @@
-//! `get_entry` by random id, warm, beside redb's get of the same line and its parse.
+//! `get_entry` by random id, warm, compared with a get of the same line from redb and its parse.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -15,13 +15,13 @@ use crate::stats::{Figure, median, micros, quantile};
 use crate::workload::stored_id;
 use crate::{Result, remove};
 
-/// Look-ups in one round.
+/// Lookups per round.
 const COUNT: usize = 5_000;
 
-/// Look-ups of one turn.
+/// Lookups per turn.
 const IN_TURN: usize = 500;
 
-/// More would not fit beside our own store on the disk; fewer are in its favour.
+/// Maximum entries in redb: more would not fit on the disk, and fewer favour redb.
 const MOST_IN_REDB: u64 = 1_000_000;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -39,9 +39,9 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let logger = rig.run(async move {
         Ok(AuditLogger::builder(crate::store::open(&path, rotation).await?).build())
     })?;
-    // As many turns, even where few of the sample are among those in redb.
+    // The same number of turns, even if few of the sample are in redb.
     let of_redb = redb_ids.len().div_ceil(ids.len().div_ceil(IN_TURN));
-    // The first time warms the caches.
+    // The first lookup warms the caches.
     latencies(rig, &logger, &ids)?;
     redb_latencies(&table, &redb_ids)?;
     let (mut ours, mut theirs, mut all) = (Vec::new(), Vec::new(), Vec::new());
@@ -77,7 +77,7 @@ fn latencies(rig: &Rig, logger: &AuditLogger, ids: &[EntryId]) -> Result<Vec<f64
     rig.run(get_each(logger.clone(), ids.to_vec()))
 }
 
-/// The microseconds of each look-up, one after another.
+/// Microseconds of sequential lookups.
 pub(super) async fn get_each(logger: AuditLogger, ids: Vec<EntryId>) -> Result<Vec<f64>> {
     let mut latencies = Vec::with_capacity(ids.len());
     for id in &ids {
@@ -105,7 +105,7 @@ fn redb_latencies(
         .collect()
 }
 
-/// The first lines of the store, in redb.
+/// redb with the first lines of the store.
 fn fill_redb(rig: &Rig, path: &std::path::Path, entries: u64) -> Result<Redb> {
     eprintln!("  making a redb of {} entries", grouped(entries));
     let mut redb = Redb::create(path)?;

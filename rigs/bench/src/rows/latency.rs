@@ -1,4 +1,4 @@
-//! Durable `log` when calls come at random, at shares of the rate that the store can take.
+//! Latency of durable `log` with random arrivals, at fractions of the peak rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,24 +17,24 @@ use crate::{Result, child, plain, remove};
 
 const TASKS: usize = 256;
 
-/// Calls of each task before it is measured: the first of all make a segment and touch memory for the
-/// first time, some ten milliseconds that a store has once a day.
+/// Warm-up calls per task: the first calls create a segment and cause page faults, about ten milliseconds that a store
+/// spends once a day.
 const WARM_UP: usize = 40;
 
-/// Bare syncs in one round.
+/// Bare syncs per round.
 const SYNCS: usize = 200;
 
-/// Shares of the peak, and what they are called.
+/// Fractions of the peak, with their names.
 const LOADS: [(f64, &str); 3] =
     [(0.25, "a quarter of the peak"), (0.5, "half of the peak"), (0.75, "three quarters")];
 
-/// What share of the calls the points of a line are about, in percent.
+/// Percentiles in the plot.
 const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 100.0];
 
-/// Writes and syncs what is due, over and over: what the disk alone lets a call wait.
+/// The contender that only writes and syncs due lines: the latency of the disk alone.
 const PLAIN_LOOP: &str = "the plain loop";
 
-/// The project asks for this at this share of the peak.
+/// The required ratio, at this fraction of the peak.
 const MOST_SYNCS: f64 = 4.0;
 const OF_ASKED: f64 = 0.5;
 
@@ -57,7 +57,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         }
         remove(&path)?;
         for (load, (share, _)) in LOADS.into_iter().enumerate() {
-            // Whoever comes second finds the disk as the first has left it: in turn.
+            // The first affects the disk for the second, so the order alternates.
             for of_group in [round % 2 == 0, round % 2 == 1] {
                 if !of_group {
                     let outcome = log_at(rig, peak * share, &mut rng)?;
@@ -87,14 +87,14 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
             .series(name, Scale::Percentile, points.to_vec());
         if share == OF_ASKED {
             rows.push(row.ratio_at_most(MOST_SYNCS));
-            let beside = |what: &str, ours: &[f64], name: &str, figure: &Figure| {
+            let against = |what: &str, ours: &[f64], name: &str, figure: &Figure| {
                 Row::new("latency", what, Figure::of(ours, "µs")).against(name, figure.clone())
             };
-            let group = beside(&what, p99, durable::PLAIN_GROUP, &groups);
+            let group = against(&what, p99, durable::PLAIN_GROUP, &groups);
             rows.push(group.limit(PLAIN_LOOP, Some(bare)));
-            // The plain loop knows of no such moment.
+            // The plain loop has no such time.
             let what = format!("{what}: from when a task took the call up");
-            rows.push(beside(&what, &within, "write + fdatasync", &sync));
+            rows.push(against(&what, &within, "write + fdatasync", &sync));
         } else {
             rows.push(row);
         }
@@ -112,8 +112,7 @@ fn about_a_second(per_second: f64, rng: &mut Rng) -> Vec<Duration> {
     load::at_random(per_second, per_second as usize, rng)
 }
 
-/// About a second of calls at this rate, which make their lines and leave them to a thread that does
-/// nothing but write and sync all there are, over and over.
+/// About a second of calls at this rate through the simplest group commit.
 fn group_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome<()>> {
     let path = rig.fresh("latency.jsonl")?;
     let group = Group::start(plain::append(&path)?);
@@ -133,7 +132,7 @@ fn group_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome<()>> {
     Ok(outcome)
 }
 
-/// About a second of calls at this rate, in a store that was just begun.
+/// About a second of calls at this rate in a new store.
 fn log_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome<()>> {
     let path = rig.fresh("latency")?;
     let folder = path.clone();
@@ -147,7 +146,7 @@ fn log_at(rig: &Rig, per_second: f64, rng: &mut Rng) -> Result<Outcome<()>> {
     let (of_calls, workload) = (logger.clone(), Arc::clone(&rig.workload));
     let outcome = load::offer(rig.runtime(), TASKS, due, move |number| {
         let (logger, workload) = (of_calls.clone(), Arc::clone(&workload));
-        // Ids that nobody looks at are not kept: they would be ten megabytes of new memory.
+        // The ids are dropped: they would touch ten megabytes of new memory.
         async move {
             logger.log(workload.interaction(number)).await?;
             Ok(())

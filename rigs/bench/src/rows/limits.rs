@@ -1,4 +1,4 @@
-//! What the machine does in plain loops, for other rows to be set beside.
+//! The limits of the machine in plain loops, for the other rows.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -79,7 +79,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         "write and fdatasync 1,000 lines",
     ];
     for (name, samples) in what.into_iter().zip(&samples) {
-        // Later rows were not measured in the same rounds.
+        // Later rows have other rounds, so samples are not paired.
         rig.set_limit(name, Figure::one(median(samples), "µs"));
     }
     let rows = what.into_iter().zip(&samples);
@@ -94,7 +94,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
 
 const THERE_AND_BACK: &str = "a cache line from one processor to another and back";
 
-/// The microseconds that a number takes to another thread, which sends it back.
+/// Microseconds of a round trip of a number between two threads.
 fn volley() -> Result<f64> {
     let (there, back) = (Padded::default(), Padded::default());
     thread::scope(|scope| {
@@ -114,7 +114,7 @@ fn volley() -> Result<f64> {
     })
 }
 
-/// Alone on its cache line.
+/// Has a cache line of its own.
 #[derive(Default)]
 #[repr(align(128))]
 struct Padded(AtomicU64);

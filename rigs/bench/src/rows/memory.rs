@@ -1,11 +1,11 @@
-//! Resident memory of a process that writes and scans at once.
+//! Resident memory of a process that writes and scans concurrently.
 
 use crate::report::{Row, grouped, short};
 use crate::rig::Rig;
 use crate::stats::{Figure, to_f64};
 use crate::{Result, child};
 
-/// How many entries it writes.
+/// Entries written.
 const WRITE: usize = 50_000;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {

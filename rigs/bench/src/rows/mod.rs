@@ -1,4 +1,4 @@
-//! What is measured, one module for each question.
+//! The measurements, one module each.
 
 mod buffered;
 mod cleanup;
@@ -24,46 +24,42 @@ use crate::Result;
 use crate::report::Row;
 use crate::rig::Rig;
 
-/// One question, whose answer may be several rows of the table.
+/// A measurement with one or more rows.
 pub(crate) struct Kind {
-    /// What `--row` takes.
+    /// The name for `--row`.
     pub(crate) name: &'static str,
-    /// What it is about.
+    /// A description.
     pub(crate) about: &'static str,
-    /// Measures it.
+    /// Runs it.
     pub(crate) run: fn(&mut Rig) -> Result<Vec<Row>>,
 }
 
-/// In this order; those that use up the store come last.
+/// In order; measurements that consume the store are last.
 const KINDS: &[Kind] = &[
     Kind { name: "limits", about: "what the machine does in plain loops", run: limits::run },
     Kind { name: "durable", about: "durable log from many tasks", run: durable::run },
     Kind { name: "writers", about: "durable log by number of writers", run: writers::run },
-    Kind { name: "latency", about: "durable log when calls come at a rate", run: latency::run },
+    Kind { name: "latency", about: "durable log with random arrivals", run: latency::run },
     Kind { name: "single", about: "durable log, one caller", run: single::run },
     Kind {
         name: "buffered",
-        about: "buffered log, one caller, beside tracing-appender",
+        about: "buffered log, one caller, and tracing-appender",
         run: buffered::run,
     },
-    Kind { name: "cpu", about: "what log costs beside its hash and its line", run: cpu::run },
-    Kind { name: "encrypt", about: "encrypting 2 KB, beside its parts", run: encrypt::run },
-    Kind {
-        name: "evidence",
-        about: "what a tree of the lines costs, and verifying it",
-        run: evidence::run,
-    },
-    Kind { name: "python", about: "beside the Python package", run: python::run },
+    Kind { name: "cpu", about: "CPU time of log, its hashes and its line", run: cpu::run },
+    Kind { name: "encrypt", about: "encryption of 2 KB, and its parts", run: encrypt::run },
+    Kind { name: "evidence", about: "cost of evidence, verification, proofs", run: evidence::run },
+    Kind { name: "python", about: "the Python package", run: python::run },
     Kind { name: "sizes", about: "cost by size of the store", run: sizes::run },
     Kind { name: "get", about: "an entry by its id", run: get::run },
-    Kind { name: "scan", about: "a hundredth of the time", run: scan::run },
+    Kind { name: "scan", about: "scan of 1 % of the time span", run: scan::run },
     Kind { name: "open", about: "opening a store, with and without indexes", run: open::run },
     Kind { name: "delete", about: "counting, and deleting one entry", run: delete::run },
     Kind { name: "memory", about: "writing and scanning at once", run: memory::run },
     Kind { name: "cleanup", about: "deleting the expired half", run: cleanup::run },
 ];
 
-/// The rows of these names, or all.
+/// The named measurements, or all.
 pub(crate) fn named(names: &[String]) -> Result<Vec<&'static Kind>> {
     if let Some(unknown) = names.iter().find(|name| KINDS.iter().all(|kind| kind.name != **name)) {
         return Err(format!("there is no row {unknown:?}; the rows are\n{}", list()).into());
@@ -72,7 +68,7 @@ pub(crate) fn named(names: &[String]) -> Result<Vec<&'static Kind>> {
     Ok(KINDS.iter().filter(wanted).collect())
 }
 
-/// All names with what they are about.
+/// All names with descriptions.
 pub(crate) fn list() -> String {
     let mut text = String::new();
     for kind in KINDS {

@@ -1,4 +1,4 @@
-//! Opening a store that has its indexes, and one that has lost them.
+//! Opening a store with and without its index files.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::report::{Row, grouped};
 use crate::rig::Rig;
 use crate::stats::{Figure, to_f64};
 
-/// Openings in one round, where the indexes are there.
+/// Opens per round with indexes.
 const COUNT: usize = 5;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -40,7 +40,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     ])
 }
 
-/// How long it takes to open the store and count its entries; what is opened later does not help.
+/// The time to open the store and count its entries; counting needs all segments.
 pub(super) async fn open(path: PathBuf, rotation: u64, least: u64) -> Result<Duration> {
     let start = Instant::now();
     let storage = crate::store::open(&path, rotation).await?;

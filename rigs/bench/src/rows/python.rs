@@ -1,4 +1,4 @@
-//! `attestry import`, the whole process, beside `log` of the Python package.
+//! `attestry import`, as a whole process, compared with `log` of the Python package.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -15,16 +15,16 @@ use crate::stats::{Figure, rate};
 use crate::workload::Workload;
 use crate::{Result, plain, remove};
 
-/// How many interactions each side records. The package's rate does not depend on it.
+/// Interactions per side. The rate of the package does not depend on it.
 const FEW: u64 = 4_000;
 const MANY: u64 = 100_000;
 
-/// 1,000 at a time, which is all that is done.
+/// The batches of `import`.
 const ITS_LINES: &str = "write and fdatasync of its lines";
 
 const CONTENTS: [&str; 3] = ["hash", "plain", "encrypted"];
 
-/// The script that drives the package.
+/// The Python script.
 const SCRIPT: &str = include_str!("../../python/log_rate.py");
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -74,7 +74,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Both programs and what they work on.
+/// Both programs and their files.
 struct Side {
     python: PathBuf,
     attestry: PathBuf,
@@ -85,11 +85,11 @@ struct Side {
 }
 
 impl Side {
-    /// How many interactions a second the package logs.
+    /// Interactions per second of the package.
     fn log(&self, content: &str) -> Result<f64> {
         remove(&self.store)?;
         let mut command = Command::new(&self.python);
-        // The package's use of utcnow() is announced as outdated at every call.
+        // The package calls utcnow(), which is deprecated and warns on each call.
         command.args(["-B", "-W", "ignore::DeprecationWarning", "-c", SCRIPT]);
         command.arg(&self.store).arg(&self.few).args(["--content", content]);
         let printed: Value = serde_json::from_slice(&finished(&mut command)?)?;
@@ -100,8 +100,8 @@ impl Side {
         }
     }
 
-    /// How many interactions a second our program imports, from its start to its end; and how many
-    /// lines a second like those that it stored the disk takes.
+    /// Interactions per second of `attestry import` as a whole process, and lines per second of a plain loop with the
+    /// same lines.
     fn import(&self, file: &Path, count: u64, content: &str) -> Result<(f64, f64)> {
         remove(&self.store)?;
         let program = || {
@@ -137,7 +137,7 @@ impl Side {
     }
 }
 
-/// What the program prints, once it has ended well.
+/// The output of the program; a failure is an error.
 pub(super) fn finished(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
@@ -147,7 +147,7 @@ pub(super) fn finished(command: &mut Command) -> Result<Vec<u8>> {
     Err(format!("{command:?} failed ({}): {said}", output.status).into())
 }
 
-/// A file with the first interactions, one a line.
+/// A file with the first interactions, one per line.
 fn interactions(path: &Path, workload: &Workload, count: u64) -> Result<PathBuf> {
     let mut file = BufWriter::new(File::create(path)?);
     for number in 0..count {

@@ -1,4 +1,4 @@
-//! `scan` of a hundredth of the time, beside parsing those lines alone.
+//! `scan` of 1 % of the time span, compared with parsing those lines.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::report::{Row, grouped};
 use crate::rig::Rig;
 use crate::stats::{Figure, rate};
 
-/// Scans in one round, at least; small results are scanned more often.
+/// Minimum scans per round; small results are scanned more often.
 const ENTRIES: u64 = 20_000;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -49,7 +49,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     ])
 }
 
-/// How long it takes until the query has yielded everything, which is `expected` entries in order.
+/// The time of the query, which must yield `expected` entries in order.
 pub(super) async fn scan(logger: AuditLogger, query: Query, expected: u64) -> Result<Duration> {
     let start = Instant::now();
     let mut found = 0;

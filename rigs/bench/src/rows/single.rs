@@ -1,4 +1,4 @@
-//! Durable `log` from one caller, beside the bare write and sync of one line.
+//! Durable `log` from one caller, compared with a bare write and sync of one line.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,17 +13,17 @@ use crate::stats::{Figure, median, micros, quantile};
 use crate::workload::Workload;
 use crate::{Result, remove};
 
-/// Calls of one turn, so few that the disk is in the same mood for all who take turns.
+/// Calls per turn, few enough that the speed of the disk is the same for all contenders of a round.
 const COUNT: usize = 40;
 
-/// Turns in one round.
+/// Turns per round.
 const TURNS: usize = 10;
 
-/// The project asks for this.
+/// The required ratio.
 const MOST: f64 = 1.3;
 
-/// Where the caller is. A task costs more: the thread of the runtime that is woken for it wakes
-/// another one first, to look for more to do.
+/// Where the caller runs. A task costs more: the runtime thread woken for it first wakes another thread to search for
+/// work.
 const CALLERS: [&str; 2] = ["in main", "in a task"];
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
@@ -43,7 +43,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         }
         Ok(latencies)
     };
-    // All begin with a file that is there and has a few blocks.
+    // Every contender starts with an existing file of a few blocks.
     take_turns(2)?;
     let mut medians: [Vec<f64>; 3] = Default::default();
     let mut all: [Vec<f64>; 3] = Default::default();
@@ -69,7 +69,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     Ok(CALLERS.into_iter().enumerate().map(row).collect())
 }
 
-/// The microseconds of each of `count` calls, one after another.
+/// Microseconds of `count` sequential calls.
 pub(super) async fn log_each(
     logger: AuditLogger,
     workload: Arc<Workload>,

@@ -1,4 +1,4 @@
-//! What each operation costs by the size of the store, segments of the usual size.
+//! The cost of each operation by the size of the store, with segments of the default size.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,24 +13,23 @@ use crate::stats::{Figure, median, micros, to_f64};
 use crate::store::Store;
 use crate::{Result, child, remove};
 
-/// What is called flat: the largest store costs at most this much more than the smallest.
+/// "Flat" means: the largest store costs at most this factor more than the smallest.
 const FLAT: f64 = 1.5;
 
-/// Most rounds; each takes all sizes in turn and deletes from every store.
+/// Maximum rounds; each visits all sizes and deletes from every store.
 const ROUNDS: usize = 5;
 
-/// What is done once in a round with each store.
+/// Repetitions per round and store.
 const LOGS: usize = 200;
 const GETS: usize = 2_000;
 const COUNTS: usize = 300;
 const DELETES: usize = 15;
 const SCANS: usize = 5;
 
-/// What the process writes whose memory is measured, after all rounds.
+/// Entries written by the process whose memory is measured.
 const WRITE: usize = 20_000;
 
-/// What is measured, in which unit, whether the issue asks for it to be flat, and the limit of the
-/// machine that is set beside it.
+/// Operations: name, unit, whether the cost must be flat, and the limit.
 type Name = (&'static str, &'static str, bool, Option<&'static str>);
 
 const NAMES: [Name; 7] = [
@@ -97,7 +96,7 @@ fn measure(rig: &mut Rig, mut smaller: Vec<Store>) -> Result<Vec<Row>> {
     NAMES.into_iter().enumerate().map(row).collect()
 }
 
-/// What one round does with one store.
+/// One round on one store.
 struct Visit {
     path: PathBuf,
     rotation: u64,
@@ -122,7 +121,7 @@ impl Visit {
         })
     }
 
-    /// The median cost of each operation but the last, in the order of the names.
+    /// The median cost of each operation except the last, in order.
     fn measure(self, rig: &Rig) -> Result<[f64; 6]> {
         let opened = rig.run(open::open(self.path.clone(), self.rotation, self.least))?;
         let workload = Arc::clone(&rig.workload);

@@ -1,4 +1,4 @@
-//! Durable `log` by how many tasks write: how far they share a sync.
+//! Durable `log` by number of writers: how well they share syncs.
 
 use super::durable;
 use crate::plain;
@@ -9,7 +9,7 @@ use crate::{Result, remove};
 
 const WRITERS: [usize; 6] = [1, 4, 16, 64, 256, 1_024];
 
-/// What each of few writers records in one round; many record fewer.
+/// Entries per writer and round; with many writers fewer.
 const EACH: usize = 1_000;
 const MOST: usize = durable::COUNT / 4;
 
@@ -19,7 +19,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     for round in 0..rig.rounds {
         for (place, tasks) in WRITERS.into_iter().enumerate() {
             let count = (EACH * tasks).min(MOST);
-            // Each finds the disk as the one before has left it, so they take turns at being first.
+            // Each affects the disk for the next, so the order rotates.
             for turn in 0..3 {
                 match (round + turn) % 3 {
                     0 => samples[place].push(durable::log(rig, tasks, count)?),
