@@ -1,5 +1,4 @@
-//! Running other programs: shown as they would be typed, timed, their failure an error that says
-//! how to see it again.
+//! Runs other programs: prints the command line and the time; a failure is an error with the command to repeat it.
 
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
@@ -8,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// What every chore returns; the error is a message for the person at the terminal.
+/// Result of each task; the error is a message for the terminal.
 pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// A program to run, its arguments, and the environment it gets on top of ours.
+/// A program to run, its arguments and changes to the environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Cmd {
     program: OsString,
@@ -21,19 +20,19 @@ pub(crate) struct Cmd {
     folder: Option<PathBuf>,
 }
 
-/// What a program that ran to its end left behind.
+/// The result of a program.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// Its exit status; `None` when a signal ended it.
+    /// Exit status; `None` after a signal.
     pub(crate) code: Option<i32>,
-    /// What it wrote to standard output.
+    /// Standard output.
     pub(crate) stdout: String,
-    /// What it wrote to standard error.
+    /// Standard error.
     pub(crate) stderr: String,
 }
 
 impl Cmd {
-    /// The program as found by the system, or at a path.
+    /// A program on the PATH, or at a path.
     pub(crate) fn new(program: impl Into<OsString>) -> Self {
         let program = program.into();
         Self {
@@ -45,12 +44,12 @@ impl Cmd {
         }
     }
 
-    /// The cargo that runs us.
+    /// The cargo that runs this program.
     pub(crate) fn cargo() -> Self {
         Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).named("cargo")
     }
 
-    /// Shows the program under this name instead of its path.
+    /// Prints the program under this name instead of its path.
     pub(crate) fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
@@ -68,30 +67,30 @@ impl Cmd {
         self
     }
 
-    /// Sets a variable for it.
+    /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name, Some(value.as_ref().to_owned())));
         self
     }
 
-    /// Keeps a variable of ours from it.
+    /// Removes an environment variable.
     pub(crate) fn without_env(mut self, name: &'static str) -> Self {
         self.environment.push((name, None));
         self
     }
 
-    /// Runs it in this folder instead of ours.
+    /// Sets the working folder.
     pub(crate) fn folder(mut self, folder: &Path) -> Self {
         self.folder = Some(folder.to_path_buf());
         self
     }
 
-    /// Shows the command, runs it on our terminal, and shows how long it took.
+    /// Prints the command, runs it on this terminal, and prints the time.
     pub(crate) fn run(&self) -> Result {
         self.run_as(&self.to_string())
     }
 
-    /// Like [`run`](Self::run), shown as something shorter.
+    /// Like [`run`](Self::run), printed as `shown`.
     pub(crate) fn run_as(&self, shown: &str) -> Result {
         println!("$ {shown}");
         let start = Instant::now();
@@ -103,7 +102,7 @@ impl Cmd {
         Ok(())
     }
 
-    /// Like [`run_as`](Self::run_as), but returns what it prints to standard output.
+    /// Like [`run_as`](Self::run_as), but returns standard output.
     pub(crate) fn run_reading(&self, shown: &str) -> Result<String> {
         println!("$ {shown}");
         let start = Instant::now();
@@ -119,7 +118,7 @@ impl Cmd {
         self.text(output.stdout)
     }
 
-    /// Runs it out of sight to its end, whatever that is.
+    /// Runs it silently and returns output and status.
     pub(crate) fn finish(&self) -> Result<Finished> {
         let output = self
             .command()
@@ -133,16 +132,16 @@ impl Cmd {
         })
     }
 
-    /// Runs it out of sight and returns what it printed; anything but success is an error.
+    /// Runs it silently and returns standard output; a failure is an error.
     pub(crate) fn read(&self) -> Result<String> {
         let finished = self.finish()?;
         match finished.code {
             Some(0) => Ok(finished.stdout),
-            _ => Err(format!("{}; to see it again:\n\n    {self}", finished.summary()).into()),
+            _ => Err(format!("{}; to repeat:\n\n    {self}", finished.summary()).into()),
         }
     }
 
-    /// Starts it out of sight, its input and output in the caller's hands.
+    /// Starts it with piped input and output.
     pub(crate) fn start(&self) -> Result<Child> {
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -165,11 +164,11 @@ impl Cmd {
     }
 
     fn failed(&self, status: ExitStatus) -> String {
-        format!("failed ({status}); to see it again:\n\n    {self}")
+        format!("failed ({status}); to repeat:\n\n    {self}")
     }
 
     fn text(&self, bytes: Vec<u8>) -> Result<String> {
-        String::from_utf8(bytes).map_err(|_| format!("`{self}` printed what is not UTF-8").into())
+        String::from_utf8(bytes).map_err(|_| format!("`{self}` printed invalid UTF-8").into())
     }
 
     fn cannot_start(&self, error: &std::io::Error) -> String {
@@ -178,7 +177,7 @@ impl Cmd {
 }
 
 impl Finished {
-    /// The exit status and the end of what was written to standard error.
+    /// The exit status and the end of standard error.
     pub(crate) fn summary(&self) -> String {
         let lines: Vec<&str> = self.stderr.lines().collect();
         let tail = lines[lines.len().saturating_sub(12)..].join("\n");
@@ -189,7 +188,7 @@ impl Finished {
     }
 }
 
-/// The command as a shell takes it.
+/// The command line for a shell.
 impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in &self.environment {
@@ -212,7 +211,7 @@ fn quoted(text: &OsStr) -> String {
     }
 }
 
-/// A duration as people say it.
+/// A duration in seconds.
 pub(crate) fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
@@ -222,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_shown_as_a_shell_takes_it() {
+    fn commands_are_quoted_for_a_shell() {
         let cmd = Cmd::new("some/folder/tool")
             .named("tool")
             .args(["--flag=1", "two words", "it's", ""])
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_say_how_to_see_them_again() {
+    fn failures_name_the_command() {
         let missing = Cmd::new("attestry-no-such-program").read().unwrap_err().to_string();
         assert!(missing.contains("is it installed?"), "{missing}");
         let failing = Cmd::cargo().arg("--no-such-flag").read().unwrap_err().to_string();

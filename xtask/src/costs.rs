@@ -1,6 +1,5 @@
-//! What single operations cost, counted and not timed, beside what they cost when that was last
-//! recorded: instructions, allocations, bytes written, syncs. A clock has no part in it, so it holds
-//! on a busy machine.
+//! Counts the cost of single operations (instructions, allocations, bytes written, syncs) and compares it with the
+//! recorded cost. No clock is involved, so the result does not depend on the load of the machine.
 
 mod baseline;
 mod count;
@@ -18,43 +17,40 @@ use crate::workspace::{Profile, Workspace, emptied};
 use baseline::{Baseline, Costs};
 use count::Tools;
 
-/// Where what it cost is recorded.
+/// The recorded costs.
 const BASELINE: &str = "rigs/costs/baseline.json";
 
-/// One operation that `attestry-costs` knows.
+/// An operation of `attestry-costs`.
 struct Operation {
     name: &'static str,
     about: &'static str,
-    /// It is done so often in one run and so often in another; the difference is what counts.
+    /// Repetitions in two runs; their difference is the cost, so setup cancels out.
     few: u64,
     many: u64,
-    /// How many entries one time is about.
+    /// Entries per repetition.
     each: u64,
-    /// Whether it is to be seen what it asks of the system.
+    /// Whether syncs are counted.
     traced: bool,
 }
 
 const OPERATIONS: &[Operation] = &[
-    Operation::pure("hash", "hash of 2 KB, without the hardware for it", 20, 220),
+    Operation::pure("hash", "hash of 2 KB, in software", 20, 220),
     Operation::pure("serialise", "serialise one entry", 100, 1_100),
     Operation::pure("parse", "parse one line", 100, 1_100),
-    Operation::pure("id", "make an id", 100, 1_100),
-    Operation::pure("encrypt", "encrypt 2 KB, as above", 20, 220),
-    Operation::pure("decrypt", "decrypt that, as above", 20, 220),
-    Operation::pure("log", "`log` of short texts, to nowhere", 100, 1_100),
-    Operation::pure("memory", "the same, to memory", 100, 1_100),
-    Operation::pure("buffered", "the same, to a file, buffered", 100, 1_100),
-    Operation {
-        traced: true,
-        ..Operation::pure("durable", "the same, to a file, durable", 50, 350)
-    },
+    Operation::pure("id", "create an id", 100, 1_100),
+    Operation::pure("encrypt", "encrypt 2 KB, in software", 20, 220),
+    Operation::pure("decrypt", "decrypt 2 KB, in software", 20, 220),
+    Operation::pure("log", "`log` of short texts to a null backend", 100, 1_100),
+    Operation::pure("memory", "`log` to memory", 100, 1_100),
+    Operation::pure("buffered", "`log` to a file, buffered", 100, 1_100),
+    Operation { traced: true, ..Operation::pure("durable", "`log` to a file, durable", 50, 350) },
     Operation {
         traced: true,
         each: 100,
-        ..Operation::pure("batch", "`log_batch` of 100, an entry of it", 5, 45)
+        ..Operation::pure("batch", "`log_batch` of 100, per entry", 5, 45)
     },
     Operation::pure("get", "`read` by id, from sealed segments", 100, 1_100),
-    Operation { each: 2_000, ..Operation::pure("scan", "`scan`, an entry of it", 1, 6) },
+    Operation { each: 2_000, ..Operation::pure("scan", "`scan`, per entry", 1, 6) },
     Operation { traced: true, ..Operation::pure("delete", "`delete` of one entry", 5, 105) },
     Operation::pure("open", "open with indexes, and count", 2, 12),
 ];
@@ -65,20 +61,19 @@ impl Operation {
     }
 }
 
-/// Measures, and fails when anything costs more than recorded. With `--renew` what was measured is
-/// recorded, and written into the page on performance.
+/// Fails if an operation costs more than recorded. `--renew` records the costs and writes their table.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     let renew = match arguments {
         [] => false,
         ["--renew"] => true,
         _ => return Err("costs takes --renew or nothing".into()),
     };
-    // Together with the program, which the demo builds: neither then builds for itself alone.
+    // Together with the CLI, which the demo needs: features are then unified once.
     let packages = ["attestry-cli", "attestry-costs"];
     let program = workspace.build_program(&packages, "attestry-costs", Profile::Release)?;
     let tools = Tools::find()?;
     if renew && !tools.all() {
-        return Err("recording needs valgrind and strace; neither may be missing".into());
+        return Err("recording needs valgrind and strace".into());
     }
     let measured = measure(&tools, &program, &emptied(workspace.target.join("costs"))?)?;
     let baseline = Baseline::read(&workspace.path(BASELINE))?;
@@ -91,26 +86,26 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
         return Ok(());
     }
     let found = baseline.compare(&measured);
-    found.cheaper.iter().for_each(|line| println!("  cheaper than recorded: {line}"));
-    if found.dearer.is_empty() {
-        println!("  {} operations cost no more than recorded", measured.len());
+    found.lower.iter().for_each(|line| println!("  lower than recorded: {line}"));
+    if found.higher.is_empty() {
+        println!("  {} operations within the recorded costs", measured.len());
         return Ok(());
     }
     Err(format!(
         "{} cost more than {BASELINE} says, which was recorded with {}; this is {}:\n\n  {}\n\n\
-         Where that is what you want, record it and say why in the commit:\n\n    \
+         If that is intended, record it and give the reason in the commit:\n\n    \
          cargo xtask costs --renew",
-        if found.dearer.len() == 1 { "this does" } else { "these do" },
+        if found.higher.len() == 1 { "this does" } else { "these do" },
         baseline.taken_with("rustc"),
         rustc()?,
-        found.dearer.join("\n  ")
+        found.higher.join("\n  ")
     )
     .replace("this does cost", "this costs")
     .replace("these do cost", "these cost")
     .into())
 }
 
-/// Each operation's costs, two operations at a time.
+/// Counts all operations, two at a time.
 fn measure(tools: &Tools, program: &Path, folder: &Path) -> Result<Costs> {
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
@@ -143,7 +138,7 @@ fn rustc() -> Result<String> {
     Ok(Cmd::new(program).arg("--version").read()?.trim().to_owned())
 }
 
-/// What is recorded, in Markdown.
+/// The recorded costs in Markdown.
 fn table(baseline: &Baseline) -> Result<String> {
     let mut text = format!(
         "\n`cargo xtask costs --renew`: {}, {}.\n\n\
@@ -169,7 +164,7 @@ fn table(baseline: &Baseline) -> Result<String> {
     Ok(text)
 }
 
-/// Whole where it is large, with two digits behind the point where it is small.
+/// Without decimals if large, with two if small.
 fn shown(value: f64) -> String {
     if value >= 100.0 || value.fract() == 0.0 {
         format!("{value:.0}")
@@ -178,7 +173,7 @@ fn shown(value: f64) -> String {
     }
 }
 
-/// A count as it is kept: small fractions that say nothing are cut off.
+/// A count as recorded, rounded to two decimals.
 fn rounded(value: f64) -> Value {
     json!((value * 100.0).round() / 100.0)
 }
@@ -188,10 +183,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operations_differ_and_are_done_more_often_the_second_time() {
-        for (place, operation) in OPERATIONS.iter().enumerate() {
+    fn operations_are_distinct_and_repeat_more_often_in_the_second_run() {
+        for (index, operation) in OPERATIONS.iter().enumerate() {
             assert!(operation.few < operation.many && operation.each > 0, "{}", operation.name);
-            assert!(OPERATIONS[..place].iter().all(|other| other.name != operation.name));
+            assert!(OPERATIONS[..index].iter().all(|other| other.name != operation.name));
         }
     }
 

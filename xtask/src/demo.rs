@@ -1,4 +1,4 @@
-//! The README's first command: the main job on real input, each step as a newcomer would type it.
+//! The README's first command: records, lists and verifies real input, step by step.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ pub(crate) fn run(workspace: &Workspace, file: Option<&str>) -> Result {
     let file = file.unwrap_or(SAMPLES);
     let folder = if file == SAMPLES { workspace.root.clone() } else { std::env::current_dir()? };
     if !folder.join(file).is_file() {
-        return Err(format!("there is no file {file}").into());
+        return Err(format!("no file {file}").into());
     }
     let program = workspace.build_cli(Profile::Release)?;
     let store = fresh_folder(&workspace.target.join("demo"))?.join("audit");
-    // Shown as lines of a session, with the store in the environment as for daily use.
+    // Printed as a shell session, with the store in the environment.
     println!("\n$ export ATTESTRY_STORE={}", shown(&store, &folder));
     for arguments in [
         &["import", file][..],
@@ -39,7 +39,7 @@ pub(crate) fn run(workspace: &Workspace, file: Option<&str>) -> Result {
     Ok(())
 }
 
-/// A folder `parent/N` that was not there before; earlier demos stay as they are.
+/// A new folder `parent/N`; earlier demos are kept.
 fn fresh_folder(parent: &Path) -> Result<PathBuf> {
     fs::create_dir_all(parent)?;
     for number in 1.. {
@@ -50,10 +50,10 @@ fn fresh_folder(parent: &Path) -> Result<PathBuf> {
             Err(error) => return Err(format!("cannot create {}: {error}", folder.display()).into()),
         }
     }
-    Err("there is no number left for a folder".into())
+    Err("no free folder number".into())
 }
 
-/// The path from `folder`, where it lies below it.
+/// The path relative to `folder`, if below it.
 fn shown(path: &Path, folder: &Path) -> String {
     path.strip_prefix(folder).unwrap_or(path).display().to_string()
 }

@@ -1,5 +1,5 @@
-//! The fuzz targets of `rigs/fuzz/`, a workspace of its own: built with the coverage that libFuzzer
-//! wants, which stable Rust has, and run for a while each; `docs/torture.md` says what they hold.
+//! Builds the fuzz targets of `rigs/fuzz/`, a workspace of its own, with coverage instrumentation for libFuzzer, and runs
+//! them; `docs/torture.md` describes them. Stable Rust suffices.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::cmd::{Cmd, Result};
 use crate::workspace::{Workspace, emptied};
 
-/// Seconds for each target where none are given.
-const USUAL: u64 = 60;
+/// Default seconds per target.
+const DEFAULT_SECONDS: u64 = 60;
 
-/// How libFuzzer says how many inputs it tried.
+/// Prefix of libFuzzer's number of inputs.
 const RUNS: &str = "stat::number_of_executed_units:";
 
-/// What cargo-fuzz passes too, but for the address sanitizer, which needs a nightly compiler.
+/// The flags of cargo-fuzz, without the address sanitizer, which needs a nightly compiler.
 const FLAGS: &[&str] = &[
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
@@ -24,8 +24,7 @@ const FLAGS: &[&str] = &[
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
 ];
 
-/// Runs the targets named, or all of them, each for so many `--seconds`; fails at the first input
-/// of which a property does not hold.
+/// Runs all or the named targets for `--seconds` each; fails at the first input that breaks a property.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     let all = targets(workspace)?;
     let (names, seconds) = read(arguments, &all)?;
@@ -36,7 +35,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     Ok(())
 }
 
-/// The targets there are, each with a file of its own.
+/// All targets, one per file.
 fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for file in fs::read_dir(workspace.path("rigs/fuzz/targets"))? {
@@ -49,19 +48,19 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
 
 fn read<'a>(arguments: &[&str], all: &'a [String]) -> Result<(Vec<&'a str>, u64)> {
     let mut names = Vec::new();
-    let mut seconds = USUAL;
+    let mut seconds = DEFAULT_SECONDS;
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         if *argument == "--seconds" {
-            let given = rest.next().ok_or("--seconds of how many?")?;
-            seconds = given.parse().map_err(|_| format!("{given:?} is no number of seconds"))?;
-            // libFuzzer takes none for no limit.
+            let given = rest.next().ok_or("--seconds needs a number")?;
+            seconds = given.parse().map_err(|_| format!("{given:?} is not a number of seconds"))?;
+            // libFuzzer takes 0 for no limit.
             if seconds == 0 {
                 return Err("--seconds must be 1 or more".into());
             }
         } else {
             let name = all.iter().find(|name| name == argument).ok_or_else(|| {
-                format!("there is no target {argument:?}; there are {}", all.join(", "))
+                format!("unknown target {argument:?}; the targets are {}", all.join(", "))
             })?;
             names.push(name.as_str());
         }
@@ -72,17 +71,17 @@ fn read<'a>(arguments: &[&str], all: &'a [String]) -> Result<(Vec<&'a str>, u64)
     Ok((names, seconds))
 }
 
-/// Builds all of them; returns where the programs are.
+/// Builds all targets; returns the folder of the programs.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
     if Cmd::new("c++").arg("--version").finish().is_err() {
-        return Err("libFuzzer is compiled from C++; is a compiler installed as c++?".into());
+        return Err("libFuzzer needs a C++ compiler named c++".into());
     }
     let host = host()?;
     let folder = workspace.target.join("fuzz");
     workspace
         .cargo()
         .args(["build", "--release", "--locked", "--manifest-path", "rigs/fuzz/Cargo.toml"])
-        // Naming the target keeps the flags from build scripts and macros.
+        // With --target, the flags do not apply to build scripts and macros.
         .args(["--target", &host])
         .arg("--target-dir")
         .arg(&folder)
@@ -98,7 +97,7 @@ fn host() -> Result<String> {
     Ok(host.ok_or("rustc does not name its host")?.to_owned())
 }
 
-/// Runs one target. What it finds new is kept under `target/fuzz/found` for the next run.
+/// Runs one target. New inputs are kept under `target/fuzz/found` for the next run.
 fn fuzz(workspace: &Workspace, program: &Path, name: &str, seconds: u64) -> Result {
     let made = |folder: &str| -> Result<PathBuf> {
         let path = workspace.target.join("fuzz").join(folder).join(name);
@@ -106,7 +105,7 @@ fn fuzz(workspace: &Workspace, program: &Path, name: &str, seconds: u64) -> Resu
         Ok(path)
     };
     let (found, failed) = (made("found")?, made("failed")?);
-    // In memory where that can be: the properties write files, which no power cut will ask for.
+    // In memory if possible: the properties write files that need not be durable.
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
     let temporary = emptied(parent.join(format!("attestry-fuzz-{}", std::process::id())))?;
@@ -122,12 +121,12 @@ fn fuzz(workspace: &Workspace, program: &Path, name: &str, seconds: u64) -> Resu
     let finished = finished?;
     if finished.code == Some(0) {
         let runs = finished.stderr.lines().find_map(|line| line.strip_prefix(RUNS)).unwrap_or("?");
-        println!("  held for {} inputs", runs.trim());
+        println!("  passed {} inputs", runs.trim());
         return Ok(());
     }
     Err(format!(
-        "{}\n{name} does not hold for an input that lies in {}. Once that is mended, put it into \
-         rigs/fuzz/corpus/{name} under a name that says what is wrong with it.",
+        "{}\n{name} fails on an input in {}. After the fix, add it to rigs/fuzz/corpus/{name}, named \
+         by its defect.",
         finished.stderr,
         failed.display()
     )
@@ -139,9 +138,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_seconds_come_in_any_order() {
+    fn arguments_may_be_in_any_order() {
         let all = ["folder".to_owned(), "line".to_owned()];
-        assert_eq!(read(&[], &all).unwrap(), (vec!["folder", "line"], USUAL));
+        assert_eq!(read(&[], &all).unwrap(), (vec!["folder", "line"], DEFAULT_SECONDS));
         assert_eq!(read(&["--seconds", "5", "line"], &all).unwrap(), (vec!["line"], 5));
         assert_eq!(read(&["line", "--seconds", "5"], &all).unwrap(), (vec!["line"], 5));
         for wrong in [&["lines"][..], &["--seconds"], &["--seconds", "few"], &["--seconds", "0"]] {

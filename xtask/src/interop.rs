@@ -1,4 +1,4 @@
-//! Both directions between Attestry and the real Python package, in the store's own format.
+//! Interop with the real Python package on one store, in both directions.
 
 mod attestry;
 mod evidence;
@@ -15,14 +15,14 @@ pub(crate) use python::{PACKAGE, Python};
 use crate::cmd::Result;
 use crate::workspace::{Profile, Workspace, emptied};
 
-/// What a store keeps of the texts.
+/// The content policy of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// Only their hashes.
+    /// Hashes only.
     Hash,
-    /// The texts as they are.
+    /// Plain text.
     Plain,
-    /// The texts encrypted.
+    /// Encrypted text.
     Encrypted,
 }
 
@@ -40,11 +40,11 @@ impl fmt::Display for Content {
     }
 }
 
-/// One store that both sides work on.
+/// A store that both sides use.
 struct Shared<'a> {
     python: &'a Python,
     attestry: Attestry,
-    /// Where the store and what belongs to it lie.
+    /// The folder of the store and its key.
     folder: PathBuf,
     content: Content,
 }
@@ -54,12 +54,12 @@ impl Shared<'_> {
         self.folder.join("store")
     }
 
-    /// The key's file, where there is encryption.
+    /// The key file, with encryption.
     fn key_file(&self) -> Option<PathBuf> {
         (self.content == Content::Encrypted).then(|| self.folder.join("key.txt"))
     }
 
-    /// The arguments that name the store and its key to one of our Python scripts.
+    /// The arguments for a Python script: the store and its key.
     fn python_arguments(&self) -> Vec<std::ffi::OsString> {
         let mut arguments = vec![self.store().into_os_string()];
         if let Some(key_file) = self.key_file() {
@@ -99,12 +99,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     Ok(())
 }
 
-/// Fails with `message()` unless `holds`.
+/// Fails with `message()` unless `holds` is true.
 fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result {
     if holds { Ok(()) } else { Err(message().into()) }
 }
 
-/// Fails unless both are equal, saying `what` they are.
+/// Fails unless both are equal; `what` names them.
 fn ensure_equal<T: PartialEq + fmt::Debug>(what: &str, expected: &T, found: &T) -> Result {
     ensure(expected == found, || {
         format!("{what} differs\n  expected {expected:?}\n  found    {found:?}")

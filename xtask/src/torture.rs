@@ -1,12 +1,12 @@
-//! The torture tests of the file backend, built and run; `docs/torture.md` says what they do.
+//! Builds and runs the torture tests of the file backend; `docs/torture.md` describes them.
 
 use crate::cmd::{Cmd, Result};
 use crate::workspace::{Profile, Workspace};
 
-/// Seconds for each of the six tests within `ci`.
+/// Seconds per test within `ci`.
 const SHORT: &str = "8";
 
-/// The tests named, or all, for as long as they take.
+/// Runs all or the named tests.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     match arguments {
         ["interleavings"] => interleavings(workspace, "1"),
@@ -20,7 +20,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     }
 }
 
-/// All of them, a little.
+/// All tests, each for seconds.
 pub(crate) fn short(workspace: &Workspace) -> Result {
     interleavings(workspace, "1")?;
     torture(workspace, Profile::Dev, &["all", "--seconds", SHORT])
@@ -41,8 +41,8 @@ fn torture(workspace: &Workspace, profile: Profile, arguments: &[&str]) -> Resul
         .run()
 }
 
-/// The committer under a scheduler that chooses the order of events, `times` as many orders as
-/// usual. In a folder of its own: the flag makes cargo build everything anew.
+/// Runs the log writer under shuttle, which explores orders of events, with `times` the default number of orders. Uses a
+/// target folder of its own, because the flag changes every build.
 fn interleavings(workspace: &Workspace, times: &str) -> Result {
     if times.parse::<u32>().is_err() {
         return Err(format!("--times takes a number, not {times:?}").into());

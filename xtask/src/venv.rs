@@ -1,20 +1,20 @@
-//! Virtual environments for the Python programs and packages that our checks are made against.
+//! Virtual environments for Python packages.
 
 use std::path::PathBuf;
 
 use crate::cmd::{Cmd, Result};
 
-/// A package of PyPI and its version.
+/// A PyPI package and its version.
 pub(crate) type Package = (&'static str, &'static str);
 
-/// A folder with an interpreter and packages of its own.
+/// A virtual environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Venv {
     folder: PathBuf,
 }
 
 impl Venv {
-    /// The environment in `folder` with these packages, made where it is not there yet.
+    /// The environment in `folder` with these packages, created if missing.
     pub(crate) fn prepare(folder: PathBuf, packages: &[Package]) -> Result<Self> {
         let venv = Self { folder };
         let wanted: Vec<String> =
@@ -36,7 +36,7 @@ impl Venv {
         Ok(venv)
     }
 
-    /// Which versions are there, if all are.
+    /// The installed versions, if all packages are installed.
     fn installed(&self, packages: &[Package]) -> Option<Vec<String>> {
         let names: Vec<&str> = packages.iter().map(|(name, _)| *name).collect();
         let script = format!(
@@ -51,7 +51,7 @@ impl Venv {
         self.program("python")
     }
 
-    /// A program that one of the packages brings.
+    /// A program of one of the packages.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
     }

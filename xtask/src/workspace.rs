@@ -1,4 +1,4 @@
-//! The workspace as cargo describes it.
+//! The workspace, from `cargo metadata`.
 
 use std::cell::Cell;
 use std::fs;
@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use crate::cmd::{Cmd, Result};
 
-/// Where things are, and what crates there are.
+/// The workspace.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     /// The folder of the root manifest.
     pub(crate) root: PathBuf,
-    /// Where cargo builds, and where our tools and runs lie.
+    /// The target folder, also for tools and runs.
     pub(crate) target: PathBuf,
     /// The crates of the workspace.
     pub(crate) packages: Vec<Package>,
-    /// Whether everything was built for the tests of all features a moment ago, programs too.
+    /// Whether all tests and programs were just built with all features.
     pub(crate) tested: Cell<bool>,
 }
 
@@ -26,30 +26,30 @@ pub(crate) struct Workspace {
 pub(crate) struct Package {
     /// Its name.
     pub(crate) name: String,
-    /// Whether it is meant for a registry.
+    /// Whether it is published.
     pub(crate) published: bool,
-    /// Its features but `default`, those of optional dependencies included.
+    /// Its features except `default`, including those of optional dependencies.
     pub(crate) features: Vec<String>,
-    /// Those of them that `default` turns on by itself.
+    /// The features that `default` enables directly.
     pub(crate) default_features: Vec<String>,
-    /// What it depends on.
+    /// Its dependencies.
     pub(crate) dependencies: Vec<Dependency>,
-    /// Where its code is.
+    /// Its folder.
     folder: PathBuf,
 }
 
-/// One line of a crate's dependencies.
+/// A dependency of a crate.
 #[derive(Debug)]
 pub(crate) struct Dependency {
     /// The name of the package.
     pub(crate) name: String,
-    /// For tests and benches only.
+    /// A dev-dependency.
     pub(crate) dev: bool,
-    /// Only with a feature.
+    /// An optional dependency.
     pub(crate) optional: bool,
 }
 
-/// How much the compiler shall do.
+/// A build profile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Profile {
     /// As `cargo build`.
@@ -59,9 +59,9 @@ pub(crate) enum Profile {
 }
 
 impl Workspace {
-    /// Asks cargo about the workspace this program belongs to.
+    /// Loads the workspace of this program.
     pub(crate) fn load() -> Result<Self> {
-        // Set by `cargo run`, so that a program built before a checkout was moved still finds it.
+        // Set by `cargo run`, so that a program built before the checkout was moved finds it.
         let xtask = std::env::var("CARGO_MANIFEST_DIR")
             .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
         let root = Path::new(&xtask).parent().ok_or("xtask has no parent folder")?;
@@ -88,7 +88,7 @@ impl Workspace {
         self.root.join(relative)
     }
 
-    /// Builds the `attestry` program and says where it is.
+    /// Builds the `attestry` program and returns its path.
     pub(crate) fn build_cli(&self, profile: Profile) -> Result<PathBuf> {
         match profile {
             Profile::Dev if self.tested.get() => self.build_cli_in_full(),
@@ -96,7 +96,7 @@ impl Workspace {
         }
     }
 
-    /// Builds these packages together and says where the program `name` is.
+    /// Builds these packages together and returns the path of the program `name`.
     pub(crate) fn build_program(
         &self,
         packages: &[&str],
@@ -111,21 +111,20 @@ impl Workspace {
         program_of(build, name)
     }
 
-    /// Builds the `attestry` program with all features, just as `cargo test --all-features` does
-    /// for the program's own tests, so that after those nothing is left to build.
+    /// Builds the `attestry` program with all features, as `cargo test --all-features` does for its tests, so that nothing
+    /// is rebuilt after those.
     pub(crate) fn build_cli_in_full(&self) -> Result<PathBuf> {
         self.built_for_test("usage", "attestry")
     }
 
-    /// The program `name` as it is built with all features for the integration test `test` of its
-    /// package.
+    /// The program `name` as built with all features for the integration test `test` of its package.
     pub(crate) fn built_for_test(&self, test: &str, name: &str) -> Result<PathBuf> {
         let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", test];
         program_of(self.cargo().args(tests), name)
     }
 }
 
-/// Runs a build, and finds the program in what it says.
+/// Runs a build and finds the program in its messages.
 fn program_of(build: Cmd, name: &str) -> Result<PathBuf> {
     let shown = build.to_string();
     let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
@@ -134,16 +133,16 @@ fn program_of(build: Cmd, name: &str) -> Result<PathBuf> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find(|message| message["target"]["name"] == name && message["executable"].is_string())
         .and_then(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| format!("{shown} made no program named {name}").into())
+        .ok_or_else(|| format!("{shown} built no program named {name}").into())
 }
 
 impl Package {
-    /// Where its code is.
+    /// Its folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The programs that run its tests, by what cargo says of a build.
+    /// Its test programs, from cargo's build messages.
     pub(crate) fn test_programs(&self, messages: &str) -> Vec<PathBuf> {
         let manifest = self.folder.join("Cargo.toml");
         messages
@@ -155,7 +154,7 @@ impl Package {
             .collect()
     }
 
-    /// Its features that its code names. What tests name does not matter to those who use it.
+    /// Its features that its `src` names.
     pub(crate) fn named_features(&self) -> Result<Vec<&str>> {
         let mut files = Vec::new();
         rust_files(&self.folder.join("src"), &mut files)?;
@@ -178,7 +177,7 @@ pub(crate) fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result {
     Ok(())
 }
 
-/// A folder at `path` with nothing in it.
+/// Creates an empty folder at `path`.
 pub(crate) fn emptied(path: PathBuf) -> Result<PathBuf> {
     if path.exists() {
         fs::remove_dir_all(&path)
@@ -189,7 +188,7 @@ pub(crate) fn emptied(path: PathBuf) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The crates in what `cargo metadata` printed.
+/// The crates in the output of `cargo metadata`.
 pub(crate) fn packages(metadata: &Value) -> Result<Vec<Package>> {
     list(&metadata["packages"]).iter().map(package).collect()
 }
@@ -219,7 +218,7 @@ fn package(package: &Value) -> Result<Package> {
         .collect::<Result<_>>()?;
     Ok(Package {
         name: text(&package["name"])?.to_owned(),
-        // `null` means everywhere; a list names the registries that are allowed.
+        // `null` allows every registry; a list names the allowed ones.
         published: package["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
         features,
         default_features,
@@ -244,7 +243,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_tests_of_a_package_are_told_from_others() {
+    fn only_test_programs_of_the_package_are_found() {
         let metadata = json!({"packages": [{"name": "a", "manifest_path": "/w/a/Cargo.toml"}]});
         let package = packages(&metadata).unwrap().remove(0);
         let artifact = |manifest: &str, test: bool, executable: Value| {

@@ -1,4 +1,4 @@
-//! What operations cost when that was last recorded, and how much more they may cost.
+//! The recorded costs and their tolerances.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,15 +12,15 @@ use crate::cmd::Result;
 /// By operation and by kind: `instructions`, `allocations`, `written` (bytes), `syncs`.
 pub(super) type Costs = BTreeMap<String, BTreeMap<&'static str, f64>>;
 
-/// A file of costs.
+/// The file of recorded costs.
 #[derive(Debug)]
 pub(super) struct Baseline(Value);
 
-/// What differs, one line for each.
+/// Differences, one line each.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) dearer: Vec<String>,
-    pub(super) cheaper: Vec<String>,
+    pub(super) higher: Vec<String>,
+    pub(super) lower: Vec<String>,
 }
 
 impl Baseline {
@@ -28,7 +28,7 @@ impl Baseline {
         let text = fs::read_to_string(path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         let value = serde_json::from_str(&text)
-            .map_err(|error| format!("{} is no JSON: {error}", path.display()))?;
+            .map_err(|error| format!("{} is not JSON: {error}", path.display()))?;
         Ok(Self(value))
     }
 
@@ -36,7 +36,7 @@ impl Baseline {
         Ok(fs::write(path, format!("{:#}\n", self.0))?)
     }
 
-    /// The same tolerances with these costs, taken with these programs.
+    /// The same tolerances with new costs, counted with these programs.
     pub(super) fn renewed(&self, costs: Costs, with: &Value) -> Self {
         let costs: Map<String, Value> = costs
             .into_iter()
@@ -55,32 +55,30 @@ impl Baseline {
         }))
     }
 
-    /// The version of a program that costs were counted with.
+    /// The recorded version of a program.
     pub(super) fn taken_with(&self, program: &str) -> String {
         self.0["taken_with"][program].as_str().unwrap_or("an unknown version").to_owned()
     }
 
-    /// What is recorded.
+    /// A recorded cost.
     pub(super) fn cost(&self, operation: &str, kind: &str) -> Option<f64> {
         self.0["costs"][operation][kind].as_f64()
     }
 
-    /// How much more this much may become: a share of it, and an amount on top that matters where
-    /// it is next to nothing.
+    /// The tolerated increase: a share of the cost, plus an absolute amount for small costs.
     fn tolerated(&self, kind: &str, cost: f64) -> f64 {
         let tolerance = &self.0["tolerance"][kind];
         let part = |name: &str| tolerance[name].as_f64().unwrap_or(0.0);
         cost * part("share") + part("amount")
     }
 
-    /// What costs more, or less, than is recorded and tolerated. What could not be counted here is
-    /// not compared; what is not recorded is dearer than that.
+    /// Costs outside of their tolerance. Uncounted costs are not compared; unrecorded costs count as increases.
     pub(super) fn compare(&self, measured: &Costs) -> Found {
         let mut found = Found::default();
         for (operation, kinds) in measured {
             for (kind, &now) in kinds {
                 let Some(then) = self.cost(operation, kind) else {
-                    found.dearer.push(format!("{operation}: {now:.2} {kind}, none recorded"));
+                    found.higher.push(format!("{operation}: {now:.2} {kind}, none recorded"));
                     continue;
                 };
                 let tolerated = self.tolerated(kind, then);
@@ -90,9 +88,9 @@ impl Baseline {
                      {tolerated:.2} tolerated)"
                 );
                 if now > then + tolerated {
-                    found.dearer.push(line);
+                    found.higher.push(line);
                 } else if now < then - tolerated {
-                    found.cheaper.push(line);
+                    found.lower.push(line);
                 }
             }
         }
@@ -120,20 +118,20 @@ mod tests {
     }
 
     #[test]
-    fn more_than_is_tolerated_is_named() {
+    fn costs_beyond_the_tolerance_are_named() {
         let found = baseline().compare(&costs(1_060.0, 10.1));
-        assert!(found.dearer.is_empty() && found.cheaper.is_empty(), "{found:?}");
+        assert!(found.higher.is_empty() && found.lower.is_empty(), "{found:?}");
         let found = baseline().compare(&costs(1_061.0, 11.0));
-        assert_eq!(found.dearer.len(), 2, "{found:?}");
-        assert!(found.dearer[0].starts_with("log: 11.00 allocations, 10.00 recorded (+10.0 %"));
-        assert_eq!(baseline().compare(&costs(900.0, 10.0)).cheaper.len(), 1);
+        assert_eq!(found.higher.len(), 2, "{found:?}");
+        assert!(found.higher[0].starts_with("log: 11.00 allocations, 10.00 recorded (+10.0 %"));
+        assert_eq!(baseline().compare(&costs(900.0, 10.0)).lower.len(), 1);
     }
 
     #[test]
-    fn what_is_not_recorded_is_named() {
+    fn unrecorded_costs_are_named() {
         let mut measured = costs(1_000.0, 10.0);
         measured.insert("new".to_owned(), [("syncs", 1.0)].into_iter().collect());
-        assert_eq!(baseline().compare(&measured).dearer, ["new: 1.00 syncs, none recorded"]);
+        assert_eq!(baseline().compare(&measured).higher, ["new: 1.00 syncs, none recorded"]);
     }
 
     #[test]
@@ -141,6 +139,6 @@ mod tests {
         let renewed = baseline().renewed(costs(1_234.567, 9.0), &json!({"rustc": "rustc 1"}));
         assert_eq!(renewed.cost("log", "instructions"), Some(1_234.57));
         assert_eq!(renewed.taken_with("rustc"), "rustc 1");
-        assert!(renewed.compare(&costs(1_250.0, 9.0)).dearer.is_empty());
+        assert!(renewed.compare(&costs(1_250.0, 9.0)).higher.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Counting what one operation takes: by the program itself, by valgrind, by strace.
+//! Counts the cost of one operation with the program itself, valgrind and strace.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::Operation;
 use crate::cmd::{Cmd, Result};
 
-/// What is there to count with.
+/// The available tools.
 #[derive(Debug)]
 pub(super) struct Tools {
-    /// What valgrind says of itself, where it is there.
+    /// The version of valgrind, if installed.
     pub(super) valgrind: Option<String>,
-    /// Whether strace is there and may be used.
+    /// Whether strace is installed and permitted.
     strace: bool,
 }
 
@@ -39,13 +39,13 @@ impl Tools {
         Ok(Self { valgrind, strace })
     }
 
-    /// Whether none is missing.
+    /// Whether all tools are available.
     pub(super) fn all(&self) -> bool {
         self.valgrind.is_some() && self.strace
     }
 }
 
-/// What the operation costs, by kind. The error is a text, to be handed to another thread.
+/// The costs of an operation, by kind. The error is a text, since it crosses threads.
 pub(super) fn costs(
     tools: &Tools,
     program: &Path,
@@ -82,19 +82,19 @@ impl Run<'_> {
         Ok(costs)
     }
 
-    /// The program, under another one perhaps, doing it so many times. The store's path is one in the
-    /// present folder, for a longer one would take more instructions.
+    /// Adds the arguments for `count` repetitions. The path of the store is relative, because longer paths cost more
+    /// instructions.
     fn with(&self, command: Cmd, count: u64) -> Cmd {
         let store = format!("{}-{count:04}", self.operation.name);
         command.arg(self.operation.name).arg(count.to_string()).arg(store).folder(self.folder)
     }
 
-    /// What one entry takes when so many times take that much.
+    /// The cost per entry of `times` repetitions.
     fn for_one(&self, whole: f64, times: u64) -> f64 {
         whole / as_f64(times * self.operation.each)
     }
 
-    /// What one entry takes, setting up and ending left out.
+    /// The cost per entry without setup and shutdown.
     fn difference(&self, count: impl Fn(u64) -> Result<u64>) -> Result<f64> {
         let Operation { few, many, .. } = *self.operation;
         let (of_few, of_many) = (count(few)?, count(many)?);
@@ -108,7 +108,7 @@ impl Run<'_> {
             .arg(format!("--callgrind-out-file={}", file.display()))
             .arg(self.program);
         self.with(valgrind, count).read()?;
-        instructions(&fs::read_to_string(file)?).ok_or_else(|| "callgrind counted nothing".into())
+        instructions(&fs::read_to_string(file)?).ok_or_else(|| "callgrind reports no total".into())
     }
 
     fn syncs(&self, count: u64) -> Result<u64> {
@@ -123,7 +123,7 @@ impl Run<'_> {
     }
 }
 
-/// All instructions of a run, from the file that callgrind leaves.
+/// All instructions of a run, from callgrind's output file.
 fn instructions(file: &str) -> Option<u64> {
     let total = file.lines().find_map(|line| {
         line.strip_prefix("summary: ").or_else(|| line.strip_prefix("totals: "))
@@ -131,8 +131,7 @@ fn instructions(file: &str) -> Option<u64> {
     total.split_whitespace().next()?.parse().ok()
 }
 
-/// How many syncs strace saw. One that another thread interrupts is shown twice, the second time as
-/// resumed.
+/// The number of syncs in a trace. An interrupted one appears twice, the second time as resumed.
 fn syncs(trace: &str) -> u64 {
     let calls = ["fdatasync(", "fsync(", "msync(", "sync_file_range("];
     let begins = |line: &&str| {
@@ -142,7 +141,7 @@ fn syncs(trace: &str) -> u64 {
     trace.lines().filter(begins).count() as u64
 }
 
-/// A count as a number to calculate with; exact up to 2^53.
+/// Exact up to 2^53.
 #[allow(clippy::cast_precision_loss)]
 fn as_f64(count: u64) -> f64 {
     count as f64
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_counts_once() {
+    fn interrupted_syncs_count_once() {
         let trace = "10 fdatasync(5 <unfinished ...>\n11 fsync(6) = 0\n\
                      10 <... fdatasync resumed>) = 0\n10  fdatasync(5) = -1 EIO (Input/output error)\n";
         assert_eq!(syncs(trace), 3);

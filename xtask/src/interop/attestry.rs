@@ -1,4 +1,4 @@
-//! The `attestry` program on one store.
+//! Runs the `attestry` program on one store.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::ensure;
 use crate::cmd::{Cmd, Finished, Result};
 
-/// Done, as the program's exit status says it.
+/// Exit status of success.
 const DONE: i32 = 0;
-/// What was asked for is not there.
+/// Exit status of "not found".
 const NOT_THERE: i32 = 1;
 
 /// The program, the store and the key.
@@ -29,7 +29,7 @@ impl Attestry {
         self
     }
 
-    /// What it prints; any exit status but "done" is an error.
+    /// The output; any exit status but success is an error.
     pub(super) fn done(&self, arguments: &[&str]) -> Result<String> {
         Ok(self.with_status(DONE, arguments)?.stdout)
     }
@@ -44,7 +44,7 @@ impl Attestry {
         printed.trim().parse().map_err(|_| format!("`count` printed {printed:?}").into())
     }
 
-    /// The entry with this id, its content decrypted where there is a key.
+    /// The entry with this id, decrypted if there is a key.
     pub(super) fn get(&self, id: &str) -> Result<Value> {
         let decrypt = if self.key_file.is_some() { &["--decrypt"][..] } else { &[] };
         let printed = self.done(&[&["get", id], decrypt].concat())?;
@@ -57,7 +57,7 @@ impl Attestry {
         self.with_status(NOT_THERE, &["get", id]).map(drop)
     }
 
-    /// What it prints about what was asked for and found wanting.
+    /// The output of a command that ends with "not found".
     pub(super) fn not_well(&self, arguments: &[&str]) -> Result<String> {
         Ok(self.with_status(NOT_THERE, arguments)?.stdout)
     }

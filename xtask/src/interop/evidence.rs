@@ -1,5 +1,5 @@
-//! Evidence and Python: a proof of ours, checked by a script that has nothing of ours; and a folder that
-//! keeps evidence, read and changed by the real package.
+//! Evidence and Python: a proof checked by an independent script, and a folder with evidence that the real package reads
+//! and changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::workspace::{Workspace, emptied};
 
 const INTERACTIONS: usize = 60;
 
-/// `run` is a folder for what is made on the way.
+/// `run` is a folder for temporary files.
 pub(super) fn check(
     workspace: &Workspace,
     python: &Python,
@@ -37,7 +37,7 @@ pub(super) fn check(
         .to_owned())
 }
 
-/// A store that keeps evidence, between both.
+/// A store with evidence, used by both sides.
 fn folder(python: &Python, program: &Path, folder: &Path) -> Result {
     let store = folder.join("store");
     let attestry = Attestry::new(program, &store);
@@ -56,7 +56,7 @@ fn folder(python: &Python, program: &Path, folder: &Path) -> Result {
     let verify = ["verify", "--public-key", &public_text];
     attestry.done(&verify)?;
 
-    // A proof of the program's, with the line as it is stored.
+    // A proof made by the program, with the stored line.
     let (entry, proof) = (folder.join("entry.json"), folder.join("proof"));
     fs::write(&entry, attestry.done(&["get", ids[7]])?)?;
     fs::write(&proof, attestry.done(&["prove", ids[7]])?)?;
@@ -67,7 +67,7 @@ fn folder(python: &Python, program: &Path, folder: &Path) -> Result {
     let found = read["entries"].as_array().map_or(0, Vec::len);
     ensure_equal("what Python reads", &(INTERACTIONS - 1), &found)?;
 
-    // What the package deletes is on no record.
+    // A deletion by the package leaves no record.
     let deleted = python.script("delete_entries.py", [text(&store).as_str(), ids[9]])?;
     ensure_equal("what Python deleted", &json!([true]), &deleted)?;
     let report = attestry.not_well(&[&verify[..], &["--format", "json"]].concat())?;
@@ -76,7 +76,7 @@ fn folder(python: &Python, program: &Path, folder: &Path) -> Result {
         report["problems"].as_array().into_iter().flatten().map(|p| &p["kind"]).collect();
     ensure_equal("what is missed", &vec![&json!("missing")], &kinds)?;
     ensure_equal("the leaf that is missed", &json!(9), &report["problems"][0]["leaf"])?;
-    // And we go on in the file that it has rewritten.
+    // Recording continues in the file the package rewrote.
     attestry.done(&[&signing[..], &["log", "--input", "a", "--output", "b"]].concat())?;
     let report = attestry.not_well(&[&verify[..], &["--format", "json"]].concat())?;
     let report: Value = serde_json::from_str(&report)?;

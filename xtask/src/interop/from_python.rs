@@ -1,4 +1,4 @@
-//! What Python wrote, read and changed by us, and read by Python again.
+//! Entries written by Python, read and changed by Attestry, and read by Python again.
 
 use serde_json::Value;
 
@@ -9,21 +9,21 @@ use crate::cmd::Result;
 const ENTRIES: usize = 60;
 const ROTATION_BYTES: usize = 9_000;
 
-/// One entry as the script that wrote it describes it.
+/// An entry as described by the script that wrote it.
 struct Written {
     id: String,
-    /// Its time in a form that sorts.
+    /// Its time in a sortable form.
     time: String,
     /// The line in the file.
     line: String,
-    /// The line of the entry that we read, where the file's has what JSON has not.
+    /// The expected line, if the line in the file is not valid JSON (NaN).
     read_as: Option<String>,
     input: String,
     output: String,
 }
 
 impl Written {
-    /// Whether `line` is this entry: the same bytes, or where those are no JSON the same meaning.
+    /// Whether `line` is this entry: equal bytes, or equal values if the line is not valid JSON.
     fn is(&self, line: &str) -> bool {
         let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
         line == self.line
@@ -35,7 +35,7 @@ pub(super) fn check(shared: &Shared<'_>) -> Result<String> {
     let attestry = &shared.attestry;
     let (mut entries, files) = write(shared, ENTRIES, ROTATION_BYTES)?;
     ensure(files >= 4, || format!("rotation made only {files} files"))?;
-    entries.sort_by(|a, b| a.time.cmp(&b.time)); // stable: ties stay as written
+    entries.sort_by(|a, b| a.time.cmp(&b.time)); // stable, so ties stay in write order
 
     ensure_equal("count", &entries.len(), &attestry.count()?)?;
     ensure_listed(shared, &entries)?;
@@ -44,7 +44,7 @@ pub(super) fn check(shared: &Shared<'_>) -> Result<String> {
         ensure_gets(shared, entry)?;
     }
 
-    // First, last and one in the midst, hence in segments at rest and in the active one.
+    // First, middle and last, so in sealed segments and in the active one.
     let middle = entries.len() / 2;
     let deleted = [entries.remove(middle), entries.remove(0), entries.remove(entries.len() - 1)];
     let ids = deleted.each_ref().map(|entry| entry.id.as_str());
@@ -54,7 +54,7 @@ pub(super) fn check(shared: &Shared<'_>) -> Result<String> {
     }
     ensure_python_reads(shared, &entries, &ids)?;
 
-    // Python goes on in the store, rotating at once.
+    // Python continues in the store and rotates at once.
     entries.extend(write(shared, 3, 1)?.0);
     entries.sort_by(|a, b| a.time.cmp(&b.time));
     ensure_equal("count after Python went on", &entries.len(), &attestry.count()?)?;
@@ -122,7 +122,7 @@ fn ensure_gets(shared: &Shared<'_>, expected: &Written) -> Result {
     ensure_equal("output", &output, &entry["output_content"].as_str())
 }
 
-/// Python finds these entries, their lines untouched, and none of the ids that are `gone`.
+/// Checks that Python finds these entries with unchanged lines, and none of the ids in `gone`.
 fn ensure_python_reads(shared: &Shared<'_>, expected: &[Written], gone: &[&str]) -> Result {
     let mut arguments = shared.python_arguments();
     for id in gone {

@@ -1,4 +1,4 @@
-//! The real package in a virtual environment, and our scripts that use it.
+//! The real package in a virtual environment, and the scripts that use it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,24 @@ use crate::cmd::{Cmd, Result};
 use crate::venv::{Package, Venv};
 use crate::workspace::Workspace;
 
-/// The package that Attestry shares its files and buckets with.
+/// The package whose files and buckets Attestry shares.
 pub(crate) const PACKAGE: Package = ("rotalabs-comply", "1.1.0");
 
-/// A Python that has the package.
+/// A Python with the package.
 pub(crate) struct Python {
     program: PathBuf,
     scripts: PathBuf,
 }
 
 impl Python {
-    /// The environment under `target/interop`, made where it is not there yet.
+    /// The environment under `target/interop`, created if missing.
     pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
         let folder = workspace.target.join("interop").join("venv");
         let program = Venv::prepare(folder, &[PACKAGE])?.python();
         Ok(Self { program, scripts: workspace.path("xtask/interop") })
     }
 
-    /// The interpreter that has the package.
+    /// The interpreter.
     pub(crate) fn program(&self) -> &Path {
         &self.program
     }
@@ -38,7 +38,7 @@ impl Python {
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Value> {
         let command = Cmd::new(&self.program)
-            // The package's use of utcnow() is announced as outdated at every call.
+            // The package calls utcnow(), which is deprecated and warns on each call.
             .args(["-B", "-W", "ignore::DeprecationWarning"])
             .arg(self.scripts.join(name))
             .args(arguments);

@@ -1,4 +1,4 @@
-//! What we wrote, read and changed by Python, and read by us again.
+//! Entries written by Attestry, read and changed by Python, and read by Attestry again.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +19,7 @@ const TEXTS: [(&str, &str); 6] = [
     ("NaN", "Infinity"),
 ];
 
-/// What an entry has where the interaction leaves the field out.
+/// Defaults of fields that the interaction omits.
 fn defaults() -> Value {
     json!({
         "provider": null, "model": null, "conversation_id": null, "safety_passed": true,
@@ -56,7 +56,7 @@ pub(super) fn check(shared: &Shared<'_>) -> Result<String> {
         ensure_equal("the line", &Some(line.as_str()), &known["line"].as_str())?;
     }
 
-    // We go on in the store that Python rewrote.
+    // Recording continues in the store that Python rewrote.
     let more: Vec<Value> = (INTERACTIONS..INTERACTIONS + 5).map(interaction).collect();
     let ids = import(shared, "more.jsonl", &more)?;
     let found = read(shared, &gone)?;
@@ -65,7 +65,7 @@ pub(super) fn check(shared: &Shared<'_>) -> Result<String> {
     Ok(format!("{INTERACTIONS} entries of ours counted, read, verified, deleted from by Python"))
 }
 
-/// The `number`-th interaction to import; every field is missing in some.
+/// The `number`-th interaction to import; each field is missing in some.
 fn interaction(number: usize) -> Value {
     let (input, output) = TEXTS[number % TEXTS.len()];
     let every = |n: usize| number.is_multiple_of(n);
@@ -77,7 +77,7 @@ fn interaction(number: usize) -> Value {
     };
     put(true, "input", format!("{number}: {input}").into());
     put(true, "output", if number == 77 { "x".repeat(1 << 20).into() } else { output.into() });
-    // In no order, some of them equal, some without a fraction.
+    // Unordered, some equal, some without a fraction.
     let (minute, micros) = (number * 7 % 60, if every(5) { 0 } else { number / 3 });
     let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };
     put(number % 10 != 9, "timestamp", format!("2026-01-28T09:{minute:02}:00{fraction}Z").into());
@@ -99,7 +99,7 @@ fn interaction(number: usize) -> Value {
     Value::Object(given)
 }
 
-/// Imports the interactions and returns their ids, in their order.
+/// Imports the interactions and returns their ids in order.
 fn import(shared: &Shared<'_>, name: &str, interactions: &[Value]) -> Result<Vec<String>> {
     let file = shared.folder.join(name);
     let lines: Vec<String> = interactions.iter().map(Value::to_string).collect();
@@ -115,7 +115,7 @@ fn import(shared: &Shared<'_>, name: &str, interactions: &[Value]) -> Result<Vec
     Ok(ids)
 }
 
-/// All that Python finds in the store, by id.
+/// All entries that Python finds in the store, by id.
 fn read(shared: &Shared<'_>, gone: &[&str]) -> Result<HashMap<String, Value>> {
     let mut arguments = shared.python_arguments();
     for id in gone {
@@ -130,7 +130,7 @@ fn read(shared: &Shared<'_>, gone: &[&str]) -> Result<HashMap<String, Value>> {
     Ok(by_id)
 }
 
-/// Each interaction is among what Python `found`, under its id and with all it was given.
+/// Checks that Python `found` each interaction under its id with all its fields.
 fn ensure_recorded(
     shared: &Shared<'_>,
     interactions: &[Value],
