@@ -1,21 +1,22 @@
-//! Observer of the log: how the writer reports its changes without knowing who needs them.
+//! Observer of the log: the writer reports its changes here, and knows nothing of the Merkle tree.
 //!
 //! With the feature `evidence` the observer is the Merkle tree; otherwise it is [`NoObserver`]. The
-//! writer thread owns it. Every method that takes `&mut self`, except
-//! `take_callbacks`, requires the store lock. Order of calls:
+//! writer thread owns it. Every method that takes `&mut self`, except `take_callbacks`, requires the
+//! store lock. Order of calls:
 //!
-//! * open: `catch_up`, then `fault`
+//! * open: `erased` and `segment_removed` for an interrupted erasure, `catch_up`, `fault`
 //! * append: `before_append`, write and sync, `appended`; once per rotated part of a batch
 //! * seal: `before_rename`, rename; `before_rename` with swapped names if the rename failed
 //! * erase: `catch_up`, `before_erase`, `find_leaf` and `leaves_of`, write the intent log, overwrite and
 //!   unlink, `erased`, `segment_removed`, clear the intent log
 //! * compact: replace the segment, then `segment_compacted` or `segment_removed`
 //! * checkpoint: sync the active segment, then `on_deadline`; `take_callbacks` and run them unlocked
-//! * close: sync, `on_deadline` if there is a deadline, `close`
+//! * close: sync, `on_deadline` if there is a deadline, `close`, `take_callbacks`
 //!
-//! An error from a `Result` method refuses the operation that the call belongs to; nothing was written
-//! to a segment for it. Methods that report what has happened already cannot fail: an observer that
-//! misses a report finds the difference itself before it returns from the next fallible call.
+//! An error refuses the operation that the call belongs to, before anything was written to a segment.
+//! The exception is `erased`: the intent log stays, and the erasure is repeated with `redo`. Methods that
+//! return nothing report what has happened already: an observer that fails to record it catches up in its
+//! next fallible call.
 
 use std::any::Any;
 use std::fmt::Debug;
