@@ -307,14 +307,14 @@ pub(crate) struct Selection {
 impl Selection {
     /// Fails if the filters contradict each other.
     pub(crate) fn query(self) -> Result<Query, Failure> {
-        let mut query = Query::new();
-        query.since = self.since;
-        query.until = self.until;
-        query.provider = self.provider;
-        query.model = self.model;
-        query.conversation_id = self.conversation;
-        query.safety_passed = self.safety.map(Safety::passed);
-        query.detector = self.detector;
+        let query = Query::new()
+            .since(self.since)
+            .until(self.until)
+            .provider(self.provider)
+            .model(self.model)
+            .conversation_id(self.conversation)
+            .safety_passed(self.safety.map(Safety::passed))
+            .detector(self.detector);
         query.validate()?;
         Ok(query)
     }

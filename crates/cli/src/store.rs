@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use attestry::AuditLogger;
 use attestry::crypto::{EncryptionManager, KeyError};
 use attestry::evidence::{EvidenceOptions, SigningKey};
-use attestry::{AuditLogger, OpenOptions};
 
 use crate::args::{ErasureArgs, StoreArgs};
 use crate::errors::{Failure, with_sources};
@@ -65,22 +65,12 @@ impl StoreArgs {
         self.open(settings, false).await
     }
 
-    /// Opens an existing store for writing, with evidence if a signing key is given.
-    pub(crate) async fn open_evidence(&self) -> Result<AuditLogger, Failure> {
-        self.must_exist()?;
-        self.open(Settings::default(), false).await
-    }
-
     /// The key that signs checkpoints, if one is given.
     pub(crate) fn signing_key(&self) -> Result<Option<SigningKey>, Failure> {
         self.signing_key.as_deref().map(crate::policy::signing_key).transpose()
     }
 
     async fn open(&self, settings: Settings, read_only: bool) -> Result<AuditLogger, Failure> {
-        Ok(self.prepare(settings, read_only)?.await?)
-    }
-
-    fn prepare(&self, settings: Settings, read_only: bool) -> Result<OpenOptions, Failure> {
         let (open, is_file_store) = match self.location()? {
             Location::Folder(path) => (attestry::open(path), true),
             Location::Url(url) => (attestry::open_url(url), url.starts_with("file:")),
@@ -89,7 +79,7 @@ impl StoreArgs {
         if is_file_store {
             open = open.on_indexing(progress::indexing()).on_recovery(|report| {
                 let report = report.to_string();
-                report.lines().for_each(|line| stderr_line(format_args!("{}", escaped(line))));
+                report.lines().for_each(|line| stderr_line(escaped(line)));
             });
         }
         if let Some(manager) = settings.encryption {
@@ -121,7 +111,7 @@ impl StoreArgs {
                 }));
             }
         }
-        Ok(open)
+        Ok(open.await?)
     }
 
     fn location(&self) -> Result<Location<'_>, Failure> {

@@ -32,7 +32,7 @@ pub(super) async fn run(
     if let Some(path) = &args.cosigned {
         let required = args.policy.required_policy()?;
         let note = policy::read("the checkpoint", path)?;
-        let logger = store.open_evidence().await?;
+        let logger = store.open_existing(Settings::default()).await?;
         logger.evidence()?.store_cosigned_checkpoint(&note, required).await?;
         logger.close().await?;
         return Ok(Status::Success);
@@ -42,7 +42,7 @@ pub(super) async fn run(
             "pass --signing-key FILE; `attestry key generate --signing --out FILE` creates a key",
         ));
     }
-    let logger = store.open_evidence().await?;
+    let logger = store.open_existing(Settings::default()).await?;
     let checkpoint = logger.evidence()?.checkpoint().await?;
     logger.close().await?;
     out.bytes(checkpoint.as_bytes())?;

@@ -15,7 +15,7 @@ pub(super) async fn run(
     let query = args.selection.query()?;
     let logger = store.open_reader(Settings::default()).await?;
     let (count, status) = if query == Query::new() {
-        (logger.storage().count().await?, Status::Success)
+        (logger.count().await?, Status::Success)
     } else {
         super::count(&logger, query).await?
     };

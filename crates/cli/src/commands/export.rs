@@ -19,8 +19,8 @@ const PROOF_BATCH: usize = 1_000;
 
 pub(super) async fn run(args: ExportArgs, store: &StoreArgs) -> Result<Status, Failure> {
     let query = args.selection.query()?;
+    let logger = store.open_reader(Settings::default()).await?;
     if args.with_proofs {
-        let logger = store.open_reader(Settings::default()).await?;
         let storage = logger.evidence()?;
         let latest = storage.latest_checkpoint().await?;
         let mut folder = Folder::create(&args.out)?;
@@ -30,7 +30,6 @@ pub(super) async fn run(args: ExportArgs, store: &StoreArgs) -> Result<Status, F
         }
         return copy(storage, query, &mut folder, Some(storage)).await;
     }
-    let logger = store.open_reader(Settings::default()).await?;
     let mut folder = Folder::create(&args.out)?;
     copy(logger.storage(), query, &mut folder, None).await
 }

@@ -15,9 +15,8 @@ pub(super) async fn run(
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
-    let mut query = args.selection.query()?;
-    query.limit = args.limit;
-    query.order = if args.desc { Order::Descending } else { Order::Ascending };
+    let order = if args.desc { Order::Descending } else { Order::Ascending };
+    let query = args.selection.query()?.limit(args.limit).order(order);
     let logger = store.open_reader(Settings::default()).await?;
     if matches!(args.format, ListFormat::Json) {
         // The stored line, which may contain more than an `AuditEntry` can represent.

@@ -35,35 +35,19 @@ pub(super) async fn run(
 fn interaction(args: LogArgs) -> Result<Interaction<'static>, Failure> {
     let input = text(args.input, args.input_file.as_deref())?;
     let output = text(args.output, args.output_file.as_deref())?;
-    let mut interaction = Interaction::new(input, output)
+    let interaction = Interaction::new(input, output)
+        .provider(args.provider)
+        .model(args.model)
+        .conversation_id(args.conversation_id)
         .safety_passed(args.safety.passed() && !args.safety_failed)
         .detectors_triggered(args.detectors)
+        .block_reason(args.block_reason)
         .alerts(args.alerts)
-        .latency_ms(args.latency_ms.unwrap_or(0.0));
-    for (key, value) in args.metadata {
-        interaction = interaction.metadata(key, value);
-    }
-    if let Some(provider) = args.provider {
-        interaction = interaction.provider(provider);
-    }
-    if let Some(model) = args.model {
-        interaction = interaction.model(model);
-    }
-    if let Some(id) = args.conversation_id {
-        interaction = interaction.conversation_id(id);
-    }
-    if let Some(reason) = args.block_reason {
-        interaction = interaction.block_reason(reason);
-    }
-    if let Some(tokens) = args.input_tokens {
-        interaction = interaction.input_tokens(tokens);
-    }
-    if let Some(tokens) = args.output_tokens {
-        interaction = interaction.output_tokens(tokens);
-    }
-    if let Some(timestamp) = args.timestamp {
-        interaction = interaction.timestamp(timestamp);
-    }
+        .latency_ms(args.latency_ms.unwrap_or(0.0))
+        .input_tokens(args.input_tokens)
+        .output_tokens(args.output_tokens)
+        .metadata_map(args.metadata.into_iter().collect())
+        .timestamp(args.timestamp);
     Ok(interaction)
 }
 
