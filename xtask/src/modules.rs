@@ -46,7 +46,7 @@ const LAYERS: &[Layers] = &[
             &["read", "write", "scan"],
             &["client"],
             &["record", "listing"],
-            &["bucket"],
+            &["bucket", "list_xml"],
             &["day_cache", "retry", "options", "response"],
             &["key", "key_lock", "error", "sequence", "task"],
         ],

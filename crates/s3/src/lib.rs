@@ -70,6 +70,7 @@ mod delete;
 mod error;
 mod key;
 mod key_lock;
+mod list_xml;
 mod listing;
 mod options;
 mod read;

@@ -12,6 +12,7 @@ use futures_util::{TryStreamExt, stream};
 use crate::bucket::Bucket;
 use crate::error::RequestError;
 use crate::key::{Day, KeyKind, classify};
+use crate::list_xml::ListParser;
 use crate::response::CompleteBody;
 use crate::task::abortable;
 
@@ -122,7 +123,7 @@ impl Bucket {
             .set_start_after(start_after.map(str::to_owned))
             .set_continuation_token(token.map(str::to_owned))
             .customize()
-            .interceptor(CompleteBody::new(ListObjectsV2::new()))
+            .interceptor(CompleteBody::with_parser(ListObjectsV2::new(), ListParser))
             .send()
             .await
             .map_err(RequestError::from_sdk)

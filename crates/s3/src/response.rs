@@ -37,22 +37,47 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorErr
 use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
 
-/// Makes a request fail if its response body is truncated. `Operation` is the SDK's type for the operation
-/// of the request.
-#[derive(Debug)]
-pub(crate) struct CompleteBody<Operation>(Operation);
+/// Parses the body of a successful response.
+pub(crate) trait ParseBody: std::fmt::Debug + Clone + Send + Sync + 'static {
+    /// Parses a complete body. `None` leaves it to the SDK.
+    fn parse(&self, body: &[u8]) -> Option<Output>;
+}
 
-impl<Operation: RuntimePlugin> CompleteBody<Operation> {
-    pub(crate) fn new(operation: Operation) -> Self {
-        Self(operation)
-    }
+/// Leaves every body to the SDK.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SdkParser;
 
-    fn parser(&self) -> Option<SdkParser> {
-        self.0.config().map(SdkParser)
+impl ParseBody for SdkParser {
+    fn parse(&self, _: &[u8]) -> Option<Output> {
+        None
     }
 }
 
-impl<Operation: RuntimePlugin> Intercept for CompleteBody<Operation> {
+/// Makes a request fail if its response body is truncated. `Operation` is the SDK's type for the operation
+/// of the request.
+#[derive(Debug)]
+pub(crate) struct CompleteBody<Operation, Parser = SdkParser> {
+    operation: Operation,
+    parser: Parser,
+}
+
+impl<Operation> CompleteBody<Operation> {
+    pub(crate) fn new(operation: Operation) -> Self {
+        Self { operation, parser: SdkParser }
+    }
+}
+
+impl<Operation: RuntimePlugin, Parser: ParseBody> CompleteBody<Operation, Parser> {
+    pub(crate) fn with_parser(operation: Operation, parser: Parser) -> Self {
+        Self { operation, parser }
+    }
+
+    fn deserializer(&self) -> Option<Deserializer<Parser>> {
+        Some(Deserializer { parser: self.parser.clone(), config: self.operation.config()? })
+    }
+}
+
+impl<Operation: RuntimePlugin, Parser: ParseBody> Intercept for CompleteBody<Operation, Parser> {
     fn name(&self) -> &'static str {
         "CompleteBody"
     }
@@ -63,18 +88,22 @@ impl<Operation: RuntimePlugin> Intercept for CompleteBody<Operation> {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let parser = self.parser().ok_or("the SDK has no configuration for the operation")?;
-        config.interceptor_state().store_put(SharedResponseDeserializer::new(parser));
+        let deserializer = self.deserializer();
+        let deserializer = deserializer.ok_or("the SDK has no configuration for the operation")?;
+        config.interceptor_state().store_put(SharedResponseDeserializer::new(deserializer));
         Ok(())
     }
 }
 
-/// The SDK's deserializer, after checking that the body is complete. Contains the configuration of the
-/// operation, which holds that deserializer.
+/// Uses `parser`, or else the SDK's deserializer after checking that the body is complete.
 #[derive(Debug)]
-struct SdkParser(FrozenLayer);
+struct Deserializer<Parser> {
+    parser: Parser,
+    /// The SDK's configuration of the operation, which holds its deserializer.
+    config: FrozenLayer,
+}
 
-impl DeserializeResponse for SdkParser {
+impl<Parser: ParseBody> DeserializeResponse for Deserializer<Parser> {
     fn deserialize_streaming_with_config(
         &self,
         _: &mut HttpResponse,
@@ -88,13 +117,18 @@ impl DeserializeResponse for SdkParser {
         response: &HttpResponse,
         config: &ConfigBag,
     ) -> Result<Output, OrchestratorError<Error>> {
-        let body = response.body().bytes().unwrap_or_default();
-        if response.status().is_success() && !is_complete(body) {
-            return Err(OrchestratorError::response("the response body is truncated".into()));
+        if response.status().is_success() {
+            let body = response.body().bytes().unwrap_or_default();
+            if let Some(output) = self.parser.parse(body) {
+                return Ok(output);
+            }
+            if !is_complete(body) {
+                return Err(OrchestratorError::response("the response body is truncated".into()));
+            }
         }
-        let parser = self.0.load::<SharedResponseDeserializer>();
-        let parser = parser.ok_or_else(|| OrchestratorError::other("no response deserializer"))?;
-        parser.deserialize_nonstreaming_with_config(response, config)
+        let sdk = self.config.load::<SharedResponseDeserializer>();
+        let sdk = sdk.ok_or_else(|| OrchestratorError::other("no response deserializer"))?;
+        sdk.deserialize_nonstreaming_with_config(response, config)
     }
 }
 
@@ -169,7 +203,7 @@ mod tests {
 
     #[test]
     fn truncated_delete_results_are_rejected() {
-        let parser = CompleteBody::new(DeleteObjects::new()).parser().unwrap();
+        let parser = CompleteBody::new(DeleteObjects::new()).deserializer().unwrap();
         let output = parse(&parser, 200, FAILURES).unwrap();
         assert_eq!(output.downcast::<DeleteObjectsOutput>().unwrap().errors().len(), 2);
         for truncated in truncations(FAILURES) {
@@ -185,7 +219,7 @@ mod tests {
         let operation = ListObjectsV2::new();
         let sdk = operation.config().unwrap();
         let sdk = sdk.load::<SharedResponseDeserializer>().unwrap();
-        let parser = CompleteBody::new(operation).parser().unwrap();
+        let parser = CompleteBody::new(operation).deserializer().unwrap();
         let page = parse(&parser, 200, PAGE).unwrap().downcast::<ListObjectsV2Output>().unwrap();
         assert_eq!(page.contents()[1].key(), Some(" a/"));
         assert_eq!((page.contents().len(), page.is_truncated()), (2, Some(true)));
@@ -199,7 +233,7 @@ mod tests {
 
     #[test]
     fn error_documents_are_parsed_with_any_status() {
-        let parser = CompleteBody::new(ListObjectsV2::new()).parser().unwrap();
+        let parser = CompleteBody::new(ListObjectsV2::new()).deserializer().unwrap();
         let denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
         for status in [200, 403] {
             let error = parse(&parser, status, denied).unwrap_err();
@@ -211,7 +245,7 @@ mod tests {
 
     #[test]
     fn empty_pages_are_complete() {
-        let parser = CompleteBody::new(ListObjectsV2::new()).parser().unwrap();
+        let parser = CompleteBody::new(ListObjectsV2::new()).deserializer().unwrap();
         let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
         let page = parse(&parser, 200, empty).unwrap().downcast::<ListObjectsV2Output>().unwrap();
         assert!(page.contents().is_empty() && page.common_prefixes().is_empty());
