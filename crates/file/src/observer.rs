@@ -1,6 +1,6 @@
 //! Observer of the log: the writer reports its changes here, and knows nothing of the Merkle tree.
 //!
-//! With the feature `evidence` the observer is the Merkle tree; otherwise it is [`NoObserver`]. The
+//! With the feature `evidence` the observer is the Merkle tree; otherwise it is `NoObserver`. The
 //! writer thread owns it. Every method that takes `&mut self`, except `take_callbacks`, requires the
 //! store lock. Order of calls:
 //!
