@@ -55,14 +55,8 @@ const LAYERS: &[Layers] = &[
 ];
 
 /// Packages that still have cycles.
-const WITH_CYCLES: &[&str] = &[
-    "attestry",
-    "attestry-core",
-    "attestry-crypto",
-    "attestry-evidence",
-    "attestry-file",
-    "attestry-logger",
-];
+const WITH_CYCLES: &[&str] =
+    &["attestry", "attestry-core", "attestry-crypto", "attestry-evidence", "attestry-logger"];
 
 /// Every forbidden import of the workspace, one message each.
 pub(crate) fn problems(workspace: &Workspace) -> Result<Vec<String>> {
