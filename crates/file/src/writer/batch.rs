@@ -82,7 +82,6 @@ impl Batch {
     }
 
     /// How many calls it has.
-    #[cfg(test)]
     pub(super) fn calls(&self) -> usize {
         self.calls.len()
     }
@@ -93,7 +92,7 @@ impl Batch {
     }
 
     /// As if it were stored.
-    #[cfg(all(test, shuttle))]
+    #[cfg(test)]
     pub(super) fn stored(self) -> Acks {
         Acks { stored: Ok(()), batch: self }
     }
@@ -214,6 +213,10 @@ pub(super) struct Acks {
 }
 
 impl Acks {
+    pub(super) fn completion(&self) -> Arc<Completion> {
+        Arc::clone(&self.batch.completion)
+    }
+
     /// Completes the batch and returns its buffers. Best without any lock that the next calls of its
     /// callers need.
     pub(super) fn send(self) -> Buffers {

@@ -70,6 +70,11 @@ impl Waiter {
         }
     }
 
+    /// Drops the waiter; returns whether it was the last one of its batch.
+    pub(super) fn cancel(self) -> bool {
+        Arc::into_inner(self.completion).is_some()
+    }
+
     fn take_result(&self, result: &BatchResult) -> Result<(), StorageError> {
         match result {
             BatchResult::Stored => Ok(()),

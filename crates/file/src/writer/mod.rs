@@ -2,13 +2,15 @@
 //!
 //! It takes all jobs that were queued while it was busy, acquires the store lock, writes and syncs the
 //! lines of consecutive appends once (group commit), and wakes their callers. Appends that arrive
-//! during the sync form the next batch: a single caller waits for no timer, and hundreds share a sync.
+//! during the sync form the next batch: a single caller waits for no timer, and hundreds share a sync
+//! (`group_commit`).
 //!
 //! One exception: with [`Durability::Buffered`], a caller appends on its own thread if nothing else has
 //! to be done.
 
 mod batch;
 mod completion;
+mod group_commit;
 mod job;
 mod lines;
 mod queue;
@@ -127,7 +129,12 @@ impl WriterThread {
 
     fn send(&self, acks: Option<Acks>) {
         if let Some(acks) = acks {
+            let completion = acks.completion();
             self.queue.reuse(acks.send());
+            // Buffered batches share no sync.
+            if self.durability == Durability::Sync {
+                self.queue.completed(&completion);
+            }
         }
     }
 

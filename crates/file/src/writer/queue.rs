@@ -10,7 +10,8 @@ use attestry_core::StorageError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::batch::{Batch, Buffers};
-use super::completion::Waiter;
+use super::completion::{Completion, Waiter};
+use super::group_commit::CommitDelayPolicy;
 use super::job::{Job, Responder};
 use super::lines::Chunk;
 use super::sync::{Condvar, Mutex, MutexGuard};
@@ -36,6 +37,9 @@ struct State {
     abandoned: bool,
     /// The writer thread sleeps and must be woken.
     parked: bool,
+    /// It sleeps because the next commit is delayed.
+    delayed: bool,
+    policy: CommitDelayPolicy,
     /// The buffers of an earlier batch.
     spare: Option<Buffers>,
 }
@@ -69,11 +73,11 @@ impl Queue {
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         let room = room.map_err(|_| StorageError::Closed)?;
         let mut to_enqueue = Some((lines, room));
-        let mut enqueued: Option<Waiter> = None;
-        poll_fn(|context| match (to_enqueue.take(), &enqueued) {
+        let mut call = Call { queue: self, waiter: None };
+        poll_fn(|context| match (to_enqueue.take(), &call.waiter) {
             (Some((lines, room)), _) => match self.enqueue(chunk(&lines), room, context.waker()) {
                 Ok(waiter) => {
-                    enqueued = Some(waiter);
+                    call.waiter = Some(waiter);
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error)),
@@ -108,6 +112,11 @@ impl Queue {
         Ok(waiter)
     }
 
+    /// A batch was completed; its waiters are likely to append again.
+    pub(super) fn completed(&self, completion: &Arc<Completion>) {
+        self.lock().policy.completed(completion);
+    }
+
     /// Keeps the buffers of a batch for another.
     pub(super) fn reuse(&self, buffers: Buffers) {
         if let Some(buffers) = buffers.if_reusable() {
@@ -136,16 +145,21 @@ impl Queue {
         response.await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
 
-    /// Takes all jobs; waits for one, at most until `deadline`. `None` once the queue is closed and
-    /// empty.
+    /// Takes all jobs; waits for one, at most until `deadline`, and while the policy delays it. `None`
+    /// once the queue is closed and empty.
     pub(super) fn take(&self, deadline: Option<Instant>) -> Option<VecDeque<Job>> {
         let mut state = self.lock();
-        while state.jobs.is_empty() {
-            if state.closed {
+        loop {
+            let delay = state.delay_until();
+            if delay.is_none() && !state.jobs.is_empty() {
+                break;
+            }
+            if state.closed && state.jobs.is_empty() {
                 return None;
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            state.parked = true;
+            let until = deadline.into_iter().chain(delay).min();
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            (state.parked, state.delayed) = (true, delay.is_some());
             state = match left {
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => break,
@@ -155,7 +169,7 @@ impl Queue {
                 }
             };
         }
-        state.parked = false;
+        (state.parked, state.delayed) = (false, false);
         Some(std::mem::take(&mut state.jobs))
     }
 
@@ -194,6 +208,9 @@ impl Queue {
     /// Wakes the writer thread if it sleeps; otherwise a system call is saved. Unlocks first, so that
     /// the thread does not wake up to wait for the lock.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
+        if state.delayed && state.delay_until().is_some() {
+            return;
+        }
         let parked = std::mem::take(&mut state.parked);
         drop(state);
         if parked {
@@ -203,6 +220,36 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Until when the next commit is delayed by the policy, if nothing but appends is queued.
+    fn delay_until(&self) -> Option<Instant> {
+        match self.jobs.front() {
+            _ if self.closed || self.jobs.len() > 1 => None,
+            None => self.policy.delay_until(0),
+            Some(Job::Append(batch)) => self.policy.delay_until(batch.calls()),
+            Some(_) => None,
+        }
+    }
+}
+
+/// A call of [`Queue::append`].
+struct Call<'a> {
+    queue: &'a Queue,
+    waiter: Option<Waiter>,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        // No unpolled waiter is left: ends a delay.
+        if self.waiter.take().is_some_and(Waiter::cancel) {
+            let state = self.queue.lock();
+            if state.delayed && !state.jobs.is_empty() {
+                self.queue.wake(state);
+            }
+        }
     }
 }
 
@@ -260,6 +307,88 @@ mod tests {
             _ => 0,
         };
         assert_eq!(jobs.iter().map(calls_of).collect::<Vec<_>>(), [6, 0, 4]);
+    }
+
+    fn take_batch(queue: &Queue) -> Batch {
+        match queue.take(None).expect("the queue is open").pop_front() {
+            Some(Job::Append(batch)) => batch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn complete(queue: &Queue, batch: Batch) {
+        let acks = batch.stored();
+        let completion = acks.completion();
+        queue.reuse(acks.send());
+        queue.completed(&completion);
+    }
+
+    fn is_delayed(queue: &Queue) -> bool {
+        queue.lock().delay_until().is_some()
+    }
+
+    #[test]
+    fn commit_waits_for_unpolled_waiters() {
+        let (queue, line) = (Queue::new(), line());
+        let mut calls: Vec<_> =
+            (0..10).map(|_| Box::pin(queue.append(&line, |line| line.as_chunk()))).collect();
+        calls.iter_mut().for_each(|call| start(call.as_mut()));
+        complete(&queue, take_batch(&queue));
+        let mut again: Vec<_> =
+            (0..3).map(|_| Box::pin(queue.append(&line, |line| line.as_chunk()))).collect();
+        for call in &mut again {
+            start(call.as_mut());
+            assert!(is_delayed(&queue));
+            drop(calls.pop());
+        }
+        // Six unpolled waiters are left, and three calls are queued.
+        drop(calls.pop());
+        assert!(!is_delayed(&queue));
+        drop(again.pop());
+        let mut flush =
+            pin!(queue.submit::<(), StorageError>(|responder| Job::Flush { responder }));
+        start(flush.as_mut());
+        assert_eq!(queue.take(None).map(|jobs| jobs.len()), Some(2));
+    }
+
+    #[test]
+    fn only_appends_are_delayed() {
+        let (queue, line) = (Queue::new(), line());
+        let append = || Box::pin(queue.append(&line, |line| line.as_chunk()));
+        let mut calls: Vec<_> = (0..10).map(|_| append()).collect();
+        calls.iter_mut().for_each(|call| start(call.as_mut()));
+        complete(&queue, take_batch(&queue));
+        let mut next = append();
+        start(next.as_mut());
+        assert!(is_delayed(&queue));
+        let mut flush =
+            pin!(queue.submit::<(), StorageError>(|responder| Job::Flush { responder }));
+        start(flush.as_mut());
+        assert!(!is_delayed(&queue));
+        drop(queue.take(None));
+        let mut last = append();
+        start(last.as_mut());
+        queue.close();
+        assert!(!is_delayed(&queue));
+    }
+
+    #[test]
+    fn waiter_that_is_never_polled_delays_one_commit() {
+        let (queue, line) = (Queue::new(), line());
+        let append = || Box::pin(queue.append(&line, |line| line.as_chunk()));
+        let mut calls: Vec<_> = (0..10).map(|_| append()).collect();
+        calls.iter_mut().for_each(|call| start(call.as_mut()));
+        complete(&queue, take_batch(&queue));
+        let mut next = append();
+        start(next.as_mut());
+        let batch = take_batch(&queue); // after the maximum delay
+        assert_eq!(batch.calls(), 1);
+        complete(&queue, batch);
+        drop(next);
+        let mut last = append();
+        start(last.as_mut());
+        assert!(!is_delayed(&queue));
+        drop(calls);
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn queued_lines_stay_within_capacity_and_in_order() {
                         let room = queued.iter().map(|line| line.len().min(10)).sum::<usize>();
                         assert!(room <= 10, "{queued:?} are queued at once");
                         stored.extend(queued);
-                        queue.reuse(batch.stored().send());
+                        complete(&queue, batch);
                     }
                 }
                 stored
@@ -217,6 +217,55 @@ fn queued_lines_stay_within_capacity_and_in_order() {
             let numbers: String = of_caller.collect();
             assert!(numbers == "012" || numbers == "02", "caller {caller} stored {numbers}");
         }
+    });
+}
+
+fn complete(queue: &Queue, batch: super::batch::Batch) {
+    let acks = batch.stored();
+    let completion = acks.completion();
+    queue.reuse(acks.send());
+    queue.completed(&completion);
+}
+
+/// Enough callers to delay a commit, most of which do not append again: the delay must end without a
+/// timeout, of which this scheduler knows none.
+#[test]
+fn no_commit_is_delayed_for_waiters_that_are_gone() {
+    check(rounds(5_000), || {
+        let queue = Arc::new(Queue::new());
+        let callers: Vec<_> = (0..5)
+            .map(|caller| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || {
+                    let line = lines(format!("{caller}"));
+                    match caller {
+                        0 => (0..2).for_each(|_| {
+                            block_on(queue.append(&line, |line| line.as_chunk())).unwrap()
+                        }),
+                        1 => drop(queue.append(&line, |line| line.as_chunk()).now_or_never()),
+                        _ => block_on(queue.append(&line, |line| line.as_chunk())).unwrap(),
+                    }
+                })
+            })
+            .collect();
+        let server = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                let mut stored = 0;
+                while let Some(jobs) = queue.take(None) {
+                    for job in jobs {
+                        let Job::Append(batch) = job else { unreachable!("only appends are sent") };
+                        stored += batch.lines().count();
+                        complete(&queue, batch);
+                    }
+                }
+                stored
+            })
+        };
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        queue.close();
+        let stored = server.join().unwrap();
+        assert!(stored == 6, "{stored} lines of 6");
     });
 }
 
