@@ -1,5 +1,5 @@
-//! Going through a whole log: does what is there make the tree that was signed, and is what is
-//! missing accounted for?
+//! Auditing a whole log: rebuilds the tree for comparison with signed checkpoints, and matches missing
+//! lines with erasure records.
 
 mod report;
 
@@ -9,17 +9,14 @@ pub use report::{AuditReport, Finding, Mismatch};
 
 use crate::{Checkpoint, ErasureRecord, Hash, Tree};
 
-/// Rebuilds the tree of a log leaf by leaf, in the order of the log, and keeps book of what was
-/// erased and whether it was recorded.
+/// Rebuilds the tree of a log leaf by leaf, in log order, and matches erased leaves with erasure records.
 ///
-/// The caller goes through the log and names for each leaf what it found:
-/// [`line`](Self::line), [`erased`](Self::erased), [`record`](Self::record) or, if it knows the
-/// leaf's hash from the tiles and the line is another, [`altered`](Self::altered). Whenever
-/// [`size`](Self::size) is that of a checkpoint, [`check`](Self::check) compares the two.
-/// [`finish`](Self::finish) says what else is wrong.
+/// The caller reads the log and reports each leaf: [`line`](Self::line), [`erased`](Self::erased),
+/// [`record`](Self::record), or [`altered`](Self::altered) if the line does not match the stored leaf
+/// hash. When [`size`](Self::size) is that of a checkpoint, [`check`](Self::check) compares the two.
+/// [`finish`](Self::finish) returns all other findings.
 ///
-/// The hashes of erased lines come from where they were stored and need not be trusted: a wrong
-/// one leads to a wrong root.
+/// The stored hashes of erased lines need not be trusted: a wrong hash leads to a wrong root.
 ///
 /// ```
 /// use attestry_evidence::{Audit, ErasureRecord, Finding, Policy, SigningKey, Tree, line_hash};
@@ -33,7 +30,7 @@ use crate::{Checkpoint, ErasureRecord, Hash, Tree};
 /// tree.extend([first, second, record.leaf_hash()]);
 /// let opened = Policy::new(key.public()).open(&key.sign(3, tree.root()))?;
 ///
-/// // Later, somebody goes through what is left.
+/// // Later, an auditor reads the log.
 /// let mut audit = Audit::new([record.clone()]);
 /// audit.erased(first);
 /// audit.line(second);
@@ -41,7 +38,7 @@ use crate::{Checkpoint, ErasureRecord, Hash, Tree};
 /// audit.check(opened.checkpoint())?;
 /// assert!(audit.finish().is_clean());
 ///
-/// // Had the second line gone as well, with nothing to account for it:
+/// // If the second line is missing too, without a record:
 /// let mut audit = Audit::new([record.clone()]);
 /// audit.erased(first);
 /// audit.erased(second);
@@ -52,13 +49,13 @@ use crate::{Checkpoint, ErasureRecord, Hash, Tree};
 #[derive(Debug)]
 pub struct Audit {
     tree: Tree,
-    /// What the records announced say, by the first leaf they are about.
+    /// The announced records, by their first erased leaf.
     claims: Vec<Claim>,
-    /// Which claim has which leaf hash.
+    /// Indexes of claims by the leaf hash of their record.
     by_hash: HashMap<Hash, usize>,
-    /// The first claim that begins at a leaf still to come.
+    /// The first claim about later leaves.
     next: usize,
-    /// The claims about the leaf that came last.
+    /// The claims that cover the last leaf.
     open: Vec<OpenClaim>,
     report: AuditReport,
 }
@@ -66,9 +63,9 @@ pub struct Audit {
 #[derive(Debug)]
 struct Claim {
     record: ErasureRecord,
-    /// Where the record itself stands in the tree.
-    place: Option<u64>,
-    /// The root of the leaves the record is about, once all have come.
+    /// The leaf index of the record itself.
+    position: Option<u64>,
+    /// The root of the covered leaves, once all were added.
     found: Option<Hash>,
     covers_record: bool,
 }
@@ -76,21 +73,21 @@ struct Claim {
 #[derive(Debug)]
 struct OpenClaim {
     claim: usize,
-    /// The leaves the record is about, as far as they have come.
+    /// The covered leaves added so far.
     leaves: Tree,
 }
 
 impl Audit {
-    /// An audit of a log whose erasure records are these, in any order. They are needed beforehand
-    /// and nothing is believed of them until [`record`](Self::record) finds them in the tree.
+    /// An audit of a log with these erasure records, in any order. They are needed in advance, and are not
+    /// trusted until [`record`](Self::record) finds them in the tree.
     ///
-    /// Takes memory for each record, and none for entries. Records that overlap take time for each
-    /// leaf that several of them are about.
+    /// Uses memory per record, but not per entry. Overlapping records cost time for each leaf and record
+    /// that covers it.
     #[must_use]
     pub fn new(records: impl IntoIterator<Item = ErasureRecord>) -> Self {
         let mut claims: Vec<Claim> = records
             .into_iter()
-            .map(|record| Claim { record, place: None, found: None, covers_record: false })
+            .map(|record| Claim { record, position: None, found: None, covers_record: false })
             .collect();
         claims.sort_by_key(|claim| (claim.record.leaf(), claim.record.leaf_hash()));
         claims.dedup_by(|a, b| a.record == b.record);
@@ -100,19 +97,19 @@ impl Audit {
         Self { tree: Tree::new(), claims, by_hash, next: 0, open: Vec::new(), report }
     }
 
-    /// How many leaves have come.
+    /// The number of leaves added.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.tree.size()
     }
 
-    /// The root of the leaves that have come.
+    /// The root of the leaves added.
     #[must_use]
     pub fn root(&self) -> Hash {
         self.tree.root()
     }
 
-    /// The next leaf is an entry whose line is there and has this hash.
+    /// Adds an entry whose line is present and has this hash.
     pub fn line(&mut self, hash: Hash) {
         let leaf = self.push(hash);
         self.report.lines += 1;
@@ -121,7 +118,7 @@ impl Audit {
         }
     }
 
-    /// The line of the next leaf is not there; this is the hash that was stored of it.
+    /// Adds a leaf whose line is missing; `hash` is its stored leaf hash.
     pub fn erased(&mut self, hash: Hash) {
         let leaf = self.push(hash);
         if self.open.is_empty() {
@@ -131,28 +128,27 @@ impl Audit {
         }
     }
 
-    /// There is a line for the next leaf, but not the one that was logged, of which `hash` was
-    /// stored. Where nothing was stored to compare with, use [`line`](Self::line): the altered
-    /// line then shows as a root that is another.
+    /// Adds a leaf whose line is not the logged one; `hash` is the stored leaf hash. Without a stored hash,
+    /// use [`line`](Self::line): an altered line then leads to a wrong root.
     pub fn altered(&mut self, hash: Hash) {
         let leaf = self.push(hash);
         self.report.add(Finding::Altered { leaf, count: 1 });
     }
 
-    /// The next leaf is this erasure record.
+    /// Adds an erasure record.
     pub fn record(&mut self, record: &ErasureRecord) {
         let hash = record.leaf_hash();
-        let place = self.push(hash);
+        let position = self.push(hash);
         self.report.records += 1;
         for open in &self.open {
             self.claims[open.claim].covers_record = true;
         }
         if let Some(claim) = self.by_hash.get(&hash) {
-            self.claims[*claim].place.get_or_insert(place);
+            self.claims[*claim].position.get_or_insert(position);
         }
     }
 
-    /// Appends a leaf, and returns its index; `open` are then the claims about it.
+    /// Appends a leaf and returns its index. Afterwards, `open` has the claims that cover it.
     fn push(&mut self, hash: Hash) -> u64 {
         let leaf = self.tree.size();
         self.tree.push(hash);
@@ -172,13 +168,12 @@ impl Audit {
         leaf
     }
 
-    /// Whether the leaves that have come are those of this checkpoint: not one altered, inserted,
-    /// dropped or moved.
+    /// Checks that the leaves added are those of this checkpoint: none altered, inserted, dropped or
+    /// moved.
     ///
     /// # Errors
     ///
-    /// [`Mismatch::Size`] when more or fewer leaves have come than it is of, [`Mismatch::Root`] when
-    /// they are others.
+    /// [`Mismatch::Size`] when the numbers of leaves differ, [`Mismatch::Root`] when the leaves differ.
     pub fn check(&self, checkpoint: &Checkpoint) -> Result<(), Mismatch> {
         let (size, found) = (self.size(), self.root());
         if checkpoint.size() != size {
@@ -188,7 +183,7 @@ impl Audit {
         if expected == found { Ok(()) } else { Err(Mismatch::Root { size, expected, found }) }
     }
 
-    /// Settles which erasures were recorded as they should be.
+    /// Validates the erasure records and returns all findings.
     #[must_use]
     pub fn finish(self) -> AuditReport {
         let mut report = self.report;
@@ -196,17 +191,17 @@ impl Audit {
         report.root = self.tree.root();
         for claim in self.claims {
             let (leaf, count) = (claim.record.leaf(), claim.record.count());
-            let Some(place) = claim.place else {
+            let Some(position) = claim.position else {
                 report.add(Finding::RecordNotLogged { leaf, count });
                 continue;
             };
-            if place < claim.record.end() {
-                report.add(Finding::RecordTooEarly { place, leaf, count });
+            if position < claim.record.end() {
+                report.add(Finding::RecordTooEarly { place: position, leaf, count });
             } else if claim.found != Some(claim.record.hash()) {
-                report.add(Finding::RecordOfOtherLine { place, leaf, count });
+                report.add(Finding::RecordOfOtherLine { place: position, leaf, count });
             }
             if claim.covers_record {
-                report.add(Finding::RecordErased { place, leaf, count });
+                report.add(Finding::RecordErased { place: position, leaf, count });
             }
         }
         report

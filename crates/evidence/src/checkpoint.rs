@@ -1,4 +1,4 @@
-//! What a log says of itself at one size: the text that is signed, as C2SP tlog-checkpoint has it.
+//! The checkpoint of a log: the text that is signed (C2SP tlog-checkpoint).
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use thiserror::Error;
 use crate::proof::parse_number;
 use crate::{Hash, InvalidHash};
 
-/// Which log, how many leaves, and their root: what a log signs.
+/// The origin of a log, the number of its leaves and their root.
 ///
-/// Its text is exactly what is signed. A checkpoint parsed from a text gives that text again.
+/// Its text is exactly what is signed. Parsing and printing a checkpoint gives the same text.
 ///
 /// ```
 /// use attestry_evidence::{Checkpoint, Hash};
@@ -34,51 +34,51 @@ pub struct Checkpoint {
 #[non_exhaustive]
 pub enum InvalidCheckpoint {
     /// The origin, the first line, is empty.
-    #[error("the checkpoint does not name its log: the first line, the origin, is empty")]
+    #[error("the first line of the checkpoint, the origin, is empty")]
     EmptyOrigin,
-    /// A line has a control character, or there is a line break in what should be one.
-    #[error("line {line} of the checkpoint has a control character")]
+    /// A line contains a control character, such as a line break in the origin.
+    #[error("line {line} of the checkpoint contains a control character")]
     ControlCharacter {
-        /// Which line; the origin is 1.
+        /// The line; the origin is line 1.
         line: usize,
     },
     /// The second line is not a size.
-    #[error("the second line of the checkpoint is not a number of leaves without leading zeroes")]
+    #[error("the second line of the checkpoint is not a number of leaves without leading zeros")]
     Size,
     /// The third line is not a hash.
     #[error("the third line of the checkpoint is not a root hash")]
     Root(#[source] InvalidHash),
-    /// The tree is said to be empty, but the root is not that of the empty tree.
-    #[error("the checkpoint is of an empty tree, but its root is of another")]
+    /// The size is 0, but the root is not that of the empty tree.
+    #[error("the checkpoint has size 0, but not the root of the empty tree")]
     RootOfEmptyTree,
     /// An extension line is empty.
     #[error("line {line} of the checkpoint is empty")]
     EmptyExtension {
-        /// Which line; the origin is 1.
+        /// The line; the origin is line 1.
         line: usize,
     },
-    /// The text does not end with a line break: some of it is missing.
-    #[error("the checkpoint ends in the midst of a line")]
+    /// The text does not end with a line break: its end is missing.
+    #[error("the last line of the checkpoint is incomplete")]
     Truncated,
 }
 
 impl Checkpoint {
-    /// The checkpoint of the log `origin` at this size. The origin is by custom a URL without
-    /// its scheme, such as `example.com/audit`.
+    /// The checkpoint of the log `origin` at this size. The origin is by convention a URL without its
+    /// scheme, such as `example.com/audit`.
     ///
     /// # Errors
     ///
-    /// [`InvalidCheckpoint`] when the origin is empty or not one line, or the tree is empty and the
-    /// root another than [`Hash::EMPTY_TREE`].
+    /// [`InvalidCheckpoint`] when the origin is empty or not one line, or `size` is 0 and `root` is not
+    /// [`Hash::EMPTY_TREE`].
     pub fn new(
         origin: impl Into<String>,
         size: u64,
         root: Hash,
     ) -> Result<Self, InvalidCheckpoint> {
-        Self::of_parts(origin.into(), size, root, Vec::new())
+        Self::from_parts(origin.into(), size, root, Vec::new())
     }
 
-    fn of_parts(
+    fn from_parts(
         origin: String,
         size: u64,
         root: Hash,
@@ -87,12 +87,12 @@ impl Checkpoint {
         if origin.is_empty() {
             return Err(InvalidCheckpoint::EmptyOrigin);
         }
-        no_control_character(&origin, 1)?;
+        check_control_characters(&origin, 1)?;
         for (line, extension) in (4..).zip(&extensions) {
             if extension.is_empty() {
                 return Err(InvalidCheckpoint::EmptyExtension { line });
             }
-            no_control_character(extension, line)?;
+            check_control_characters(extension, line)?;
         }
         if size == 0 && root != Hash::EMPTY_TREE {
             return Err(InvalidCheckpoint::RootOfEmptyTree);
@@ -100,32 +100,32 @@ impl Checkpoint {
         Ok(Self { origin, size, root, extensions })
     }
 
-    /// The log that says this.
+    /// The name of the log.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// How many leaves its tree has.
+    /// The number of leaves.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The root of its tree.
+    /// The root of the tree.
     #[must_use]
     pub fn root(&self) -> Hash {
         self.root
     }
 
-    /// Further lines. They are signed, but mean nothing here; Attestry writes none.
+    /// Extension lines. They are signed and otherwise ignored; Attestry writes none.
     #[must_use]
     pub fn extensions(&self) -> &[String] {
         &self.extensions
     }
 }
 
-fn no_control_character(text: &str, line: usize) -> Result<(), InvalidCheckpoint> {
+fn check_control_characters(text: &str, line: usize) -> Result<(), InvalidCheckpoint> {
     if text.contains(|c: char| c < ' ') {
         return Err(InvalidCheckpoint::ControlCharacter { line });
     }
@@ -142,13 +142,13 @@ impl fmt::Display for Checkpoint {
 impl FromStr for Checkpoint {
     type Err = InvalidCheckpoint;
 
-    /// Takes the text without signatures; [`Policy::open`](crate::Policy::open) takes it with them.
+    /// Parses the text without signatures. [`SignedCheckpoint`](crate::SignedCheckpoint) has them.
     fn from_str(text: &str) -> Result<Self, InvalidCheckpoint> {
         let mut lines = text.strip_suffix('\n').ok_or(InvalidCheckpoint::Truncated)?.split('\n');
         let origin = lines.next().unwrap_or_default();
         let size = lines.next().and_then(parse_number).ok_or(InvalidCheckpoint::Size)?;
         let root = lines.next().unwrap_or_default().parse().map_err(InvalidCheckpoint::Root)?;
-        Self::of_parts(origin.to_owned(), size, root, lines.map(str::to_owned).collect())
+        Self::from_parts(origin.to_owned(), size, root, lines.map(str::to_owned).collect())
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_back() {
+    fn parsing_and_printing_round_trips() {
         for text in [
             format!("example.com/behind-the-sofa\n20852163\n{ROOT}\n"),
             format!("a log with spaces\n18446744073709551615\n{ROOT}\none\nand two\n"),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_wrong() {
+    fn malformed_checkpoints_are_rejected() {
         use InvalidCheckpoint as E;
         for (text, error) in [
             (String::new(), E::Truncated),

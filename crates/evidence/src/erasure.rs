@@ -1,4 +1,4 @@
-//! The record that an entry was erased: itself a leaf of the tree.
+//! Erasure records: leaves of the tree that record the erasure of other leaves.
 
 use attestry_core::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,23 +6,23 @@ use thiserror::Error;
 
 use crate::{Hash, Tree, leaf_hash};
 
-/// Which leaves were erased, when, why and by whom.
+/// Records which leaves were erased, when, why and by whom.
 ///
-/// Erasing an entry takes its line away but leaves its leaf hash in the tree, and appends this
-/// record as a leaf of its own. The record can be neither dropped nor back-dated any more than an
-/// entry can. So a lawful erasure is told from a line that is just missing.
+/// Erasing an entry removes its line, leaves its leaf hash in the tree, and appends this record as a
+/// leaf. Like an entry, the record can be neither dropped nor back-dated. This distinguishes a
+/// recorded erasure from a missing line.
 ///
-/// It says nothing of what was erased but its place and its hash: no id, no content. Keep it that
-/// way in `reason`.
+/// The record contains the positions and the hash of what was erased, but no id and no content. Do not
+/// put any into `reason`.
 ///
-/// As text it is one line of JSON, in one form only; see [`to_line`](Self::to_line).
+/// As text it is one line of JSON in canonical form; see [`to_line`](Self::to_line).
 ///
-/// # An entry is never taken for a record
+/// # Domain separation
 ///
-/// The data of a record's leaf is the line `attestry-erasure/v1`, a line break, and the JSON. The
-/// data of an entry's leaf is one line and so has no line break ([`line_hash`](crate::line_hash)
-/// refuses it). No data is both, whatever JSON somebody manages to write into a log; and two
-/// different data with one leaf hash would be a collision of SHA-256.
+/// An entry is never mistaken for a record. The data of a record's leaf is the line
+/// `attestry-erasure/v1`, a line break, and the JSON. The data of an entry's leaf is one line without a
+/// line break ([`line_hash`](crate::line_hash) rejects others). So no JSON written into a log is both, and
+/// different data with the same leaf hash would be a collision of SHA-256.
 ///
 /// ```
 /// use attestry_evidence::{ErasureRecord, leaf_hash, line_hash};
@@ -40,7 +40,7 @@ use crate::{Hash, Tree, leaf_hash};
 /// assert!(text.starts_with(r#"{"leaf":17,"count":1,"hash":""#));
 /// assert_eq!(ErasureRecord::from_line(&text)?, record);
 ///
-/// // What anybody hashes who has the line and no Attestry.
+/// // How other programs compute the leaf hash of a record.
 /// let data = format!("attestry-erasure/v1\n{text}");
 /// assert_eq!(record.leaf_hash(), leaf_hash(data.as_bytes()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -48,7 +48,7 @@ use crate::{Hash, Tree, leaf_hash};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErasureRecord(Fields);
 
-/// The record as it is written. Only [`ErasureRecord`] has seen to it that it makes sense.
+/// The serialised form, not yet validated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -60,43 +60,46 @@ struct Fields {
     by: String,
 }
 
-/// Why a record of an erasure is none.
+/// Why an erasure record is invalid.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InvalidErasure {
-    /// It erases no leaf, or leaves beyond what a tree can have.
-    #[error("an erasure record of {count} leaves from {leaf} on is none")]
+    /// The range of leaves is empty or exceeds the maximum size of a tree.
+    #[error("invalid erasure record: {count} leaves from leaf {leaf}")]
     Range {
         /// The first leaf.
         leaf: u64,
-        /// How many.
+        /// The number of leaves.
         count: u64,
     },
     /// A text is longer than [`ErasureRecord::MAX_TEXT`].
-    #[error("the field {field} of an erasure record has {length} bytes, too many")]
+    #[error(
+        "the field {field} of an erasure record has {length} bytes, more than {}",
+        ErasureRecord::MAX_TEXT
+    )]
     TooLong {
         /// The field.
         field: &'static str,
-        /// The length of its text.
+        /// The length of its text, in bytes.
         length: usize,
     },
-    /// The line is not JSON of such a record.
+    /// The line is not the JSON of an erasure record.
     #[error("the line is not an erasure record")]
     Json(#[source] serde_json::Error),
-    /// It means a record, but is not written as one: every record has one text only.
-    #[error("the line is not in the one form an erasure record is written in")]
+    /// The line is the JSON of a record, but not in canonical form.
+    #[error("the erasure record is not in canonical form")]
     NotCanonical,
 }
 
 impl ErasureRecord {
-    /// The first line of the data of a record's leaf, with its line break.
+    /// The first line of a record's leaf data, with its line break.
     pub const PREFIX: &str = "attestry-erasure/v1\n";
 
-    /// How long `reason` and `by` may be, in bytes.
+    /// The maximum length of `reason` and of `by`, in bytes.
     pub const MAX_TEXT: usize = 1024;
 
-    /// The record that the `count` leaves from `leaf` on were erased. `hash` is the root of a tree
-    /// of just their leaf hashes: for one leaf, its leaf hash ([`range_hash`](Self::range_hash)).
+    /// A record of the erasure of `count` leaves from `leaf`. `hash` is the [`range_hash`](Self::range_hash)
+    /// of their leaf hashes.
     ///
     /// # Errors
     ///
@@ -110,10 +113,10 @@ impl ErasureRecord {
         by: impl Into<String>,
     ) -> Result<Self, InvalidErasure> {
         let (reason, by) = (reason.into(), by.into());
-        Self::of_fields(Fields { leaf, count, hash, erased_at, reason, by })
+        Self::validated(Fields { leaf, count, hash, erased_at, reason, by })
     }
 
-    fn of_fields(fields: Fields) -> Result<Self, InvalidErasure> {
+    fn validated(fields: Fields) -> Result<Self, InvalidErasure> {
         let Fields { leaf, count, .. } = fields;
         if count == 0 || leaf.checked_add(count).is_none_or(|end| end > Tree::MAX_SIZE) {
             return Err(InvalidErasure::Range { leaf, count });
@@ -126,7 +129,7 @@ impl ErasureRecord {
         Ok(Self(fields))
     }
 
-    /// The hash for [`new`](Self::new) of leaves with these hashes, in their order.
+    /// The root of a tree of only these leaf hashes; for one leaf, its leaf hash.
     ///
     /// ```
     /// use attestry_evidence::{ErasureRecord, leaf_hash};
@@ -139,67 +142,67 @@ impl ErasureRecord {
         tree.root()
     }
 
-    /// The first leaf erased; the first of the log is 0.
+    /// The first erased leaf, counted from 0.
     #[must_use]
     pub fn leaf(&self) -> u64 {
         self.0.leaf
     }
 
-    /// How many leaves were erased, side by side.
+    /// The number of consecutive leaves erased.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.count
     }
 
-    /// One past the last leaf erased.
+    /// The leaf after the last erased one.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.0.leaf + self.0.count
     }
 
-    /// The root of a tree of the leaf hashes erased: for one leaf, its leaf hash.
+    /// The [`range_hash`](Self::range_hash) of the erased leaves.
     #[must_use]
     pub fn hash(&self) -> Hash {
         self.0.hash
     }
 
-    /// When they were erased, by the clock of whoever erased them.
+    /// The time of the erasure, by the clock of the machine that erased.
     #[must_use]
     pub fn erased_at(&self) -> Timestamp {
         self.0.erased_at
     }
 
-    /// Why.
+    /// The reason for the erasure.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.0.reason
     }
 
-    /// By whom.
+    /// The person or program that erased.
     #[must_use]
     pub fn by(&self) -> &str {
         &self.0.by
     }
 
     /// The record as one line of JSON, without a line break: the fields `leaf`, `count`, `hash`
-    /// (base64), `erased_at` (UTC, as in entries), `reason` and `by` in this order, without spaces
-    /// between them. There is no other text of the same record.
+    /// (base64), `erased_at` (UTC, as in entries), `reason` and `by` in this order, without spaces. This
+    /// form is canonical.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
     pub fn to_line(&self) -> String {
-        serde_json::to_string(&self.0).expect("numbers and texts have a form in JSON")
+        serde_json::to_string(&self.0).expect("numbers and strings serialise")
     }
 
-    /// The record in a line, with or without its line break.
+    /// Parses a line, with or without its line break.
     ///
     /// # Errors
     ///
-    /// [`InvalidErasure`]; [`InvalidErasure::NotCanonical`] where [`to_line`](Self::to_line) would
-    /// write it another way.
+    /// [`InvalidErasure`]; [`InvalidErasure::NotCanonical`] if the line differs from
+    /// [`to_line`](Self::to_line).
     pub fn from_line(line: &str) -> Result<Self, InvalidErasure> {
         let line = line.strip_suffix('\n').unwrap_or(line);
         let fields = serde_json::from_str(line).map_err(InvalidErasure::Json)?;
-        let record = Self::of_fields(fields)?;
+        let record = Self::validated(fields)?;
         if record.to_line() == line { Ok(record) } else { Err(InvalidErasure::NotCanonical) }
     }
 
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_frozen() {
+    fn text_form_is_stable() {
         assert_eq!(
             record().to_line(),
             r#"{"leaf":3,"count":2,"hash":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","#
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_of_a_record_are_refused() {
+    fn non_canonical_lines_are_rejected() {
         let line = record().to_line();
         assert_eq!(ErasureRecord::from_line(&line).unwrap(), record());
         assert_eq!(ErasureRecord::from_line(&format!("{line}\n")).unwrap(), record());
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_texts_have_bounds() {
+    fn ranges_and_texts_are_bounded() {
         let new = |leaf, count, reason: &str| {
             ErasureRecord::new(leaf, count, Hash::EMPTY_TREE, Timestamp::UNIX_EPOCH, reason, "")
         };

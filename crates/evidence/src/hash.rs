@@ -1,4 +1,4 @@
-//! SHA-256 as RFC 6962 uses it: leaves and nodes hashed apart.
+//! SHA-256 with the domain separation of RFC 6962 for leaves and nodes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// 32 bytes of SHA-256: a leaf, a node or the root of the tree.
+/// A SHA-256 hash of 32 bytes: a leaf, a node or the root of the tree.
 ///
-/// As text it is standard base64 with padding, 44 characters, as in every format of C2SP;
-/// `{:x}` gives hexadecimal.
+/// As text it is 44 characters of padded standard base64, as in all formats of C2SP; `{:x}` prints
+/// hexadecimal.
 ///
 /// ```
 /// use attestry_evidence::Hash;
@@ -30,19 +30,19 @@ pub struct Hash([u8; 32]);
 #[error("a hash is 32 bytes in base64: 43 characters of A-Z a-z 0-9 + / and one =")]
 pub struct InvalidHash;
 
-/// The bytes are not one line: there is a line break within them.
+/// The bytes contain a line break and are not one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an entry is one line, but there is a line break at byte {offset}")]
 pub struct NotOneLine {
-    /// Where the first line break is.
+    /// The position of the first line break.
     pub offset: usize,
 }
 
 impl Hash {
-    /// How many bytes a hash has.
+    /// The length of a hash in bytes.
     pub const SIZE: usize = 32;
 
-    /// The root of a tree without leaves: SHA-256 of nothing.
+    /// The root of an empty tree: SHA-256 of no data.
     pub const EMPTY_TREE: Self = Self([
         0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9,
         0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52,
@@ -51,7 +51,7 @@ impl Hash {
 
     pub(crate) const ZERO: Self = Self([0; 32]);
 
-    /// The hash of these bytes as they are; nothing is computed.
+    /// A hash with these bytes; nothing is computed.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -64,9 +64,9 @@ impl Hash {
     }
 }
 
-/// The hash of a leaf with this data: SHA-256 of a zero byte and the data (RFC 6962, section 2.1).
+/// The hash of a leaf with this data: SHA-256 of a 0x00 byte and the data (RFC 6962, section 2.1).
 ///
-/// For an entry use [`line_hash`], which keeps entries apart from [erasure
+/// For entries use [`line_hash`], which cannot be confused with [erasure
 /// records](crate::ErasureRecord).
 #[must_use]
 pub fn leaf_hash(data: &[u8]) -> Hash {
@@ -76,7 +76,7 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
     Hash(sha.finalize().into())
 }
 
-/// [`leaf_hash`] of data that comes in pieces.
+/// [`leaf_hash`] of data in chunks.
 ///
 /// ```
 /// use attestry_evidence::{LeafHasher, leaf_hash};
@@ -90,7 +90,7 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
 pub struct LeafHasher(Sha256);
 
 impl LeafHasher {
-    /// The hasher of a leaf without data.
+    /// A hasher without data.
     #[must_use]
     pub fn new() -> Self {
         Self(Sha256::new_with_prefix([0]))
@@ -114,20 +114,19 @@ impl Default for LeafHasher {
     }
 }
 
-/// The hash of the node over two others: SHA-256 of a one byte and both (RFC 6962, section 2.1).
+/// The hash of a node with these children: SHA-256 of a 0x01 byte and both (RFC 6962, section 2.1).
 #[must_use]
 pub fn node_hash(left: Hash, right: Hash) -> Hash {
-    // In one piece: this is what appending to the tree costs.
+    // One call with a fixed size, the fastest form: this is the cost of appending to the tree.
     let mut data = [1; 65];
     data[1..33].copy_from_slice(&left.0);
     data[33..].copy_from_slice(&right.0);
     Hash(Sha256::digest(data).into())
 }
 
-/// The leaf hash of an entry: of its raw line, without the `\n` that ends it.
+/// The leaf hash of an entry: of its raw line, without the final `\n`, if any.
 ///
-/// The line may come with or without its line break. Whatever else is in it counts, a `\r`
-/// before the line break for instance: the raw line is the record.
+/// Every other byte counts, also a `\r` before the line break: the raw line is the record.
 ///
 /// ```
 /// use attestry_evidence::{leaf_hash, line_hash};
@@ -139,11 +138,11 @@ pub fn node_hash(left: Hash, right: Hash) -> Hash {
 ///
 /// # Errors
 ///
-/// [`NotOneLine`] when there is a line break within. An erasure record has one and an entry has
-/// none; that is what tells their leaves apart.
+/// [`NotOneLine`] when the line contains a line break. Erasure records contain one and entries do not,
+/// which separates their leaves.
 pub fn line_hash(line: &[u8]) -> Result<Hash, NotOneLine> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    // `contains` on bytes is vectorised, `position` is not.
+    // `contains` is vectorised, `position` is not.
     if line.contains(&b'\n') {
         let offset = line.iter().position(|byte| *byte == b'\n').unwrap_or_default();
         return Err(NotOneLine { offset });
@@ -166,7 +165,7 @@ impl AsRef<[u8]> for Hash {
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0; 44];
-        // 32 bytes are always 44 characters of ASCII.
+        // 32 bytes are always 44 ASCII characters.
         let length = STANDARD.encode_slice(self.0, &mut text).unwrap_or_default();
         f.pad(std::str::from_utf8(&text[..length]).unwrap_or_default())
     }
@@ -191,7 +190,7 @@ impl FromStr for Hash {
         if text.len() != 44 {
             return Err(InvalidHash);
         }
-        // 44 characters are at most 33 bytes, when there is no padding.
+        // 44 characters without padding are 33 bytes.
         let mut bytes = [0; 33];
         match STANDARD.decode_slice(text, &mut bytes) {
             Ok(32) => bytes.first_chunk().map(|bytes| Self(*bytes)).ok_or(InvalidHash),
@@ -218,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_canonical_text_is_a_hash() {
+    fn only_canonical_base64_is_a_hash() {
         let text = Hash::EMPTY_TREE.to_string();
         assert_eq!(text.parse(), Ok(Hash::EMPTY_TREE));
         for wrong in [
@@ -226,7 +225,7 @@ mod tests {
             text[..43].to_owned(),
             format!("{text}="),
             text.replace('+', "-"),
-            // Bits beyond the last byte.
+            // Non-zero trailing bits.
             text.replace("FU=", "FV="),
             // 33 bytes.
             "A".repeat(44),
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_ends_a_line_once() {
+    fn line_hash_ignores_one_final_line_break() {
         assert_eq!(line_hash(b"a\n"), Ok(leaf_hash(b"a")));
         assert_eq!(line_hash(b""), Ok(leaf_hash(b"")));
         assert_eq!(line_hash(b"a\r\n"), Ok(leaf_hash(b"a\r")));

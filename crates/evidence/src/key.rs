@@ -1,6 +1,4 @@
-//! Public keys: of the log and of witnesses.
-//!
-//! The secret key is in `secret`.
+//! Public keys of the log and of witnesses. The secret key is in `secret`.
 
 mod secret;
 
@@ -15,7 +13,7 @@ use zeroize::Zeroizing;
 
 pub use secret::SigningKey;
 
-/// A key's name is no longer than this, in bytes.
+/// The maximum length of a key's name, in bytes.
 pub const MAX_NAME: usize = 255;
 
 /// Signature types of C2SP signed-note.
@@ -27,17 +25,17 @@ const WITNESS: u8 = 4;
 #[non_exhaustive]
 pub enum InvalidKey {
     /// A public key is `name+hash+key`, a secret one `PRIVATE+KEY+name+hash+key`.
-    #[error("this is not a key; one looks like {expected}")]
+    #[error("this is not a key of the form {expected}")]
     Malformed {
-        /// What it should look like.
+        /// The expected form.
         expected: &'static str,
     },
-    /// The name is empty, too long, or has white space, `+` or a control character in it.
+    /// The name is empty, too long, or contains white space, `+` or a control character.
     #[error(
         "the name of a key is 1 to {MAX_NAME} bytes without white space, + or control characters"
     )]
     Name,
-    /// It is of another kind or algorithm: a witness's where the log's is expected, for instance.
+    /// The key is of another type: a witness's key instead of the log's, for example.
     #[error("the key is of type {found}, where one of type {expected} is expected")]
     OtherType {
         /// The type expected: 1 for a log, 4 for a witness.
@@ -48,13 +46,17 @@ pub enum InvalidKey {
     /// The key is not 32 bytes in base64.
     #[error("the key is not base64 of the right length")]
     NotBase64,
-    /// The short hash does not fit name and key: one of the three was mistyped.
-    #[error("the hash within the key does not fit: a part of it was mistyped")]
+    /// The key id does not match name and key: one of the three was mistyped.
+    #[error("the key id does not match the name and the key: a part was mistyped")]
     WrongHash,
-    /// It is not a point of the curve, or one under which anybody can sign.
-    #[error("the key is none that could be trusted")]
+    /// The key is not a point of the curve, or a point of small order, for which signatures can be made
+    /// without a secret key.
+    #[error("invalid public key (weak point)")]
     Weak,
 }
+
+/// Why signing keys could not be read or a key could not be written.
+pub type KeyError = attestry_keyfile::KeyError<InvalidKey>;
 
 /// A public key with its name and the type of its signatures.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,8 +69,8 @@ pub(crate) struct Public {
 
 impl Public {
     fn new(name: &str, kind: u8, key: VerifyingKey) -> Result<Self, InvalidKey> {
-        let odd = |c: char| c == '+' || c.is_whitespace() || c.is_control();
-        if name.is_empty() || name.len() > MAX_NAME || name.contains(odd) {
+        let forbidden = |c: char| c == '+' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.len() > MAX_NAME || name.contains(forbidden) {
             return Err(InvalidKey::Name);
         }
         let material = [&[kind], key.as_bytes().as_slice()].concat();
@@ -90,8 +92,8 @@ impl Public {
         if hash == format!("{:08x}", public.id) { Ok(public) } else { Err(InvalidKey::WrongHash) }
     }
 
-    /// Takes only signatures that fit one message, so that nobody can disown one by showing a
-    /// second that it fits as well.
+    /// Strict verification: each signature is valid for one message only, which prevents repudiation by
+    /// showing a second message.
     fn verify_ed25519(&self, message: &[u8], signature: &[u8]) -> bool {
         Signature::from_slice(signature)
             .is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
@@ -126,9 +128,9 @@ impl fmt::Display for Public {
     }
 }
 
-/// The 32 bytes of a key, which must be of the type `expected`.
+/// Decodes the 32 bytes of a key of the type `expected`.
 fn decode(text: &str, expected: u8) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
-    // The first four characters have the type. Other algorithms have keys of other lengths.
+    // The type is in the first four characters. Keys of other algorithms have other lengths.
     let start = text.get(..4).and_then(|start| STANDARD.decode(start).ok());
     let found = *start.as_deref().and_then(<[u8]>::first).ok_or(InvalidKey::NotBase64)?;
     if found != expected {
@@ -150,13 +152,13 @@ macro_rules! public_key {
         pub struct $name(pub(crate) Public);
 
         impl $name {
-            /// Its name, which stands before each signature.
+            /// The key's name, which precedes each signature.
             #[must_use]
             pub fn name(&self) -> &str {
                 &self.0.name
             }
 
-            /// Its short hash, which together with the name says whose a signature is.
+            /// The key id, which identifies signatures together with the name.
             #[must_use]
             pub fn id(&self) -> u32 {
                 self.0.id
@@ -190,8 +192,8 @@ macro_rules! public_key {
 }
 
 public_key! {
-    /// The public key of a log (Ed25519, type 1). As text it is what C2SP signed-note calls a
-    /// verifier key: `name+hash+key`.
+    /// The public key of a log (Ed25519, type 1). As text it is a verifier key of C2SP signed-note:
+    /// `name+hash+key`.
     ///
     /// ```
     /// use attestry_evidence::LogKey;
@@ -206,7 +208,7 @@ public_key! {
 }
 
 public_key! {
-    /// The public key of a witness (Ed25519, type 4), which cosigns checkpoints of logs it
-    /// watches. As text `name+hash+key`, as the witness publishes it.
+    /// The public key of a witness (Ed25519, type 4), which cosigns checkpoints of the logs it
+    /// watches. As text `name+hash+key`, as witnesses publish it.
     WitnessKey, WITNESS
 }

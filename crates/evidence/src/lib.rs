@@ -1,13 +1,12 @@
-//! Proof that a log was not rewritten, for someone who holds a public key and an old checkpoint.
+//! Tamper evidence for a log: a Merkle tree over its lines, signed checkpoints and proofs.
 //!
 //! The raw lines of a store, in the order written, are the leaves of a Merkle tree. Its root is
-//! signed now and then, as a *checkpoint*. Whoever kept a checkpoint can tell later whether any
-//! line before it was altered, inserted, dropped or moved, and whether a line that is gone was
-//! erased for a reason that was put on record. What this catches and what it cannot is in
-//! `docs/evidence.md`.
+//! signed periodically, as a *checkpoint*. An old checkpoint and the public key detect later whether
+//! any line before it was altered, inserted, dropped or moved, and whether a missing line was erased
+//! with a recorded reason. The threat model is in `docs/evidence.md`.
 //!
-//! This crate does no I/O, and uses other people's formats, so that other people's tools can check
-//! what it says:
+//! This crate does no I/O on the log; only [`SigningKey`] reads and writes key files. Its formats are
+//! standard, so that independent tools can verify them:
 //!
 //! | what | format |
 //! | --- | --- |
@@ -19,35 +18,34 @@
 //! | [`InclusionProof`] | C2SP tlog-proof |
 //! | [`ConsistencyProof`] | the request of C2SP tlog-witness |
 //!
-//! A store hashes each line ([`line_hash`], on whatever thread has it), appends the hashes
-//! ([`Tree::push_with`]) and stores what comes out of that, signs ([`SigningKey::sign`]), and
-//! answers with proofs ([`proof`]). An erasure leaves a leaf of its own ([`ErasureRecord`]). Whoever
-//! doubts the store goes through it with an [`Audit`], or needs no store and checks an
-//! [`InclusionProof`].
+//! A store hashes each line ([`line_hash`], on any thread), appends the hashes and stores the nodes of
+//! the tree ([`Tree::push_with`]), signs ([`SigningKey::sign`]), and creates proofs ([`proof`]). An
+//! erasure appends a leaf of its own ([`ErasureRecord`]). An [`Audit`] verifies a whole store; an
+//! [`InclusionProof`] verifies one line without the store.
 
 mod audit;
 mod checkpoint;
 mod erasure;
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub mod fuzzing;
 mod hash;
 mod key;
 mod policy;
 pub mod proof;
+mod signed;
 mod stored;
 mod tile;
 mod tree;
 
+pub use attestry_keyfile::KeySource;
 pub use audit::{Audit, AuditReport, Finding, Mismatch};
 pub use checkpoint::{Checkpoint, InvalidCheckpoint};
 pub use erasure::{ErasureRecord, InvalidErasure};
 pub use hash::{Hash, InvalidHash, LeafHasher, NotOneLine, leaf_hash, line_hash, node_hash};
-pub use key::{InvalidKey, LogKey, MAX_NAME, SigningKey, WitnessKey};
+pub use key::{InvalidKey, KeyError, LogKey, MAX_NAME, SigningKey, WitnessKey};
 pub use policy::{Cosignature, InvalidPolicy, OpenError, OpenedCheckpoint, Policy};
 pub use proof::{ConsistencyProof, InclusionProof, InvalidProof, ProofError, VerifyError};
+pub use signed::SignedCheckpoint;
 pub use stored::{MemoryTiles, NotStored, ReadHashes, StoredHash, TreeError};
 pub use tile::{InvalidTile, TILE_HEIGHT, TILE_WIDTH, Tile};
 pub use tree::Tree;
-/// The wrapper in which [`SigningKey::expose_secret`] hands out the secret text: wiped when dropped.
+/// The wrapper of [`SigningKey::expose_secret`], which wipes the secret text on drop.
 pub use zeroize::Zeroizing;

@@ -1,13 +1,13 @@
-//! Whose signatures count: opening a signed checkpoint.
+//! Verifying the signatures of a checkpoint.
 
 use attestry_core::Timestamp;
 use signed_note::{Note, NoteError, VerificationError, Verifier, Verifiers};
 use thiserror::Error;
 
-use crate::{Checkpoint, InvalidCheckpoint, LogKey, WitnessKey};
+use crate::{Checkpoint, InvalidCheckpoint, LogKey, SignedCheckpoint, WitnessKey};
 
-/// Whom someone who verifies believes: the log's key, and perhaps some witnesses, of whom a
-/// number must have cosigned.
+/// The signatures that a checkpoint must have: the log's and, optionally, those of a minimum number of
+/// witnesses.
 ///
 /// ```
 /// use attestry_evidence::{OpenError, Policy, SigningKey, WitnessKey};
@@ -18,7 +18,7 @@ use crate::{Checkpoint, InvalidCheckpoint, LogKey, WitnessKey};
 /// let policy = Policy::new(key.public());
 /// assert_eq!(policy.open(&signed)?.checkpoint().size(), 0);
 ///
-/// // The same, if one witness of one must have seen it.
+/// // The same, with a cosignature of one of one witness.
 /// let witness = "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2";
 /// let policy = policy.with_witnesses([witness.parse()?], 1)?;
 /// assert_eq!(policy.open(&signed), Err(OpenError::TooFewWitnesses { needed: 1, found: 0 }));
@@ -32,91 +32,91 @@ pub struct Policy {
     needed: usize,
 }
 
-/// Why a policy makes no sense.
+/// Why a policy is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidPolicy {
-    /// More witnesses are asked for than are known.
+    /// More cosignatures are needed than there are witnesses.
     #[error("{needed} witnesses are needed, but only {known} are known")]
     TooFewKnown {
-        /// How many are asked for.
+        /// The cosignatures needed.
         needed: usize,
-        /// How many are known.
+        /// The witnesses known.
         known: usize,
     },
-    /// A key is there twice, perhaps under two names: it would count for two.
-    #[error("the key of {name} is there twice")]
+    /// A key occurs twice, possibly under two names. It would count twice.
+    #[error("the key of {name} occurs twice")]
     Twice {
-        /// The name of the second.
+        /// The name of the second occurrence.
         name: String,
     },
 }
 
-/// Why a signed checkpoint is not to be believed.
+/// Why a signed checkpoint is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The text is not a signed note: a text, an empty line, and lines of signatures.
-    #[error("this is not a signed checkpoint: not a text, an empty line and signatures")]
+    /// The text is not a signed note: a text, an empty line and signature lines.
+    #[error("this is not a signed note: a text, an empty line and signature lines")]
     NotANote,
-    /// The log's key has not signed it.
+    /// There is no signature of the log's key.
     #[error("the checkpoint is not signed with the key {name}+{id:08x} of the log")]
     NotSigned {
         /// The name of the log's key.
         name: String,
-        /// The short hash of the log's key.
+        /// The id of the log's key.
         id: u32,
     },
-    /// There is a signature that claims to be of a known key and is not: the text or the
-    /// signature was changed, or somebody else made it.
-    #[error("the signature of {name}+{id:08x} is false")]
+    /// A signature with the name and id of a known key is invalid: the text or the signature was
+    /// altered, or the signature was forged.
+    #[error("the signature of {name}+{id:08x} is invalid")]
     BadSignature {
         /// The name of the key.
         name: String,
-        /// The short hash of the key.
+        /// The id of the key.
         id: u32,
     },
-    /// What is signed is not a checkpoint.
-    #[error("what is signed is not a checkpoint")]
+    /// The signed text is not a checkpoint.
+    #[error("the signed text is not a checkpoint")]
     NotACheckpoint(#[from] InvalidCheckpoint),
-    /// It is the checkpoint of another log.
+    /// The checkpoint belongs to another log.
     #[error("the checkpoint is of the log {found}, not of {expected}")]
     OtherLog {
-        /// The origin asked for.
+        /// The origin of the policy.
         expected: String,
-        /// The origin found.
+        /// The origin of the checkpoint.
         found: String,
     },
-    /// Fewer witnesses than asked for have cosigned it.
-    #[error("{found} of the witnesses have cosigned the checkpoint, {needed} are needed")]
+    /// There are fewer cosignatures than needed.
+    #[error("the checkpoint has {found} cosignatures of known witnesses, {needed} are needed")]
     TooFewWitnesses {
-        /// How many are needed.
+        /// The cosignatures needed.
         needed: usize,
-        /// How many have.
+        /// The cosignatures found.
         found: usize,
     },
 }
 
-/// A checkpoint that was signed as a [`Policy`] asks.
+/// A checkpoint whose signatures satisfy a [`Policy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenedCheckpoint {
     checkpoint: Checkpoint,
     cosignatures: Vec<Cosignature>,
 }
 
-/// That a witness had seen a checkpoint, and everything before it unchanged, at a time by its
-/// own clock.
+/// The statement of a witness that it saw a checkpoint, consistent with all earlier ones, at a time of
+/// its own clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cosignature {
     /// The name of the witness.
     pub witness: String,
-    /// When it cosigned, in seconds since 1970.
+    /// The time of the cosignature, in seconds since 1970.
     pub unix_seconds: u64,
 }
 
 impl Cosignature {
-    /// When it cosigned; [`Timestamp::MAX`] for times beyond.
+    /// The time of the cosignature, at most [`Timestamp::MAX`].
     #[must_use]
     pub fn time(&self) -> Timestamp {
         i64::try_from(self.unix_seconds)
@@ -127,13 +127,13 @@ impl Cosignature {
 }
 
 impl OpenedCheckpoint {
-    /// What was signed.
+    /// The signed checkpoint.
     #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// The known witnesses that cosigned it, in the order of their lines.
+    /// The cosignatures of known witnesses, in the order of their lines.
     #[must_use]
     pub fn cosignatures(&self) -> &[Cosignature] {
         &self.cosignatures
@@ -141,26 +141,26 @@ impl OpenedCheckpoint {
 }
 
 impl Policy {
-    /// Believes what is signed with this key, and takes its name for the origin of the log.
+    /// Requires a signature of this key. The origin of the log is the key's name.
     #[must_use]
     pub fn new(log: LogKey) -> Self {
         let origin = log.name().to_owned();
         Self { log, origin, witnesses: Vec::new(), needed: 0 }
     }
 
-    /// The same for a log whose origin is another than the name of its key.
+    /// Sets the origin of the log, where it differs from the name of the key.
     #[must_use]
     pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = origin.into();
         self
     }
 
-    /// The same, but only with cosignatures of at least `needed` of these witnesses.
+    /// Requires cosignatures of at least `needed` of these witnesses.
     ///
     /// # Errors
     ///
-    /// [`InvalidPolicy`] when there are fewer than `needed`, or one of them is there twice or is
-    /// the log itself.
+    /// [`InvalidPolicy`] when there are fewer than `needed` witnesses, or a key occurs twice or is the
+    /// log's.
     pub fn with_witnesses(
         mut self,
         witnesses: impl IntoIterator<Item = WitnessKey>,
@@ -191,15 +191,15 @@ impl Policy {
         &self.origin
     }
 
-    /// Checks the signatures of a signed checkpoint and says what was signed. Signatures of keys
-    /// that are not known are passed over, as the format asks.
+    /// Verifies the signatures of a signed checkpoint and returns the checkpoint. Signatures of unknown
+    /// keys are ignored, as the format requires.
     ///
     /// # Errors
     ///
-    /// [`OpenError`]. Nothing in the text counts then.
-    pub fn open(&self, signed: &str) -> Result<OpenedCheckpoint, OpenError> {
-        let note = Note::from_bytes(signed.as_bytes()).map_err(|_| OpenError::NotANote)?;
-        let (good, _) = note.verify(&Known(self)).map_err(|error| self.refuse(error))?;
+    /// [`OpenError`]: nothing in the text can be relied on.
+    pub fn open(&self, signed: impl AsRef<str>) -> Result<OpenedCheckpoint, OpenError> {
+        let note = Note::from_bytes(signed.as_ref().as_bytes()).map_err(|_| OpenError::NotANote)?;
+        let (good, _) = note.verify(&Known(self)).map_err(|error| self.rejected(error))?;
         let is_by = |signature: &signed_note::Signature, key: &dyn Verifier| {
             signature.name() == key.name() && signature.id() == key.key_id()
         };
@@ -227,21 +227,27 @@ impl Policy {
         Ok(OpenedCheckpoint { checkpoint, cosignatures })
     }
 
-    /// Adds to a signed checkpoint what witnesses answered to it: those of their lines that are
-    /// true cosignatures of known witnesses and are not there yet.
+    /// Adds the responses of witnesses to a signed checkpoint: signature lines with valid cosignatures of
+    /// known witnesses, without duplicates.
     ///
     /// # Errors
     ///
-    /// [`OpenError::NotANote`] when either text is not of lines of signatures,
-    /// [`OpenError::BadSignature`] when a known witness's line is false.
-    pub fn add_cosignatures(&self, signed: &str, answer: &str) -> Result<String, OpenError> {
-        // Anything but signatures could turn the checkpoint into the beginning of another text.
-        if answer.lines().any(|line| !line.starts_with("— ")) {
+    /// [`OpenError::NotANote`] when `signed` is not a note or `response` not signature lines,
+    /// [`OpenError::BadSignature`] when the line of a known witness is invalid,
+    /// [`OpenError::NotACheckpoint`] when the text of the note is not a checkpoint.
+    pub fn add_cosignatures(
+        &self,
+        signed: impl AsRef<str>,
+        response: &str,
+    ) -> Result<SignedCheckpoint, OpenError> {
+        let signed = signed.as_ref();
+        // Other lines could make the checkpoint a part of a longer signed text.
+        if response.lines().any(|line| !line.starts_with("— ")) {
             return Err(OpenError::NotANote);
         }
-        let both = Note::from_bytes(format!("{signed}{answer}").as_bytes());
+        let both = Note::from_bytes(format!("{signed}{response}").as_bytes());
         let both = both.map_err(|_| OpenError::NotANote)?;
-        let (good, _) = both.verify(&Known(self)).map_err(|error| self.refuse(error))?;
+        let (good, _) = both.verify(&Known(self)).map_err(|error| self.rejected(error))?;
         let mut all = signed.to_owned();
         for signature in good {
             let line = String::from_utf8(signature.to_bytes()).map_err(|_| OpenError::NotANote)?;
@@ -249,10 +255,10 @@ impl Policy {
                 all.push_str(&line);
             }
         }
-        Ok(all)
+        all.parse()
     }
 
-    fn refuse(&self, error: NoteError) -> OpenError {
+    fn rejected(&self, error: NoteError) -> OpenError {
         match error {
             NoteError::InvalidSignature { name, id } => OpenError::BadSignature { name, id },
             NoteError::UnverifiedNote => self.not_signed(),
@@ -265,7 +271,7 @@ impl Policy {
     }
 }
 
-/// The keys of a policy, for looking up whose a signature is.
+/// Looks up the keys of a policy by the name and id of a signature.
 struct Known<'a>(&'a Policy);
 
 impl Verifiers for Known<'_> {

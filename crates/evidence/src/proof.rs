@@ -1,8 +1,8 @@
-//! Proofs as of RFC 6962: that a leaf is in a tree, and that a tree grew out of an older one.
+//! Inclusion and consistency proofs (RFC 6962).
 //!
-//! The functions here make and check the bare lists of hashes. [`InclusionProof`] and
-//! [`ConsistencyProof`] are those with the signed checkpoint they lead to, as files that others
-//! read: to check one takes a public key, and no store.
+//! The functions here create and verify plain lists of hashes. [`InclusionProof`] and
+//! [`ConsistencyProof`] add the signed checkpoint, in standard file formats: verification needs a public
+//! key, but no store.
 
 mod consistency;
 mod error;
@@ -15,10 +15,10 @@ pub use inclusion::InclusionProof;
 use crate::stored::{ReadHashes, TreeError, read_range};
 use crate::{Hash, node_hash};
 
-/// No proof has more hashes than this.
+/// The maximum number of hashes in a proof.
 pub const MAX_PATH: usize = 63;
 
-/// The path from leaf `index` to the root of the tree of the first `size` leaves.
+/// Creates the inclusion proof of leaf `index` in the tree of the first `size` leaves.
 ///
 /// # Errors
 ///
@@ -49,8 +49,8 @@ pub fn inclusion<R: ReadHashes>(
     Ok(path)
 }
 
-/// The proof that the tree of the first `new` leaves grew out of that of the first `old`.
-/// It is empty where there is nothing to show: the sizes are equal, or `old` is 0.
+/// Creates the proof that the tree of the first `new` leaves is consistent with that of the first `old`.
+/// It is empty if the sizes are equal or `old` is 0.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ pub fn consistency<R: ReadHashes>(
             start = split;
         }
     }
-    // Whoever verifies knows the older root; any other subtree it must be told.
+    // The verifier knows the older root, but no other subtree.
     if start != 0 {
         path.push(read_range(stored, start, end)?);
     }
@@ -84,16 +84,16 @@ pub fn consistency<R: ReadHashes>(
     Ok(path)
 }
 
-/// Where RFC 6962 splits a tree: the greatest power of two less than its size, which is above 1.
+/// The split point of RFC 6962: the largest power of two less than `size`, which is above 1.
 fn split(size: u64) -> u64 {
     1 << (size - 1).ilog2()
 }
 
-/// Checks that leaf `index` of the tree with this `size` and `root` has the hash `leaf`.
+/// Verifies that leaf `index` of the tree with this `size` and `root` has the hash `leaf`.
 ///
 /// # Errors
 ///
-/// [`ProofError`]. After any of them, nothing is known about the leaf.
+/// [`ProofError`]: the proof says nothing about the leaf.
 pub fn verify_inclusion(
     leaf: Hash,
     index: u64,
@@ -119,12 +119,12 @@ pub fn verify_inclusion(
     if found == root { Ok(()) } else { Err(ProofError::NotIncluded { expected: root, found }) }
 }
 
-/// Checks that the tree with `new` leaves and `new_root` holds, as its first leaves and unchanged,
-/// those of the tree with `old` leaves and `old_root`.
+/// Verifies that the first leaves of the tree with `new` leaves and `new_root` are those of the tree with
+/// `old` leaves and `old_root`.
 ///
 /// # Errors
 ///
-/// [`ProofError`]. After any of them, nothing is known about the two trees.
+/// [`ProofError`]: the proof says nothing about the trees.
 pub fn verify_consistency(
     old: u64,
     old_root: Hash,
@@ -146,8 +146,8 @@ pub fn verify_consistency(
         let empty = new == 0 && new_root != Hash::EMPTY_TREE;
         return agree(old_root == expected && !empty);
     }
-    // The largest subtree that ends where the older tree ends. Where it is all of it, its hash
-    // is known and the proof leaves it out.
+    // The largest subtree that ends where the older tree ends. If it is the whole older tree, its hash is
+    // known and not part of the proof.
     let mut climb = Climb { node: old - 1, last: new - 1 };
     climb.skip(climb.node.trailing_ones());
     let (start, rest) = match path.split_first() {
@@ -171,13 +171,13 @@ pub fn verify_consistency(
     agree(found_old == old_root && found_new == new_root)
 }
 
-/// Which side of a node its sibling stands on.
+/// The side of a node's sibling.
 enum Side {
     Left,
     Right,
 }
 
-/// The way from a node up to the root, as RFC 9162 (2.1.3.2) walks it.
+/// The path from a node to the root, as in RFC 9162, section 2.1.3.2.
 struct Climb {
     /// The node's number within its height.
     node: u64,
@@ -186,8 +186,8 @@ struct Climb {
 }
 
 impl Climb {
-    /// Goes up to the next node that has a sibling below it, and says where that is; `None` at
-    /// the root.
+    /// Moves up to the next node with two children and returns the side of the sibling below it; `None`
+    /// at the root.
     fn up(&mut self) -> Option<Side> {
         if self.last == 0 {
             return None;
@@ -195,7 +195,7 @@ impl Climb {
         let side = if self.node & 1 == 1 {
             Side::Left
         } else if self.node == self.last {
-            // Without a sibling a node rises until it is the right one of two.
+            // A node without a sibling is promoted until it is a right child.
             self.skip(self.node.trailing_zeros());
             Side::Left
         } else {
@@ -211,7 +211,7 @@ impl Climb {
     }
 }
 
-/// The hashes of a proof, a line each, up to an empty line; and the checkpoint after it.
+/// Parses the hashes of a proof, one per line, up to an empty line, and the checkpoint after it.
 fn parse_path(text: &str) -> Result<(Vec<Hash>, &str), InvalidProof> {
     let mut path = Vec::new();
     let mut rest = text;
@@ -230,7 +230,7 @@ fn parse_path(text: &str) -> Result<(Vec<Hash>, &str), InvalidProof> {
     if rest.is_empty() { Err(InvalidProof::NoCheckpoint) } else { Ok((path, rest)) }
 }
 
-/// A decimal number as these formats want it: without sign or leading zeroes.
+/// Parses a decimal number without sign or leading zeros.
 pub(crate) fn parse_number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)

@@ -1,7 +1,7 @@
-//! The hashes that are stored, and how those between them are found again.
+//! The stored hashes of a tree, and the recomputation of the others.
 //!
-//! Of the tree's heights every eighth is stored, as C2SP tlog-tiles does. What lies between is
-//! computed from at most 128 hashes when a proof needs it.
+//! As in C2SP tlog-tiles, every eighth height of the tree is stored. Nodes between are computed from at
+//! most 128 stored hashes when a proof needs them.
 
 use std::error::Error;
 
@@ -10,34 +10,33 @@ use thiserror::Error;
 use crate::tile::TILE_HEIGHT;
 use crate::{Hash, Tree, node_hash};
 
-/// One hash to be stored, and its place.
+/// A hash to store, and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredHash {
-    /// The level of tiles: 0 for leaves, 1 for the roots of 256 leaves, 2 for those of 65,536.
+    /// The tile level: 0 for leaves, 1 for roots of 256 leaves, 2 for roots of 65,536.
     pub level: u8,
-    /// Its number within the level, from 0. It is hash `index % 256` of the level's tile
-    /// `index / 256`.
+    /// The number of the hash within the level, from 0. It is hash `index % 256` of tile `index / 256`.
     pub index: u64,
     /// The hash.
     pub hash: Hash,
 }
 
-/// Reads back what [`Tree::push_with`] handed out. Implemented for closures, and for
+/// Reads the hashes that [`Tree::push_with`] passed to its callback. Implemented for closures and
 /// [`MemoryTiles`].
 ///
-/// What is read need not be trusted: a proof made of wrong hashes fails to verify.
+/// The hashes need not be trusted: a proof made of wrong hashes fails to verify.
 pub trait ReadHashes {
-    /// Why reading failed.
+    /// The error of reading.
     type Error: Error + 'static;
 
     /// Fills `out` with the hashes `first`, `first + 1`, … of `level`.
     ///
-    /// All of them lie in one tile, `first / 256`, and there are 1 to 128 of them.
+    /// They are 1 to 128 hashes of one tile, `first / 256`.
     ///
     /// # Errors
     ///
-    /// When they cannot be read, or are not there.
+    /// When the hashes cannot be read or do not exist.
     fn read_hashes(&mut self, level: u8, first: u64, out: &mut [Hash]) -> Result<(), Self::Error>;
 }
 
@@ -53,20 +52,20 @@ where
     }
 }
 
-/// Why a proof could not be made, or a tree not be restored.
+/// Why a proof could not be created or a tree could not be restored.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TreeError<E: Error + 'static> {
     /// The leaf is not in a tree of that size.
     #[error("there is no leaf {index} in a tree of {size} leaves")]
     NoSuchLeaf {
-        /// The leaf asked for; the first is 0.
+        /// The requested leaf, counted from 0.
         index: u64,
         /// The tree's size.
         size: u64,
     },
     /// The older tree has more leaves than the newer.
-    #[error("a tree of {new} leaves cannot have grown out of one of {old}")]
+    #[error("a tree of {new} leaves cannot extend a tree of {old}")]
     Shrunk {
         /// The size of the older tree.
         old: u64,
@@ -90,7 +89,7 @@ impl<E: Error + 'static> TreeError<E> {
     }
 }
 
-/// The node `index` at `height`, the root of the leaves from `index << height` on.
+/// The node `index` at `height`: the root of `1 << height` leaves from `index << height`.
 pub(crate) fn read_node<R: ReadHashes>(
     stored: &mut R,
     height: u8,
@@ -111,10 +110,10 @@ pub(crate) fn read_node<R: ReadHashes>(
     Ok(buffer[0])
 }
 
-/// The root of the leaves from `start` up to, not with, `end`.
+/// The root of the leaves `start..end`.
 ///
-/// `start` must be a multiple of a power of two that is not less than their number, as it is
-/// wherever RFC 6962 splits a tree.
+/// `start` must be a multiple of a power of two that is at least `end - start`, as at all splits of
+/// RFC 6962.
 pub(crate) fn read_range<R: ReadHashes>(
     stored: &mut R,
     mut start: u64,
@@ -132,7 +131,7 @@ pub(crate) fn read_range<R: ReadHashes>(
     Ok(joined.unwrap_or(Hash::EMPTY_TREE))
 }
 
-/// Tiles in memory: for tests, and for trees small enough.
+/// Tiles in memory, for tests and small trees.
 ///
 /// ```
 /// use attestry_evidence::{MemoryTiles, leaf_hash, proof};
@@ -150,9 +149,9 @@ pub struct MemoryTiles {
     levels: Vec<Vec<Hash>>,
 }
 
-/// The hashes asked for are not stored.
+/// The requested hashes are not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("hash {index} of level {level} is not there")]
+#[error("hash {index} of level {level} is not stored")]
 pub struct NotStored {
     /// The level of tiles.
     pub level: u8,
@@ -161,7 +160,7 @@ pub struct NotStored {
 }
 
 impl MemoryTiles {
-    /// Tiles of a tree without leaves.
+    /// The tiles of an empty tree.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -173,7 +172,7 @@ impl MemoryTiles {
         &self.tree
     }
 
-    /// Appends a leaf of this hash.
+    /// Appends a leaf with this hash.
     pub fn push(&mut self, leaf: Hash) {
         self.tree.push_with(leaf, |stored| {
             let level = usize::from(stored.level);

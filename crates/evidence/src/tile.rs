@@ -1,4 +1,4 @@
-//! Where hashes lie when a tree is kept as files: the coordinates and paths of C2SP tlog-tiles.
+//! Coordinates and paths of tiles (C2SP tlog-tiles).
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -7,15 +7,15 @@ use thiserror::Error;
 
 use crate::Tree;
 
-/// How many heights of the tree one tile spans.
+/// The heights of the tree that a tile spans.
 pub const TILE_HEIGHT: u8 = 8;
 
-/// How many hashes a full tile has.
+/// The number of hashes in a full tile.
 pub const TILE_WIDTH: u16 = 1 << TILE_HEIGHT;
 
-/// One tile: up to 256 hashes of one level that stand side by side, 32 bytes each.
+/// A tile: up to 256 consecutive hashes of one level, 32 bytes each.
 ///
-/// As text it is the path under which tlog-tiles serves it.
+/// As text it is the tile's path in tlog-tiles.
 ///
 /// ```
 /// use attestry_evidence::Tile;
@@ -24,7 +24,7 @@ pub const TILE_WIDTH: u16 = 1 << TILE_HEIGHT;
 /// assert_eq!((tile.level(), tile.index(), tile.width()), (0, 1_234_067, 17));
 /// assert_eq!(tile.to_string(), "tile/0/x001/x234/067.p/17");
 ///
-/// // Three tiles hold a tree of 300 leaves.
+/// // A tree of 300 leaves has three tiles.
 /// let tiles: Vec<String> = Tile::of_tree(0, 300).map(|tile| tile.to_string()).collect();
 /// assert_eq!(tiles, ["tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"]);
 /// # Ok::<(), attestry_evidence::InvalidTile>(())
@@ -42,8 +42,8 @@ pub struct Tile {
 pub struct InvalidTile;
 
 impl Tile {
-    /// The tile that holds hash number `index` of `level` in a tree of `size` leaves, as wide as it
-    /// is in that tree; `None` if the tree has no such hash.
+    /// The tile of hash `index` of `level`, with its width in a tree of `size` leaves; `None` if the tree
+    /// has no such hash.
     #[must_use]
     pub fn holding(level: u8, index: u64, size: u64) -> Option<Self> {
         let tile = index / u64::from(TILE_WIDTH);
@@ -56,8 +56,8 @@ impl Tile {
         })
     }
 
-    /// The tiles that a tree of `new` leaves has and one of `old` leaves has not, or not as wide;
-    /// all tiles where `old` is 0. Level by level, from the leaves up.
+    /// The tiles that are new or wider in a tree of `new` leaves than in one of `old` leaves; all tiles if
+    /// `old` is 0. Level by level, from the leaves up.
     pub fn of_tree(old: u64, new: u64) -> impl Iterator<Item = Self> {
         let width = u64::from(TILE_WIDTH);
         (0..64 / TILE_HEIGHT).flat_map(move |level| {
@@ -79,20 +79,20 @@ impl Tile {
         self.index
     }
 
-    /// How many hashes it has: 256, or fewer at the tree's right edge.
+    /// The number of hashes: 256, or fewer at the tree's right edge.
     #[must_use]
     pub fn width(&self) -> u16 {
         self.width
     }
 
-    /// The number within the level of its first hash.
+    /// The number of its first hash within the level.
     #[must_use]
     pub fn first_hash(&self) -> u64 {
         self.index * u64::from(TILE_WIDTH)
     }
 }
 
-/// How many hashes `level` has in a tree of `size` leaves.
+/// The number of hashes of `level` in a tree of `size` leaves.
 fn hashes(level: u8, size: u64) -> u64 {
     size.checked_shr(u32::from(level) * u32::from(TILE_HEIGHT)).unwrap_or(0)
 }
@@ -180,7 +180,7 @@ mod tests {
 
     // The examples of the specification.
     #[test]
-    fn tiles_of_a_tree() {
+    fn of_tree_lists_all_tiles() {
         let widths = |size| {
             let mut widths: Vec<(u8, u64, u16)> = Vec::new();
             for tile in Tile::of_tree(0, size) {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tile_is_as_wide_as_the_tree() {
+    fn tile_width_depends_on_tree_size() {
         let tile = |level, index, size| Tile::holding(level, index, size).map(|t| t.to_string());
         assert_eq!(tile(0, 0, 1).as_deref(), Some("tile/0/000.p/1"));
         assert_eq!(tile(0, 299, 300).as_deref(), Some("tile/0/001.p/44"));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_names_what_changed() {
+    fn of_tree_lists_new_and_wider_tiles() {
         let grown: Vec<String> = Tile::of_tree(250, 520).map(|tile| tile.to_string()).collect();
         assert_eq!(grown, ["tile/0/000", "tile/0/001", "tile/0/002.p/8", "tile/1/000.p/2"]);
         assert_eq!(Tile::of_tree(520, 520).count(), 0);

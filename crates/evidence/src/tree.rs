@@ -1,4 +1,4 @@
-//! The tree as far as appending needs it: its right edge.
+//! The right edge of the tree, which is all that appending needs.
 
 use std::fmt;
 
@@ -6,12 +6,11 @@ use crate::stored::{ReadHashes, StoredHash, TreeError, read_node};
 use crate::tile::TILE_HEIGHT;
 use crate::{Hash, node_hash};
 
-/// A Merkle tree as of RFC 6962 that can be appended to. It holds the hashes along its right
-/// edge only: 2 KiB, however many leaves there are.
+/// An appendable Merkle tree (RFC 6962). It holds only the hashes along its right edge: 2 KiB for any
+/// number of leaves.
 ///
-/// Appending a leaf costs less than one hash of two nodes on average and allocates nothing.
-/// What is to be stored so that proofs can be made later, [`push_with`](Self::push_with) hands
-/// out as it arises.
+/// Appending a leaf computes less than one node hash on average and does not allocate. The hashes to
+/// store for later proofs are passed to the callback of [`push_with`](Self::push_with).
 ///
 /// ```
 /// use attestry_evidence::{Hash, Tree, leaf_hash, node_hash};
@@ -26,25 +25,25 @@ use crate::{Hash, node_hash};
 #[derive(Clone)]
 pub struct Tree {
     size: u64,
-    /// The roots of the complete subtrees that the leaves fall into, by height. There is one for
-    /// each bit that is set in `size`; the others are left over.
+    /// The roots of the complete subtrees, by height: one for each bit set in `size`. The other elements
+    /// are stale.
     peaks: [Hash; Self::HEIGHTS],
 }
 
 impl Tree {
-    /// The greatest number of leaves: 2^62. A thousand million a second fill it in 146 years.
+    /// The maximum number of leaves: 2^62, or 146 years at a thousand million per second.
     pub const MAX_SIZE: u64 = 1 << 62;
 
     const HEIGHTS: usize = 63;
 
-    /// A tree without leaves.
+    /// An empty tree.
     #[must_use]
     pub const fn new() -> Self {
         Self { size: 0, peaks: [Hash::ZERO; Self::HEIGHTS] }
     }
 
-    /// The tree of the first `size` leaves whose hashes were stored. Reads 256 hashes or fewer for
-    /// each level of tiles, of which there are three for sixteen million leaves.
+    /// Restores the tree of the first `size` leaves from stored hashes. Reads at most 256 hashes of each
+    /// tile level; sixteen million leaves have three levels.
     ///
     /// # Errors
     ///
@@ -62,26 +61,25 @@ impl Tree {
         Ok(tree)
     }
 
-    /// How many leaves there are.
+    /// The number of leaves.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// Appends a leaf of this hash.
+    /// Appends a leaf with this hash.
     ///
     /// # Panics
     ///
-    /// When there are [`MAX_SIZE`](Self::MAX_SIZE) leaves already.
+    /// When the tree has [`MAX_SIZE`](Self::MAX_SIZE) leaves.
     pub fn push(&mut self, leaf: Hash) {
         self.push_with(leaf, |_| ());
     }
 
-    /// Appends a leaf of this hash, and hands each hash that belongs into a tile to `store`: the
-    /// leaf always, and now and then one or a few of upper levels.
+    /// Appends a leaf with this hash, and calls `store` for each hash that belongs in a tile: the leaf,
+    /// and hashes of upper levels that became complete.
     ///
-    /// Within a level, hashes come in the order of their places, so a caller may append them to
-    /// what it has of that level.
+    /// Within a level, the hashes come in order and can be appended to that level's file.
     ///
     /// ```
     /// use attestry_evidence::{Tree, leaf_hash};
@@ -99,14 +97,14 @@ impl Tree {
     ///
     /// # Panics
     ///
-    /// When there are [`MAX_SIZE`](Self::MAX_SIZE) leaves already.
+    /// When the tree has [`MAX_SIZE`](Self::MAX_SIZE) leaves.
     pub fn push_with(&mut self, leaf: Hash, mut store: impl FnMut(StoredHash)) {
         assert!(self.size < Self::MAX_SIZE, "the tree is full");
         store(StoredHash { level: 0, index: self.size, hash: leaf });
         let mut node = leaf;
         let mut height = 0;
-        // Each complete subtree to the left, from the lowest on, is joined with what is new: as
-        // carrying does when one is added to a binary number.
+        // Joins the new leaf with the complete subtrees to its left, lowest first, like the carry of a
+        // binary increment.
         while self.size >> height & 1 == 1 {
             node = node_hash(self.peaks[height], node);
             height += 1;
@@ -119,7 +117,7 @@ impl Tree {
         self.size += 1;
     }
 
-    /// The root: one hash that stands for all leaves and their order.
+    /// The root hash, which commits to all leaves and their order.
     #[must_use]
     pub fn root(&self) -> Hash {
         let mut peaks = (0..).zip(&self.peaks).filter(|(height, _)| self.size >> height & 1 == 1);

@@ -109,7 +109,7 @@ fn consistency_as_a_witness_wants_it() {
     let tiles = tiles();
     let mut older = MemoryTiles::new();
     older.extend((0..3).map(|leaf: u8| leaf_hash(&[leaf])));
-    let older = policy().open(&key().sign(3, older.tree().root())).unwrap();
+    let older = policy().open(key().sign(3, older.tree().root())).unwrap();
 
     let path = proof::consistency(3, 5, &mut &tiles).unwrap();
     let signed = key().sign(5, tiles.tree().root());

@@ -3,7 +3,8 @@
 
 use attestry_core::Timestamp;
 use attestry_evidence::{
-    Hash, InvalidKey, InvalidPolicy, LogKey, OpenError, Policy, SigningKey, WitnessKey, leaf_hash,
+    Hash, InvalidKey, InvalidPolicy, LogKey, OpenError, Policy, SignedCheckpoint, SigningKey,
+    WitnessKey, leaf_hash,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -79,7 +80,7 @@ fn keys_of_go_are_keys() {
 #[test]
 fn others_open_what_we_sign() {
     let root = leaf_hash(b"x");
-    let signed = key().sign(1, root);
+    let signed = key().sign(1, root).to_string();
     assert!(signed.starts_with(&format!("example.com/audit\n1\n{root}\n\n— example.com/audit ")));
 
     let verifier = StandardVerifier::new(&key().public().to_string()).unwrap();
@@ -100,7 +101,7 @@ fn others_open_what_we_sign() {
 #[test]
 fn every_byte_of_the_text_is_signed() {
     let policy = Policy::new(key().public());
-    let signed = key().sign(12, leaf_hash(b"x"));
+    let signed = key().sign(12, leaf_hash(b"x")).to_string();
     let opened = policy.open(&signed).unwrap();
     assert_eq!((opened.checkpoint().size(), opened.checkpoint().root()), (12, leaf_hash(b"x")));
     assert_eq!(opened.cosignatures(), []);
@@ -120,7 +121,7 @@ fn every_byte_of_the_text_is_signed() {
 #[test]
 fn errors_say_what_is_wrong() {
     let policy = Policy::new(key().public());
-    let signed = key().sign(12, leaf_hash(b"x"));
+    let signed = key().sign(12, leaf_hash(b"x")).to_string();
     assert_eq!(policy.open(""), Err(OpenError::NotANote));
     assert_eq!(policy.open(&signed.replace('\n', "\r\n")), Err(OpenError::NotANote));
 
@@ -146,9 +147,24 @@ fn errors_say_what_is_wrong() {
 }
 
 #[test]
+fn signed_checkpoint_parses_only_notes_of_checkpoints() {
+    let signed = key().sign(12, leaf_hash(b"x"));
+    let text = signed.to_string();
+    assert_eq!(text.parse::<SignedCheckpoint>().as_ref(), Ok(&signed));
+    assert_eq!((signed.as_str(), signed.as_ref()), (&*text, &*text));
+    // The form is checked, the signature is not.
+    assert!(text.replacen("12", "13", 1).parse::<SignedCheckpoint>().is_ok());
+    for malformed in ["", text.trim_end(), &text[..text.find('—').unwrap()]] {
+        assert_eq!(malformed.parse::<SignedCheckpoint>(), Err(OpenError::NotANote));
+    }
+    let other = PETER_NOTE.parse::<SignedCheckpoint>();
+    assert!(matches!(other, Err(OpenError::NotACheckpoint(_))));
+}
+
+#[test]
 fn signatures_of_strangers_are_passed_over() {
     let policy = Policy::new(key().public());
-    let signed = key().sign(12, leaf_hash(b"x"));
+    let signed = key().sign(12, leaf_hash(b"x")).to_string();
     let stranger = Witness::new("witness.example/w9", 9);
     let more = format!("{signed}{}", stranger.cosign(&signed, 5));
     assert_eq!(policy.open(&more), policy.open(&signed));
@@ -163,7 +179,7 @@ fn witnesses_must_be_as_many_as_asked_for() {
     ];
     let policy =
         Policy::new(key().public()).with_witnesses(all.iter().map(Witness::key), 2).unwrap();
-    let signed = key().sign(12, leaf_hash(b"x"));
+    let signed = key().sign(12, leaf_hash(b"x")).to_string();
     let few = |found| Err(OpenError::TooFewWitnesses { needed: 2, found });
     assert_eq!(policy.open(&signed), few(0));
 
@@ -176,7 +192,11 @@ fn witnesses_must_be_as_many_as_asked_for() {
     let answer = all[0].cosign(&signed, 1_679_315_150)
         + &Witness::new("witness.example/w9", 9).cosign(&signed, 5);
     let two = policy.add_cosignatures(&one, &answer).unwrap();
-    assert_eq!(two.lines().count(), one.lines().count() + 1, "the stranger's line is left out");
+    assert_eq!(
+        two.as_str().lines().count(),
+        one.as_str().lines().count() + 1,
+        "the stranger's line is left out"
+    );
     assert_eq!(policy.add_cosignatures(&two, &answer).as_ref(), Ok(&two));
     let opened = policy.open(&two).unwrap();
     let seen: Vec<_> =
@@ -191,7 +211,7 @@ fn witnesses_must_be_as_many_as_asked_for() {
 
     // Without the log's own signature, witnesses count for nothing.
     let text = &signed[..=signed.find("\n\n").unwrap()];
-    let unsigned = format!("{text}\n{}", &two[signed.len()..]);
+    let unsigned = format!("{text}\n{}", &two.as_str()[signed.len()..]);
     assert!(matches!(policy.open(&unsigned), Err(OpenError::NotSigned { .. })));
 }
 
@@ -199,8 +219,8 @@ fn witnesses_must_be_as_many_as_asked_for() {
 fn a_cosignature_is_of_one_text_at_one_time() {
     let witness = Witness::new("witness.example/w1", 1);
     let policy = Policy::new(key().public()).with_witnesses([witness.key()], 1).unwrap();
-    let signed = key().sign(12, leaf_hash(b"x"));
-    let other = key().sign(13, leaf_hash(b"x"));
+    let signed = key().sign(12, leaf_hash(b"x")).to_string();
+    let other = key().sign(13, leaf_hash(b"x")).to_string();
     let id = u32::from_be_bytes(witness.id);
     let false_one = Err(OpenError::BadSignature { name: witness.name.to_owned(), id });
 
@@ -235,7 +255,7 @@ fn a_cosignature_is_of_one_text_at_one_time() {
 fn an_answer_cannot_become_another_checkpoint() {
     let witness = Witness::new("witness.example/w1", 1);
     let policy = Policy::new(key().public()).with_witnesses([witness.key()], 1).unwrap();
-    let signed = key().sign(12, leaf_hash(b"x"));
+    let signed = key().sign(12, leaf_hash(b"x")).to_string();
     // What the witness truly signed: our note as the beginning of a longer text.
     let longer = format!("{signed}more\n\n");
     let end = longer.len() - 1;

@@ -4,6 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+/// Shared with the tests of `attestry-evidence`, which replay the corpus.
+#[path = "../../../crates/evidence/tests/fuzz/properties.rs"]
+pub mod evidence;
+
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let path = std::env::temp_dir().join(format!("attestry-fuzz-{}", std::process::id()));
     fs::create_dir(&path).expect("a new folder among the temporary files");

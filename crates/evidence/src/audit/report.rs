@@ -1,81 +1,85 @@
-//! What an audit found.
+//! The result of an audit.
 
 use thiserror::Error;
 
 use crate::Hash;
 
-/// Something in a log that should not be. Leaves are counted from 0; `count` stand side by side.
+/// A violation found in a log. Leaves are counted from 0; `count` leaves are consecutive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Finding {
-    /// Lines are gone and no erasure record says why.
-    #[error("{count} line(s) from leaf {leaf} on are missing, and no record says they were erased")]
+    /// Lines are missing and no erasure record covers them.
+    #[error("{count} line(s) from leaf {leaf} are missing without an erasure record")]
     Missing {
         /// The first leaf.
         leaf: u64,
-        /// How many.
+        /// The number of leaves.
         count: u64,
     },
-    /// Lines are other than those that were logged.
-    #[error("{count} line(s) from leaf {leaf} on are not those that were logged")]
+    /// Lines differ from those that were logged.
+    #[error("{count} line(s) from leaf {leaf} were altered")]
     Altered {
         /// The first leaf.
         leaf: u64,
-        /// How many.
+        /// The number of leaves.
         count: u64,
     },
-    /// Lines are recorded as erased and still there: an erasure that was not finished, or a line
-    /// put back.
-    #[error("{count} line(s) from leaf {leaf} on are recorded as erased, but still there")]
+    /// Lines are recorded as erased but present: the erasure was not finished, or lines were restored.
+    #[error("{count} line(s) from leaf {leaf} are recorded as erased, but present")]
     StillThere {
         /// The first leaf.
         leaf: u64,
-        /// How many.
+        /// The number of leaves.
         count: u64,
     },
-    /// An erasure record was shown that is not in the tree: made up later, or not signed yet.
-    #[error("the record that {count} leaf(s) from {leaf} on were erased is not in the log")]
+    /// An announced erasure record is not in the tree: forged, or not appended yet.
+    #[error("the erasure record of {count} leaf(s) from {leaf} is not in the log")]
     RecordNotLogged {
-        /// The first leaf it says was erased.
+        /// The first leaf that it covers.
         leaf: u64,
-        /// How many it says were.
+        /// The number of leaves that it covers.
         count: u64,
     },
-    /// An erasure record stands before what it says was erased.
-    #[error("leaf {place} records the erasure of {count} leaf(s) from {leaf} on, which come later")]
+    /// An erasure record precedes leaves that it covers.
+    #[error(
+        "the erasure record at leaf {place} covers {count} leaf(s) from {leaf}, which come later"
+    )]
     RecordTooEarly {
         /// The record's leaf.
         place: u64,
-        /// The first leaf it says was erased.
+        /// The first leaf that it covers.
         leaf: u64,
-        /// How many it says were.
+        /// The number of leaves that it covers.
         count: u64,
     },
-    /// An erasure record has another hash than the leaves it says were erased.
-    #[error("leaf {place} records the erasure of other lines than leaf {leaf} and {count} on were")]
+    /// The hash of an erasure record is not that of the leaves that it covers.
+    #[error("the erasure record at leaf {place} does not match the {count} leaf(s) from {leaf}")]
     RecordOfOtherLine {
         /// The record's leaf.
         place: u64,
-        /// The first leaf it says was erased.
+        /// The first leaf that it covers.
         leaf: u64,
-        /// How many it says were.
+        /// The number of leaves that it covers.
         count: u64,
     },
-    /// An erasure record says that an erasure record was erased. Those stay for ever.
-    #[error("leaf {place} says that erasure records among {count} leaf(s) from {leaf} were erased")]
+    /// An erasure record covers another erasure record. Erasure records are never erased.
+    #[error(
+        "the erasure record at leaf {place} covers erasure records among {count} leaf(s) from {leaf}"
+    )]
     RecordErased {
         /// The record's leaf.
         place: u64,
-        /// The first leaf it says was erased.
+        /// The first leaf that it covers.
         leaf: u64,
-        /// How many it says were.
+        /// The number of leaves that it covers.
         count: u64,
     },
 }
 
 impl Finding {
-    /// Whether `other` is the same about the leaves that follow; then it is made part of this.
-    fn absorb(&mut self, other: Self) -> bool {
+    /// Extends this finding by `other` if it is of the same kind and about the next leaves; returns
+    /// whether it did.
+    fn merge(&mut self, other: Self) -> bool {
         use Finding::{Altered, Missing, StillThere};
         match (self, other) {
             (Missing { leaf, count }, Missing { leaf: next, count: more })
@@ -91,10 +95,9 @@ impl Finding {
     }
 }
 
-/// What a whole log is, and what is wrong with it.
+/// The counts and findings of an audit.
 ///
-/// It does not say whether the log is the one that was signed; [`Audit::check`](super::Audit::check)
-/// does.
+/// Whether the log is the signed one is the result of [`Audit::check`](super::Audit::check).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditReport {
     pub(super) size: u64,
@@ -107,11 +110,10 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
-    /// No more findings than this are listed; the rest is only counted, so that a log that is all
-    /// wrong does not fill the memory.
+    /// The maximum number of listed findings, which bounds memory. More are only counted.
     pub const MAX_FINDINGS: usize = 1000;
 
-    /// How many leaves the log has.
+    /// The number of leaves in the log.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
@@ -123,38 +125,38 @@ impl AuditReport {
         self.root
     }
 
-    /// How many entries are there.
+    /// The number of entries present.
     #[must_use]
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// How many entries are gone that a record shown says were erased. Whether those records hold
-    /// is among the findings.
+    /// The number of missing entries that announced records cover. Whether these records are valid is
+    /// among the findings.
     #[must_use]
     pub fn erased(&self) -> u64 {
         self.erased
     }
 
-    /// How many leaves are erasure records.
+    /// The number of erasure records in the log.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// What is wrong, at most [`MAX_FINDINGS`](Self::MAX_FINDINGS); neighbours are joined.
+    /// The findings, at most [`MAX_FINDINGS`](Self::MAX_FINDINGS); those of adjacent leaves are merged.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// How many findings are not listed.
+    /// The number of findings that are not listed.
     #[must_use]
     pub fn unlisted(&self) -> u64 {
         self.unlisted
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no findings.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
@@ -173,7 +175,7 @@ impl AuditReport {
     }
 
     pub(super) fn add(&mut self, finding: Finding) {
-        if self.findings.last_mut().is_some_and(|last| last.absorb(finding)) {
+        if self.findings.last_mut().is_some_and(|last| last.merge(finding)) {
             return;
         }
         if self.findings.len() < Self::MAX_FINDINGS {
@@ -184,27 +186,26 @@ impl AuditReport {
     }
 }
 
-/// Why a log is not what a checkpoint says.
+/// Why a log does not match a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// It has more or fewer leaves than the checkpoint is of. Where it ends with fewer, leaves
-    /// were dropped.
-    #[error("the checkpoint is of {checkpoint} leaves, these are {found}")]
+    /// The log has more or fewer leaves than the checkpoint. If it ends with fewer, leaves were dropped.
+    #[error("the checkpoint has {checkpoint} leaves, the log {found}")]
     Size {
         /// The size in the checkpoint.
         checkpoint: u64,
-        /// How many leaves have come.
+        /// The number of leaves added.
         found: u64,
     },
-    /// As many leaves, but not those: some were altered, inserted, dropped or moved.
+    /// The leaves differ: some were altered, inserted, dropped or moved.
     #[error("the first {size} leaves are not those that were signed")]
     Root {
-        /// How many leaves.
+        /// The number of leaves.
         size: u64,
         /// The root in the checkpoint.
         expected: Hash,
-        /// The root of what is there.
+        /// The root of the log.
         found: Hash,
     },
 }

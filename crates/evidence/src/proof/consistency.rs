@@ -1,4 +1,4 @@
-//! What connects two checkpoints, in the form in which witnesses ask for it.
+//! A consistency proof with its checkpoint, as in requests to witnesses.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 use super::{InvalidProof, VerifyError, parse_number, parse_path, verify_consistency};
 use crate::{Checkpoint, Hash, OpenedCheckpoint, Policy};
 
-/// That a log only grew since an older checkpoint: the older size, the proof, and the newer signed
-/// checkpoint. Its text is the body of the request `add-checkpoint` of C2SP tlog-witness, so the
-/// same file is what a witness wants to see before it cosigns.
+/// Proves that a log only grew since an older checkpoint: the older size, the hashes, and the newer
+/// signed checkpoint. Its text is the body of an `add-checkpoint` request of C2SP tlog-witness, so the
+/// same file is sent to witnesses.
 ///
 /// ```
 /// use attestry_evidence::{ConsistencyProof, MemoryTiles, Policy, SigningKey, leaf_hash, proof};
@@ -37,11 +37,11 @@ pub struct ConsistencyProof {
 }
 
 impl ConsistencyProof {
-    /// The proof of these parts: what [`proof::consistency`](super::consistency) gave for `old`
-    /// and the size of `checkpoint`, the newer one with its signatures. Nothing is checked yet.
+    /// A proof of these parts: the result of [`proof::consistency`](super::consistency) for `old` and the
+    /// size of `checkpoint`, the newer signed checkpoint. Nothing is verified.
     #[must_use]
-    pub fn new(old: u64, path: Vec<Hash>, checkpoint: String) -> Self {
-        Self { old, path, checkpoint }
+    pub fn new(old: u64, path: Vec<Hash>, checkpoint: impl Into<String>) -> Self {
+        Self { old, path, checkpoint: checkpoint.into() }
     }
 
     /// The size of the older tree.
@@ -50,20 +50,20 @@ impl ConsistencyProof {
         self.old
     }
 
-    /// The hashes that connect the two.
+    /// The hashes of the proof.
     #[must_use]
     pub fn path(&self) -> &[Hash] {
         &self.path
     }
 
-    /// The newer signed checkpoint, as it stands there.
+    /// The newer signed checkpoint, not verified.
     #[must_use]
     pub fn checkpoint(&self) -> &str {
         &self.checkpoint
     }
 
-    /// Checks that the newer checkpoint is signed as `policy` asks and that its tree grew out of
-    /// that of `older`, which the caller trusts; returns the newer.
+    /// Verifies that the signatures of the newer checkpoint satisfy `policy` and that it is consistent
+    /// with `older`, which the caller trusts. Returns the newer checkpoint.
     ///
     /// # Errors
     ///

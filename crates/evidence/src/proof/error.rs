@@ -1,15 +1,15 @@
-//! What can be wrong with a proof.
+//! Errors of proofs.
 
 use thiserror::Error;
 
 use super::MAX_PATH;
 use crate::{Hash, InvalidHash, OpenError};
 
-/// Why a proof proves nothing.
+/// Why a proof is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProofError {
-    /// It is about a leaf that a tree of this size does not have.
+    /// A tree of this size does not have the leaf.
     #[error("there is no leaf {index} in a tree of {size} leaves")]
     NoSuchLeaf {
         /// The leaf.
@@ -17,7 +17,7 @@ pub enum ProofError {
         /// The size of the tree.
         size: u64,
     },
-    /// The newer tree is smaller than the older. A log never shrinks: leaves were dropped.
+    /// The newer tree is smaller than the older one. A log never shrinks: leaves were dropped.
     #[error("the newer tree has {new} leaves, the older one {old}: leaves were dropped")]
     Shrunk {
         /// The size of the older tree.
@@ -25,13 +25,13 @@ pub enum ProofError {
         /// The size of the newer tree.
         new: u64,
     },
-    /// It has more or fewer hashes than a proof between these places.
-    #[error("the proof has {found} hashes, which cannot be right")]
+    /// No proof for these sizes has this number of hashes.
+    #[error("the proof has {found} hashes, which is wrong for these sizes")]
     WrongLength {
-        /// How many hashes it has.
+        /// The number of hashes.
         found: usize,
     },
-    /// It leads to another root than that of the tree: this leaf, or this proof, is not of it.
+    /// The proof leads to another root: the leaf, or the proof, is not of this tree.
     #[error("the leaf is not in the tree: the proof leads to the root {found}, not {expected}")]
     NotIncluded {
         /// The root of the tree.
@@ -39,8 +39,10 @@ pub enum ProofError {
         /// The root the proof leads to.
         found: Hash,
     },
-    /// It does not connect the two roots: what the older tree held was changed.
-    #[error("the tree of {new} leaves did not grow out of the one of {old}: history was changed")]
+    /// The proof does not connect the two roots: leaves of the older tree were changed.
+    #[error(
+        "the tree of {new} leaves is not consistent with the tree of {old}: history was changed"
+    )]
     NotConsistent {
         /// The size of the older tree.
         old: u64,
@@ -49,54 +51,54 @@ pub enum ProofError {
     },
 }
 
-/// Why a text is not a proof that can be read.
+/// Why a text is not a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidProof {
-    /// The first line is another than that of the format.
+    /// The first line is not that of the format.
     #[error("the first line is not {expected:?}")]
     Header {
-        /// What it should be, or begin with.
+        /// The expected line or prefix.
         expected: &'static str,
     },
-    /// There is no line `index` with a number.
+    /// There is no `index` line with a number.
     #[error("there is no line with the index of the leaf")]
     Index,
     /// The extra data is not base64.
     #[error("the extra data is not base64")]
     Extra,
     /// A line of the proof is not a hash.
-    #[error("hash {number} of the proof is none")]
+    #[error("hash {number} of the proof is malformed")]
     Hash {
-        /// Which; the first is 1.
+        /// The number of the hash, from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The cause.
         source: InvalidHash,
     },
-    /// There are more hashes than any proof has.
+    /// There are more hashes than in any proof.
     #[error("the proof has more than {MAX_PATH} hashes")]
     TooLong,
-    /// There is no empty line and checkpoint after the hashes.
+    /// No empty line and checkpoint follow the hashes.
     #[error("no checkpoint follows the hashes of the proof")]
     NoCheckpoint,
 }
 
-/// Why a proof with its checkpoint is not to be believed.
+/// Why a proof with its checkpoint is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The checkpoint is not: nothing it says counts.
-    #[error("the checkpoint of the proof cannot be trusted")]
+    /// The verification of the checkpoint failed.
+    #[error("checkpoint verification failed")]
     Checkpoint(#[from] OpenError),
-    /// The checkpoint is genuine, but the proof does not lead to it.
-    #[error("the proof does not hold")]
+    /// The checkpoint is valid, but the proof does not lead to it.
+    #[error("proof verification failed")]
     Proof(#[from] ProofError),
-    /// The proof starts from a tree of another size than the older checkpoint.
-    #[error("the proof is about a tree of {found} leaves, the older checkpoint is of {expected}")]
+    /// The proof starts from another size than that of the older checkpoint.
+    #[error("the proof starts from size {found}, but the older checkpoint has size {expected}")]
     OtherSize {
-        /// The size in the older checkpoint.
+        /// The size of the older checkpoint.
         expected: u64,
-        /// The size in the proof.
+        /// The older size of the proof.
         found: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! One leaf, its path and the checkpoint, as the format tlog-proof of C2SP has it.
+//! An inclusion proof with its checkpoint (C2SP tlog-proof).
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,8 +11,9 @@ use crate::{Hash, OpenedCheckpoint, Policy};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
-/// That a leaf is in a log: its index, the path to the root, and the signed checkpoint of that
-/// root. Its text is a file of the format `c2sp.org/tlog-proof@v1`, by custom called `.tlog-proof`.
+/// Proves that a leaf is in a log: its index, the hashes to the root, and the signed checkpoint of that
+/// root. Its text is a file in the format `c2sp.org/tlog-proof@v1`, by convention with the extension
+/// `.tlog-proof`.
 ///
 /// ```
 /// use attestry_evidence::{InclusionProof, MemoryTiles, Policy, SigningKey, line_hash, proof};
@@ -42,21 +43,21 @@ pub struct InclusionProof {
 }
 
 impl InclusionProof {
-    /// The proof of these parts: what [`proof::inclusion`](super::inclusion) gave for leaf `index`
-    /// and the size of `checkpoint`, a signed checkpoint. Nothing is checked yet.
+    /// A proof of these parts: the result of [`proof::inclusion`](super::inclusion) for leaf `index` and
+    /// the size of `checkpoint`, a signed checkpoint. Nothing is verified.
     #[must_use]
-    pub fn new(index: u64, path: Vec<Hash>, checkpoint: String) -> Self {
-        Self { index, path, checkpoint, extra: None }
+    pub fn new(index: u64, path: Vec<Hash>, checkpoint: impl Into<String>) -> Self {
+        Self { index, path, checkpoint: checkpoint.into(), extra: None }
     }
 
-    /// The same with extra data, which nothing vouches for.
+    /// Adds extra data, which is not authenticated.
     #[must_use]
     pub fn with_extra(mut self, extra: Vec<u8>) -> Self {
         self.extra = Some(extra);
         self
     }
 
-    /// The index of the leaf in the log; the first is 0.
+    /// The index of the leaf in the log, from 0.
     #[must_use]
     pub fn index(&self) -> u64 {
         self.index
@@ -68,20 +69,20 @@ impl InclusionProof {
         &self.path
     }
 
-    /// The signed checkpoint, as it stands there.
+    /// The signed checkpoint, not verified.
     #[must_use]
     pub fn checkpoint(&self) -> &str {
         &self.checkpoint
     }
 
-    /// Data that came along and that nothing vouches for.
+    /// Extra data, not authenticated.
     #[must_use]
     pub fn extra(&self) -> Option<&[u8]> {
         self.extra.as_deref()
     }
 
-    /// Checks that the checkpoint is signed as `policy` asks and that its tree has the leaf
-    /// `leaf` at [`index`](Self::index); returns the checkpoint and who has seen it when.
+    /// Verifies that the signatures of the checkpoint satisfy `policy` and that its tree has the leaf hash
+    /// `leaf` at [`index`](Self::index). Returns the checkpoint and its cosignatures.
     ///
     /// # Errors
     ///
