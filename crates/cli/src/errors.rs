@@ -221,6 +221,18 @@ impl From<AuditError> for Failure {
     }
 }
 
+impl From<attestry::evidence::KeyError> for Failure {
+    fn from(error: attestry::evidence::KeyError) -> Self {
+        use attestry::evidence::KeyError;
+        let hint = match error {
+            KeyError::AlreadyExists { .. } => Some("pass another file name with --out"),
+            KeyError::Unwritable { .. } => None,
+            _ => Some("`attestry key generate --signing --out FILE` creates a signing key"),
+        };
+        failure(&error).hint_if_known(hint)
+    }
+}
+
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         let hint = match error {

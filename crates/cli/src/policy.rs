@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use attestry::evidence::{InvalidKey, LogKey, OpenedCheckpoint, Policy, SigningKey, WitnessKey};
+use attestry::evidence::{
+    InvalidKey, LogKey, OpenError, OpenedCheckpoint, Policy, SignedCheckpoint, SigningKey,
+    WitnessKey,
+};
 
 use crate::args::PolicyArgs;
 use crate::errors::Failure;
@@ -49,10 +52,13 @@ fn public_key(path: &Path) -> Result<LogKey, Failure> {
 
 /// The signing key in a file. Errors do not show any part of it.
 pub(crate) fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
-    let text = attestry::evidence::Zeroizing::new(read("the signing key", path)?);
-    text.trim().parse().map_err(|error: InvalidKey| {
-        let failure = Failure::new(format!("{} does not contain a signing key", path.display()));
-        failure.caused_by(error).hint("`attestry key generate --signing --out FILE` creates one")
+    Ok(SigningKey::from_file(path)?)
+}
+
+/// Reads a signed checkpoint, without verification of its signatures.
+pub(crate) fn signed_checkpoint(path: &Path) -> Result<SignedCheckpoint, Failure> {
+    read("the checkpoint", path)?.parse().map_err(|error: OpenError| {
+        Failure::new(format!("{} is not a signed checkpoint", path.display())).caused_by(error)
     })
 }
 

@@ -196,12 +196,12 @@ impl Audit {
                 continue;
             };
             if position < claim.record.end() {
-                report.add(Finding::RecordTooEarly { place: position, leaf, count });
+                report.add(Finding::RecordTooEarly { record: position, leaf, count });
             } else if claim.found != Some(claim.record.hash()) {
-                report.add(Finding::RecordOfOtherLine { place: position, leaf, count });
+                report.add(Finding::RecordOfOtherLine { record: position, leaf, count });
             }
             if claim.covers_record {
-                report.add(Finding::RecordErased { place: position, leaf, count });
+                report.add(Finding::RecordErased { record: position, leaf, count });
             }
         }
         report

@@ -137,7 +137,7 @@ fn a_record_must_be_in_the_log_and_later_and_of_that_line() {
     let other = record(1, &[hash(1), hash(4)]);
     let mut audit = erased(&other);
     audit.record(&other);
-    let expected = Finding::RecordOfOtherLine { place: 5, leaf: 1, count: 2 };
+    let expected = Finding::RecordOfOtherLine { record: 5, leaf: 1, count: 2 };
     assert_eq!(findings(audit), [expected]);
 
     // It was there before.
@@ -145,14 +145,14 @@ fn a_record_must_be_in_the_log_and_later_and_of_that_line() {
     audit.record(&good);
     audit.erased(hash(1));
     audit.erased(hash(2));
-    assert_eq!(findings(audit), [Finding::RecordTooEarly { place: 0, leaf: 1, count: 2 }]);
+    assert_eq!(findings(audit), [Finding::RecordTooEarly { record: 0, leaf: 1, count: 2 }]);
 
     // It goes beyond the end.
     let long = record(4, &[hash(4), hash(5), hash(6)]);
     let mut beyond = Audit::new([long.clone()]);
     (0..5).for_each(|entry| beyond.line(hash(entry)));
     beyond.record(&long);
-    assert!(findings(beyond).contains(&Finding::RecordTooEarly { place: 5, leaf: 4, count: 3 }));
+    assert!(findings(beyond).contains(&Finding::RecordTooEarly { record: 5, leaf: 4, count: 3 }));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn records_stay() {
     audit.erased(hash(0));
     audit.record(&first);
     audit.record(&second);
-    let expected = Finding::RecordErased { place: 2, leaf: 1, count: 1 };
+    let expected = Finding::RecordErased { record: 2, leaf: 1, count: 1 };
     assert_eq!(findings(audit), [expected]);
 }
 

@@ -1,7 +1,7 @@
 //! The public API of the feature `evidence`: methods of the store and its builder.
 
 use attestry_core::{EntryId, StorageError};
-use attestry_evidence::{ConsistencyProof, OpenedCheckpoint, Policy};
+use attestry_evidence::{ConsistencyProof, OpenedCheckpoint, Policy, SignedCheckpoint};
 
 use crate::builder::FileStorageBuilder;
 use crate::observer::EraseReason;
@@ -53,7 +53,7 @@ impl FileStorage {
     /// # Cancel safety
     ///
     /// A dropped future does not cancel the request.
-    pub async fn checkpoint(&self) -> Result<String, EvidenceError> {
+    pub async fn checkpoint(&self) -> Result<SignedCheckpoint, EvidenceError> {
         self.with_tree(TreeObserver::checkpoint).await
     }
 
@@ -62,7 +62,7 @@ impl FileStorage {
     /// # Errors
     ///
     /// [`EvidenceError::NotKept`], [`EvidenceError::Storage`].
-    pub async fn latest_checkpoint(&self) -> Result<Option<String>, EvidenceError> {
+    pub async fn latest_checkpoint(&self) -> Result<Option<SignedCheckpoint>, EvidenceError> {
         self.read_blocking(|catalog| prove::latest_checkpoint(catalog.folder())).await
     }
 
@@ -79,11 +79,11 @@ impl FileStorage {
     /// A dropped future does not cancel the request.
     pub async fn store_cosigned_checkpoint(
         &self,
-        note: &str,
+        checkpoint: &SignedCheckpoint,
         policy: Policy,
     ) -> Result<(), EvidenceError> {
-        let note = note.to_owned();
-        self.with_tree(move |tree| tree.store_cosigned(&note, &policy)).await
+        let checkpoint = checkpoint.clone();
+        self.with_tree(move |tree| tree.store_cosigned(&checkpoint, &policy)).await
     }
 
     /// The line of an entry with the proof that it is in the log; `None` if no entry has this id. The

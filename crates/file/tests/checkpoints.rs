@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use attestry_core::StorageBackend;
-use attestry_evidence::SigningKey;
+use attestry_evidence::{SignedCheckpoint, SigningKey};
 use attestry_file::{
     Durability, EvidenceError, EvidenceOptions, FileStorage, ProblemKind, VerifyOptions,
 };
@@ -30,13 +30,13 @@ async fn due_checkpoints_are_signed_and_passed_to_the_hook() {
         let received = received.lock().unwrap();
         received
             .iter()
-            .map(|note: &String| policy().open(note).unwrap().checkpoint().size())
+            .map(|note: &SignedCheckpoint| policy().open(note).unwrap().checkpoint().size())
             .collect()
     };
     let evidence = |every| {
         let received = Arc::clone(&received);
         EvidenceOptions::new(key()).every_entries(10).every(every).on_checkpoint(move |signed| {
-            received.lock().unwrap().push(signed.unwrap().to_owned());
+            received.lock().unwrap().push(signed.unwrap().clone());
         })
     };
     let builder = FileStorage::builder(&path).evidence(evidence(Duration::from_secs(3_600)));
@@ -191,7 +191,7 @@ async fn cosigned_checkpoints_are_stored_verified_and_proven() {
     let storage = open(&path).await;
     storage.append(&entries(0..3)).await.unwrap();
     let checkpoint = storage.checkpoint().await.unwrap();
-    let (witness, cosigned) = cosign(&checkpoint);
+    let (witness, cosigned) = cosign(checkpoint.as_str());
     let witnessed_policy = policy().with_witnesses([witness.parse().unwrap()], 1).unwrap();
     let without_cosignature =
         storage.verify(VerifyOptions::new().policy(witnessed_policy.clone())).await.unwrap();
@@ -215,7 +215,7 @@ async fn cosigned_checkpoints_are_stored_verified_and_proven() {
 }
 
 /// The key of a witness and the note with its cosignature, built from the text of C2SP tlog-cosignature.
-fn cosign(note: &str) -> (String, String) {
+fn cosign(note: &str) -> (String, SignedCheckpoint) {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use ed25519_dalek::Signer;
@@ -230,7 +230,7 @@ fn cosign(note: &str) -> (String, String) {
     let short = u32::from_be_bytes(id[..4].try_into().unwrap());
     (
         format!("{name}+{short:08x}+{}", STANDARD.encode(&material)),
-        format!("{note}— {name} {}\n", STANDARD.encode(blob)),
+        format!("{note}— {name} {}\n", STANDARD.encode(blob)).parse().unwrap(),
     )
 }
 

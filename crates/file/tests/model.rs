@@ -267,7 +267,7 @@ impl Writers {
 #[cfg(feature = "evidence")]
 async fn assert_verifies(
     storage: &FileStorage,
-    checkpoints: &mut Vec<String>,
+    checkpoints: &mut Vec<attestry_evidence::SignedCheckpoint>,
     model: &[AuditEntry],
 ) {
     let found = common::evidence::verify(storage, checkpoints).await;
@@ -277,7 +277,7 @@ async fn assert_verifies(
 }
 
 #[cfg(not(feature = "evidence"))]
-async fn assert_verifies(_: &FileStorage, _: &mut Vec<String>, _: &[AuditEntry]) {}
+async fn assert_verifies(_: &FileStorage, _: &mut Vec<()>, _: &[AuditEntry]) {}
 
 /// Writes an entry to the model; returns false if its id is taken by a different entry.
 fn write(model: &mut Vec<AuditEntry>, entry: &AuditEntry) -> bool {

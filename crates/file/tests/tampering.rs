@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use attestry_core::{StorageBackend, Timestamp};
-use attestry_evidence::{ErasureRecord, SigningKey, line_hash};
+use attestry_evidence::{ErasureRecord, SignedCheckpoint, SigningKey, line_hash};
 use attestry_file::{
     EvidenceError, EvidenceOptions, EvidenceProblem, FileStorage, ProblemKind, Verification,
     VerifyOptions,
@@ -19,7 +19,7 @@ use common::{entries, entry, folder, line_of, open_read_only, segments_in_order}
 const LINES: usize = 8;
 
 /// A small store of several segments with one erased line, and its last checkpoint.
-async fn create(path: &Path) -> String {
+async fn create(path: &Path) -> SignedCheckpoint {
     let storage =
         with_evidence(FileStorage::builder(path).rotation_size_bytes(900)).open().await.unwrap();
     storage.append(&entries(0..LINES as i64)).await.unwrap();
@@ -29,7 +29,10 @@ async fn create(path: &Path) -> String {
     checkpoint
 }
 
-async fn try_verify(path: &Path, external: Option<&str>) -> Result<Verification, EvidenceError> {
+async fn try_verify(
+    path: &Path,
+    external: Option<&SignedCheckpoint>,
+) -> Result<Verification, EvidenceError> {
     let mut options = VerifyOptions::new().policy(policy());
     if let Some(external) = external {
         options = options.against(&policy().open(external).unwrap());
@@ -37,7 +40,7 @@ async fn try_verify(path: &Path, external: Option<&str>) -> Result<Verification,
     open_read_only(path).await.verify(options).await
 }
 
-async fn problems(path: &Path, external: Option<&str>) -> Vec<EvidenceProblem> {
+async fn problems(path: &Path, external: Option<&SignedCheckpoint>) -> Vec<EvidenceProblem> {
     try_verify(path, external).await.unwrap().problems
 }
 
@@ -121,7 +124,7 @@ async fn any_changed_byte_of_the_tree_is_detected_or_harmless() {
             changed[at] ^= 1;
             fs::write(file, &changed).unwrap();
             // With and without an external checkpoint.
-            for external in [None, Some(&*checkpoint)] {
+            for external in [None, Some(&checkpoint)] {
                 match try_verify(&path, external).await {
                     Ok(found) => assert!(
                         !found.is_clean()

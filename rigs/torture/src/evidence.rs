@@ -31,7 +31,7 @@ pub(crate) fn enable(
         .every(Duration::from_millis(20))
         .on_checkpoint(move |signed| {
             if let Ok(checkpoint) = signed {
-                on_checkpoint(checkpoint);
+                on_checkpoint(checkpoint.as_str());
             }
         });
     Ok(builder.evidence(evidence))

@@ -18,7 +18,7 @@ pub(super) async fn run(
         let logger = store.open_reader(Settings::default()).await?;
         return Ok(match logger.evidence()?.latest_checkpoint().await? {
             Some(checkpoint) => {
-                out.bytes(checkpoint.as_bytes())?;
+                out.bytes(checkpoint.as_str().as_bytes())?;
                 Status::Success
             }
             None => {
@@ -31,7 +31,7 @@ pub(super) async fn run(
     }
     if let Some(path) = &args.cosigned {
         let required = args.policy.required_policy()?;
-        let note = policy::read("the checkpoint", path)?;
+        let note = policy::signed_checkpoint(path)?;
         let logger = store.open_existing(Settings::default()).await?;
         logger.evidence()?.store_cosigned_checkpoint(&note, required).await?;
         logger.close().await?;
@@ -45,6 +45,6 @@ pub(super) async fn run(
     let logger = store.open_existing(Settings::default()).await?;
     let checkpoint = logger.evidence()?.checkpoint().await?;
     logger.close().await?;
-    out.bytes(checkpoint.as_bytes())?;
+    out.bytes(checkpoint.as_str().as_bytes())?;
     Ok(Status::Success)
 }

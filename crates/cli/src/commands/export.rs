@@ -26,7 +26,7 @@ pub(super) async fn run(args: ExportArgs, store: &StoreArgs) -> Result<Status, F
         let mut folder = Folder::create(&args.out)?;
         fs::create_dir(args.out.join("proofs")).map_err(|error| cannot_write(&args.out, error))?;
         if let Some(checkpoint) = latest {
-            folder.file("checkpoint", checkpoint.as_bytes())?;
+            folder.file("checkpoint", checkpoint.as_str().as_bytes())?;
         }
         return copy(storage, query, &mut folder, Some(storage)).await;
     }

@@ -33,10 +33,10 @@ fn generate_signing_key(args: &GenerateArgs) -> Result<Status, Failure> {
     })?;
     let public = public_path(&args.out);
     // The public key first: if its file cannot be created, no secret is written.
-    write_new(&public, &format!("{}\n", key.public()), 0o644)?;
-    if let Err(failure) = write_new(&args.out, &key.expose_secret(), 0o600) {
+    write_new(&public, &format!("{}\n", key.public()))?;
+    if let Err(error) = key.write_new_file(&args.out) {
         let _ = std::fs::remove_file(&public);
-        return Err(failure);
+        return Err(error.into());
     }
     stderr_line(format_args!(
         "wrote a new signing key of the log {name} to {}, and its public key to {}; keep the signing \
@@ -53,11 +53,11 @@ fn public_path(secret: &Path) -> PathBuf {
     path.into()
 }
 
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(mode)
+        .mode(0o644)
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| match error.kind() {

@@ -42,21 +42,21 @@ pub enum Finding {
     },
     /// An erasure record precedes leaves that it covers.
     #[error(
-        "the erasure record at leaf {place} covers {count} leaf(s) from {leaf}, which come later"
+        "the erasure record at leaf {record} covers {count} leaf(s) from {leaf}, which come later"
     )]
     RecordTooEarly {
-        /// The record's leaf.
-        place: u64,
+        /// The leaf of the record.
+        record: u64,
         /// The first leaf that it covers.
         leaf: u64,
         /// The number of leaves that it covers.
         count: u64,
     },
     /// The hash of an erasure record is not that of the leaves that it covers.
-    #[error("the erasure record at leaf {place} does not match the {count} leaf(s) from {leaf}")]
+    #[error("the erasure record at leaf {record} does not match the {count} leaf(s) from {leaf}")]
     RecordOfOtherLine {
-        /// The record's leaf.
-        place: u64,
+        /// The leaf of the record.
+        record: u64,
         /// The first leaf that it covers.
         leaf: u64,
         /// The number of leaves that it covers.
@@ -64,11 +64,11 @@ pub enum Finding {
     },
     /// An erasure record covers another erasure record. Erasure records are never erased.
     #[error(
-        "the erasure record at leaf {place} covers erasure records among {count} leaf(s) from {leaf}"
+        "the erasure record at leaf {record} covers erasure records among {count} leaf(s) from {leaf}"
     )]
     RecordErased {
-        /// The record's leaf.
-        place: u64,
+        /// The leaf of the record.
+        record: u64,
         /// The first leaf that it covers.
         leaf: u64,
         /// The number of leaves that it covers.

@@ -254,7 +254,7 @@ mod tests {
     }
 
     fn note(size: u64) -> String {
-        key().sign(size, Hash::from_bytes([size as u8; 32]))
+        key().sign(size, Hash::from_bytes([size as u8; 32])).to_string()
     }
 
     fn all(checkpoints: &Checkpoints) -> Vec<StoredNote> {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::time::Instant;
 
 use attestry_core::StorageError;
-use attestry_evidence::{ErasureRecord, Hash, Policy, leaf_hash};
+use attestry_evidence::{ErasureRecord, Hash, Policy, SignedCheckpoint, leaf_hash};
 
 use super::error::EvidenceError;
 use super::options::{EvidenceOptions, Hook};
@@ -34,7 +34,7 @@ struct Signing {
     options: EvidenceOptions,
     /// Time of the last attempt and size of the tree then.
     last: (Instant, u64),
-    results: Vec<Result<String, EvidenceError>>,
+    results: Vec<Result<SignedCheckpoint, EvidenceError>>,
 }
 
 impl TreeObserver {
@@ -82,7 +82,7 @@ impl TreeObserver {
 
     /// The checkpoint of all lines: a new one, or the latest if the tree has not grown since. The
     /// active segment must be synced.
-    pub(crate) fn checkpoint(&mut self) -> Result<String, EvidenceError> {
+    pub(crate) fn checkpoint(&mut self) -> Result<SignedCheckpoint, EvidenceError> {
         let path = self.folder.path().to_path_buf();
         let Some(Signing { options, .. }) = &self.signing else {
             return Err(EvidenceError::NoSigningKey { path });
@@ -104,7 +104,7 @@ impl TreeObserver {
     /// Stores a checkpoint with cosignatures of witnesses.
     pub(crate) fn store_cosigned(
         &mut self,
-        note: &str,
+        note: &SignedCheckpoint,
         policy: &Policy,
     ) -> Result<(), EvidenceError> {
         let path = self.folder.path().to_path_buf();
@@ -266,6 +266,6 @@ impl LogObserver for TreeObserver {
     }
 }
 
-fn bind(hook: Hook, result: Result<String, EvidenceError>) -> Callback {
-    Box::new(move || hook(result.as_deref()))
+fn bind(hook: Hook, result: Result<SignedCheckpoint, EvidenceError>) -> Callback {
+    Box::new(move || hook(result.as_ref()))
 }

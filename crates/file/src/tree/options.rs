@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attestry_evidence::SigningKey;
+use attestry_evidence::{SignedCheckpoint, SigningKey};
 
 use super::error::EvidenceError;
 
 /// Receives each new checkpoint.
-pub(super) type Hook = Arc<dyn Fn(Result<&str, &EvidenceError>) + Send + Sync>;
+pub(super) type Hook = Arc<dyn Fn(Result<&SignedCheckpoint, &EvidenceError>) + Send + Sync>;
 
 /// Makes a store keep evidence: a Merkle tree of its lines, and checkpoints of it that are signed
 /// periodically. For [`FileStorageBuilder::evidence`](crate::FileStorageBuilder::evidence).
@@ -88,7 +88,7 @@ impl EvidenceOptions {
     /// # let key = SigningKey::generate("example.com/audit")?;
     /// let (sender, receiver) = std::sync::mpsc::channel();
     /// let evidence = EvidenceOptions::new(key).on_checkpoint(move |signed| match signed {
-    ///     Ok(checkpoint) => drop(sender.send(checkpoint.to_owned())),
+    ///     Ok(checkpoint) => drop(sender.send(checkpoint.clone())),
     ///     Err(error) => eprintln!("no checkpoint: {error}"),
     /// });
     /// # drop((evidence, receiver));
@@ -96,7 +96,7 @@ impl EvidenceOptions {
     /// ```
     pub fn on_checkpoint(
         mut self,
-        hook: impl Fn(Result<&str, &EvidenceError>) + Send + Sync + 'static,
+        hook: impl Fn(Result<&SignedCheckpoint, &EvidenceError>) + Send + Sync + 'static,
     ) -> Self {
         self.hook = Some(Arc::new(hook));
         self

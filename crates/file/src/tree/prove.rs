@@ -2,7 +2,8 @@
 
 use attestry_core::EntryId;
 use attestry_evidence::{
-    ConsistencyProof, Hash, InclusionProof, OpenedCheckpoint, TreeError, leaf_hash, proof,
+    ConsistencyProof, Hash, InclusionProof, OpenedCheckpoint, SignedCheckpoint, TreeError,
+    leaf_hash, proof,
 };
 
 use super::checkpoints::parse_unverified;
@@ -45,12 +46,13 @@ fn checkpoint_covering(
 }
 
 /// The latest checkpoint as stored.
-pub(crate) fn latest_checkpoint(folder: &Folder) -> Result<Option<String>> {
+pub(crate) fn latest_checkpoint(folder: &Folder) -> Result<Option<SignedCheckpoint>> {
     let mut snapshot = TreeSnapshot::tree_only(folder)?;
     let path = snapshot.checkpoints.folder().to_path_buf();
     let latest = snapshot.checkpoints.latest();
     let latest = latest.map_err(|source| EvidenceError::io("read", &path, source))?;
-    Ok(latest.map(str::to_owned))
+    let malformed = |_| EvidenceError::damaged(&path, "the latest note is not a checkpoint");
+    latest.map(|note| note.parse().map_err(malformed)).transpose()
 }
 
 /// A proof for each id; of several entries with one id, for the first.

@@ -1,6 +1,6 @@
 //! Signs checkpoints of the tree. A checkpoint that contradicts an earlier one is never signed.
 
-use attestry_evidence::{Checkpoint, Hash, Policy, SigningKey, Tree};
+use attestry_evidence::{Checkpoint, Hash, Policy, SignedCheckpoint, SigningKey, Tree};
 
 use super::checkpoints::parse_unverified;
 use super::error::{EvidenceError, Result};
@@ -40,11 +40,12 @@ impl TreeWriter {
     pub(super) fn check_latest(
         &mut self,
         key: Option<&SigningKey>,
-    ) -> Result<Option<(String, Checkpoint)>> {
+    ) -> Result<Option<(SignedCheckpoint, Checkpoint)>> {
         let Some(note) = self.latest_checkpoint()? else { return Ok(None) };
         let path = self.checkpoints.folder();
-        let checkpoint = parse_unverified(&note)
-            .ok_or_else(|| EvidenceError::damaged(path, "the latest note is not a checkpoint"))?;
+        let malformed = || EvidenceError::damaged(path, "the latest note is not a checkpoint");
+        let checkpoint = parse_unverified(&note).ok_or_else(malformed)?;
+        let note: SignedCheckpoint = note.parse().map_err(|_| malformed())?;
         if let Some(key) = key.filter(|key| key.name() == checkpoint.origin()) {
             Policy::new(key.public()).open(&note)?;
         }
@@ -54,7 +55,7 @@ impl TreeWriter {
 
     /// Persists the head and signs it. Returns the checkpoint, and whether it is new: the latest one is
     /// returned if the tree has not grown since.
-    pub(super) fn sign(&mut self, key: &SigningKey) -> Result<(String, bool)> {
+    pub(super) fn sign(&mut self, key: &SigningKey) -> Result<(SignedCheckpoint, bool)> {
         self.persist_if_changed()?;
         if let Some((note, latest)) = self.check_latest(Some(key))?
             && latest.size() == self.head.size
@@ -63,16 +64,20 @@ impl TreeWriter {
             return Ok((note, false));
         }
         let note = key.sign(self.head.size, self.tree.root());
-        let written = self.checkpoints.append(&note);
+        let written = self.checkpoints.append(note.as_str());
         written.map_err(|source| self.cannot_write(source))?;
         Ok((note, true))
     }
 
     /// Stores a cosigned checkpoint that satisfies `policy` and whose tree is a prefix of this one.
-    pub(super) fn store_cosigned(&mut self, note: &str, policy: &Policy) -> Result<()> {
+    pub(super) fn store_cosigned(
+        &mut self,
+        note: &SignedCheckpoint,
+        policy: &Policy,
+    ) -> Result<()> {
         let opened = policy.open(note)?;
         self.check(opened.checkpoint())?;
-        let written = self.checkpoints.append_cosigned(note);
+        let written = self.checkpoints.append_cosigned(note.as_str());
         written.map_err(|source| self.cannot_write(source))
     }
 

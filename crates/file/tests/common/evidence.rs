@@ -1,6 +1,6 @@
 //! Stores with evidence.
 
-use attestry_evidence::{Policy, SigningKey};
+use attestry_evidence::{Policy, SignedCheckpoint, SigningKey};
 use attestry_file::{
     EvidenceOptions, FileStorage, FileStorageBuilder, Verification, VerifyOptions,
 };
@@ -20,7 +20,7 @@ pub(crate) fn with_evidence(builder: FileStorageBuilder) -> FileStorageBuilder {
 }
 
 /// Verifies a store against its own checkpoints and external ones.
-pub(crate) async fn verify(storage: &FileStorage, external: &[String]) -> Verification {
+pub(crate) async fn verify(storage: &FileStorage, external: &[SignedCheckpoint]) -> Verification {
     let policy = policy();
     let options = external
         .iter()

@@ -139,9 +139,9 @@ fn add_finding(finding: &Finding, map: &SegmentMap, problems: &mut Problems) {
             problems.add_leaf(ProblemKind::StillThere, map.segment_of(leaf), leaf, reason);
         }
         Finding::RecordNotLogged { leaf: place, .. }
-        | Finding::RecordTooEarly { place, .. }
-        | Finding::RecordOfOtherLine { place, .. }
-        | Finding::RecordErased { place, .. } => {
+        | Finding::RecordTooEarly { record: place, .. }
+        | Finding::RecordOfOtherLine { record: place, .. }
+        | Finding::RecordErased { record: place, .. } => {
             problems.add_record(ProblemKind::FalseRecord, place, reason);
         }
         _ => problems.add_record(ProblemKind::FalseRecord, 0, reason),
