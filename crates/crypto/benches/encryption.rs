@@ -1,4 +1,4 @@
-//! What encrypting one content costs, beside the bare fernet crate.
+//! Encryption of one content, compared with the plain `fernet` crate.
 #![allow(missing_docs)] // criterion's macros make undocumented functions
 
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! Whatever happens to an encrypted text, the answer is an error and never a wrong text.
+//! Damaged encrypted texts give an error, never a wrong text.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 use attestry_crypto::{DecryptError, EncryptionManager, decrypt, encrypt, looks_encrypted};
@@ -19,7 +19,7 @@ fn encrypted_from(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_altered_byte_of_a_token_is_noticed() {
+fn altered_token_byte_is_rejected() {
     let manager = EncryptionManager::generate();
     let bytes = bytes_of(&manager.encrypt(TEXT));
     for index in 0..bytes.len() {
@@ -39,9 +39,9 @@ fn every_altered_byte_of_a_token_is_noticed() {
     }
 }
 
-/// Base64 has spare bits and padding at its end; they are no room for a second form of a token.
+/// Trailing bits and padding of base64 allow no second form of a token.
 #[test]
-fn every_altered_character_of_the_stored_text_is_noticed() {
+fn altered_stored_character_is_rejected() {
     let manager = EncryptionManager::generate();
     // One text for each amount of padding that the outer layer can have.
     for text in ["", "0123456789abcdef", "0123456789abcdef0123456789abcdef"] {
@@ -59,7 +59,7 @@ fn every_altered_character_of_the_stored_text_is_noticed() {
 }
 
 #[test]
-fn every_altered_character_of_the_inner_text_is_noticed() {
+fn altered_token_character_is_rejected() {
     let manager = EncryptionManager::generate();
     for text in ["", "0123456789abcdef", "0123456789abcdef0123456789abcdef"] {
         let token = encrypt(text, manager.key());
@@ -77,14 +77,14 @@ fn every_altered_character_of_the_inner_text_is_noticed() {
 }
 
 #[test]
-fn every_cut_is_noticed() {
+fn truncated_text_is_rejected() {
     let manager = EncryptionManager::generate();
     let encrypted = manager.encrypt(&TEXT.repeat(5));
     let (mut truncated, mut not_authentic) = (0, 0);
     for length in 0..encrypted.len() {
         match manager.decrypt(&encrypted[..length]) {
             Err(DecryptError::Truncated) => truncated += 1,
-            // The cut leaves whole blocks: the signature tells.
+            // The cut leaves whole blocks: only the HMAC detects it.
             Err(DecryptError::NotAuthentic) => not_authentic += 1,
             other => panic!("{length}: {other:?}"),
         }
@@ -102,7 +102,7 @@ fn every_cut_is_noticed() {
 }
 
 #[test]
-fn additions_are_noticed() {
+fn extended_text_is_rejected() {
     let manager = EncryptionManager::generate();
     for text in ["", TEXT] {
         let encrypted = manager.encrypt(text);
@@ -121,7 +121,7 @@ fn additions_are_noticed() {
 }
 
 #[test]
-fn a_token_is_not_content_and_content_is_no_token() {
+fn token_and_stored_form_are_not_interchangeable() {
     let manager = EncryptionManager::generate();
     let token = encrypt(TEXT, manager.key());
     assert!(manager.decrypt(&token).is_err());
@@ -130,7 +130,7 @@ fn a_token_is_not_content_and_content_is_no_token() {
 }
 
 #[test]
-fn plain_texts_do_not_look_encrypted() {
+fn plain_text_does_not_look_encrypted() {
     let manager = EncryptionManager::generate();
     for text in ["", "What is 2+2?", "test", "Z0FBQUFB", "Z1", "Zürich", &"Z0FB".repeat(100)] {
         assert!(!looks_encrypted(text), "{text}");
@@ -139,7 +139,7 @@ fn plain_texts_do_not_look_encrypted() {
 }
 
 #[test]
-fn errors_carry_nothing_secret() {
+fn errors_contain_no_secret() {
     let manager = EncryptionManager::generate();
     let encrypted = manager.encrypt(TEXT);
     let error = EncryptionManager::generate().decrypt(&encrypted).unwrap_err();
@@ -152,12 +152,12 @@ fn errors_carry_nothing_secret() {
 
 proptest! {
     #[test]
-    fn any_text_is_refused_without_a_panic(text in any::<String>()) {
+    fn arbitrary_text_is_rejected_without_panic(text in any::<String>()) {
         prop_assert!(EncryptionManager::generate().decrypt(&text).is_err());
     }
 
     #[test]
-    fn any_bytes_are_refused_without_a_panic(mut bytes in any::<Vec<u8>>(), version in any::<bool>()) {
+    fn arbitrary_bytes_are_rejected_without_panic(mut bytes in any::<Vec<u8>>(), version in any::<bool>()) {
         if let (true, Some(first)) = (version, bytes.first_mut()) {
             *first = 0x80;
         }
@@ -167,9 +167,9 @@ proptest! {
         prop_assert!(manager.decrypt(&encrypted_from(&bytes)).is_err());
     }
 
-    /// `looks_encrypted` and `decrypt` agree: it is true just when only the keys can say more.
+    /// `looks_encrypted` is true exactly when `decrypt` fails for its key only.
     #[test]
-    fn what_looks_encrypted_fails_for_its_key_only(
+    fn looks_encrypted_agrees_with_decrypt(
         mut bytes in proptest::collection::vec(any::<u8>(), 60..140),
         version in prop_oneof![9 => Just(0x80), 1 => any::<u8>()],
         change in prop_oneof![3 => Just(None), 1 => any::<(prop::sample::Index, char)>().prop_map(Some)],

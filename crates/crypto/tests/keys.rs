@@ -1,4 +1,4 @@
-//! Keys in files and in the environment, and what is never said about them.
+//! Keys in files and in the environment; no output contains them.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 use std::error::Error;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use attestry_crypto::{EncryptionManager, InvalidKey, Key, KeyError, KeySource};
 use tempfile::TempDir;
 
-/// A key file with `content`, and the folder that keeps it.
+/// A key file with `content`, and its temporary folder.
 fn key_file(content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("audit.key");
@@ -28,7 +28,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 #[test]
-fn a_written_key_is_read_again() {
+fn written_key_is_read_back() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("audit.key");
     let key = Key::generate();
@@ -41,7 +41,7 @@ fn a_written_key_is_read_again() {
 
 #[cfg(unix)]
 #[test]
-fn only_the_owner_may_read_a_written_key() {
+fn key_file_has_mode_0600() {
     use std::os::unix::fs::PermissionsExt;
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("audit.key");
@@ -50,7 +50,7 @@ fn only_the_owner_may_read_a_written_key() {
 }
 
 #[test]
-fn a_key_file_is_never_overwritten() {
+fn key_file_is_never_overwritten() {
     let (_folder, path) = key_file("something precious");
     let error = Key::generate().write_new_file(&path).unwrap_err();
     assert!(matches!(&error, KeyError::AlreadyExists { path: at } if *at == path));
@@ -63,7 +63,7 @@ fn a_key_file_is_never_overwritten() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_is_not_followed_to_write_a_key() {
+fn write_does_not_follow_links() {
     let folder = TempDir::new().unwrap();
     let (target, link) = (folder.path().join("target"), folder.path().join("link"));
     std::os::unix::fs::symlink(&target, &link).unwrap();
@@ -72,7 +72,7 @@ fn a_link_is_not_followed_to_write_a_key() {
 }
 
 #[test]
-fn a_key_that_cannot_be_written_names_the_file() {
+fn write_error_names_the_file() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("no such folder").join("audit.key");
     let error = Key::generate().write_new_file(&path).unwrap_err();
@@ -82,7 +82,7 @@ fn a_key_that_cannot_be_written_names_the_file() {
 }
 
 #[test]
-fn white_space_around_the_key_is_ignored() {
+fn white_space_and_comments_are_ignored() {
     let key = Key::generate();
     let text = key.expose_secret();
     for content in [
@@ -98,7 +98,7 @@ fn white_space_around_the_key_is_ignored() {
 }
 
 #[test]
-fn the_first_key_of_a_file_encrypts_and_all_decrypt() {
+fn first_key_encrypts_and_all_decrypt() {
     let (new, old, oldest) = (Key::generate(), Key::generate(), Key::generate());
     let (_folder, path) = key_file(format!(
         "# since May\n{}\n\n# until May\n{}\n{}",
@@ -122,7 +122,7 @@ fn the_first_key_of_a_file_encrypts_and_all_decrypt() {
 }
 
 #[test]
-fn a_file_without_a_key_says_so() {
+fn file_without_key_is_an_error() {
     for content in ["", "\n\n", "# to do\n", " \t\r\n"] {
         let (_folder, path) = key_file(content);
         let error = Key::from_file(&path).unwrap_err();
@@ -132,7 +132,7 @@ fn a_file_without_a_key_says_so() {
 }
 
 #[test]
-fn a_line_that_is_no_key_is_named_and_not_shown() {
+fn invalid_line_is_named_but_not_shown() {
     let key = Key::generate();
     let secret = key.expose_secret();
     let damaged = format!("!{}", &secret[1..]);
@@ -154,7 +154,7 @@ fn a_line_that_is_no_key_is_named_and_not_shown() {
 }
 
 #[test]
-fn files_that_are_not_key_files() {
+fn unreadable_key_files_are_errors() {
     let folder = TempDir::new().unwrap();
     for path in [folder.path().to_path_buf(), folder.path().join("missing")] {
         let error = Key::from_file(&path).unwrap_err();
@@ -172,7 +172,7 @@ fn files_that_are_not_key_files() {
 }
 
 #[test]
-fn debug_shows_no_key() {
+fn debug_output_hides_keys() {
     let key = Key::generate();
     assert_eq!(format!("{key:?}"), "Key(..)");
     assert_eq!(format!("{key:#?}"), "Key(..)");
@@ -180,16 +180,16 @@ fn debug_shows_no_key() {
     assert_eq!(format!("{manager:?}"), "EncryptionManager { keys: 2, .. }");
 }
 
-/// Variables can only be set for a child, so this test runs itself as one.
+/// Variables can only be set safely for a child process, so this test runs itself as one.
 #[test]
-fn the_environment() {
+fn keys_are_read_from_the_environment() {
     const KEYS: [&str; 2] = [
         "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=",
         "_C4gfsE3bv09Wja9Nmk2n20UzqEovGyv8Db7ftSmIyg=",
     ];
     if std::env::var_os("ATTESTRY_TEST_ONE").is_none() {
         let status = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_environment"])
+            .args(["--exact", "keys_are_read_from_the_environment"])
             .env("ATTESTRY_TEST_ONE", KEYS[0])
             .env("ATTESTRY_TEST_TWO", format!(" {}, {},\n", KEYS[1], KEYS[0]))
             .env("ATTESTRY_TEST_EMPTY", " , ")

@@ -1,4 +1,4 @@
-//! What was encrypted comes back, with each key that should open it and with no other.
+//! Encrypted texts decrypt with each of the right keys and with no other.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 use attestry_crypto::{
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn any_text_comes_back(text in any::<String>()) {
+    fn any_text_round_trips(text in any::<String>()) {
         let manager = EncryptionManager::generate();
         let encrypted = manager.encrypt(&text);
         prop_assert!(looks_encrypted(&encrypted));
@@ -18,21 +18,21 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_come_back(bytes in any::<Vec<u8>>()) {
+    fn any_bytes_round_trip(bytes in any::<Vec<u8>>()) {
         let key = generate_key();
         prop_assert_eq!(decrypt(encrypt(&bytes, &key), &key), Ok(bytes));
     }
 
     #[test]
-    fn any_key_comes_back(bytes in any::<[u8; 32]>()) {
+    fn any_key_round_trips(bytes in any::<[u8; 32]>()) {
         let key = Key::from_bytes(&bytes);
         prop_assert_eq!(URL_SAFE.decode(key.expose_secret()).unwrap(), bytes);
         prop_assert_eq!(key.expose_secret().parse::<Key>().unwrap(), key);
     }
 
-    /// Of `count` keys each opens what it made, whichever place it has.
+    /// Each of `count` keys decrypts its texts, at any position.
     #[test]
-    fn any_of_several_keys_opens(count in 1_usize..6, text in any::<String>()) {
+    fn any_of_several_keys_decrypts(count in 1_usize..6, text in any::<String>()) {
         let keys: Vec<Key> = (0..count).map(|_| Key::generate()).collect();
         let manager = EncryptionManager::with_keys(keys[0].clone(), keys[1..].iter().cloned());
         prop_assert_eq!(manager.key(), &keys[0]);
@@ -44,7 +44,7 @@ proptest! {
 }
 
 #[test]
-fn megabytes_come_back() {
+fn megabytes_round_trip() {
     let manager = EncryptionManager::generate();
     for length in [1 << 20, (1 << 20) + 1, 5_000_000] {
         let text = "日本語 text ".repeat(length / 15);
@@ -53,7 +53,7 @@ fn megabytes_come_back() {
 }
 
 #[test]
-fn every_length_around_the_blocks_comes_back() {
+fn all_lengths_around_block_size_round_trip() {
     let manager = EncryptionManager::generate();
     for length in 0..200 {
         let text = "x".repeat(length);
@@ -62,7 +62,7 @@ fn every_length_around_the_blocks_comes_back() {
 }
 
 #[test]
-fn both_layers_are_padded_url_safe_base64_of_a_fernet_token() {
+fn stored_form_is_token_in_padded_base64url() {
     let manager = EncryptionManager::generate();
     for length in 0..50 {
         let text = "x".repeat(length);
@@ -75,14 +75,14 @@ fn both_layers_are_padded_url_safe_base64_of_a_fernet_token() {
 }
 
 #[test]
-fn equal_texts_become_different() {
+fn equal_texts_encrypt_differently() {
     let manager = EncryptionManager::generate();
     let all: std::collections::HashSet<_> = (0..1000).map(|_| manager.encrypt("same")).collect();
     assert_eq!(all.len(), 1000);
 }
 
 #[test]
-fn another_key_opens_nothing() {
+fn other_keys_do_not_decrypt() {
     let encrypted = EncryptionManager::generate().encrypt("secret");
     let others = EncryptionManager::with_keys(Key::generate(), [Key::generate(), Key::generate()]);
     assert_eq!(others.decrypt(&encrypted), Err(DecryptError::NotAuthentic));
@@ -90,7 +90,7 @@ fn another_key_opens_nothing() {
 }
 
 #[test]
-fn rotating_makes_the_old_key_dispensable() {
+fn rotated_text_needs_only_the_first_key() {
     let (old, new) = (Key::generate(), Key::generate());
     let encrypted = EncryptionManager::new(old.clone()).encrypt("secret");
     let both = EncryptionManager::with_keys(new.clone(), [old.clone()]);
@@ -108,7 +108,7 @@ fn rotating_makes_the_old_key_dispensable() {
 }
 
 #[test]
-fn threads_share_a_manager() {
+fn manager_is_shared_between_threads() {
     let manager = EncryptionManager::generate();
     std::thread::scope(|scope| {
         for thread in 0..8 {

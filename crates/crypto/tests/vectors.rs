@@ -1,4 +1,4 @@
-//! Tokens that others made: the vectors of the Fernet specification, and Python's.
+//! Tokens of other implementations: the vectors of the Fernet specification, and Python's.
 #![allow(clippy::unwrap_used)] // helpers of a test
 
 use attestry_crypto::{DecryptError, EncryptionManager, Key, decrypt, looks_encrypted};
@@ -11,16 +11,16 @@ const SPEC_KEY: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
 const SPEC_TOKEN: &str = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
 
 #[test]
-fn the_valid_token_of_the_specification() {
+fn valid_spec_vector_decrypts() {
     let key: Key = SPEC_KEY.parse().unwrap();
     assert_eq!(decrypt(SPEC_TOKEN, &key).unwrap(), b"hello");
     let manager = EncryptionManager::new(key);
     assert_eq!(manager.decrypt(&URL_SAFE.encode(SPEC_TOKEN)).unwrap(), "hello");
 }
 
-/// `invalid.json`. Its two vectors about time come after: they are invalid for who minds the time.
+/// `invalid.json`, without its two vectors about time, which is not checked here.
 #[test]
-fn the_invalid_tokens_of_the_specification() {
+fn invalid_spec_vectors_are_rejected() {
     let key: Key = SPEC_KEY.parse().unwrap();
     for (defect, token, expected) in [
         (
@@ -59,7 +59,7 @@ fn the_invalid_tokens_of_the_specification() {
 }
 
 #[test]
-fn time_makes_no_token_of_the_specification_invalid() {
+fn spec_vectors_of_any_age_decrypt() {
     let key: Key = SPEC_KEY.parse().unwrap();
     for (defect, token) in [
         (
@@ -125,7 +125,7 @@ fn python_manager() -> EncryptionManager {
 }
 
 #[test]
-fn what_python_encrypted_is_decrypted() {
+fn python_content_decrypts() {
     for (text, encrypted) in PYTHON_CONTENTS {
         assert!(looks_encrypted(encrypted));
         assert_eq!(python_manager().decrypt(encrypted).as_deref(), Ok(text));
@@ -133,7 +133,7 @@ fn what_python_encrypted_is_decrypted() {
 }
 
 #[test]
-fn what_python_encrypted_has_the_form_of_ours() {
+fn python_content_has_the_same_form() {
     for (text, encrypted) in PYTHON_CONTENTS {
         let ours = python_manager().encrypt(text);
         assert_eq!(ours.len(), encrypted.len());
@@ -143,7 +143,7 @@ fn what_python_encrypted_has_the_form_of_ours() {
 }
 
 #[test]
-fn no_time_is_too_early_or_too_late() {
+fn tokens_of_any_timestamp_decrypt() {
     for (time, text, encrypted) in PYTHON_AT_ANY_TIME {
         assert!(looks_encrypted(encrypted), "{time}");
         assert_eq!(python_manager().decrypt(encrypted).as_deref(), Ok(text), "{time}");
@@ -151,7 +151,7 @@ fn no_time_is_too_early_or_too_late() {
 }
 
 #[test]
-fn rotating_keeps_the_time() {
+fn rotate_keeps_the_timestamp() {
     let manager = EncryptionManager::with_keys(Key::generate(), [PYTHON_KEY.parse().unwrap()]);
     for (time, text, encrypted) in PYTHON_AT_ANY_TIME {
         let rotated = manager.rotate(encrypted).unwrap();
@@ -163,7 +163,7 @@ fn rotating_keeps_the_time() {
 }
 
 #[test]
-fn content_that_is_not_utf8_has_an_error_of_its_own() {
+fn non_utf8_content_is_a_distinct_error() {
     let manager = python_manager();
     assert_eq!(manager.decrypt(PYTHON_NOT_UTF8), Err(DecryptError::NotUtf8));
     let token = URL_SAFE.decode(PYTHON_NOT_UTF8).unwrap();

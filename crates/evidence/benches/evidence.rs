@@ -1,4 +1,4 @@
-//! What evidence costs: appending to the tree, proving, verifying, signing.
+//! Benchmarks of appending to the tree, creating and verifying proofs, and signing.
 #![allow(missing_docs)] // criterion's macros make undocumented functions
 
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! Somebody with a public key and an old checkpoint goes through a log that was meddled with.
+//! Audits of logs that were tampered with, against a signed checkpoint.
 #![allow(clippy::unwrap_used)] // helpers outside of the test functions
 
 use attestry_evidence::{
@@ -37,7 +37,7 @@ fn audit_of(lines: &[String]) -> Audit {
 }
 
 #[test]
-fn any_change_of_lines_shows() {
+fn any_change_of_lines_is_detected() {
     let signed = checkpoint((0..20).map(hash));
     let honest: Vec<String> = (0..20).map(line).collect();
     assert_eq!(audit_of(&honest).check(&signed), Ok(()));
@@ -51,7 +51,7 @@ fn any_change_of_lines_shows() {
     let mut replaced = honest.clone();
     replaced.remove(7);
     replaced.insert(3, line(99));
-    // Back-dated: it claims an early time, and was slipped in where that would have stood.
+    // Back-dated: an early timestamp, inserted at the matching position.
     let mut backdated = honest.clone();
     backdated.insert(3, line(2).replace("\"2\"", "\"new\""));
     backdated.pop();
@@ -65,7 +65,7 @@ fn any_change_of_lines_shows() {
 
     let too_few = Mismatch::Size { checkpoint: 20, found: 19 };
     assert_eq!(audit_of(&honest[..19]).check(&signed), Err(too_few));
-    // What came after the checkpoint is none of its business, but must come after.
+    // Lines after the checkpoint are not covered, but must come after it.
     let mut longer = audit_of(&honest);
     assert_eq!(longer.check(&signed), Ok(()));
     longer.line(hash(20));
@@ -88,7 +88,7 @@ fn findings(audit: Audit) -> Vec<Finding> {
 }
 
 #[test]
-fn a_recorded_erasure_is_lawful() {
+fn recorded_erasure_is_clean() {
     let record = record(1, &[hash(1), hash(2)]);
     let signed = checkpoint((0..5).map(hash).chain([record.leaf_hash()]));
     let mut audit = erased(&record);
@@ -103,16 +103,16 @@ fn a_recorded_erasure_is_lawful() {
 }
 
 #[test]
-fn a_line_that_is_just_missing_is_not() {
+fn missing_line_without_record_is_found() {
     let mut audit = audit_of(&[line(0)]);
     audit.erased(hash(1));
     audit.erased(hash(2));
     audit.line(hash(3));
-    // The hashes make the signed tree, and still the lines are not accounted for.
+    // The hashes match the signed tree, but no record covers the lines.
     assert_eq!(audit.check(&checkpoint((0..4).map(hash))), Ok(()));
     assert_eq!(findings(audit), [Finding::Missing { leaf: 1, count: 2 }]);
 
-    // Nor does a made-up hash help.
+    // A forged hash leads to a wrong root.
     let mut audit = audit_of(&[line(0)]);
     audit.erased(leaf_hash(b"made up"));
     assert!(matches!(
@@ -122,32 +122,32 @@ fn a_line_that_is_just_missing_is_not() {
 }
 
 #[test]
-fn a_record_must_be_in_the_log_and_later_and_of_that_line() {
-    // It covers both, but was never logged.
+fn record_must_be_logged_later_and_match() {
+    // The record covers both, but was never logged.
     let good = record(1, &[hash(1), hash(2)]);
     assert_eq!(findings(erased(&good)), [Finding::RecordNotLogged { leaf: 1, count: 2 }]);
 
-    // It covers one of the two only.
+    // The record covers only one of the two.
     let half = record(1, &[hash(1)]);
     let mut audit = erased(&half);
     audit.record(&half);
     assert_eq!(findings(audit), [Finding::Missing { leaf: 2, count: 1 }]);
 
-    // It is of another line.
+    // The record has the hash of another line.
     let other = record(1, &[hash(1), hash(4)]);
     let mut audit = erased(&other);
     audit.record(&other);
     let expected = Finding::RecordOfOtherLine { record: 5, leaf: 1, count: 2 };
     assert_eq!(findings(audit), [expected]);
 
-    // It was there before.
+    // The record precedes the lines.
     let mut audit = Audit::new([good.clone()]);
     audit.record(&good);
     audit.erased(hash(1));
     audit.erased(hash(2));
     assert_eq!(findings(audit), [Finding::RecordTooEarly { record: 0, leaf: 1, count: 2 }]);
 
-    // It goes beyond the end.
+    // The record exceeds the end.
     let long = record(4, &[hash(4), hash(5), hash(6)]);
     let mut beyond = Audit::new([long.clone()]);
     (0..5).for_each(|entry| beyond.line(hash(entry)));
@@ -156,8 +156,8 @@ fn a_record_must_be_in_the_log_and_later_and_of_that_line() {
 }
 
 #[test]
-fn records_stay() {
-    // A second record says that the first was erased.
+fn erasure_of_a_record_is_found() {
+    // A second record covers the first.
     let first = record(0, &[hash(0)]);
     let second = record(1, &[first.leaf_hash()]);
     let mut audit = Audit::new([second.clone()]);
@@ -175,9 +175,9 @@ fn records_stay() {
 }
 
 #[test]
-fn an_entry_line_is_no_record() {
+fn entry_line_is_not_a_record() {
     let record = record(0, &[hash(0)]);
-    // Written into the log as a line, the record's own text covers nothing.
+    // The text of a record, logged as an entry, covers nothing.
     let mut audit = Audit::new([record.clone()]);
     audit.erased(hash(0));
     audit.line(line_hash(record.to_line().as_bytes()).unwrap());
@@ -188,7 +188,7 @@ fn an_entry_line_is_no_record() {
 }
 
 #[test]
-fn lines_put_back_or_altered_are_named() {
+fn restored_and_altered_lines_are_found() {
     let record = record(1, &[hash(1), hash(2)]);
     let mut audit = Audit::new([record.clone()]);
     (0..3).for_each(|entry| audit.line(hash(entry)));
@@ -202,7 +202,7 @@ fn lines_put_back_or_altered_are_named() {
 }
 
 #[test]
-fn a_record_repeated_or_overlapping_does_no_harm() {
+fn repeated_and_overlapping_records_are_clean() {
     let (both, one) = (record(1, &[hash(1), hash(2)]), record(2, &[hash(2)]));
     let mut audit = Audit::new([one.clone(), both.clone(), both.clone()]);
     audit.line(hash(0));
@@ -226,8 +226,8 @@ fn findings_are_bounded() {
 }
 
 proptest! {
-    /// Whatever is erased, with a record for each run or for each line, the audit is clean; and
-    /// with any one record left out it is not.
+    /// Any erasures with a record per run or per line are clean; without any one of the records they are
+    /// not.
     #[test]
     fn every_erasure_needs_its_record(
         gone in prop::collection::vec(any::<bool>(), 1..60),

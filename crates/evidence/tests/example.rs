@@ -1,5 +1,4 @@
-//! The files under `vectors/example`, which `docs/evidence.md` lets other people's tools check, are
-//! what this crate makes.
+//! The files under `vectors/example`, which `docs/evidence.md` verifies with other tools, match this crate.
 #![allow(clippy::unwrap_used)] // helpers outside of the test functions
 
 use attestry_evidence::{
@@ -21,12 +20,12 @@ fn tiles() -> MemoryTiles {
 }
 
 #[test]
-fn key_file() {
+fn public_key_file_matches() {
     assert_eq!(format!("{}\n", key().public()), include_str!("vectors/example/audit.pub"));
 }
 
 #[test]
-fn inclusion_file() {
+fn inclusion_proof_file_matches() {
     let tiles = tiles();
     let path = proof::inclusion(321, 500, &mut &tiles).unwrap();
     let signed = key().sign(500, tiles.tree().root());
@@ -39,7 +38,7 @@ fn inclusion_file() {
 }
 
 #[test]
-fn consistency_files() {
+fn consistency_proof_files_match() {
     let tiles = tiles();
     let older = Tree::restore(300, &mut &tiles).unwrap();
     let kept = key().sign(300, older.root());

@@ -1,4 +1,4 @@
-//! Proofs as files: their exact text, and what is wrong with others.
+//! The text formats of proofs, and rejection of malformed ones.
 #![allow(clippy::unwrap_used)] // helpers outside of the test functions
 
 use attestry_evidence::{
@@ -26,7 +26,7 @@ fn inclusion() -> InclusionProof {
 }
 
 #[test]
-fn inclusion_as_tlog_proof() {
+fn inclusion_proof_has_tlog_proof_format() {
     let proof = inclusion();
     let checkpoint = key().sign(5, tiles().tree().root());
     let hashes: String = proof.path().iter().map(|hash| format!("{hash}\n")).collect();
@@ -42,7 +42,7 @@ fn inclusion_as_tlog_proof() {
     assert_eq!(text.parse(), Ok(proof.clone()));
     assert_eq!(proof.extra(), Some(&b"agent"[..]));
 
-    // One leaf: no hashes at all.
+    // A tree of one leaf: no hashes.
     let single = InclusionProof::new(0, Vec::new(), key().sign(1, leaf_hash(b"a")));
     assert!(single.to_string().starts_with("c2sp.org/tlog-proof@v1\nindex 0\n\nexample.com/log\n"));
     assert_eq!(single.to_string().parse(), Ok(single.clone()));
@@ -50,12 +50,12 @@ fn inclusion_as_tlog_proof() {
 }
 
 #[test]
-fn what_an_inclusion_proof_does_not_prove() {
+fn inclusion_proof_of_other_leaf_is_rejected() {
     let proof = inclusion();
     let not_included =
         |result| matches!(result, Err(VerifyError::Proof(ProofError::NotIncluded { .. })));
     assert!(not_included(proof.verify(leaf_hash(&[3]), &policy()).map(|_| ())));
-    // Another place, another path, another tree.
+    // Another index, another path, another tree.
     let moved: InclusionProof = proof.to_string().replace("index 2", "index 3").parse().unwrap();
     assert!(not_included(moved.verify(leaf_hash(&[2]), &policy()).map(|_| ())));
     let mut path = proof.path().to_vec();
@@ -69,7 +69,7 @@ fn what_an_inclusion_proof_does_not_prove() {
         beyond.verify(leaf_hash(&[2]), &policy()),
         Err(VerifyError::Proof(ProofError::NoSuchLeaf { index: 5, size: 5 }))
     );
-    // A checkpoint that was changed or is of somebody else is not believed to begin with.
+    // Altered checkpoints and those of another key are rejected first.
     let forged: InclusionProof = proof.to_string().replace("\n5\n", "\n6\n").parse().unwrap();
     assert!(matches!(
         forged.verify(leaf_hash(&[2]), &policy()),
@@ -83,7 +83,7 @@ fn what_an_inclusion_proof_does_not_prove() {
 }
 
 #[test]
-fn errors_say_what_is_wrong_with_an_inclusion_proof() {
+fn malformed_inclusion_proofs_are_rejected() {
     let text = inclusion().to_string();
     let header = InvalidProof::Header { expected: "c2sp.org/tlog-proof@v1" };
     let hash = inclusion().path()[0].to_string();
@@ -105,7 +105,7 @@ fn errors_say_what_is_wrong_with_an_inclusion_proof() {
 }
 
 #[test]
-fn consistency_as_a_witness_wants_it() {
+fn consistency_proof_has_witness_format() {
     let tiles = tiles();
     let mut older = MemoryTiles::new();
     older.extend((0..3).map(|leaf: u8| leaf_hash(&[leaf])));
@@ -120,7 +120,7 @@ fn consistency_as_a_witness_wants_it() {
     assert_eq!(text.parse(), Ok(proof.clone()));
     assert_eq!(proof.verify(older.checkpoint(), &policy()).unwrap().checkpoint().size(), 5);
 
-    // A log that was rewritten: the same size, other leaves.
+    // A rewritten log: the same size, other leaves.
     let mut rewritten = MemoryTiles::new();
     rewritten.extend([9, 1, 2, 3, 4].map(|leaf: u8| leaf_hash(&[leaf])));
     let path = proof::consistency(3, 5, &mut &rewritten).unwrap();

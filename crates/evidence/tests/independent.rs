@@ -1,5 +1,4 @@
-//! Against two implementations that are not ours, for every small tree and some large ones:
-//! `ct-merkle` and `tlog_tiles`.
+//! Comparison with the implementations `ct-merkle` and `tlog_tiles`, for all small and some large trees.
 #![allow(clippy::unwrap_used)] // helpers outside of the test functions
 
 use std::collections::HashMap;
@@ -37,7 +36,7 @@ fn concat(path: &[Hash]) -> Vec<u8> {
     path.iter().flat_map(|hash| *hash.as_bytes()).collect()
 }
 
-/// Makes `path` wrong in each of a few ways.
+/// Variants of `path` that are wrong in one way each.
 fn spoiled(path: &[Hash]) -> Vec<Vec<Hash>> {
     let mut all = vec![[path, &[Hash::EMPTY_TREE]].concat()];
     for i in 0..path.len() {
@@ -57,7 +56,7 @@ fn spoiled(path: &[Hash]) -> Vec<Vec<Hash>> {
 }
 
 #[test]
-fn inclusion_in_every_small_tree() {
+fn inclusion_proofs_of_small_trees_agree() {
     let tiles = ours(40);
     let mut ct = MemoryBackedTree::<Sha256, Vec<u8>>::new();
     for size in 1..=40 {
@@ -82,7 +81,7 @@ fn inclusion_in_every_small_tree() {
 }
 
 #[test]
-fn consistency_of_every_small_tree() {
+fn consistency_proofs_of_small_trees_agree() {
     let tiles = ours(70);
     let mut ct = MemoryBackedTree::<Sha256, Vec<u8>>::new();
     let roots: Vec<Hash> = (0..=70).map(root).collect();
@@ -107,7 +106,7 @@ fn consistency_of_every_small_tree() {
 }
 
 #[test]
-fn trees_that_were_empty_or_shrank() {
+fn empty_and_shrunk_trees() {
     let tiles = ours(5);
     assert_eq!(proof::consistency(0, 5, &mut &tiles), Ok(Vec::new()));
     assert_eq!(proof::verify_consistency(0, Hash::EMPTY_TREE, 5, root(5), &[]), Ok(()));
@@ -132,7 +131,7 @@ fn trees_that_were_empty_or_shrank() {
     assert!(matches!(proof::inclusion(5, 6000, &mut &tiles), Err(TreeError::Read(_))));
 }
 
-/// Holds the tiles of a tree of `size` leaves as a server would: by path, each as wide as it is.
+/// The tiles of a tree by path, as on a server.
 fn files(tiles: &MemoryTiles) -> HashMap<String, Vec<u8>> {
     Tile::of_tree(0, tiles.tree().size())
         .map(|tile| {
@@ -157,7 +156,7 @@ impl tlog_tiles::TileReader for Server<'_> {
     }
 
     fn read_tiles(&self, tiles: &[tlog_tiles::Tile]) -> Result<Vec<Vec<u8>>, tlog::Error> {
-        // Theirs is Go's path, with the height in it; C2SP leaves it out.
+        // `tlog_tiles` uses Go's path, which contains the height; C2SP omits it.
         let path = |tile: &tlog_tiles::Tile| tile.path().replacen("tile/8/", "tile/", 1);
         Ok(tiles.iter().map(|tile| self.0[&path(tile)].clone()).collect())
     }
@@ -166,12 +165,12 @@ impl tlog_tiles::TileReader for Server<'_> {
 }
 
 #[test]
-fn our_tiles_serve_another_client() {
+fn tiles_are_read_by_another_client() {
     for size in [1, 255, 256, 257, 600, 70_000] {
         let tiles = ours(size);
         let files = files(&tiles);
         let root = tiles.tree().root();
-        // It checks every tile it reads against the root.
+        // The client verifies every tile against the root.
         let server = Server(&files);
         let client = tlog_tiles::TileHashReader::new(size, theirs(root), &server);
         assert!(tlog::tree_hash(size, &client).unwrap() == theirs(root));
@@ -189,7 +188,7 @@ fn our_tiles_serve_another_client() {
 }
 
 #[test]
-fn a_restored_tree_goes_on_as_before() {
+fn restored_tree_can_be_extended() {
     let tiles = ours(70_000);
     for size in [0, 1, 255, 256, 257, 65_535, 65_536, 65_537, 70_000] {
         let mut tree = Tree::restore(size, &mut &tiles).unwrap();
@@ -202,7 +201,7 @@ fn a_restored_tree_goes_on_as_before() {
 }
 
 #[test]
-fn readers_get_their_own_error_back_and_small_ranges() {
+fn reader_errors_pass_through_and_ranges_are_small() {
     let tiles = ours(70_000);
     let mut most = 0;
     let mut reader = |level: u8, first: u64, out: &mut [Hash]| {
@@ -221,12 +220,12 @@ fn readers_get_their_own_error_back_and_small_ranges() {
     assert_eq!(most, 128);
 }
 
-/// One tree; older ones are within it.
+/// One tree; smaller trees are prefixes of it.
 static TILES: LazyLock<MemoryTiles> = LazyLock::new(|| ours(70_000));
 
 proptest! {
     #[test]
-    fn proofs_in_large_trees(size in 1..70_000_u64, at in 0.0..1.0_f64) {
+    fn proofs_of_large_trees_agree(size in 1..70_000_u64, at in 0.0..1.0_f64) {
         let tiles = &*TILES;
         let index = (size as f64 * at) as u64;
         let root = Tree::restore(size, &mut &*tiles).unwrap().root();
@@ -245,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn verifying_never_panics(
+    fn verification_never_panics(
         numbers in any::<(u64, u64)>(),
         path in prop::collection::vec(any::<[u8; 32]>().prop_map(Hash::from_bytes), 0..70),
     ) {
@@ -256,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn paths_of_tiles_are_those_of_others(level in 0..64_u8, index in 0..u64::from(u32::MAX), width in 1..=256_u32) {
+    fn tile_paths_agree(level in 0..64_u8, index in 0..u64::from(u32::MAX), width in 1..=256_u32) {
         let path = tlog_tiles::Tile::new(8, level, index, width, false).path();
         let path = path.replacen("tile/8/", "tile/", 1);
         let tile: Tile = path.parse().unwrap();

@@ -1,4 +1,4 @@
-//! Signed checkpoints: with keys and notes of others, and opened by others.
+//! Signed checkpoints, with keys and notes of other implementations.
 #![allow(clippy::unwrap_used)] // helpers outside of the test functions
 
 use attestry_core::Timestamp;
@@ -24,7 +24,7 @@ fn key() -> SigningKey {
     SigningKey::from_seed("example.com/audit", &[7; 32]).unwrap()
 }
 
-/// A witness, made with nothing of ours: name, secret key, and public key as text.
+/// A witness, implemented without `attestry-evidence`.
 struct Witness {
     name: &'static str,
     secret: ed25519_dalek::SigningKey,
@@ -61,11 +61,11 @@ impl Witness {
 }
 
 #[test]
-fn keys_of_go_are_keys() {
+fn keys_of_go_sumdb_note_parse() {
     let secret: SigningKey = PETER_SECRET.parse().unwrap();
     assert_eq!(secret.public().to_string(), PETER);
     assert_eq!(*secret.expose_secret(), PETER_SECRET);
-    // It is signed by the key, but it is no checkpoint.
+    // The key signed it, but it is not a checkpoint.
     let policy = Policy::new(PETER.parse().unwrap());
     assert!(matches!(policy.open(PETER_NOTE), Err(OpenError::NotACheckpoint(_))));
     assert_eq!(
@@ -78,7 +78,7 @@ fn keys_of_go_are_keys() {
 }
 
 #[test]
-fn others_open_what_we_sign() {
+fn other_implementations_verify_checkpoints() {
     let root = leaf_hash(b"x");
     let signed = key().sign(1, root).to_string();
     assert!(signed.starts_with(&format!("example.com/audit\n1\n{root}\n\n— example.com/audit ")));
@@ -91,7 +91,7 @@ fn others_open_what_we_sign() {
     assert_eq!((checkpoint.origin(), checkpoint.size()), ("example.com/audit", 1));
     assert_eq!(checkpoint.hash().0, *root.as_bytes());
 
-    // And sign the same, to the byte, with our key.
+    // Other implementations sign the same bytes with the key.
     let signer = StandardSigner::new(&key().expose_secret()).unwrap();
     let mut note = Note::new(note.text(), &[]).unwrap();
     note.add_sigs(&[&signer]).unwrap();
@@ -99,7 +99,7 @@ fn others_open_what_we_sign() {
 }
 
 #[test]
-fn every_byte_of_the_text_is_signed() {
+fn altered_checkpoint_byte_is_rejected() {
     let policy = Policy::new(key().public());
     let signed = key().sign(12, leaf_hash(b"x")).to_string();
     let opened = policy.open(&signed).unwrap();
@@ -119,7 +119,7 @@ fn every_byte_of_the_text_is_signed() {
 }
 
 #[test]
-fn errors_say_what_is_wrong() {
+fn rejected_checkpoints_name_the_cause() {
     let policy = Policy::new(key().public());
     let signed = key().sign(12, leaf_hash(b"x")).to_string();
     assert_eq!(policy.open(""), Err(OpenError::NotANote));
@@ -133,7 +133,7 @@ fn errors_say_what_is_wrong() {
     let id = key().public().id();
     let false_one = Err(OpenError::BadSignature { name: "example.com/audit".into(), id });
     assert_eq!(policy.open(&signed.replacen("12", "13", 1)), false_one);
-    // A true signature after a false one of the same key does not help.
+    // A valid signature after an invalid one of the same key changes nothing.
     let twice = signed.replacen("12", "13", 1);
     assert_eq!(policy.open(&format!("{twice}{}", &signed[signed.find('—').unwrap()..])), false_one);
 
@@ -162,7 +162,7 @@ fn signed_checkpoint_parses_only_notes_of_checkpoints() {
 }
 
 #[test]
-fn signatures_of_strangers_are_passed_over() {
+fn signatures_of_unknown_keys_are_ignored() {
     let policy = Policy::new(key().public());
     let signed = key().sign(12, leaf_hash(b"x")).to_string();
     let stranger = Witness::new("witness.example/w9", 9);
@@ -171,7 +171,7 @@ fn signatures_of_strangers_are_passed_over() {
 }
 
 #[test]
-fn witnesses_must_be_as_many_as_asked_for() {
+fn policy_requires_enough_witnesses() {
     let all = [
         Witness::new("witness.example/w1", 1),
         Witness::new("witness.example/w2", 2),
@@ -209,14 +209,14 @@ fn witnesses_must_be_as_many_as_asked_for() {
         ]
     );
 
-    // Without the log's own signature, witnesses count for nothing.
+    // Cosignatures without the log's own signature are not enough.
     let text = &signed[..=signed.find("\n\n").unwrap()];
     let unsigned = format!("{text}\n{}", &two.as_str()[signed.len()..]);
     assert!(matches!(policy.open(&unsigned), Err(OpenError::NotSigned { .. })));
 }
 
 #[test]
-fn a_cosignature_is_of_one_text_at_one_time() {
+fn cosignature_covers_text_and_time() {
     let witness = Witness::new("witness.example/w1", 1);
     let policy = Policy::new(key().public()).with_witnesses([witness.key()], 1).unwrap();
     let signed = key().sign(12, leaf_hash(b"x")).to_string();
@@ -243,7 +243,7 @@ fn a_cosignature_is_of_one_text_at_one_time() {
     let late = format!("{signed}{}", witness.cosign(&signed, (1 << 63) - 1));
     assert_eq!(policy.open(&late).unwrap().cosignatures()[0].time(), Timestamp::MAX);
 
-    // The log's signature is not a witness's, even with the same key.
+    // A log's key is not accepted as a witness's.
     let log = key().public().to_string();
     assert!(matches!(
         log.parse::<WitnessKey>(),
@@ -252,11 +252,11 @@ fn a_cosignature_is_of_one_text_at_one_time() {
 }
 
 #[test]
-fn an_answer_cannot_become_another_checkpoint() {
+fn witness_response_cannot_extend_the_text() {
     let witness = Witness::new("witness.example/w1", 1);
     let policy = Policy::new(key().public()).with_witnesses([witness.key()], 1).unwrap();
     let signed = key().sign(12, leaf_hash(b"x")).to_string();
-    // What the witness truly signed: our note as the beginning of a longer text.
+    // The witness signed a longer text that starts with the note.
     let longer = format!("{signed}more\n\n");
     let end = longer.len() - 1;
     let mut cosigned = witness.cosign_text(&longer[..end], 5);
@@ -269,7 +269,7 @@ fn an_answer_cannot_become_another_checkpoint() {
 }
 
 #[test]
-fn policies_that_make_no_sense() {
+fn invalid_policies_are_rejected() {
     let witness = Witness::new("witness.example/w1", 1);
     let policy = || Policy::new(key().public());
     assert_eq!(
@@ -289,13 +289,13 @@ fn policies_that_make_no_sense() {
 }
 
 #[test]
-fn texts_that_are_no_keys() {
+fn malformed_keys_are_rejected() {
     let mistyped = PETER.replace("PeterN", "Petern");
     let upper = PETER.replace("c74f20a3", "C74F20A3");
     let short = PETER.replace("ARpc2Qc", "ARpc2Q");
     let ecdsa = PETER.replace("+ARpc", "+Agpc");
     let small_order = {
-        // The point of order one: anybody can sign for it.
+        // The point of order one, for which signatures need no secret key.
         let mut point = [0; 32];
         point[0] = 1;
         let material = [&[1], point.as_slice()].concat();
@@ -327,7 +327,7 @@ fn texts_that_are_no_keys() {
 }
 
 #[test]
-fn secrets_are_not_shown() {
+fn secret_keys_are_not_shown() {
     let key = SigningKey::generate("example.com/audit").unwrap();
     let text = key.expose_secret();
     assert_eq!(text.parse::<SigningKey>().unwrap().public(), key.public());
@@ -335,7 +335,7 @@ fn secrets_are_not_shown() {
     assert!(!format!("{key:?}").contains(secret));
     let other = SigningKey::generate("example.com/audit").unwrap();
     assert_ne!(other.public(), key.public());
-    // No error has a part of what was to be a key in it.
+    // Errors contain no part of the malformed key.
     let error = text[..text.len() - 1].parse::<SigningKey>().unwrap_err();
     assert_eq!(format!("{error:?} {error}"), format!("NotBase64 {}", InvalidKey::NotBase64));
 }

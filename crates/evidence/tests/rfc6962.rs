@@ -1,9 +1,9 @@
-//! Against published values: the reference tree of Certificate Transparency, and a real log.
+//! Published values: the reference tree of Certificate Transparency, and a real log.
 #![allow(clippy::unwrap_used)] // helpers outside of the test functions
 
 use attestry_evidence::{Hash, MemoryTiles, ProofError, leaf_hash, proof};
 
-/// The leaves that implementations of RFC 6962 test themselves with.
+/// The leaves of the reference tests of RFC 6962.
 const LEAVES: [&str; 8] = [
     "",
     "00",
@@ -42,7 +42,7 @@ fn reference() -> MemoryTiles {
 }
 
 #[test]
-fn roots_of_every_size() {
+fn roots_match_reference() {
     let mut tiles = MemoryTiles::new();
     assert_eq!(format!("{:x}", tiles.tree().root()), ROOTS[0]);
     for (leaf, root) in LEAVES.iter().zip(&ROOTS[1..]) {
@@ -52,7 +52,7 @@ fn roots_of_every_size() {
 }
 
 #[test]
-fn inclusion_proofs() {
+fn inclusion_proofs_match_reference() {
     for (index, size, path) in [
         (0, 1, &[][..]),
         (
@@ -83,7 +83,7 @@ fn inclusion_proofs() {
 }
 
 #[test]
-fn consistency_proofs() {
+fn consistency_proofs_match_reference() {
     for (old, new, path) in [
         (1, 1, &[][..]),
         (
@@ -115,9 +115,9 @@ fn path(lines: &str) -> Vec<Hash> {
     lines.lines().map(|line| line.parse().unwrap()).collect()
 }
 
-/// Where the files under `vectors` come from, its README says.
+/// The README of `vectors` names the source of its files.
 #[test]
-fn a_real_log_of_a_thousand_million_leaves() {
+fn proofs_of_a_real_ct_log_verify() {
     let (size, root) =
         (961_984_011, "AWxD3p811N3m4WTinWRXPvBZHfT9IR9g/R4C7SKLPiU=".parse().unwrap());
 
