@@ -69,7 +69,7 @@ fn keys_of_go_sumdb_note_parse() {
     let policy = Policy::new(PETER.parse().unwrap());
     assert!(matches!(policy.open(PETER_NOTE), Err(OpenError::NotACheckpoint(_))));
     assert_eq!(
-        policy.open(&PETER_NOTE.replace("answer", "bnswer")),
+        policy.open(PETER_NOTE.replace("answer", "bnswer")),
         Err(OpenError::BadSignature { name: "PeterNeumann".into(), id: 0xc74f_20a3 })
     );
     // The key of a real witness.
@@ -123,19 +123,19 @@ fn rejected_checkpoints_name_the_cause() {
     let policy = Policy::new(key().public());
     let signed = key().sign(12, leaf_hash(b"x")).to_string();
     assert_eq!(policy.open(""), Err(OpenError::NotANote));
-    assert_eq!(policy.open(&signed.replace('\n', "\r\n")), Err(OpenError::NotANote));
+    assert_eq!(policy.open(signed.replace('\n', "\r\n")), Err(OpenError::NotANote));
 
     let stranger = SigningKey::from_seed("example.com/audit", &[8; 32]).unwrap();
     let not_signed =
         Err(OpenError::NotSigned { name: "example.com/audit".into(), id: key().public().id() });
-    assert_eq!(policy.open(&stranger.sign(12, leaf_hash(b"x"))), not_signed);
+    assert_eq!(policy.open(stranger.sign(12, leaf_hash(b"x"))), not_signed);
 
     let id = key().public().id();
     let false_one = Err(OpenError::BadSignature { name: "example.com/audit".into(), id });
-    assert_eq!(policy.open(&signed.replacen("12", "13", 1)), false_one);
+    assert_eq!(policy.open(signed.replacen("12", "13", 1)), false_one);
     // A valid signature after an invalid one of the same key changes nothing.
     let twice = signed.replacen("12", "13", 1);
-    assert_eq!(policy.open(&format!("{twice}{}", &signed[signed.find('—').unwrap()..])), false_one);
+    assert_eq!(policy.open(format!("{twice}{}", &signed[signed.find('—').unwrap()..])), false_one);
 
     let other = policy.clone().with_origin("example.com/other").open(&signed);
     let (expected, found) = ("example.com/other".to_owned(), "example.com/audit".to_owned());
@@ -143,7 +143,7 @@ fn rejected_checkpoints_name_the_cause() {
 
     let lie = key().sign(0, leaf_hash(b"x"));
     assert!(matches!(policy.open(&lie), Err(OpenError::NotACheckpoint(_))));
-    assert!(policy.open(&key().sign(0, Hash::EMPTY_TREE)).is_ok());
+    assert!(policy.open(key().sign(0, Hash::EMPTY_TREE)).is_ok());
 }
 
 #[test]
@@ -235,11 +235,11 @@ fn cosignature_covers_text_and_time() {
     let mut material = STANDARD.decode(line.trim_end().rsplit_once(' ').unwrap().1).unwrap();
     material[11] = 6;
     let later = format!("— {} {}\n", witness.name, STANDARD.encode(&material));
-    assert_eq!(policy.open(&format!("{signed}{later}")), false_one);
+    assert_eq!(policy.open(format!("{signed}{later}")), false_one);
     let short = format!("— {} {}\n", witness.name, STANDARD.encode(&material[..11]));
-    assert_eq!(policy.open(&format!("{signed}{short}")), false_one);
+    assert_eq!(policy.open(format!("{signed}{short}")), false_one);
     let never = witness.cosign(&signed, 1 << 63);
-    assert_eq!(policy.open(&format!("{signed}{never}")), false_one);
+    assert_eq!(policy.open(format!("{signed}{never}")), false_one);
     let late = format!("{signed}{}", witness.cosign(&signed, (1 << 63) - 1));
     assert_eq!(policy.open(&late).unwrap().cosignatures()[0].time(), Timestamp::MAX);
 

@@ -89,6 +89,6 @@ fn corpus_has_all_seeds() {
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "{name}");
     }
-    let opened = LOG.policy.open(&cosigned(&at(21))).unwrap();
+    let opened = LOG.policy.open(cosigned(&at(21))).unwrap();
     assert_eq!(opened.cosignatures().len(), 1, "the cosignature is valid");
 }

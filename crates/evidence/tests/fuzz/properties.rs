@@ -83,6 +83,7 @@ fn round_trips<T: FromStr + Display>(text: &str) -> Option<T> {
 }
 
 /// The root of the log's tree of this size, if it had that size.
+#[must_use]
 pub fn root(size: u64) -> Option<Hash> {
     LOG.roots.get(usize::try_from(size).ok()?).copied()
 }
