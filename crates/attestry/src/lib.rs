@@ -86,10 +86,12 @@
 //! Any other store is a [`StorageBackend`] with five required methods; see [`backend`] and the example
 //! `custom_backend`. `AuditLogger::builder(backend)` builds a logger on it.
 
+pub mod error;
 #[cfg(feature = "evidence")]
 pub mod evidence;
 mod location;
 mod open;
+mod settings;
 
 pub use attestry_core::{
     AuditEntry, CorruptRecord, Cursor, EntryId, EntryStream, ErrorChain, ErrorKind, IdScheme,
@@ -100,9 +102,10 @@ pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Content, ContentField, ContentHash, ContentMatch,
     FailurePolicy, HashKey, Interaction, Page,
 };
+pub use error::OpenError;
 #[cfg(feature = "file")]
 pub use open::open;
-pub use open::{OpenError, OpenOptions, open_url};
+pub use open::{OpenOptions, open_url};
 
 /// For implementers of a [`StorageBackend`].
 pub mod backend {
@@ -110,15 +113,6 @@ pub mod backend {
         AppendFuture, EntryStream, LineStream, MAX_METADATA_DEPTH, ReadOnly, StorageBackend,
         async_trait,
     };
-}
-
-/// Errors of parsing and validation.
-pub mod error {
-    pub use crate::location::InvalidUrl;
-    pub use attestry_core::{
-        DecodeError, InvalidCursor, InvalidEntry, InvalidId, InvalidQuery, ParseTimestampError,
-    };
-    pub use attestry_logger::InvalidHashKey;
 }
 
 /// Entries in a folder of JSONL files (feature `file`).

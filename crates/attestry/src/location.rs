@@ -5,10 +5,10 @@ use std::sync::Arc;
 #[cfg(any(feature = "memory", feature = "s3"))]
 use attestry_core::ReadOnly;
 use attestry_core::StorageBackend;
-use thiserror::Error;
 
 use crate::OpenError;
-use crate::open::StoreSettings;
+use crate::error::InvalidUrl;
+use crate::settings::StoreSettings;
 
 /// A store that this build can open.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,53 +30,6 @@ pub(crate) struct S3Location {
     region: Option<String>,
     endpoint: Option<String>,
     path_style: Option<bool>,
-}
-
-/// Why a URL does not name a store.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum InvalidUrl {
-    /// The scheme is missing or unknown.
-    #[error(
-        "{url:?} is not the URL of a store; use file:///PATH, memory: or s3://BUCKET/PREFIX \
-         (a plain path goes to `open`)"
-    )]
-    UnknownScheme {
-        /// The URL without its options.
-        url: String,
-    },
-    /// The backend is not compiled in.
-    #[error(
-        "this build has no {feature} backend; enable the cargo feature `{feature}` of attestry"
-    )]
-    NotCompiledIn {
-        /// The cargo feature.
-        feature: &'static str,
-    },
-    /// The path of a file URL is not absolute, or not UTF-8 after decoding.
-    #[error("a file URL has an absolute path, like file:///var/log/audit, and no host")]
-    BadPath,
-    /// An S3 URL has no bucket, or its prefix is not UTF-8 after decoding.
-    #[error("an S3 URL names a bucket and a prefix in it, like s3://my-bucket/audit")]
-    BadBucket,
-    /// The store has no such option.
-    #[error("unknown option {name:?}; a {scheme} URL takes {allowed}")]
-    UnknownOption {
-        /// Its name.
-        name: String,
-        /// The URL's scheme.
-        scheme: &'static str,
-        /// The options of this scheme.
-        allowed: &'static str,
-    },
-    /// An option has an invalid value.
-    #[error("option {name} must be {expected}")]
-    BadOption {
-        /// Its name.
-        name: &'static str,
-        /// The valid values.
-        expected: &'static str,
-    },
 }
 
 impl Location {

@@ -230,7 +230,7 @@ mod evidence {
         assert_eq!((log.store_content(), log.retention_days()), (true, 30));
         let id = log.log(Interaction::new("in", "out")).await.unwrap();
         let evidence = log.evidence().unwrap();
-        let older = policy.open(&evidence.checkpoint().await.unwrap()).unwrap();
+        let older = policy.open(evidence.checkpoint().await.unwrap()).unwrap();
         log.log(Interaction::new("in", "out")).await.unwrap();
         let newer = evidence.checkpoint().await.unwrap();
         assert_eq!(evidence.latest_checkpoint().await.unwrap(), Some(newer));

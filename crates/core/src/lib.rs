@@ -11,6 +11,7 @@
 //! * [`StorageError`], [`InvalidEntry`]: failures, grouped by what a caller can do about them.
 
 mod backend;
+mod decode_error;
 mod entry;
 mod error;
 mod forward;
@@ -25,11 +26,11 @@ mod validate;
 
 pub use async_trait::async_trait;
 pub use backend::{AppendFuture, EntryStream, LineStream, StorageBackend};
+pub use decode_error::{DecodeError, MAX_LINE_BYTES};
 pub use entry::AuditEntry;
 pub use error::{CorruptRecord, ErrorChain, ErrorKind, InvalidEntry, InvalidQuery, StorageError};
 pub use hash::hash_content;
 pub use id::{EntryId, IdScheme, InvalidId, create_entry_id};
-pub use line::{DecodeError, MAX_LINE_BYTES};
 pub use optional_text::OptionalText;
 pub use query::{Cursor, InvalidCursor, Order, Query};
 pub use read_only::ReadOnly;

@@ -12,63 +12,9 @@ mod python;
 mod tolerant;
 
 use serde::Serialize;
-use thiserror::Error;
 
+pub use crate::decode_error::{DecodeError, MAX_LINE_BYTES};
 use crate::{AuditEntry, InvalidEntry};
-
-/// The maximum length of a line: 64 MiB, without the line break.
-pub const MAX_LINE_BYTES: usize = 64 << 20;
-
-/// Why a line is not an audit entry.
-///
-/// The message names fields and positions, never content, so that it may go to a log.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{reason}")]
-pub struct DecodeError {
-    reason: String,
-}
-
-impl DecodeError {
-    /// serde's message without the values that it quotes. For types of this project that are parsed
-    /// from similar lines.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn from_json(error: &serde_json::Error) -> Self {
-        let mut reason = error.to_string();
-        let quoted = (reason.find("string \""), reason.rfind("\", expected"));
-        if let (Some(start), Some(end)) = quoted
-            && start < end
-        {
-            reason.replace_range(start..=end, "a string");
-        }
-        for kind in ["integer", "floating point"] {
-            if let Some((before, number)) = reason.split_once(&format!("{kind} `"))
-                && let Some((_, after)) = number.split_once('`')
-            {
-                reason = format!("{before}{kind}{after}");
-            }
-        }
-        // The input is always one line, so the line number says nothing.
-        Self {
-            reason: reason
-                .replace(" at line 1 column ", " at column ")
-                .replace(" at line 0 column 0", ""),
-        }
-    }
-
-    /// serde would accept an array of the fields in order; a record is an object.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn not_an_object() -> Self {
-        Self { reason: "expected a JSON object".to_owned() }
-    }
-
-    fn too_long(length: usize) -> Self {
-        Self {
-            reason: format!("the line has {length} bytes; at most {MAX_LINE_BYTES} are allowed"),
-        }
-    }
-}
 
 /// Appends `entry` to `out` as one line, with its line break. Does not validate the entry; see
 /// [`AuditEntry::validate`]. On an error `out` is unchanged.

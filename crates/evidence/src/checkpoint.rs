@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::proof::parse_number;
+use crate::number::parse_number;
 use crate::{Hash, InvalidHash};
 
 /// The origin of a log, the number of its leaves and their root.

@@ -229,9 +229,3 @@ fn parse_path(text: &str) -> Result<(Vec<Hash>, &str), InvalidProof> {
     }
     if rest.is_empty() { Err(InvalidProof::NoCheckpoint) } else { Ok((path, rest)) }
 }
-
-/// Parses a decimal number without sign or leading zeros.
-pub(crate) fn parse_number(text: &str) -> Option<u64> {
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
-}

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::Tree;
+/// The maximum number of leaves of a tree.
+pub(crate) const MAX_TREE_SIZE: u64 = 1 << 62;
 
 /// The heights of the tree that a tile spans.
 pub const TILE_HEIGHT: u8 = 8;
@@ -139,7 +140,7 @@ fn parse(path: &str) -> Option<Tile> {
     })?;
     let tile = Tile { level: level.parse().ok()?, index, width };
     let in_range =
-        tile.level < 64 && (1..=TILE_WIDTH).contains(&width) && index < Tree::MAX_SIZE / 256;
+        tile.level < 64 && (1..=TILE_WIDTH).contains(&width) && index < MAX_TREE_SIZE / 256;
     in_range.then_some(tile)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::stored::{ReadHashes, StoredHash, TreeError, read_node};
-use crate::tile::TILE_HEIGHT;
+use crate::tile::{MAX_TREE_SIZE, TILE_HEIGHT};
 use crate::{Hash, node_hash};
 
 /// An appendable Merkle tree (RFC 6962). It holds only the hashes along its right edge: 2 KiB for any
@@ -32,7 +32,7 @@ pub struct Tree {
 
 impl Tree {
     /// The maximum number of leaves: 2^62, or 146 years at a thousand million per second.
-    pub const MAX_SIZE: u64 = 1 << 62;
+    pub const MAX_SIZE: u64 = MAX_TREE_SIZE;
 
     const HEIGHTS: usize = 63;
 

@@ -3,7 +3,7 @@
 
 use attestry_core::AuditEntry;
 
-use crate::builder::Policy;
+use crate::policy::Policy;
 use crate::{AuditError, ContentField};
 
 /// The content of an entry as plain text, checked against the entry's hashes; returned by

@@ -25,12 +25,14 @@ mod hashing;
 mod interaction;
 mod logger;
 mod page;
+mod policy;
 mod scan;
 
-pub use builder::{AuditLoggerBuilder, FailurePolicy};
+pub use builder::AuditLoggerBuilder;
 pub use content::{Content, ContentMatch};
 pub use error::{AuditError, ContentField};
 pub use hashing::{ContentHash, HashKey, InvalidHashKey};
 pub use interaction::Interaction;
 pub use logger::AuditLogger;
 pub use page::Page;
+pub use policy::FailurePolicy;

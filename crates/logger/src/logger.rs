@@ -6,10 +6,8 @@ use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
 };
 
-use crate::builder::Policy;
-use crate::{
-    AuditError, AuditLoggerBuilder, Content, ContentMatch, FailurePolicy, Interaction, Page, scan,
-};
+use crate::policy::Policy;
+use crate::{AuditError, Content, ContentMatch, FailurePolicy, Interaction, Page, scan};
 
 /// Records interactions with AI systems and retrieves them.
 ///
@@ -24,11 +22,6 @@ struct Inner {
 }
 
 impl AuditLogger {
-    /// A builder of a logger that stores in `storage`, with the specification's defaults.
-    pub fn builder<S: StorageBackend + 'static>(storage: S) -> AuditLoggerBuilder<S> {
-        AuditLoggerBuilder::new(storage)
-    }
-
     pub(crate) fn from_parts(storage: Arc<dyn StorageBackend>, policy: Policy) -> Self {
         Self(Arc::new(Inner { storage, policy }))
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{InvalidProof, VerifyError, parse_number, parse_path, verify_consistency};
+use super::{InvalidProof, VerifyError, parse_path, verify_consistency};
+use crate::number::parse_number;
 use crate::{Checkpoint, Hash, OpenedCheckpoint, Policy};
 
 /// Proves that a log only grew since an older checkpoint: the older size, the hashes, and the newer

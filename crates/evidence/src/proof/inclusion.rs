@@ -6,7 +6,8 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{InvalidProof, VerifyError, parse_number, parse_path, verify_inclusion};
+use super::{InvalidProof, VerifyError, parse_path, verify_inclusion};
+use crate::number::parse_number;
 use crate::{Hash, OpenedCheckpoint, Policy};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
