@@ -1,6 +1,4 @@
-//! Public keys of the log and of witnesses. The secret key is in `secret`.
-
-mod secret;
+//! Public keys of the log and of witnesses.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +9,11 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-pub use secret::SigningKey;
-
 /// The maximum length of a key's name, in bytes.
 pub const MAX_NAME: usize = 255;
 
 /// Signature types of C2SP signed-note.
-const LOG: u8 = 1;
+pub(crate) const LOG: u8 = 1;
 const WITNESS: u8 = 4;
 
 /// Why a text is not a key.
@@ -61,14 +57,14 @@ pub type KeyError = attestry_keyfile::KeyError<InvalidKey>;
 /// A public key with its name and the type of its signatures.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Public {
-    name: String,
+    pub(crate) name: String,
     kind: u8,
-    id: u32,
+    pub(crate) id: u32,
     key: VerifyingKey,
 }
 
 impl Public {
-    fn new(name: &str, kind: u8, key: VerifyingKey) -> Result<Self, InvalidKey> {
+    pub(crate) fn new(name: &str, kind: u8, key: VerifyingKey) -> Result<Self, InvalidKey> {
         let forbidden = |c: char| c == '+' || c.is_whitespace() || c.is_control();
         if name.is_empty() || name.len() > MAX_NAME || name.contains(forbidden) {
             return Err(InvalidKey::Name);
@@ -129,7 +125,7 @@ impl fmt::Display for Public {
 }
 
 /// Decodes the 32 bytes of a key of the type `expected`.
-fn decode(text: &str, expected: u8) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
+pub(crate) fn decode(text: &str, expected: u8) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
     // The type is in the first four characters. Keys of other algorithms have other lengths.
     let start = text.get(..4).and_then(|start| STANDARD.decode(start).ok());
     let found = *start.as_deref().and_then(<[u8]>::first).ok_or(InvalidKey::NotBase64)?;

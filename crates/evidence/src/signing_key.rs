@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer as _;
 use zeroize::Zeroizing;
 
-use super::{InvalidKey, KeyError, LOG, LogKey, MAX_NAME, Public, decode};
+use crate::key::{InvalidKey, KeyError, LOG, LogKey, MAX_NAME, Public, decode};
 use crate::{Hash, SignedCheckpoint};
 
 /// The secret key of a log. With it, another history can be signed.
