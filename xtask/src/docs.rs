@@ -17,9 +17,6 @@ const DEPENDENCIES: &str = "docs/dependencies.md";
 const GUARANTEES: &str = "docs/guarantees.md";
 const MAX_ROW: usize = 300;
 
-/// False until the page is rewritten.
-const CHECK_ROWS: bool = false;
-
 /// Fails on the first kind of problem below, and names all of that run.
 pub(crate) fn run(workspace: &Workspace) -> Result {
     let mut problems = Vec::new();
@@ -30,7 +27,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
         let (known, unknown) = check_names(&workspace.root, &page, &text);
         names += known;
         problems.extend(unknown);
-        if CHECK_ROWS && page == GUARANTEES {
+        if page == GUARANTEES {
             problems.extend(long_rows(&page, &text));
         }
         if page == DEPENDENCIES {
