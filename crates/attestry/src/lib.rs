@@ -77,7 +77,7 @@
 //!
 //! | feature | default | module |
 //! | --- | --- | --- |
-//! | `file` | yes | [`file`]: JSONL files, shared with the Python package `rotalabs-comply` |
+//! | `file` | yes | [`file`](mod@file): JSONL files, shared with the Python package `rotalabs-comply` |
 //! | `memory` | yes | [`memory`]: for tests and development |
 //! | `encryption` | yes | [`crypto`]: encryption of stored content |
 //! | `s3` | no | `s3`: objects in an S3 bucket, shared with the Python package |
