@@ -14,8 +14,7 @@ const EACH: usize = 1_000;
 const MOST: usize = durable::COUNT / 4;
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
-    let (mut samples, mut groups, mut limits): ([Vec<f64>; 6], [Vec<f64>; 6], [Vec<f64>; 6]) =
-        Default::default();
+    let [mut samples, mut groups, mut limits]: [[Vec<f64>; WRITERS.len()]; 3] = Default::default();
     for round in 0..rig.rounds {
         for (place, tasks) in WRITERS.into_iter().enumerate() {
             let count = (EACH * tasks).min(MOST);
