@@ -75,7 +75,7 @@ async fn read_only_memory_refuses_changes() {
 }
 
 /// Runs in a child process with credentials in its environment, because connecting loads them and
-/// changing the environment of a running process is unsafe. No request is sent.
+/// changing the environment of a running process is unsafe. The only requests are those of connecting.
 #[cfg(feature = "s3")]
 #[test]
 fn read_only_bucket_refuses_changes() {
@@ -88,9 +88,38 @@ fn read_only_bucket_refuses_changes() {
         assert!(status.unwrap().success());
         return;
     }
-    let url = "s3://bucket/audit?region=eu-central-1&endpoint=http://127.0.0.1:1";
+    let endpoint = serve_an_empty_bucket();
+    let url = format!("s3://bucket/audit?region=eu-central-1&path_style=true&endpoint={endpoint}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(refuses_changes(url));
+    runtime.block_on(refuses_changes(&url));
+}
+
+/// An endpoint that answers every request with an empty listing, until the process ends.
+#[cfg(feature = "s3")]
+fn serve_an_empty_bucket() -> String {
+    use std::io::{BufRead, BufReader, Write};
+
+    const LISTING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+        <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bucket</Name>\
+        <KeyCount>0</KeyCount><MaxKeys>1</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let head = BufReader::new(&stream).lines();
+            // Read up to the end of the headers; the requests have no body.
+            assert!(head.map_while(Result::ok).any(|line| line.is_empty()));
+            let length = LISTING.len();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\n\
+                 connection: close\r\n\r\n{LISTING}"
+            )
+            .unwrap();
+        }
+    });
+    endpoint
 }
 
 type Set = fn(OpenOptions) -> OpenOptions;
