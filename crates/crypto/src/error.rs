@@ -21,7 +21,7 @@ pub enum DecryptError {
     /// The token is well-formed, but no key authenticates it: it was encrypted with another key, or
     /// altered.
     ///
-    /// The HMAC covers every byte, so it fails in both cases, and they cannot be told apart.
+    /// The HMAC covers every byte, so it fails in both cases, and they are indistinguishable.
     /// Decrypting the unauthenticated token to find out would open a padding oracle. A token with a
     /// valid HMAC over an invalid ciphertext, which no Fernet implementation makes, returns the same
     /// error for that reason.
