@@ -1,22 +1,28 @@
 //! Command-line arguments.
 
 mod evidence;
+mod find;
+mod groups;
+mod maintain;
+mod selection;
 mod values;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use attestry::{Query, Timestamp};
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use attestry::Timestamp;
+use clap::{ArgGroup, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::Value;
 
 pub(crate) use self::evidence::{
-    CheckpointArgs, ExportArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
+    CheckpointArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
 };
+pub(crate) use self::find::{CountArgs, ExportArgs, GetArgs, ListArgs, StatsArgs};
+pub(crate) use self::maintain::{CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs};
+pub(crate) use self::selection::Selection;
+use self::values::metadata;
 pub(crate) use self::values::{ListFormat, ReportFormat, Safety, StatsFormat};
-use self::values::{metadata, until};
-use crate::errors::Failure;
 
 /// Audit log for AI systems: record interactions with models, list, verify and erase them
 #[derive(Debug, Parser)]
@@ -26,6 +32,15 @@ pub(crate) struct Cli {
     pub(crate) store: StoreArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Parses the arguments of the process.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        let mut program = groups::grouped(Self::command());
+        let mut matches = program.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
+    }
 }
 
 const AFTER: &str = "\
@@ -255,188 +270,6 @@ pub(crate) struct ImportArgs {
     /// Store the texts, encrypted if a key is given; default: only their SHA-256 hashes
     #[arg(long)]
     pub(crate) store_content: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  attestry get 550e8400-e29b-41d4-a716-446655440000
-  attestry --key-file audit.key get 550e8400-e29b-41d4-a716-446655440000 --decrypt | jq .
-
-The exit status is 1 if there is no such entry, or if its content does not match its
-hash.")]
-pub(crate) struct GetArgs {
-    /// Id of the entry
-    #[arg(value_name = "ID")]
-    pub(crate) id: String,
-    /// Print the content as plain text, after comparing it with the hashes of the entry
-    #[arg(long)]
-    pub(crate) decrypt: bool,
-    /// Print the stored line even if it is not JSON: the Python package writes NaN and Infinity
-    #[arg(long, conflicts_with = "decrypt")]
-    pub(crate) raw: bool,
-}
-
-/// Filters that select entries.
-#[derive(Debug, Args)]
-pub(crate) struct Selection {
-    /// Only entries at or after TIME, such as 2026-01-28 or 2026-01-28T09:15:00.5; UTC unless it has
-    /// an offset
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<Timestamp>,
-    /// Only entries at or before TIME; a date means the end of that day
-    #[arg(long, value_name = "TIME", value_parser = until)]
-    pub(crate) until: Option<Timestamp>,
-    /// Only entries of this provider
-    #[arg(long, value_name = "NAME")]
-    pub(crate) provider: Option<String>,
-    /// Only entries of this model
-    #[arg(long, value_name = "NAME")]
-    pub(crate) model: Option<String>,
-    /// Only entries of this conversation
-    #[arg(long, alias = "conversation-id", value_name = "ID")]
-    pub(crate) conversation: Option<String>,
-    /// Only entries with this result of the safety checks
-    #[arg(long, value_name = "OUTCOME")]
-    pub(crate) safety: Option<Safety>,
-    /// Only entries for which this detector triggered
-    #[arg(long, value_name = "NAME")]
-    pub(crate) detector: Option<String>,
-}
-
-impl Selection {
-    /// Fails if the filters contradict each other.
-    pub(crate) fn query(self) -> Result<Query, Failure> {
-        let query = Query::new()
-            .since(self.since)
-            .until(self.until)
-            .provider(self.provider)
-            .model(self.model)
-            .conversation_id(self.conversation)
-            .safety_passed(self.safety.map(Safety::passed))
-            .detector(self.detector);
-        query.validate()?;
-        Ok(query)
-    }
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-json prints each entry as its stored line. csv prints all 17 columns, with lists and
-metadata as JSON. Values are not changed: import the file as text, because a
-spreadsheet may evaluate a value that begins with `=` as a formula.
-
-Examples:
-  attestry list --limit 20 --desc                 the latest 20 entries
-  attestry list --since 2026-01-01 --until 2026-01-31 --safety failed
-  attestry list --conversation conv-17 --format json | jq -r .id
-  attestry list --format csv > entries.csv")]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    pub(crate) selection: Selection,
-    /// Maximum number of entries
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) limit: Option<usize>,
-    /// Latest entries first
-    #[arg(long)]
-    pub(crate) desc: bool,
-    /// Output format
-    #[arg(long, default_value = "table")]
-    pub(crate) format: ListFormat,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  attestry count
-  attestry count --safety failed --since 2026-01-01")]
-pub(crate) struct CountArgs {
-    #[command(flatten)]
-    pub(crate) selection: Selection,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Prints the ids of the erased entries. Ids without an entry are reported on standard
-error, the other entries are erased, and the exit status is 1.
-
-Examples:
-  attestry delete 550e8400-e29b-41d4-a716-446655440000
-  attestry delete --reason 'Art. 17 GDPR, request 4711' --by dpo@example.com \\
-      550e8400-e29b-41d4-a716-446655440000
-  attestry list --conversation conv-17 --format json | jq -r .id | xargs attestry delete")]
-pub(crate) struct DeleteArgs {
-    /// Ids of the entries
-    #[arg(value_name = "ID", required = true)]
-    pub(crate) ids: Vec<String>,
-    #[command(flatten)]
-    pub(crate) erasure: ErasureArgs,
-}
-
-/// Contents of the erasure record.
-#[derive(Debug, Args)]
-pub(crate) struct ErasureArgs {
-    /// Reason in the erasure record of a store with a Merkle tree. The record is never erased: do not
-    /// describe the erased content
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Name in the erasure record of a store with a Merkle tree; default: the current user
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  attestry cleanup --dry-run                 count the expired entries
-  attestry cleanup --retention-days 90       erase entries that are 90 days old or older")]
-pub(crate) struct CleanupArgs {
-    /// Retention period in days of 24 hours
-    #[arg(long, value_name = "NUMBER", default_value_t = 365)]
-    pub(crate) retention_days: u32,
-    /// Print the number of entries that would be erased, and erase none
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    #[command(flatten)]
-    pub(crate) erasure: ErasureArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Latencies are in milliseconds; entries without a latency (0) are left out. Percentiles
-are accurate to 0.5 %, the maximum is exact.
-
-Examples:
-  attestry stats
-  attestry stats --since 2026-01-01 --until 2026-01-31 --provider openai
-  attestry stats --format json | jq .total.safety_failed")]
-pub(crate) struct StatsArgs {
-    #[command(flatten)]
-    pub(crate) selection: Selection,
-    /// Output format
-    #[arg(long, default_value = "table")]
-    pub(crate) format: StatsFormat,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Encrypted content is checked if its key is given. With --against, each interaction of
-FILE that is not recorded is reported, too.
-
-Examples:
-  attestry check
-  attestry --key-file audit.key check
-  attestry check --against interactions.jsonl
-  attestry check --format json | jq '.problems[]'
-
-The exit status is 1 if there are problems.")]
-pub(crate) struct CheckArgs {
-    /// Imported file, each interaction of which must be recorded
-    #[arg(long, value_name = "FILE")]
-    pub(crate) against: Option<PathBuf>,
-    /// Output format
-    #[arg(long, default_value = "text")]
-    pub(crate) format: ReportFormat,
 }
 
 #[derive(Debug, Subcommand)]

@@ -20,7 +20,6 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::Cli;
@@ -28,7 +27,7 @@ use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => {
             // Also `--help` and `--version`, with status 0. A closed pipe is not an error.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ReportFormat, Selection};
+use super::ReportFormat;
 
 /// The signatures that are required.
 #[derive(Debug, Args)]
@@ -113,27 +113,4 @@ pub(crate) struct VerifyProofArgs {
     pub(crate) entry: PathBuf,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Writes entries.jsonl, with the stored line of each entry. With --with-proofs, also
-writes proofs/NNNNNNNN.tlog-proof for the entry in that line, counted from 1, and the
-latest checkpoint to the file `checkpoint`. With these files and the public key, an
-auditor can verify each entry.
-
-Examples:
-  attestry export --out for-the-auditor --since 2026-01-01 --with-proofs
-  head -1 for-the-auditor/entries.jsonl > entry.json
-  attestry verify-proof for-the-auditor/proofs/00000001.tlog-proof \\
-      --public-key signing.key.pub entry.json")]
-pub(crate) struct ExportArgs {
-    /// Folder to create; it must not exist
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: PathBuf,
-    /// Write an inclusion proof for each entry
-    #[arg(long)]
-    pub(crate) with_proofs: bool,
-    #[command(flatten)]
-    pub(crate) selection: Selection,
 }

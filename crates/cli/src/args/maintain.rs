@@ -1,0 +1,74 @@
+//! Arguments of the commands that check a store and erase entries.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ReportFormat;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Encrypted content is checked if its key is given. With --against, each interaction of
+FILE that is not recorded is reported, too.
+
+Examples:
+  attestry check
+  attestry --key-file audit.key check
+  attestry check --against interactions.jsonl
+  attestry check --format json | jq '.problems[]'
+
+The exit status is 1 if there are problems.")]
+pub(crate) struct CheckArgs {
+    /// Imported file, each interaction of which must be recorded
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints the ids of the erased entries. Ids without an entry are reported on standard
+error, the other entries are erased, and the exit status is 1.
+
+Examples:
+  attestry delete 550e8400-e29b-41d4-a716-446655440000
+  attestry delete --reason 'Art. 17 GDPR, request 4711' --by dpo@example.com \\
+      550e8400-e29b-41d4-a716-446655440000
+  attestry list --conversation conv-17 --format json | jq -r .id | xargs attestry delete")]
+pub(crate) struct DeleteArgs {
+    /// Ids of the entries
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) erasure: ErasureArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  attestry cleanup --dry-run                 count the expired entries
+  attestry cleanup --retention-days 90       erase entries that are 90 days old or older")]
+pub(crate) struct CleanupArgs {
+    /// Retention period in days of 24 hours
+    #[arg(long, value_name = "NUMBER", default_value_t = 365)]
+    pub(crate) retention_days: u32,
+    /// Print the number of entries that would be erased, and erase none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) erasure: ErasureArgs,
+}
+
+/// Contents of the erasure record.
+#[derive(Debug, Args)]
+pub(crate) struct ErasureArgs {
+    /// Reason in the erasure record of a store with a Merkle tree. The record is never erased: do not
+    /// describe the erased content
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Name in the erasure record of a store with a Merkle tree; default: the current user
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+}
