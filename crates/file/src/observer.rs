@@ -45,6 +45,15 @@ pub(crate) struct LineEnd {
     /// The leaf hash, if the caller's task has computed it: on the writer thread it would delay every
     /// other caller.
     pub(crate) leaf: Option<LeafHash>,
+    /// What an index needs to know of the line; `None`: the line is read when it is indexed.
+    pub(crate) key: Option<LineKey>,
+}
+
+/// The entry of a line, as an index knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineKey {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) id_hash: u64,
 }
 
 /// Why, by whom and when entries were erased. Stored in the intent log and in the erasure record.

@@ -35,8 +35,7 @@ pub struct RecoveryReport {
     /// changed. `verify` reports which.
     pub evidence_broken: Option<String>,
     /// Segments that were read as a whole and got an index file, because theirs was missing, stale or
-    /// damaged. A segment that was rotated just before the store was closed has none, so this is
-    /// normal.
+    /// damaged. A process that was killed may leave such segments, and so does the Python package.
     pub indexes_made: usize,
     /// Stale files that were removed: temporary files of a crash, and index files of segments that are
     /// gone, such as those that the Python package has removed.

@@ -16,9 +16,10 @@ use crate::fs::lock::StoreLock;
 use crate::maintenance::{LogParts, MaintenanceJob};
 #[cfg(not(feature = "evidence"))]
 use crate::observer::NoObserver;
-use crate::observer::{EraseReason, LeafHasher, LineEnd, LogObserver};
+use crate::observer::{EraseReason, LeafHasher, LineEnd, LineKey, LogObserver};
 use crate::reader::{Catalog, scan};
 use crate::recovery::{self, RecoveryReport};
+use crate::segment::hash_id;
 use crate::settings::{EraseDefaults, Settings};
 #[cfg(feature = "evidence")]
 use crate::tree::TreeObserver;
@@ -75,7 +76,7 @@ impl FileStorage {
         let (erasures, mut report) = recovery::recover(&folder, &mut *observer)?;
         drop(guard);
         report.indexes_made = catalog.build_indexes()?;
-        catalog.save_indexes(&lock.acquire()?, rotation_bytes)?;
+        catalog.save_indexes(&lock.acquire()?, rotation_bytes, None)?;
         let recovery = Arc::new(Mutex::new(report));
         let leaf_hasher = observer.leaf_hasher();
         let active = ActiveSegment::new(folder, rotation_bytes, durability).with_clock(clock);
@@ -130,7 +131,8 @@ impl FileStorage {
             line::encode_into(entry, &mut lines.bytes)?;
             let start = lines.line_ends.last().map_or(0, |end| end.at);
             let leaf = self.leaf_hasher.map(|hash| hash(&lines.bytes[start..]));
-            lines.line_ends.push(LineEnd { at: lines.bytes.len(), leaf });
+            let key = LineKey { timestamp: entry.timestamp, id_hash: hash_id(&entry.id) };
+            lines.line_ends.push(LineEnd { at: lines.bytes.len(), leaf, key: Some(key) });
         }
         Ok(lines)
     }

@@ -67,7 +67,7 @@ async fn sealed_segments_get_an_equivalent_index_file() {
     let written = shuffled(3_000);
     store(&path, &written).await;
     let storage = open(&path).await;
-    assert_eq!(indexes(&path).len(), segments(&path).len() - 1, "one for each sealed segment");
+    assert_eq!(indexes(&path).len(), segments(&path).len(), "one for each segment");
     assert_holds(&storage, &written).await;
     assert_holds(&open_read_only(&path).await, &written).await;
 }
@@ -98,18 +98,14 @@ async fn missing_index_files_are_rebuilt_by_a_writer() {
     let written = shuffled(3_000);
     store(&path, &written).await;
     drop(open(&path).await);
-    let made = indexes(&path).len();
     fs::remove_dir_all(path.join(".attestry")).unwrap();
     assert_holds(&open_read_only(&path).await, &written).await;
     assert!(indexes(&path).is_empty());
     let storage = open(&path).await;
     assert_holds(&storage, &written).await;
-    assert_eq!(indexes(&path).len(), made);
-    assert_eq!(
-        storage.recovery().indexes_made,
-        segments(&path).len() - 1,
-        "one for each sealed segment"
-    );
+    let sealed = segments(&path).len() - 1;
+    assert_eq!(indexes(&path).len(), sealed, "the active one is small");
+    assert_eq!(storage.recovery().indexes_made, sealed, "one for each sealed segment");
     drop(storage);
     assert_eq!(open(&path).await.recovery().indexes_made, 0);
 }
@@ -294,7 +290,7 @@ async fn compaction_frees_space_and_changes_nothing_else() {
     assert_holds(&reader, &written).await;
     storage.close().await.unwrap();
     assert_holds(&open(&path).await, &written).await;
-    assert_eq!(indexes(&path).len(), segments(&path).len() - 1);
+    assert_eq!(indexes(&path).len(), segments(&path).len());
 }
 
 /// Opens the store at `path` and counts its entries; returns the count and the reported progress.
@@ -392,8 +388,6 @@ async fn active_with_index(path: &Path) -> Vec<AuditEntry> {
     let storage = open(path).await;
     storage.append(&written).await.unwrap();
     storage.close().await.unwrap();
-    assert!(indexes(path).is_empty(), "no reader has built an index");
-    open(path).await.close().await.unwrap();
     assert_eq!((indexes(path).len(), segments(path).len()), (1, 1));
     written
 }
@@ -514,4 +508,98 @@ async fn damaged_or_foreign_active_index_file_is_detected() {
     write_lines(&segments(&elsewhere)[0], &entries[1..]);
     fs::write(&indexes(&elsewhere)[0], &whole).unwrap();
     assert_holds(&open_read_only(&elsewhere).await, &entries[1..]).await;
+}
+
+/// Asserts that a reader of the store at `path` finds `count` entries and reads no segment to index it.
+async fn assert_indexed(path: &Path, count: u64) {
+    let (found, progress) = open_with_progress(path, true).await;
+    assert_eq!(found, count);
+    assert_eq!(progress, [], "no byte of a segment is read");
+    assert_eq!(indexes(path).len(), segments(path).len());
+}
+
+#[tokio::test]
+async fn writer_leaves_every_segment_indexed() {
+    for rotation in [20_000, 200_000, 4_000_000, 100_000_000] {
+        let (_temporary, path) = folder();
+        let entries = shuffled(14_000);
+        let storage = FileStorage::builder(&path).rotation_size_bytes(rotation);
+        let storage = storage.open().await.unwrap();
+        for batch in entries.chunks(500) {
+            storage.append(batch).await.unwrap();
+        }
+        storage.close().await.unwrap();
+        assert_indexed(&path, entries.len() as u64).await;
+        assert_holds(&open_read_only(&path).await, &entries).await;
+        let next = open(&path).await;
+        assert_eq!(next.recovery().indexes_made, 0);
+        next.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sealed_segment_is_indexed_while_the_store_is_open() {
+    let (_temporary, path) = folder();
+    let storage = FileStorage::builder(&path).rotation_size_bytes(4_000_000).open().await.unwrap();
+    for batch in shuffled(10_000).chunks(500) {
+        storage.append(batch).await.unwrap();
+    }
+    assert_eq!(segments(&path).len(), 2);
+    // No call wakes the writer thread.
+    while !indexes(&path).iter().any(|path| path.extension().is_some_and(|idx| idx == "idx")) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    storage.close().await.unwrap();
+    assert_indexed(&path, 10_000).await;
+}
+
+#[tokio::test]
+async fn interleaved_writers_leave_every_segment_indexed() {
+    let (_temporary, path) = folder();
+    let open = || FileStorage::builder(&path).rotation_size_bytes(300_000).open();
+    let (one, other) = (open().await.unwrap(), open().await.unwrap());
+    let entries = shuffled(3_000);
+    for (number, batch) in entries.chunks(100).enumerate() {
+        let storage = if number % 3 == 0 { &one } else { &other };
+        storage.append(batch).await.unwrap();
+    }
+    one.close().await.unwrap();
+    other.close().await.unwrap();
+    assert_indexed(&path, 3_000).await;
+    assert_holds(&open_read_only(&path).await, &entries).await;
+}
+
+#[tokio::test]
+async fn entries_erased_before_the_seal_are_not_indexed() {
+    let (_temporary, path) = folder();
+    let storage = FileStorage::builder(&path).rotation_size_bytes(4_000_000).open().await.unwrap();
+    let mut entries = shuffled(14_000);
+    let erased = entries[100].id.clone();
+    for (number, batch) in entries.chunks(500).enumerate() {
+        storage.append(batch).await.unwrap();
+        if number == 1 {
+            assert!(storage.delete(&erased).await.unwrap());
+        }
+    }
+    storage.close().await.unwrap();
+    entries.remove(100);
+    assert_indexed(&path, entries.len() as u64).await;
+    let reader = open_read_only(&path).await;
+    assert_eq!(reader.read(&erased).await.unwrap(), None);
+    assert_holds(&reader, &entries).await;
+}
+
+/// Each process appends a few entries, as the command does.
+#[tokio::test]
+async fn many_short_processes_leave_sealed_segments_indexed() {
+    let (_temporary, path) = folder();
+    let entries = shuffled(600);
+    for batch in entries.chunks(20) {
+        let storage =
+            FileStorage::builder(&path).rotation_size_bytes(100_000).open().await.unwrap();
+        storage.append(batch).await.unwrap();
+        storage.close().await.unwrap();
+    }
+    assert!(segments(&path).len() > 2);
+    assert_indexed(&path, 600).await;
 }

@@ -1,5 +1,6 @@
 //! The active segment: appends lines, undoes a failed append, and prepares the file before the next.
 
+mod indexer;
 mod newest;
 mod seal;
 
@@ -20,6 +21,7 @@ use crate::fs::sys::{self, FileId};
 use crate::observer::{LineEnd, LogObserver};
 use crate::recovery::{self, TornTail};
 use crate::segment::Segment;
+use indexer::{AppendedLines, Indexer, Unindexed};
 use newest::Newest;
 
 /// The end of the log. Owned by the writer thread; nothing else appends. Every method that takes
@@ -37,6 +39,7 @@ pub(crate) struct ActiveSegment {
     wedged: bool,
     /// Torn lines of other programs that were repaired.
     repaired: Vec<TornTail>,
+    indexer: Indexer,
     clock: Clock,
     /// The end of the current day, and the segment of that day.
     today: (Timestamp, SegmentName),
@@ -60,9 +63,17 @@ struct OpenSegment {
     /// When `path` was last found to lead to `file`.
     checked_at: LockEpoch,
     newest: Newest,
+    /// What its index needs to know of the lines of this process.
+    appended: AppendedLines,
 }
 
 impl OpenSegment {
+    /// What is left to do once it is not appended to any more, under the name `name`.
+    fn unindexed(self, name: SegmentName, length: u64) -> Unindexed {
+        let Self { id, file, appended, .. } = self;
+        Unindexed { name, id, file, length, appended }
+    }
+
     /// Cuts off what a failed append has left: half a line, or lines whose append was reported as failed.
     /// Returns whether that succeeded. A file system that has become read-only cannot be cut, but there
     /// nothing was written either.
@@ -92,6 +103,7 @@ pub(crate) struct AppendError {
 impl ActiveSegment {
     pub(crate) fn new(folder: Folder, rotation_bytes: u64, durability: Durability) -> Self {
         Self {
+            indexer: Indexer::new(folder.clone()),
             folder,
             rotation_bytes,
             durability,
@@ -146,8 +158,11 @@ impl ActiveSegment {
                     return Err(AppendError { durable_lines: done, error });
                 }
             };
-            if let Some(open) = &self.open {
-                observer.appended(bytes, start, &ends[done..done + count], open.length);
+            if let Some(open) = &mut self.open {
+                let ends = &ends[done..done + count];
+                let written = ends.last().map_or(0, |end| end.at - start) as u64;
+                open.appended.add(open.length - written, start, ends);
+                observer.appended(bytes, start, ends, open.length);
             }
             done += count;
         }
@@ -235,6 +250,7 @@ impl ActiveSegment {
                 self.repaired.extend(repaired);
                 open.length = sys::length_of(&open.file)
                     .map_err(|source| StorageError::io("examine", &open.path, source))?;
+                open.appended.restart(open.length);
             }
             if open.length < self.rotation_bytes {
                 break;
@@ -276,6 +292,7 @@ impl ActiveSegment {
             reopened: true,
             checked_at: epoch,
             newest,
+            appended: AppendedLines::new(length, epoch::erasures(&self.folder)?),
         });
         Ok(length)
     }
@@ -313,7 +330,10 @@ impl ActiveSegment {
             self.open = None;
         } else if open.name != today && !open.poisoned {
             self.sync()?;
-            self.open = None;
+            if let (Some(length), Some(open)) = (length, self.open.take()) {
+                let name = open.name;
+                self.indexer.index_sealed(open.unindexed(name, length));
+            }
         } else if is_new_epoch {
             open.newest.refresh(&self.folder, open.name)?;
             open.checked_at = epoch;
@@ -367,13 +387,6 @@ impl ActiveSegment {
     /// [`sync`](Self::sync), unless every append does that.
     pub(crate) fn sync_if_buffered(&mut self) -> Result<(), StorageError> {
         if self.durability == Durability::Buffered { self.sync() } else { Ok(()) }
-    }
-
-    /// Syncs and closes the file.
-    pub(crate) fn close(&mut self) -> Result<(), StorageError> {
-        let synced = self.sync();
-        self.open = None;
-        synced
     }
 
     /// Takes the torn lines that were repaired since the last call.

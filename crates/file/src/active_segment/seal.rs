@@ -1,13 +1,16 @@
-//! Seals the active segment: renames it, so that the next append creates a new one.
+//! Seals the active segment: renames it, so that the next append creates a new one. Closes it.
 
 use std::fs;
+use std::time::Instant;
 
 use attestry_core::StorageError;
 
 use super::ActiveSegment;
+use super::indexer::FinishedIndexes;
 use crate::erase::Erasures;
 use crate::fs::{epoch, sys};
 use crate::observer::LogObserver;
+use crate::reader::may_lack_in_index;
 
 impl ActiveSegment {
     /// Renames the open segment to the next number of its day. An empty one is removed.
@@ -29,20 +32,25 @@ impl ActiveSegment {
         // Not `open.length`: another process may have appended since.
         let length = sys::length_of(&open.file)
             .map_err(|source| StorageError::io("examine", from, source))?;
+        let mut sealed = None;
         if length == 0 {
             fs::remove_file(from).map_err(|source| StorageError::io("remove", from, source))?;
             observer.segment_removed(open.name);
         } else {
             let taken = self.folder.list()?;
-            let sealed = open.name.sealed(taken.iter().map(|listed| listed.name));
-            observer.before_rename(open.name, sealed)?;
-            if let Err(source) = fs::rename(from, self.folder.segment(sealed)) {
-                observer.before_rename(sealed, open.name)?;
+            let name = open.name.sealed(taken.iter().map(|listed| listed.name));
+            observer.before_rename(open.name, name)?;
+            if let Err(source) = fs::rename(from, self.folder.segment(name)) {
+                observer.before_rename(name, open.name)?;
                 return Err(StorageError::io("rename", from, source));
             }
+            sealed = Some(name);
         }
-        self.open = None;
+        let sealed = sealed.zip(self.open.take());
         epoch::bump_layout(&self.folder)?;
+        if let Some((name, open)) = sealed {
+            self.indexer.index_sealed(open.unindexed(name, length));
+        }
         Ok(())
     }
 
@@ -54,5 +62,33 @@ impl ActiveSegment {
     ) -> Result<(), StorageError> {
         let poisoned = self.open.as_ref().is_some_and(|open| open.poisoned);
         if poisoned && !self.wedged { self.seal(erasures, observer) } else { Ok(()) }
+    }
+
+    /// Syncs and closes the file.
+    pub(crate) fn close(&mut self) -> Result<(), StorageError> {
+        let synced = self.sync();
+        if let Some(open) = self.open.take()
+            && synced.is_ok()
+            && !open.poisoned
+        {
+            let (name, length) = (open.name, open.length);
+            self.indexer.set_closed(open.unindexed(name, length));
+        }
+        synced
+    }
+
+    /// Publishes the index of a sealed segment, if it has been written meanwhile.
+    pub(crate) fn poll_index(&mut self) {
+        self.indexer.poll();
+    }
+
+    /// When [`poll_index`](Self::poll_index) is to be called.
+    pub(crate) fn index_deadline(&self) -> Option<Instant> {
+        self.indexer.deadline()
+    }
+
+    /// Writes the indexes of what this process has sealed and closed.
+    pub(crate) fn finish_indexes(&mut self) -> FinishedIndexes {
+        self.indexer.finish(may_lack_in_index(self.rotation_bytes))
     }
 }

@@ -51,7 +51,7 @@ fn companions(folder: &Folder) -> (Erasures, NoObserver) {
 }
 
 fn one_line<T>(line: &str, append: impl FnOnce(&LinesToAppend<'_>) -> T) -> T {
-    let end = LineEnd { at: line.len(), leaf: None };
+    let end = LineEnd { at: line.len(), leaf: None, key: None };
     append(&LinesToAppend { bytes: line.as_bytes(), ends: &[end] })
 }
 
@@ -230,4 +230,23 @@ fn opening_a_segment_bumps_the_layout_epoch() {
     let mut other = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
     append(&mut other, &folder, "z\n");
     assert!(layout(&folder) > created, "a segment that is opened again");
+}
+
+#[test]
+fn segment_of_a_past_day_is_indexed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    recovery::create(&folder).unwrap();
+    let clock = ByHand::<11>;
+    let active = ActiveSegment::new(folder.clone(), 1_000, Durability::Sync);
+    let mut active = active.with_clock(clock.clock());
+    clock.set("2026-01-28T23:59:59");
+    append(&mut active, &folder, "the last of the day\n");
+    clock.set("2026-01-29T00:00:00");
+    append(&mut active, &folder, "the first of the next\n");
+    active.poll_index();
+    assert!(active.index_deadline().is_none(), "nothing is left to write");
+    let listed = folder.list().unwrap();
+    let is_indexed = |number: usize| folder.index(listed[number].id).exists();
+    assert!(is_indexed(0) && !is_indexed(1));
 }

@@ -124,6 +124,11 @@ pub(crate) fn layout(
     Ok(digits)
 }
 
+/// The erasure epoch.
+pub(crate) fn erasures(folder: &Folder) -> Result<u64, StorageError> {
+    Ok(read_epochs(folder, &mut None)?.erasures)
+}
+
 /// Creates the file if it is missing, so that readers can keep it open. The caller holds the store
 /// lock.
 pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {

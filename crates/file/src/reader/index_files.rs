@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::snapshot::LockMode;
 use crate::fs::epoch::Stamp;
 use crate::fs::lock::LockGuard;
-use crate::fs::sys;
+use crate::fs::sys::{self, FileId};
 use crate::segment::{IndexFile, MemoryIndex, Segment, SegmentIndex, write_index_file};
 
 /// An index in memory of at most this many new bytes is not saved: reading them again is as fast as writing
@@ -19,6 +19,11 @@ use crate::segment::{IndexFile, MemoryIndex, Segment, SegmentIndex, write_index_
 const MIN_SAVED_BYTES: u64 = 1 << 20;
 /// The same as a fraction of the rotation size, for stores with small segments.
 const MIN_SAVED_FRACTION: u64 = 100;
+
+/// How many bytes of a segment its index file may lack. Full segments have `rotation_bytes`.
+pub(crate) fn may_lack_in_index(rotation_bytes: u64) -> u64 {
+    MIN_SAVED_BYTES.min(rotation_bytes / MIN_SAVED_FRACTION)
+}
 
 impl Catalog {
     /// Indexes the segments numbered `missing` and, if the store is writable, writes their index files; returns
@@ -129,7 +134,8 @@ impl Catalog {
     }
 
     /// Writes an index file for each index in memory, so that the next open need not read those segments.
-    /// Nothing is read for it: bytes that are not indexed yet stay so. Full segments have `rotation_bytes`.
+    /// Nothing is read for it: bytes that are not indexed yet stay so. Full segments have `rotation_bytes`;
+    /// the index file of `complete` is up to date.
     ///
     /// # Errors
     ///
@@ -139,6 +145,7 @@ impl Catalog {
         &self,
         _: &LockGuard<'_>,
         rotation_bytes: u64,
+        complete: Option<FileId>,
     ) -> Result<(), StorageError> {
         let cache = self.cache();
         let Some(stamp) = cache.stamp else { return Ok(()) };
@@ -148,7 +155,9 @@ impl Catalog {
         }
         for segment in &cache.growing {
             let Some(mut index) = segment.file.memory_index_mut() else { continue };
-            if index.unsaved_len() <= MIN_SAVED_BYTES.min(rotation_bytes / MIN_SAVED_FRACTION) {
+            if Some(segment.file.id) == complete
+                || index.unsaved_len() <= may_lack_in_index(rotation_bytes)
+            {
                 continue;
             }
             // An index must not reach the disk before the lines it describes.

@@ -23,6 +23,7 @@ use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
 use crate::segment::Segment;
 
+pub(crate) use index_files::may_lack_in_index;
 pub(crate) use lookup::Found;
 pub use progress::IndexingProgress;
 pub(crate) use progress::Listener;

@@ -105,7 +105,7 @@ impl BloomFilter {
 }
 
 /// The first 64 bits of the SHA-256 of an id. Part of the index file format; evenly spread for any ids.
-pub(super) fn hash_id(id: &EntryId) -> u64 {
+pub(crate) fn hash_id(id: &EntryId) -> u64 {
     let digest = Sha256::digest(id.as_str().as_bytes());
     digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }

@@ -156,6 +156,12 @@ impl MemoryIndex {
         }
     }
 
+    /// Adds the line that follows what is indexed, with the hash of its id.
+    pub(crate) fn push_appended(&mut self, line: Line, hash: u64) {
+        self.push(line, hash);
+        self.indexed_len = line.offset + u64::from(line.length) + 1;
+    }
+
     fn push(&mut self, line: Line, hash: u64) {
         // Memory runs out long before 2^32 lines.
         let Ok(number) = u32::try_from(self.lines.len()) else { return };

@@ -36,7 +36,7 @@ use crate::fs::sys::{self, FileId, IoMode};
 
 use blocks::{BlockReader, BlockWriter};
 pub(crate) use load::load;
-pub(crate) use write::write;
+pub(crate) use write::{TemporaryIndex, write};
 
 pub(super) const BLOCK: usize = 1_024;
 pub(super) const PAYLOAD: usize = BLOCK - 4;
@@ -216,6 +216,12 @@ impl IndexFile {
         let opened = Self { file, id, header, erased, caches_filter: false, filter };
         opened.reload_erased().ok()?;
         Some(opened)
+    }
+
+    /// How many bytes of the segment the index file at `path` covers; 0 if it is missing, damaged or that of
+    /// another segment.
+    pub(crate) fn covered_len(path: &Path, segment: FileId) -> u64 {
+        Self::open_partial(path, segment).map_or(0, |opened| opened.header.indexed_len)
     }
 
     /// Whether the file at `path` is still this one.

@@ -18,10 +18,12 @@ use attestry_core::Timestamp;
 use crate::fs::sys::{FileId, IoMode};
 
 pub(crate) use crate::fs::segment_name::SegmentName;
-pub(crate) use bloom::HashedId;
+pub(crate) use bloom::{HashedId, hash_id};
 pub(crate) use cursor::LineCursor;
 pub(crate) use index::{CorruptLine, Line, MemoryIndex};
-pub(crate) use index_file::{IndexFile, load as load_index_file, write as write_index_file};
+pub(crate) use index_file::{
+    IndexFile, TemporaryIndex, load as load_index_file, write as write_index_file,
+};
 pub(crate) use lines::{
     LONG_LINE_BYTES, RawLine, for_each_line, may_be_erased, read_line, tail_start,
 };

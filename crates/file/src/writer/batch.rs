@@ -67,7 +67,7 @@ impl Batch {
         let Buffers { bytes, line_ends } = &mut self.buffers;
         let start = bytes.len();
         bytes.extend_from_slice(lines.bytes);
-        let moved = |end: &LineEnd| LineEnd { at: start + end.at - lines.start, leaf: end.leaf };
+        let moved = |end: &LineEnd| LineEnd { at: start + end.at - lines.start, ..*end };
         line_ends.extend(lines.line_ends.iter().map(moved));
         let checked = !lines.checked_ids.is_empty();
         self.checked_ids.extend_from_slice(lines.checked_ids);
@@ -200,7 +200,7 @@ impl Buffers {
 
     fn push(&mut self, line: &[u8], end: LineEnd) {
         self.bytes.extend_from_slice(line);
-        self.line_ends.push(LineEnd { at: self.bytes.len(), leaf: end.leaf });
+        self.line_ends.push(LineEnd { at: self.bytes.len(), ..end });
     }
 }
 
@@ -270,7 +270,7 @@ mod tests {
         let entry = AuditEntry::new(id.clone(), Timestamp::UNIX_EPOCH, input.into(), "o".into());
         let bytes = line::encode(&entry).unwrap();
         EncodedLines {
-            line_ends: vec![LineEnd { at: bytes.len(), leaf: None }],
+            line_ends: vec![LineEnd { at: bytes.len(), leaf: None, key: None }],
             bytes,
             checked_ids: if checked { vec![id] } else { Vec::new() },
         }
@@ -320,8 +320,7 @@ mod tests {
     #[test]
     fn chunks_are_all_lines_in_order() {
         let bytes = b"a\nbb\nccccccccc\nd\n".to_vec();
-        let leaf = None;
-        let line_ends = [2, 5, 15, 17].map(|at| LineEnd { at, leaf }).to_vec();
+        let line_ends = [2, 5, 15, 17].map(|at| LineEnd { at, leaf: None, key: None }).to_vec();
         let checked_ids = ["a", "b", "c", "d"].map(|id| id.parse().unwrap()).to_vec();
         let lines = EncodedLines { bytes, line_ends, checked_ids };
         for (max_bytes, expected) in [(0, 4), (2, 4), (5, 3), (6, 3), (12, 2), (15, 2), (17, 1)] {

@@ -22,6 +22,7 @@ mod sync;
 mod interleavings;
 
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use attestry_core::StorageError;
 use tokio::sync::oneshot;
@@ -141,12 +142,12 @@ impl WriterThread {
     fn run(&self) {
         // If the thread panics, callers get an error instead of waiting forever.
         let _abandon = AbandonOnDrop(&self.queue);
-        let mut deadline = self.log().observer.deadline();
+        let mut deadline = state::deadline(&self.log());
         let mut closed = false;
         while let Some(jobs) = self.queue.take(deadline) {
             let mut log = self.log();
-            if jobs.is_empty() && !state::deadline_has_passed(&log) {
-                deadline = log.observer.deadline();
+            if jobs.is_empty() && deadline.is_none_or(|deadline| deadline > Instant::now()) {
+                deadline = state::deadline(&log);
                 continue;
             }
             let mut remaining = state::Remaining::default();
@@ -160,7 +161,7 @@ impl WriterThread {
                 }
                 Err(error) => jobs.into_iter().for_each(|job| job.refuse(&error)),
             }
-            deadline = log.observer.deadline();
+            deadline = state::deadline(&log);
             let repaired = log.active.take_repaired();
             if !repaired.is_empty() {
                 let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,6 +26,7 @@ pub(super) struct Remaining {
 /// Executes `jobs` in order; of each maintenance job one step.
 pub(super) fn execute(log: &mut LogParts, jobs: VecDeque<Job>, guard: &LockGuard<'_>) -> Remaining {
     log.erasures.notice_pending();
+    log.active.poll_index();
     let mut remaining = Remaining::default();
     for job in jobs {
         if let Some(acks) = remaining.acks.take() {
@@ -91,12 +92,22 @@ pub(super) fn close(log: &mut LogParts, guard: &LockGuard<'_>) -> Result<(), Sto
     let mut closed = log.active.seal_poisoned(&mut log.erasures, &mut *log.observer);
     closed = closed.and(log.active.close());
     if closed.is_ok() && !log.erasures.is_pending() {
-        closed = log.catalog.save_indexes(guard, log.active.rotation_bytes());
+        let finished = log.active.finish_indexes();
+        if !finished.sealed {
+            // Reads the segments. Index files are optional, so failures are ignored.
+            let _ = log.catalog.snapshot_locked(guard);
+        }
+        closed = log.catalog.save_indexes(guard, log.active.rotation_bytes(), finished.active);
     }
     if closed.is_ok() && log.observer.deadline().is_some() {
         sync_for_deadline(log);
     }
     closed.and(log.observer.close())
+}
+
+/// When the writer thread is to act although no job is queued.
+pub(super) fn deadline(log: &LogParts) -> Option<Instant> {
+    log.observer.deadline().into_iter().chain(log.active.index_deadline()).min()
 }
 
 /// Whether the deadline of the observer has passed.

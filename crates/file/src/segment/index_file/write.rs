@@ -1,8 +1,8 @@
 //! Writes an index file.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{BlockWriter, BloomFilter, FILTER_BYTES_PER_BLOCK, Header, Line, Record, key_of};
 use crate::fs::sys::{self, FileId};
@@ -16,6 +16,60 @@ pub(crate) fn write(
     index: &MemoryIndex,
     confirm: impl FnOnce() -> bool,
 ) -> io::Result<bool> {
+    let temporary = TemporaryIndex::write(path, "tmp", segment, index)?;
+    if !confirm() {
+        return Ok(false);
+    }
+    temporary.publish(path)?;
+    Ok(true)
+}
+
+/// A complete index file that is not at its path yet. Removed when dropped.
+#[derive(Debug)]
+pub(crate) struct TemporaryIndex(Option<PathBuf>);
+
+impl TemporaryIndex {
+    /// Writes an index file beside `path`. `kind` distinguishes writers of this process that do not
+    /// exclude each other.
+    pub(crate) fn write(
+        path: &Path,
+        kind: &str,
+        segment: FileId,
+        index: &MemoryIndex,
+    ) -> io::Result<Self> {
+        let temporary = path.with_extension(format!("{}.{kind}", std::process::id()));
+        let _ = fs::remove_file(&temporary);
+        let out = sys::create_new(&temporary)?;
+        let written = Self(Some(temporary));
+        write_to(out, segment, index)?;
+        Ok(written)
+    }
+
+    /// Renames the file to `path`. The caller holds the store lock.
+    pub(crate) fn publish(mut self, path: &Path) -> io::Result<()> {
+        // The new file is not synced: an index file can be lost, and a partial one is detected. But the
+        // replaced file must not reappear after a crash: it does not count erasures from now on.
+        let replaces = path.exists();
+        if let Some(temporary) = &self.0 {
+            fs::rename(temporary, path)?;
+        }
+        self.0 = None;
+        if let (true, Some(folder)) = (replaces, path.parent()) {
+            sys::sync_folder(folder)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for TemporaryIndex {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = fs::remove_file(path); // otherwise the next recovery removes it
+        }
+    }
+}
+
+fn write_to(out: File, segment: FileId, index: &MemoryIndex) -> io::Result<()> {
     let mut lines: Vec<_> = index.indexed().collect();
     lines.sort_unstable_by_key(|indexed| (indexed.hash, indexed.line.offset));
     let times = || lines.iter().map(|indexed| indexed.line.timestamp.unix_micros());
@@ -30,42 +84,20 @@ pub(crate) fn write(
         filter_bytes: filter.len() as u64,
         born: segment.born(),
     };
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = (|| {
-        let _ = fs::remove_file(&temporary);
-        let mut out = BlockWriter(BufWriter::with_capacity(1 << 18, sys::create_new(&temporary)?));
-        out.block(&header.encode())?;
-        out.block(&0u64.to_le_bytes())?;
-        for part in filter.chunks(FILTER_BYTES_PER_BLOCK) {
-            out.block(part)?;
-        }
-        let record = |key, line: Line| Record { key, offset: line.offset, length: line.length };
-        out.records(lines.iter().map(|indexed| record(indexed.hash, indexed.line)))?;
-        lines.sort_unstable_by_key(|indexed| (indexed.line.timestamp, indexed.line.offset));
-        out.records(
-            lines.iter().map(|indexed| record(key_of(indexed.line.timestamp), indexed.line)),
-        )?;
-        out.records(index.corrupt().iter().map(|corrupt| Record {
-            key: corrupt.length,
-            offset: corrupt.offset,
-            length: 0,
-        }))?;
-        out.0.flush()?;
-        if !confirm() {
-            fs::remove_file(&temporary)?;
-            return Ok(false);
-        }
-        // The new file is not synced: an index file can be lost, and a partial one is detected. But the
-        // replaced file must not reappear after a crash: it does not count erasures from now on.
-        let replaces = path.exists();
-        fs::rename(&temporary, path)?;
-        if let (true, Some(folder)) = (replaces, path.parent()) {
-            sys::sync_folder(folder)?;
-        }
-        Ok(true)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+    let mut out = BlockWriter(BufWriter::with_capacity(1 << 18, out));
+    out.block(&header.encode())?;
+    out.block(&0u64.to_le_bytes())?;
+    for part in filter.chunks(FILTER_BYTES_PER_BLOCK) {
+        out.block(part)?;
     }
-    written
+    let record = |key, line: Line| Record { key, offset: line.offset, length: line.length };
+    out.records(lines.iter().map(|indexed| record(indexed.hash, indexed.line)))?;
+    lines.sort_unstable_by_key(|indexed| (indexed.line.timestamp, indexed.line.offset));
+    out.records(lines.iter().map(|indexed| record(key_of(indexed.line.timestamp), indexed.line)))?;
+    out.records(index.corrupt().iter().map(|corrupt| Record {
+        key: corrupt.length,
+        offset: corrupt.offset,
+        length: 0,
+    }))?;
+    out.0.flush()
 }

@@ -1,0 +1,240 @@
+//! Writes the index files of the segments that this process appends to: a reader would have to read
+//! each of them as a whole.
+//!
+//! The writer thread remembers the lines that it appends ([`AppendedLines`]), so that they need not be
+//! read again. When a segment is sealed, a thread of its own sorts and writes its index beside the index
+//! files; the writer thread renames it there under the store lock, unless something has changed
+//! meanwhile. Index files are optional: any failure leaves the segment to [`Catalog`], which reads it.
+//!
+//! [`Catalog`]: crate::reader::Catalog
+
+use std::fs::{self, File};
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::fs::epoch;
+use crate::fs::layout::Folder;
+use crate::fs::segment_name::SegmentName;
+use crate::fs::sys::{self, FileId};
+use crate::observer::LineEnd;
+use crate::segment::{IndexFile, Line, MemoryIndex, TemporaryIndex, load_index_file};
+
+/// Lines that are remembered at most, in 48 MB. Those of a larger segment are read when it is sealed.
+const MAX_LINES: usize = 1 << 20;
+/// An index of fewer remembered lines is written without a thread: it takes less than a millisecond.
+const MIN_LINES_FOR_THREAD: usize = 4_096;
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The last lines of a segment, appended by this process one after the other.
+#[derive(Debug)]
+pub(super) struct AppendedLines {
+    /// Offset of the first one.
+    from: u64,
+    lines: Vec<(Line, u64)>,
+    /// The erasure epoch when the segment was opened.
+    erasures: u64,
+}
+
+impl AppendedLines {
+    /// None yet; the segment has `length` bytes.
+    pub(super) fn new(length: u64, erasures: u64) -> Self {
+        Self { from: length, lines: Vec::new(), erasures }
+    }
+
+    /// Another program has appended; the segment has `length` bytes.
+    pub(super) fn restart(&mut self, length: u64) {
+        (self.from, self.lines) = (length, Vec::new());
+    }
+
+    /// Adds the lines that were appended at `offset` of the segment: those from `start` on that end at
+    /// `ends`.
+    pub(super) fn add(&mut self, offset: u64, start: usize, ends: &[LineEnd]) {
+        if self.lines.len() >= MAX_LINES {
+            self.restart(offset);
+        }
+        let mut begin = start;
+        for end in ends {
+            let at = offset + (begin - start) as u64;
+            let length = u32::try_from(end.at - begin - 1);
+            begin = end.at;
+            match (end.key, length) {
+                (Some(key), Ok(length)) => {
+                    let line = Line { timestamp: key.timestamp, offset: at, length };
+                    self.lines.push((line, key.id_hash));
+                }
+                _ => self.restart(offset + (begin - start) as u64),
+            }
+        }
+    }
+}
+
+/// A segment that is to be indexed.
+#[derive(Debug)]
+pub(super) struct Unindexed {
+    pub(super) name: SegmentName,
+    pub(super) id: FileId,
+    pub(super) file: File,
+    pub(super) length: u64,
+    pub(super) appended: AppendedLines,
+}
+
+/// A segment whose index is being written.
+#[derive(Debug)]
+struct Running {
+    segment: Arc<Unindexed>,
+    thread: JoinHandle<io::Result<TemporaryIndex>>,
+    poll_at: Instant,
+}
+
+/// Writes index files, one at a time. Every method that takes `&mut self` requires the store lock.
+#[derive(Debug)]
+pub(super) struct Indexer {
+    folder: Folder,
+    running: Option<Running>,
+    /// A segment that this process has sealed has no index file: writing it failed, or something has
+    /// changed meanwhile.
+    incomplete: bool,
+    closed: Option<Unindexed>,
+}
+
+/// What is indexed once a store is closed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FinishedIndexes {
+    /// Whether each segment that this process has sealed has an index file.
+    pub(crate) sealed: bool,
+    /// The segment that was active, if its index file is complete.
+    pub(crate) active: Option<FileId>,
+}
+
+impl Indexer {
+    pub(super) fn new(folder: Folder) -> Self {
+        Self { folder, running: None, incomplete: false, closed: None }
+    }
+
+    /// Indexes a segment that is sealed, on another thread unless that takes no time.
+    pub(super) fn index_sealed(&mut self, mut segment: Unindexed) {
+        self.wait();
+        if IndexFile::covered_len(&self.folder.index(segment.id), segment.id) == segment.length {
+            return;
+        }
+        if !self.prepare(&mut segment) {
+            self.incomplete = true;
+            return;
+        }
+        let lines = &segment.appended;
+        let is_small = lines.from == 0 && lines.lines.len() < MIN_LINES_FOR_THREAD;
+        let segment = Arc::new(segment);
+        if !is_small {
+            let (folder, of_thread) = (self.folder.clone(), Arc::clone(&segment));
+            let thread = thread::Builder::new()
+                .name("attestry-indexer".into())
+                .spawn(move || write_index(&folder, &of_thread));
+            if let Ok(thread) = thread {
+                let poll_at = Instant::now() + POLL_INTERVAL;
+                self.running = Some(Running { segment, thread, poll_at });
+                return;
+            } // otherwise the process may start no more threads
+        }
+        self.incomplete |= !self.publish(&segment, write_index(&self.folder, &segment));
+    }
+
+    /// The active segment was closed. Its index is written by [`finish`](Self::finish).
+    pub(super) fn set_closed(&mut self, segment: Unindexed) {
+        self.closed = Some(segment);
+    }
+
+    /// Ends what is being written, and indexes the closed segment unless its index file lacks at most
+    /// `may_lack` bytes.
+    pub(super) fn finish(&mut self, may_lack: u64) -> FinishedIndexes {
+        self.wait();
+        let mut finished = FinishedIndexes { sealed: !self.incomplete, active: None };
+        self.incomplete = false;
+        let Some(mut closed) = self.closed.take() else { return finished };
+        let covered = IndexFile::covered_len(&self.folder.index(closed.id), closed.id);
+        let lacks = closed.length.saturating_sub(covered);
+        if lacks <= may_lack
+            || (self.prepare(&mut closed)
+                && self.publish(&closed, write_index(&self.folder, &closed)))
+        {
+            finished.active = Some(closed.id);
+        }
+        finished
+    }
+
+    /// When [`poll`](Self::poll) is to be called. Needs no lock.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.running.as_ref().map(|running| running.poll_at)
+    }
+
+    /// Publishes the index that was being written, if it is complete.
+    pub(super) fn poll(&mut self) {
+        match &mut self.running {
+            Some(running) if running.thread.is_finished() => self.wait(),
+            Some(running) => running.poll_at = Instant::now() + POLL_INTERVAL,
+            None => {}
+        }
+    }
+
+    /// Waits for the index that is being written, and publishes it.
+    pub(super) fn wait(&mut self) {
+        if let Some(Running { segment, thread, .. }) = self.running.take() {
+            let written = thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+            self.incomplete |= !self.publish(&segment, written);
+        }
+    }
+
+    /// Forgets the lines if some may have been erased since; returns false if the segment cannot be
+    /// indexed now.
+    fn prepare(&self, segment: &mut Unindexed) -> bool {
+        let Ok(erasures) = epoch::erasures(&self.folder) else { return false };
+        if erasures != segment.appended.erasures {
+            segment.appended = AppendedLines::new(segment.length, erasures);
+        }
+        sys::make_private(&self.folder.indexes()).is_ok()
+    }
+
+    /// Puts an index in its place, unless lines were erased or the segment has changed since
+    /// [`prepare`](Self::prepare). Returns whether the segment has an index file.
+    fn publish(&self, segment: &Unindexed, written: io::Result<TemporaryIndex>) -> bool {
+        let Unindexed { name, id, length, appended, .. } = segment;
+        let path = self.folder.index(*id);
+        let is_unchanged = || {
+            sys::id_and_length(&self.folder.segment(*name)).ok() == Some((*id, *length))
+                && epoch::erasures(&self.folder).ok() == Some(appended.erasures)
+                // An interrupted erasure, of another process, may have overwritten lines.
+                && !fs::metadata(self.folder.intent_log()).is_ok_and(|log| log.len() > 0)
+        };
+        // A reader may have written one.
+        IndexFile::covered_len(&path, *id) == *length
+            || written.is_ok_and(|written| is_unchanged() && written.publish(&path).is_ok())
+    }
+}
+
+/// Writes the index of `segment` beside its place: of an older index file, of what no file and no
+/// remembered line covers, which is read, and of the remembered lines.
+fn write_index(folder: &Folder, segment: &Unindexed) -> io::Result<TemporaryIndex> {
+    let Unindexed { id, file, length, appended, .. } = segment;
+    let path = folder.index(*id);
+    let stale = || io::Error::from(io::ErrorKind::InvalidData);
+    let mut index = match appended.from {
+        0 => MemoryIndex::default(),
+        from => load_index_file(&path, *id, file, from).unwrap_or_default(),
+    };
+    // `publish` excludes that a line was being erased.
+    let being_erased = |_, _| false;
+    index.extend(file, appended.from, being_erased, drop)?;
+    if index.indexed_len() != appended.from {
+        return Err(stale());
+    }
+    appended.lines.iter().for_each(|&(line, id_hash)| index.push_appended(line, id_hash));
+    if !index.is_current(file)? {
+        return Err(stale());
+    }
+    index.extend(file, *length, being_erased, drop)?;
+    if index.indexed_len() != *length {
+        return Err(stale());
+    }
+    TemporaryIndex::write(&path, "sealed.tmp", *id, &index)
+}
