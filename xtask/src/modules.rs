@@ -28,6 +28,7 @@ const LAYERS: &[Layers] = &[
             &["tree", "maintenance"],
             &["active_segment"],
             &["recovery", "reader"],
+            &["quarantine"],
             &["erase"],
             &["observer", "segment"],
             &["fs"],

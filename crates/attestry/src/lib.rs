@@ -119,7 +119,8 @@ pub mod backend {
 #[cfg(feature = "file")]
 pub mod file {
     pub use attestry_file::{
-        Durability, FileStorage, FileStorageBuilder, IndexingProgress, RecoveryReport, TornTail,
+        Durability, FileStorage, FileStorageBuilder, IndexingProgress, Quarantined,
+        QuarantinedKind, RecoveryReport, TornTail,
     };
 }
 

@@ -58,6 +58,7 @@ mod fs;
 pub mod fuzzing;
 mod maintenance;
 mod observer;
+mod quarantine;
 mod reader;
 mod recovery;
 mod segment;
@@ -69,6 +70,7 @@ mod writer;
 
 pub use builder::FileStorageBuilder;
 pub use durability::Durability;
+pub use quarantine::{Quarantined, QuarantinedKind};
 pub use reader::IndexingProgress;
 pub use recovery::{RecoveryReport, TornTail};
 pub use storage::FileStorage;

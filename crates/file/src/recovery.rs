@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use attestry_core::{MAX_LINE_BYTES, StorageError, line};
 
@@ -14,6 +14,7 @@ use crate::fs::layout::{Folder, Listed};
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys;
 use crate::observer::LogObserver;
+use crate::quarantine::set_aside;
 use crate::segment::tail_start;
 
 /// What opening a store repaired, and what else it did.
@@ -218,34 +219,4 @@ fn quarantine_tail(
         io::copy(file, copy).map(drop)
     });
     copied.map_err(|source| StorageError::io("move a torn line to", quarantine, source))
-}
-
-/// Creates a file in the folder `quarantine` whose name begins with `name` and whose content `write`
-/// writes. It is durable when its path is returned. After an error there is none.
-pub(crate) fn set_aside(
-    quarantine: &Path,
-    name: &str,
-    mut write: impl FnMut(&mut File) -> io::Result<()>,
-) -> io::Result<PathBuf> {
-    sys::create_folder(quarantine)?;
-    let mut number = 0;
-    loop {
-        let path = quarantine.join(format!("{name}.{number}.torn"));
-        let mut copy = match sys::create_new(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                number += 1;
-                continue;
-            }
-            created => created?,
-        };
-        let written = write(&mut copy)
-            .and_then(|()| copy.sync_all())
-            .and_then(|()| sys::sync_folder(quarantine));
-        if let Err(error) = written {
-            // The original is still in its place.
-            let _ = fs::remove_file(&path);
-            return Err(error);
-        }
-        return Ok(path);
-    }
 }

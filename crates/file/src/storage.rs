@@ -17,6 +17,7 @@ use crate::maintenance::{LogParts, MaintenanceJob};
 #[cfg(not(feature = "evidence"))]
 use crate::observer::NoObserver;
 use crate::observer::{EraseReason, LeafHasher, LineEnd, LineKey, LogObserver};
+use crate::quarantine::{self, Quarantined};
 use crate::reader::{Catalog, scan};
 use crate::recovery::{self, RecoveryReport};
 use crate::segment::hash_id;
@@ -102,6 +103,34 @@ impl FileStorage {
     #[must_use]
     pub fn rotation_size_bytes(&self) -> u64 {
         self.rotation_bytes
+    }
+
+    /// The torn lines and checkpoints in quarantine, sorted by name: what crashes have cut short. Nothing of
+    /// it was acknowledged, but lines may contain content. [`delete`](StorageBackend::delete) removes the
+    /// lines of its entry, and [`delete_at_or_before`](StorageBackend::delete_at_or_before) those that have
+    /// [expired](Quarantined::is_expired).
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Io`] if the quarantine cannot be read.
+    pub async fn quarantine(&self) -> Result<Vec<Quarantined>, StorageError> {
+        self.read_blocking(|catalog| quarantine::list(catalog.folder())).await
+    }
+
+    /// Removes the file called [`name`](Quarantined::name) from the quarantine; returns whether there was
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::ReadOnly`] if the store is open read-only, [`StorageError::Io`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel the removal.
+    pub async fn remove_quarantined(&self, name: &str) -> Result<bool, StorageError> {
+        self.writer()?;
+        let name = name.to_owned();
+        self.read_blocking(move |catalog| quarantine::remove(catalog.folder(), &name)).await
     }
 
     pub(crate) fn writer(&self) -> Result<&WriterThread, StorageError> {

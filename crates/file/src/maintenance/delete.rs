@@ -8,9 +8,10 @@ use super::LogParts;
 use crate::erase::{EraseIntent, ErasedLine};
 use crate::fs::lock::LockGuard;
 use crate::observer::EraseReason;
+use crate::quarantine;
 use crate::segment::{Line, Segment};
 
-/// Deletes every line of `id`; returns whether there was one.
+/// Deletes every line of `id`, also in quarantine; returns whether there was one.
 pub(crate) fn delete(
     log: &mut LogParts,
     id: &EntryId,
@@ -20,8 +21,10 @@ pub(crate) fn delete(
     let segments = prepare(log, guard)?;
     let found = log.catalog.find_all(&segments, id)?;
     let lines: Vec<_> = found.iter().map(|found| (&found.segment, found.line)).collect();
+    // First: if this fails, the entry is still found by the next attempt.
+    let quarantined = quarantine::remove_lines_of(log.catalog.folder(), id)?;
     erase(log, &lines, reason)?;
-    Ok(!found.is_empty())
+    Ok(!found.is_empty() || quarantined > 0)
 }
 
 /// Brings intent log, observer and catalog up to date before an erasure. Returns the segments.

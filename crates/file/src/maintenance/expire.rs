@@ -13,6 +13,7 @@ use crate::erase::{EraseIntent, ErasedSegment, is_full};
 use crate::fs::lock::LockGuard;
 use crate::fs::segment_name::SegmentName;
 use crate::observer::EraseReason;
+use crate::quarantine;
 use crate::segment::{Line, LineCursor, Segment};
 
 /// Lines of one intent log; bounds its size.
@@ -64,7 +65,9 @@ impl Expiry {
             return Ok(Progress::Pending);
         }
         log.catalog.defer_close(std::mem::take(&mut self.unlinked));
-        pass.map(|_| Progress::Done(self.deleted))
+        pass?;
+        quarantine::expire(log.catalog.folder(), self.cutoff)?;
+        Ok(Progress::Done(self.deleted))
     }
 
     fn erase_until(

@@ -8,7 +8,7 @@ use attestry_core::{CorruptRecord, EntryId, StorageError, line};
 use super::Catalog;
 use crate::erase::{self, ErasedLine};
 use crate::fs::sys::IoMode;
-use crate::segment::{CorruptLine, Segment, SegmentName, read_line};
+use crate::segment::{CorruptLine, Segment, SegmentName, contains_id, read_line};
 
 impl Catalog {
     /// Every corrupt line, with its segment.
@@ -52,11 +52,9 @@ impl Catalog {
         segments: &[Segment],
         id: &EntryId,
     ) -> Result<(), StorageError> {
-        let needles = json_spellings(id);
         for (segment, corrupt) in self.corrupt_lines(segments)? {
             let bytes = self.read_corrupt(&segment, corrupt)?;
-            let contains = |needle: &String| memchr::memmem::find(&bytes, needle.as_bytes());
-            if needles.iter().any(|needle| contains(needle).is_some()) {
+            if contains_id(&bytes, id) {
                 return Err(self.corrupt(segment.name, corrupt.offset, reason(corrupt, &bytes)));
             }
         }
@@ -116,23 +114,6 @@ impl Catalog {
         let location = self.folder.segment(segment).display().to_string();
         CorruptRecord::new(location, reason).at_offset(offset).into()
     }
-}
-
-/// The two JSON spellings of an id: with all non-ASCII characters escaped, as this crate and Python write it,
-/// and unescaped.
-fn json_spellings(id: &EntryId) -> [String; 2] {
-    let plain = serde_json::to_string(id.as_str()).unwrap_or_default();
-    let mut escaped = String::with_capacity(plain.len());
-    for character in plain.chars() {
-        if character.is_ascii() {
-            escaped.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    [escaped, plain]
 }
 
 fn reason(corrupt: CorruptLine, bytes: &[u8]) -> String {

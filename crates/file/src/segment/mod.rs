@@ -8,6 +8,7 @@ pub(crate) mod fuzzing;
 mod index;
 mod index_file;
 mod lines;
+mod unparsed;
 
 use std::fs::File;
 use std::io;
@@ -27,6 +28,7 @@ pub(crate) use index_file::{
 pub(crate) use lines::{
     LONG_LINE_BYTES, RawLine, for_each_line, may_be_erased, read_line, tail_start,
 };
+pub(crate) use unparsed::{contains_id, id_in, timestamp_in};
 
 /// A segment under its name at the time of a snapshot.
 #[derive(Debug, Clone)]

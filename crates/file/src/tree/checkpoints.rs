@@ -12,7 +12,7 @@ use attestry_evidence::Checkpoint;
 
 use crate::fs::layout::Folder;
 use crate::fs::sys;
-use crate::recovery;
+use crate::quarantine::{CHECKPOINT_PREFIX, set_aside};
 
 const COSIGNED: &str = ".cosigned";
 
@@ -97,8 +97,8 @@ impl Checkpoints {
                 continue;
             }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let name = format!("checkpoints.{name}.{intact}");
-            recovery::set_aside(quarantine, &name, |copy| copy.write_all(&bytes[intact..]))?;
+            let name = format!("{CHECKPOINT_PREFIX}{name}.{intact}");
+            set_aside(quarantine, &name, |copy| copy.write_all(&bytes[intact..]))?;
             let file = sys::open_read_write(&path)?;
             file.set_len(intact as u64)?;
             file.sync_data()?;
