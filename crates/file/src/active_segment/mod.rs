@@ -2,11 +2,11 @@
 
 mod indexer;
 mod newest;
+mod open_segment;
 mod seal;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use attestry_core::{StorageError, Timestamp};
 
@@ -21,8 +21,9 @@ use crate::fs::sys::{self, FileId};
 use crate::observer::{LineEnd, LogObserver};
 use crate::recovery::{self, TornTail};
 use crate::segment::Segment;
-use indexer::{AppendedLines, Indexer, Unindexed};
+use indexer::{AppendedLines, Indexer};
 use newest::Newest;
+use open_segment::OpenSegment;
 
 /// The end of the log. Owned by the writer thread; nothing else appends. Every method that takes
 /// `&mut self` requires the store lock.
@@ -45,45 +46,6 @@ pub(crate) struct ActiveSegment {
     today: (Timestamp, SegmentName),
     /// Puts the data of a file on stable storage; one that fails in tests.
     sync_data: fn(&File) -> io::Result<()>,
-}
-
-#[derive(Debug)]
-struct OpenSegment {
-    name: SegmentName,
-    path: PathBuf,
-    file: File,
-    id: FileId,
-    /// The length after the last append of this process; another program may have appended since.
-    length: u64,
-    /// A sync failed. The kernel may have dropped the dirty pages, and would report success on a
-    /// retry: nothing on this file is acknowledged again.
-    poisoned: bool,
-    /// The observer has not seen the file since it was opened.
-    reopened: bool,
-    /// When `path` was last found to lead to `file`.
-    checked_at: LockEpoch,
-    newest: Newest,
-    /// What its index needs to know of the lines of this process.
-    appended: AppendedLines,
-}
-
-impl OpenSegment {
-    /// What is left to do once it is not appended to any more, under the name `name`.
-    fn unindexed(self, name: SegmentName, length: u64) -> Unindexed {
-        let Self { id, file, appended, .. } = self;
-        Unindexed { name, id, file, length, appended }
-    }
-
-    /// Cuts off what a failed append has left: half a line, or lines whose append was reported as failed.
-    /// Returns whether that succeeded. A file system that has become read-only cannot be cut, but there
-    /// nothing was written either.
-    fn undo_append(&self, folder: &Folder) -> bool {
-        if sys::length_of(&self.file).is_ok_and(|length| length == self.length) {
-            return true;
-        }
-        // Readers may have indexed the lines.
-        self.file.set_len(self.length).is_ok() && epoch::bump_layout(folder).is_ok()
-    }
 }
 
 /// Lines to append, each ending at the offset in `ends`.
@@ -271,8 +233,8 @@ impl ActiveSegment {
         // A rename must be on the disk before the old name is used again.
         self.sync_folder()?;
         let path = self.folder.segment(name);
-        let file =
-            sys::open_append(&path).map_err(|source| StorageError::io("open", &path, source))?;
+        let file = open_segment::open(&self.folder, name)
+            .map_err(|source| StorageError::io("open", &path, source))?;
         // Also where another process has created the file: it may have died before it synced the name.
         self.folder_dirty = true;
         epoch::bump_layout(&self.folder)?;

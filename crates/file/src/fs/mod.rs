@@ -2,6 +2,7 @@
 //! invalidate caches of other processes.
 
 pub(crate) mod clock;
+pub(crate) mod create;
 pub(crate) mod epoch;
 pub(crate) mod layout;
 pub(crate) mod lock;

@@ -1,11 +1,15 @@
 //! System calls that need care: permissions, file identity, syncing folders, and positional reads that
 //! wait for the disk or not.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
+
+use rustix::fs::OFlags;
+
+use super::create;
 
 /// Identifies a file: survives a rename, and differs between files, also those that had the inode
 /// number before.
@@ -54,28 +58,38 @@ pub(crate) fn length_of(file: &File) -> io::Result<u64> {
 
 /// Opens `path` for appending; creates it if it is missing, readable by its owner only.
 pub(crate) fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path)
+    open_or_create(path, OpenOptions::new().append(true).read(true), OFlags::RDWR | OFlags::APPEND)
 }
 
 /// Opens `path` for positional reads and writes; creates it if it is missing, readable by its owner
 /// only.
 pub(crate) fn open_read_write(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    open_or_create(path, OpenOptions::new().read(true).write(true), OFlags::RDWR)
+}
+
+fn open_or_create(path: &Path, existing: &OpenOptions, access: OFlags) -> io::Result<File> {
+    loop {
+        match existing.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        match create::file(path, access) {
+            // By another process, just now.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created,
+        }
+    }
 }
 
 /// Creates `path`, which must not exist, readable by its owner only.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    create::file(path, OFlags::WRONLY)
 }
 
 /// Creates `path` and its parents where they are missing, for the owner only, and makes their names
 /// durable.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new("/"),
-    };
+    let parent = create::parent_of(path);
     if path.is_dir() {
         // The process that created it may have died before its name was durable. Where this user may
         // not read the parent, another user has created the folder and synced its name.
@@ -85,7 +99,7 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     if !parent.is_dir() {
         create_folder(parent)?;
     }
-    match DirBuilder::new().mode(0o700).create(path) {
+    match create::folder(path) {
         // Another process may create it at the same moment.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -99,7 +113,10 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 /// Creates the folder `path` for the owner only where it is missing. Its name need not survive a power
 /// cut.
 pub(crate) fn make_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    match create::folder(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        created => created,
+    }
 }
 
 /// Makes the names in a folder durable: those that were created, renamed or unlinked.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use attestry_core::StorageError;
 use super::{LogParts, Progress};
 use crate::fs::lock::LockGuard;
 use crate::fs::segment_name::SegmentName;
-use crate::fs::{epoch, sys};
+use crate::fs::{create, epoch, sys};
 use crate::segment::{RawLine, Segment, for_each_line};
 
 const COPY_BUFFER_BYTES: usize = 1 << 18;
@@ -75,10 +76,8 @@ fn compact_segment(log: &mut LogParts, segment: &Segment) -> Result<u64, Storage
         fs::remove_file(&path).map_err(|source| StorageError::io("remove", &path, source))?;
         log.observer.segment_removed(segment.name);
     } else {
-        let copied = copy_lines(file, length, &temporary).and_then(|()| {
-            fs::set_permissions(&temporary, file.metadata()?.permissions())?;
-            fs::rename(&temporary, &path)
-        });
+        let copied =
+            copy_lines(file, length, &temporary).and_then(|()| fs::rename(&temporary, &path));
         if let Err(source) = copied {
             let _ = fs::remove_file(&temporary); // otherwise the next recovery removes it
             return Err(StorageError::io("compact", path, source));
@@ -105,11 +104,14 @@ fn count_blank_bytes(file: &File, length: u64) -> io::Result<u64> {
     Ok(blank)
 }
 
-/// Copies every line that is not blank, and syncs the copy. Lines that are too long to be entries are
+/// Copies every line that is not blank, with owner, group and mode of the file, and syncs the copy. Lines that are too long to be entries are
 /// copied too.
 fn copy_lines(file: &File, length: u64, to: &Path) -> io::Result<()> {
     let _ = fs::remove_file(to);
-    let mut out = BufWriter::with_capacity(COPY_BUFFER_BYTES, sys::create_new(to)?);
+    let copy = sys::create_new(to)?;
+    let replaced = file.metadata()?;
+    create::like(&replaced, replaced.mode() & 0o7777, &copy)?;
+    let mut out = BufWriter::with_capacity(COPY_BUFFER_BYTES, copy);
     let mut result = Ok(());
     let end = for_each_line(file, 0, length, |offset, line| {
         let copied = match line {
