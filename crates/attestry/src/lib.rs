@@ -119,7 +119,7 @@ pub mod backend {
 #[cfg(feature = "file")]
 pub mod file {
     pub use attestry_file::{
-        Durability, FileStorage, FileStorageBuilder, IndexingProgress, Quarantined,
+        Durability, FileStorage, FileStorageBuilder, IndexingProgress, NotRegularFile, Quarantined,
         QuarantinedKind, RecoveryReport, TornTail,
     };
 }

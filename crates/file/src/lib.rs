@@ -70,6 +70,7 @@ mod writer;
 
 pub use builder::FileStorageBuilder;
 pub use durability::Durability;
+pub use fs::open::NotRegularFile;
 pub use quarantine::{Quarantined, QuarantinedKind};
 pub use reader::IndexingProgress;
 pub use recovery::{RecoveryReport, TornTail};

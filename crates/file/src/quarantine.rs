@@ -8,7 +8,7 @@ use attestry_core::line::MAX_LINE_BYTES;
 use attestry_core::{EntryId, StorageError, Timestamp};
 
 use crate::fs::layout::Folder;
-use crate::fs::sys;
+use crate::fs::{open, sys};
 use crate::segment::{contains_id, id_in, timestamp_in};
 
 /// The name of a file begins with this if it holds a torn checkpoint, otherwise with that of a segment.
@@ -82,7 +82,7 @@ pub(crate) fn list(folder: &Folder) -> Result<Vec<Quarantined>, StorageError> {
 
 /// `None` for what no store has put there.
 fn examine(path: &Path) -> io::Result<Option<Quarantined>> {
-    let metadata = fs::symlink_metadata(path)?;
+    let metadata = path.symlink_metadata()?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     if !metadata.is_file() || !name.ends_with(".torn") {
         return Ok(None);
@@ -101,7 +101,7 @@ fn examine(path: &Path) -> io::Result<Option<Quarantined>> {
 /// Of an oversized line, the beginning is enough.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_LINE_BYTES as u64).read_to_end(&mut bytes)?;
+    open::read(path)?.take(MAX_LINE_BYTES as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn set_aside(
     let mut number = 0;
     loop {
         let path = quarantine.join(format!("{name}.{number}.torn"));
-        let mut copy = match sys::create_new(&path) {
+        let mut copy = match open::create_new(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 number += 1;
                 continue;

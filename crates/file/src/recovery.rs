@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
@@ -11,6 +11,7 @@ use attestry_core::{MAX_LINE_BYTES, StorageError, line};
 use crate::erase::Erasures;
 use crate::fs::epoch;
 use crate::fs::layout::{Folder, Listed};
+use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys;
 use crate::observer::LogObserver;
@@ -120,8 +121,10 @@ pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
     }
     // Created now, so that an erasure need not sync its name.
     let (intent_log, private) = (folder.intent_log(), folder.private());
-    if !intent_log.exists() {
-        sys::open_read_write(&intent_log)
+    let exists = open::exists(&intent_log)
+        .map_err(|source| StorageError::io("examine", &intent_log, source))?;
+    if !exists {
+        open::read_write_or_create(&intent_log)
             .map_err(|source| StorageError::io("create", &intent_log, source))?;
     }
     // Always: the process that created the file may have died before its name was durable.
@@ -177,14 +180,14 @@ pub(crate) fn repair_torn_tail(
         let path = path.clone();
         move |source| StorageError::io(action, path, source)
     };
-    let mut file = File::open(&path).map_err(failed("open"))?;
+    let mut file = open::read(&path).map_err(failed("open"))?;
     let offset = tail_start(&file, segment_length).map_err(failed("read"))?;
     let length = segment_length - offset;
     if length == 0 {
         return Ok(None);
     }
     let mut torn = TornTail { segment: path.clone(), offset, length, quarantined: None };
-    let mut writable = OpenOptions::new().append(true).open(&path).map_err(failed("open"))?;
+    let mut writable = open::append(&path).map_err(failed("open"))?;
     if is_whole_entry(&mut file, offset, length).map_err(failed("read"))? {
         writable.write_all(b"\n").map_err(failed("append to"))?;
     } else {

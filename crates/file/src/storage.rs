@@ -13,6 +13,8 @@ use attestry_core::{
 use crate::active_segment::ActiveSegment;
 use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
+#[cfg(not(feature = "evidence"))]
+use crate::fs::open;
 use crate::maintenance::{LogParts, MaintenanceJob};
 #[cfg(not(feature = "evidence"))]
 use crate::observer::NoObserver;
@@ -201,7 +203,8 @@ fn open_observer(
 /// Refuses a folder that has a tree: appending and erasing without it would contradict the tree.
 #[cfg(not(feature = "evidence"))]
 fn open_observer(folder: &Folder, _: &Settings) -> Result<Box<dyn LogObserver>, StorageError> {
-    if folder.tree().join("head").exists() {
+    let head = folder.tree().join("head");
+    if open::exists(&head).map_err(|source| StorageError::io("examine", head, source))? {
         let message = format!(
             "{} keeps evidence, which this build cannot: build it with the feature `evidence`",
             folder.path().display()

@@ -8,7 +8,7 @@
 //!
 //! [`Catalog`]: crate::reader::Catalog
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::fs::epoch;
 use crate::fs::layout::Folder;
+use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId};
 use crate::observer::LineEnd;
@@ -204,7 +205,7 @@ impl Indexer {
             sys::id_and_length(&self.folder.segment(*name)).ok() == Some((*id, *length))
                 && epoch::erasures(&self.folder).ok() == Some(appended.erasures)
                 // An interrupted erasure, of another process, may have overwritten lines.
-                && !fs::metadata(self.folder.intent_log()).is_ok_and(|log| log.len() > 0)
+                && !open::metadata(&self.folder.intent_log()).is_ok_and(|log| log.len() > 0)
         };
         // A reader may have written one.
         IndexFile::covered_len(&path, *id) == *length

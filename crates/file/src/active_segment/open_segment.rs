@@ -1,6 +1,6 @@
 //! The file that lines are appended to.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::fs::layout::Folder;
 use crate::fs::lock::LockEpoch;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId};
-use crate::fs::{create, epoch};
+use crate::fs::{create, epoch, open};
 
 #[derive(Debug)]
 pub(super) struct OpenSegment {
@@ -55,11 +55,11 @@ impl OpenSegment {
 /// Opens the segment `name`. A new one gets owner, group and mode of the one before, which it replaces for
 /// the programs that append to and read the store.
 pub(super) fn open(folder: &Folder, name: SegmentName) -> io::Result<File> {
-    let file = sys::open_append(&folder.segment(name))?;
+    let file = open::append_or_create(&folder.segment(name))?;
     if file.metadata()?.len() == 0
         && let Ok(listed) = folder.list()
         && let Some(before) = listed.iter().rfind(|listed| listed.name < name)
-        && let Ok(replaced) = fs::metadata(folder.segment(before.name))
+        && let Ok(replaced) = open::metadata(&folder.segment(before.name))
     {
         // Without the owner's right to write, no process could append.
         create::like(&replaced, replaced.mode() & 0o666 | 0o600, &file)?;

@@ -7,7 +7,7 @@
 //! was erased.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use attestry_core::hash_content;
 use serde::{Deserialize, Serialize};
@@ -151,13 +151,6 @@ pub(super) fn clear(file: &File) -> io::Result<()> {
     }
     file.set_len(0)?;
     file.sync_data()
-}
-
-/// Reads the intent log; an empty or void one is an empty intent.
-pub(super) fn read(mut file: &File) -> io::Result<EraseIntent> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(decode(&bytes).unwrap_or_default())
 }
 
 pub(super) fn encode(intent: &EraseIntent) -> io::Result<String> {

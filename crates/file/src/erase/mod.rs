@@ -20,13 +20,14 @@ pub(crate) mod fuzzing;
 mod intent_log;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 
 use attestry_core::StorageError;
 
 use crate::fs::epoch;
 use crate::fs::layout::Folder;
+use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId};
 use crate::observer::LogObserver;
@@ -100,7 +101,7 @@ impl Erasures {
             let (file, length) = match open.take() {
                 Some((name, file, length)) if name == line.segment => (file, length),
                 _ => {
-                    let file = File::open(&path).map_err(failed)?;
+                    let file = open::read(&path).map_err(failed)?;
                     let length = sys::length_of(&file).map_err(failed)?;
                     (file, length)
                 }
@@ -123,8 +124,9 @@ impl Erasures {
         let path = self.folder.intent_log();
         let failed = |source| StorageError::io("write", &path, source);
         // Opening a store creates the file; another program may have removed it.
-        let missing = !path.exists();
-        intent_log::write(&sys::open_read_write(&path).map_err(failed)?, intent).map_err(failed)?;
+        let missing = !open::exists(&path).map_err(failed)?;
+        let file = open::read_write_or_create(&path).map_err(failed)?;
+        intent_log::write(&file, intent).map_err(failed)?;
         if missing {
             let private = self.folder.private();
             sys::sync_folder(&private)
@@ -135,7 +137,7 @@ impl Erasures {
 
     fn clear_intent(&self) -> Result<(), StorageError> {
         let path = self.folder.intent_log();
-        match OpenOptions::new().write(true).open(&path) {
+        match open::read_write(&path) {
             Ok(file) => {
                 intent_log::clear(&file).map_err(|source| StorageError::io("empty", &path, source))
             }
@@ -159,7 +161,7 @@ impl Erasures {
     /// Checks whether another process has left an erasure incomplete.
     pub(crate) fn notice_pending(&mut self) {
         let path = self.folder.intent_log();
-        self.pending |= fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
+        self.pending |= open::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
     }
 
     /// Steps 2 to 4. `redo`: parts of it may have been done before a crash.
@@ -209,7 +211,7 @@ impl Erasures {
     ) -> Result<(), StorageError> {
         let path = self.folder.segment(segment);
         let failed = |source| StorageError::io("erase lines of", &path, source);
-        match OpenOptions::new().write(true).read(true).open(&path) {
+        match open::read_write(&path) {
             Ok(file) => {
                 if redo {
                     completed.moved += remove_moved(&file, lines).map_err(failed)?;
@@ -238,7 +240,7 @@ impl Erasures {
         for erased in segments {
             let path = self.folder.segment(erased.segment);
             let failed = |source| StorageError::io("remove", &path, source);
-            match File::open(&path) {
+            match open::read(&path) {
                 Ok(file) if !erased.is(&file).map_err(failed)? => {
                     completed.moved += 1;
                     continue;
@@ -309,12 +311,12 @@ pub(crate) fn is_full(error: &StorageError) -> bool {
     matches!(source.kind(), StorageFull | QuotaExceeded)
 }
 
-/// The content of the intent log.
+/// The content of the intent log; an empty or void one is an empty intent.
 pub(crate) fn pending(folder: &Folder) -> Result<EraseIntent, StorageError> {
     let path = folder.intent_log();
     let failed = |source| StorageError::io("read", &path, source);
-    match File::open(&path) {
-        Ok(file) => intent_log::read(&file).map_err(failed),
+    match open::read_all(&path) {
+        Ok(bytes) => Ok(intent_log::decode(&bytes).unwrap_or_default()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EraseIntent::default()),
         Err(source) => Err(failed(source)),
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use attestry_core::StorageError;
 
 use crate::fs::layout::Folder;
+use crate::fs::open;
 use crate::fs::sys::{self, IoMode};
 
 /// Digits of each counter.
@@ -99,7 +100,7 @@ fn read_epochs(folder: &Folder, cached: &mut Option<File>) -> Result<Epochs, Sto
     let mut text = [0; TEXT_BYTES];
     let read = match cached {
         Some(file) => sys::read_at(file, &mut text, 0),
-        None => File::open(folder.epochs())
+        None => open::read(&folder.epochs())
             .and_then(|file| sys::read_at(cached.insert(file), &mut text, 0)),
     };
     match read {
@@ -117,7 +118,7 @@ pub(crate) fn layout(
     let failed = |source| StorageError::io("read", folder.epochs(), source);
     let file = match cached {
         Some(file) => file,
-        none => none.insert(File::open(folder.epochs()).map_err(failed)?),
+        none => none.insert(open::read(&folder.epochs()).map_err(failed)?),
     };
     let mut digits = [0; DIGITS];
     sys::read_at(file, &mut digits, 0).map_err(failed)?;
@@ -132,7 +133,9 @@ pub(crate) fn erasures(folder: &Folder) -> Result<u64, StorageError> {
 /// Creates the file if it is missing, so that readers can keep it open. The caller holds the store
 /// lock.
 pub(crate) fn create(folder: &Folder) -> Result<(), StorageError> {
-    if folder.epochs().exists() { Ok(()) } else { write(folder, Epochs::default()) }
+    let path = folder.epochs();
+    let exists = open::exists(&path).map_err(|source| StorageError::io("examine", path, source))?;
+    if exists { Ok(()) } else { write(folder, Epochs::default()) }
 }
 
 /// Makes all processes list the segments again. The caller holds the store lock.
@@ -150,7 +153,7 @@ pub(crate) fn bump_erasures(folder: &Folder) -> Result<(), StorageError> {
 fn write(folder: &Folder, epochs: Epochs) -> Result<(), StorageError> {
     let path = folder.epochs();
     let failed = |source| StorageError::io("write", &path, source);
-    let file = sys::open_read_write(&path).map_err(failed)?;
+    let file = open::read_write_or_create(&path).map_err(failed)?;
     // Always twenty digits: a reader never sees a shorter number in between.
     let text = format!("{:020} {:020}\n", epochs.layout, epochs.erasures);
     sys::write_all_at(&file, text.as_bytes(), 0).map_err(failed)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use attestry_core::StorageError;
 
+use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::FileId;
 
@@ -74,7 +75,7 @@ impl Folder {
         self.path.join(name.to_string())
     }
 
-    /// The segments in the order they were written.
+    /// The segments in the order they were written. Fails if anything else has the name of a segment.
     pub(crate) fn list(&self) -> Result<Vec<Listed>, StorageError> {
         let failed = |source| StorageError::io("list", &self.path, source);
         let mut segments = Vec::new();
@@ -83,7 +84,7 @@ impl Folder {
             let Some(name) = item.file_name().to_str().and_then(SegmentName::parse) else {
                 continue;
             };
-            match fs::metadata(item.path()) {
+            match item.metadata().and_then(open::regular) {
                 Ok(metadata) => {
                     segments.push(Listed {
                         name,

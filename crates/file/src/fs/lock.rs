@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use attestry_core::StorageError;
 
 use crate::fs::layout::Folder;
-use crate::fs::sys;
+use crate::fs::open;
 
 /// A batch takes milliseconds; building the tree of fifty gigabytes takes more than a minute. A process
 /// that holds the lock for longer is stopped or stuck.
@@ -111,7 +111,7 @@ impl Drop for LockGuard<'_> {
 /// Opened for reading: a file that is open for writing would keep a file system from being remounted
 /// read-only.
 fn open(path: &Path) -> Result<File, StorageError> {
-    let opened = sys::open_read_write(path).and_then(|_created| File::open(path));
+    let opened = open::read_write_or_create(path).and_then(|_created| open::read(path));
     opened.map_err(|source| StorageError::io("open", path, source))
 }
 

@@ -1,15 +1,14 @@
 //! System calls that need care: permissions, file identity, syncing folders, and positional reads that
 //! wait for the disk or not.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::OFlags;
-
 use super::create;
+use crate::fs::open::{self, NotRegularFile};
 
 /// Identifies a file: survives a rename, and differs between files, also those that had the inode
 /// number before.
@@ -48,42 +47,12 @@ impl FileId {
 
 /// Identity and length in bytes of the file at `path`.
 pub(crate) fn id_and_length(path: &Path) -> io::Result<(FileId, u64)> {
-    std::fs::metadata(path).map(|metadata| (FileId::of(&metadata), metadata.len()))
+    open::metadata(path).map(|metadata| (FileId::of(&metadata), metadata.len()))
 }
 
 /// The length of `file` in bytes.
 pub(crate) fn length_of(file: &File) -> io::Result<u64> {
     file.metadata().map(|metadata| metadata.len())
-}
-
-/// Opens `path` for appending; creates it if it is missing, readable by its owner only.
-pub(crate) fn open_append(path: &Path) -> io::Result<File> {
-    open_or_create(path, OpenOptions::new().append(true).read(true), OFlags::RDWR | OFlags::APPEND)
-}
-
-/// Opens `path` for positional reads and writes; creates it if it is missing, readable by its owner
-/// only.
-pub(crate) fn open_read_write(path: &Path) -> io::Result<File> {
-    open_or_create(path, OpenOptions::new().read(true).write(true), OFlags::RDWR)
-}
-
-fn open_or_create(path: &Path, existing: &OpenOptions, access: OFlags) -> io::Result<File> {
-    loop {
-        match existing.open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened,
-        }
-        match create::file(path, access) {
-            // By another process, just now.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            created => return created,
-        }
-    }
-}
-
-/// Creates `path`, which must not exist, readable by its owner only.
-pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    create::file(path, OFlags::WRONLY)
 }
 
 /// Creates `path` and its parents where they are missing, for the owner only, and makes their names
@@ -202,9 +171,11 @@ pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result
 
 /// Copies an error, for another waiter of the same write.
 pub(crate) fn share(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<NotRegularFile>());
+    match (error.raw_os_error(), inner) {
+        (Some(code), _) => io::Error::from_raw_os_error(code),
+        (None, Some(found)) => (*found).into(),
+        (None, None) => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

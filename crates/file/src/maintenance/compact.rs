@@ -11,7 +11,7 @@ use attestry_core::StorageError;
 use super::{LogParts, Progress};
 use crate::fs::lock::LockGuard;
 use crate::fs::segment_name::SegmentName;
-use crate::fs::{create, epoch, sys};
+use crate::fs::{create, epoch, open, sys};
 use crate::segment::{RawLine, Segment, for_each_line};
 
 const COPY_BUFFER_BYTES: usize = 1 << 18;
@@ -108,7 +108,7 @@ fn count_blank_bytes(file: &File, length: u64) -> io::Result<u64> {
 /// copied too.
 fn copy_lines(file: &File, length: u64, to: &Path) -> io::Result<()> {
     let _ = fs::remove_file(to);
-    let copy = sys::create_new(to)?;
+    let copy = open::create_new(to)?;
     let replaced = file.metadata()?;
     create::like(&replaced, replaced.mode() & 0o7777, &copy)?;
     let mut out = BufWriter::with_capacity(COPY_BUFFER_BYTES, copy);

@@ -1,12 +1,12 @@
 //! Lines that are not valid entries: corrupt lines, torn tails, and lines in the middle of an erasure.
 
-use std::fs::File;
 use std::io;
 
 use attestry_core::{CorruptRecord, EntryId, StorageError, line};
 
 use super::Catalog;
 use crate::erase::{self, ErasedLine};
+use crate::fs::open;
 use crate::fs::sys::IoMode;
 use crate::segment::{CorruptLine, Segment, SegmentName, contains_id, read_line};
 
@@ -78,7 +78,7 @@ impl Catalog {
             return Ok(None);
         }
         let path = self.folder.lock();
-        let lock = match File::open(&path) {
+        let lock = match open::read(&path) {
             Ok(lock) => lock,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return tail(),
             Err(source) => return Err(StorageError::io("open", path, source)),

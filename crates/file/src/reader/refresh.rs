@@ -2,7 +2,6 @@
 //! rewritten, and lines that were erased, by any process.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use super::snapshot::LockMode;
 use super::{Cache, Catalog};
 use crate::fs::epoch::Stamp;
 use crate::fs::layout::Listed;
+use crate::fs::open;
 use crate::fs::sys::FileId;
 use crate::segment::{IndexFile, Segment, SegmentFile, SegmentIndex, SegmentName, load_index_file};
 
@@ -123,7 +123,7 @@ impl Catalog {
         filter_budget: usize,
     ) -> Result<Option<Arc<SegmentFile>>, StorageError> {
         let path = self.folder.segment(found.name);
-        let handle = match File::open(&path) {
+        let handle = match open::read(&path) {
             Ok(handle) => handle,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StorageError::io("open", path, source)),

@@ -22,7 +22,7 @@ mod blocks;
 mod load;
 mod write;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -32,6 +32,7 @@ use attestry_core::{MAX_LINE_BYTES, Timestamp};
 
 use super::bloom::{self, BloomFilter, HashedId};
 use super::index::{CorruptLine, Line};
+use crate::fs::open;
 use crate::fs::sys::{self, FileId, IoMode};
 
 use blocks::{BlockReader, BlockWriter};
@@ -201,7 +202,7 @@ impl IndexFile {
 
     /// [`open`](Self::open) for an index file that covers any part of the segment.
     fn open_partial(path: &Path, segment: FileId) -> Option<Self> {
-        let file = File::open(path).ok()?;
+        let file = open::read(path).ok()?;
         let metadata = file.metadata().ok()?;
         let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
         let blocks = metadata.len() / BLOCK as u64;
@@ -226,7 +227,7 @@ impl IndexFile {
 
     /// Whether the file at `path` is still this one.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|metadata| FileId::of(&metadata) == self.id)
+        sys::id_and_length(path).is_ok_and(|(id, _)| id == self.id)
     }
 
     fn read_filter(&self) -> io::Result<BloomFilter> {
@@ -253,7 +254,7 @@ impl IndexFile {
 
     /// Adds `count` to the number of erased lines of the index file at `path`, and syncs it.
     pub(crate) fn add_erased(path: &Path, count: u64) -> io::Result<()> {
-        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+        let file = open::read_write(path)?;
         let erased = u64_at(BlockReader::new(&file).payload(1)?, 0).checked_add(count);
         let erased = erased.ok_or_else(|| damaged("its number of erased lines"))?;
         let mut block = Vec::with_capacity(BLOCK);

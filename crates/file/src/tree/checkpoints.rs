@@ -11,7 +11,7 @@ use attestry_core::Timestamp;
 use attestry_evidence::Checkpoint;
 
 use crate::fs::layout::Folder;
-use crate::fs::sys;
+use crate::fs::{open, sys};
 use crate::quarantine::{CHECKPOINT_PREFIX, set_aside};
 
 const COSIGNED: &str = ".cosigned";
@@ -67,12 +67,12 @@ impl Checkpoints {
     /// The latest checkpoint without cosignatures, by this or another process.
     pub(super) fn latest(&mut self) -> io::Result<Option<&str>> {
         for path in self.files("")?.iter().rev() {
-            let length = fs::metadata(path)?.len();
+            let length = open::metadata(path)?.len();
             let newest = self.newest.as_ref();
             if newest.is_some_and(|known| known.path == *path && known.read_len == length) {
                 break;
             }
-            let bytes = fs::read(path)?;
+            let bytes = open::read_all(path)?;
             let (notes, whole) = split(&bytes);
             if newest.is_none_or(|known| known.path <= *path) {
                 let (read_len, whole_len) = (bytes.len() as u64, whole as u64);
@@ -91,7 +91,7 @@ impl Checkpoints {
     pub(super) fn repair_torn_tail(&self, quarantine: &Path) -> io::Result<()> {
         for suffix in ["", COSIGNED] {
             let Some(path) = self.files(suffix)?.pop() else { continue };
-            let bytes = fs::read(&path)?;
+            let bytes = open::read_all(&path)?;
             let intact = intact_len(&bytes);
             if intact == bytes.len() {
                 continue;
@@ -99,7 +99,7 @@ impl Checkpoints {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let name = format!("{CHECKPOINT_PREFIX}{name}.{intact}");
             set_aside(quarantine, &name, |copy| copy.write_all(&bytes[intact..]))?;
-            let file = sys::open_read_write(&path)?;
+            let file = open::read_write(&path)?;
             file.set_len(intact as u64)?;
             file.sync_data()?;
         }
@@ -129,7 +129,7 @@ impl Checkpoints {
     /// Appends a cosigned checkpoint; durable when this returns.
     pub(super) fn append_cosigned(&mut self, note: &str) -> io::Result<()> {
         let path = self.folder.join(format!("{}{COSIGNED}", day()));
-        let whole_len = match fs::read(&path) {
+        let whole_len = match open::read_all(&path) {
             Ok(bytes) => split(&bytes).1,
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
@@ -183,12 +183,12 @@ fn day() -> String {
 
 /// Writes `note` behind the whole notes, over a torn one. The file name is not synced.
 fn append(path: &Path, whole_len: u64, note: &str) -> io::Result<()> {
-    if !path.exists()
+    if !open::exists(path)?
         && let Some(folder) = path.parent()
     {
         sys::create_folder(folder)?;
     }
-    let file = sys::open_read_write(path)?;
+    let file = open::read_write_or_create(path)?;
     if sys::length_of(&file)? != whole_len {
         file.set_len(whole_len)?;
     }
@@ -197,7 +197,7 @@ fn append(path: &Path, whole_len: u64, note: &str) -> io::Result<()> {
 }
 
 fn notes_of(path: &Path) -> io::Result<Vec<StoredNote>> {
-    let bytes = fs::read(path)?;
+    let bytes = open::read_all(path)?;
     let (notes, whole) = split(&bytes);
     let stored = |offset, text: &str| {
         let (path, offset) = (path.to_path_buf(), offset as u64);

@@ -14,7 +14,7 @@ use super::line_hashes::{LineHashes, line_before};
 use super::segment_map::Event;
 use super::tree_writer::TreeWriter;
 use crate::fs::layout::Listed;
-use crate::fs::sys;
+use crate::fs::{open, sys};
 use crate::segment::SegmentName;
 
 const LINES_PER_APPEND: usize = 4_096;
@@ -48,7 +48,7 @@ impl TreeWriter {
         self.detect_renames(&listed)?;
         for found in &listed {
             let path = self.folder.segment(found.name);
-            match File::open(&path) {
+            match open::read(&path) {
                 Ok(file) => self.replay(found.name, &file, found.length)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(EvidenceError::io("open", &path, source)),
@@ -82,7 +82,7 @@ impl TreeWriter {
             }
             let path = self.folder.segment(found.name);
             let failed = |source| EvidenceError::io("read", &path, source);
-            let file = File::open(&path).map_err(failed)?;
+            let file = open::read(&path).map_err(failed)?;
             let first = LineHashes::new(&file, 0, found.length).next().map_err(failed)?;
             let Some(first) = first else { continue };
             for candidate in candidates {

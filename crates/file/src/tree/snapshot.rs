@@ -14,7 +14,7 @@ use super::tiles::Tiles;
 use super::tree_head::{TreeHead, TreeHeadFile};
 use crate::fs::epoch::Stamp;
 use crate::fs::layout::Folder;
-use crate::fs::sys;
+use crate::fs::{open, sys};
 use crate::segment::SegmentName;
 
 /// Attempts to get a snapshot during which nothing was renamed.
@@ -75,11 +75,11 @@ impl TreeSnapshot {
     fn read(folder: &Folder, full: bool) -> Result<(Self, TreeHead)> {
         let tree = folder.tree();
         let head_path = tree.join("head");
-        if !head_path.exists() {
+        let failed = |source| EvidenceError::io("read", &head_path, source);
+        if !open::exists(&head_path).map_err(failed)? {
             folder.list()?; // a missing folder is another error
             return Err(EvidenceError::NotKept { path: folder.path().to_path_buf() });
         }
-        let failed = |source| EvidenceError::io("read", &head_path, source);
         let head_file = TreeHeadFile::open(&head_path, false).map_err(failed)?;
         let read_head = || -> Result<TreeHead> {
             let head = match head_file.published().map_err(failed)? {
@@ -105,7 +105,7 @@ impl TreeSnapshot {
         let mut segments = Vec::new();
         for found in listed.into_iter().filter(|_| full) {
             let path = folder.segment(found.name);
-            let file = match File::open(&path) {
+            let file = match open::read(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(source) => return Err(EvidenceError::io("open", &path, source)),
@@ -124,7 +124,7 @@ impl TreeSnapshot {
 /// Excludes writers while the result lives. `None` if the store was never opened for writing, or its
 /// writers leave no gap within [`LOCK_TIMEOUT`].
 pub(super) fn exclude_writers(folder: &Folder) -> Option<File> {
-    let lock = File::open(folder.lock()).ok()?;
+    let lock = open::read(&folder.lock()).ok()?;
     let deadline = Instant::now() + LOCK_TIMEOUT;
     while Instant::now() < deadline {
         if lock.try_lock_shared().is_ok() {

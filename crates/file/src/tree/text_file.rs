@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::error::{EvidenceError, Result};
-use crate::fs::sys;
+use crate::fs::{open, sys};
 
 #[derive(Debug)]
 pub(super) struct TextFile {
@@ -20,13 +20,13 @@ pub(super) struct TextFile {
 impl TextFile {
     /// Creates the file, or empties it: it may be left from a tree whose creation was interrupted.
     pub(super) fn create(path: &Path) -> Result<()> {
-        sys::open_read_write(path)
+        open::read_write_or_create(path)
             .and_then(|file| file.set_len(0))
             .map_err(|source| EvidenceError::io("create", path, source))
     }
 
     pub(super) fn open(path: PathBuf, write: bool) -> Result<Self> {
-        let file = if write { sys::open_read_write(&path) } else { File::open(&path) };
+        let file = if write { open::read_write_or_create(&path) } else { open::read(&path) };
         let file = file.map_err(|source| EvidenceError::io("open", &path, source))?;
         Ok(Self { path, file })
     }

@@ -2,14 +2,14 @@
 //!
 //! The file of a level holds its tiles of 256 hashes one after another; the last one is partial.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use attestry_evidence::{Hash, ReadHashes, Tree};
 
-use crate::fs::sys;
+use crate::fs::{open, sys};
 
 /// More levels than a tree can have.
 const LEVELS: usize = 8;
@@ -36,9 +36,9 @@ impl Tiles {
         if slot.is_none() {
             let path = self.folder.join(format!("tiles.{level}"));
             *slot = Some(if self.write {
-                sys::open_read_write(&path)?
+                open::read_write_or_create(&path)?
             } else {
-                OpenOptions::new().read(true).open(&path)?
+                open::read(&path)?
             });
         }
         slot.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())

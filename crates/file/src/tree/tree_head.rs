@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::fs::sys;
+use crate::fs::{open, sys};
 use crate::segment::SegmentName;
 
 const SLOT_BYTES: u64 = 512;
@@ -80,7 +80,7 @@ impl TreeHeadFile {
     /// Creates the head of an empty tree. The caller syncs the folder.
     pub(super) fn create(path: &Path) -> io::Result<()> {
         let temporary = path.with_extension("tmp");
-        let file = Self(sys::open_read_write(&temporary)?);
+        let file = Self(open::read_write_or_create(&temporary)?);
         file.0.set_len(3 * SLOT_BYTES)?;
         file.publish(&TreeHead::default())?;
         file.persist(&mut TreeHead::default())?;
@@ -88,7 +88,7 @@ impl TreeHeadFile {
     }
 
     pub(super) fn open(path: &Path, write: bool) -> io::Result<Self> {
-        Ok(Self(if write { sys::open_read_write(path)? } else { File::open(path)? }))
+        Ok(Self(if write { open::read_write(path)? } else { open::read(path)? }))
     }
 
     fn read(&self, slot: u64) -> io::Result<Option<TreeHead>> {

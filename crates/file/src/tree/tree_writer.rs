@@ -3,7 +3,6 @@
 //! Files are written after every batch and synced now and then, when the head is persisted. What a
 //! crash takes of them is replayed from the segments.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use attestry_evidence::{Hash, Tree, TreeError};
@@ -16,7 +15,7 @@ use super::text_file::TextFile;
 use super::tiles::Tiles;
 use super::tree_head::{TreeHead, TreeHeadFile};
 use crate::fs::layout::Folder;
-use crate::fs::sys;
+use crate::fs::{open, sys};
 use crate::segment::SegmentName;
 
 /// The head is persisted after this many leaves at the latest, which bounds what opening replays.
@@ -49,7 +48,7 @@ impl TreeWriter {
         let path = folder.tree();
         let head_path = path.join("head");
         let failed = |source| EvidenceError::io("open", &head_path, source);
-        if !fs::exists(&head_path).map_err(failed)? {
+        if !open::exists(&head_path).map_err(failed)? {
             return Ok(None);
         }
         let head_file = TreeHeadFile::open(&head_path, true).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! Index files with valid checksums and wrong content.
 
+use std::fs;
 use std::path::PathBuf;
 
 use super::*;

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::{BlockWriter, BloomFilter, FILTER_BYTES_PER_BLOCK, Header, Line, Record, key_of};
+use crate::fs::open;
 use crate::fs::sys::{self, FileId};
 use crate::segment::index::MemoryIndex;
 
@@ -39,7 +40,7 @@ impl TemporaryIndex {
     ) -> io::Result<Self> {
         let temporary = path.with_extension(format!("{}.{kind}", std::process::id()));
         let _ = fs::remove_file(&temporary);
-        let out = sys::create_new(&temporary)?;
+        let out = open::create_new(&temporary)?;
         let written = Self(Some(temporary));
         write_to(out, segment, index)?;
         Ok(written)
@@ -49,7 +50,7 @@ impl TemporaryIndex {
     pub(crate) fn publish(mut self, path: &Path) -> io::Result<()> {
         // The new file is not synced: an index file can be lost, and a partial one is detected. But the
         // replaced file must not reappear after a crash: it does not count erasures from now on.
-        let replaces = path.exists();
+        let replaces = open::exists(path)?;
         if let Some(temporary) = &self.0 {
             fs::rename(temporary, path)?;
         }
