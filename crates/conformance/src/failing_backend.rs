@@ -224,6 +224,8 @@ pub enum Operation {
     Append,
     /// [`StorageBackend::read`].
     Read,
+    /// [`StorageBackend::read_line`].
+    ReadLine,
     /// [`StorageBackend::list_entries`].
     ListEntries,
     /// [`StorageBackend::scan`].
@@ -246,11 +248,12 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Write,
         Self::WriteBatch,
         Self::Append,
         Self::Read,
+        Self::ReadLine,
         Self::ListEntries,
         Self::Scan,
         Self::ScanLines,
@@ -265,8 +268,8 @@ impl Operation {
     /// created, the others for ids that the caller set.
     pub const WRITES: [Self; 3] = [Self::Write, Self::WriteBatch, Self::Append];
     /// The operations that return entries or their number.
-    pub const READS: [Self; 5] =
-        [Self::Read, Self::ListEntries, Self::Scan, Self::ScanLines, Self::Count];
+    pub const READS: [Self; 6] =
+        [Self::Read, Self::ReadLine, Self::ListEntries, Self::Scan, Self::ScanLines, Self::Count];
     /// The operations that delete entries.
     pub const DELETES: [Self; 2] = [Self::Delete, Self::DeleteAtOrBefore];
 }
@@ -279,6 +282,10 @@ impl<S: StorageBackend> StorageBackend for FailingBackend<S> {
 
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
         self.call(Operation::Read, self.inner.read(id)).await
+    }
+
+    async fn read_line(&self, id: &EntryId) -> Result<Option<Vec<u8>>, StorageError> {
+        self.call(Operation::ReadLine, self.inner.read_line(id)).await
     }
 
     async fn list_entries(

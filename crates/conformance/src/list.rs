@@ -55,6 +55,7 @@ macro_rules! __with_cases {
                 invalid_ids_read_as_none,
                 ids_match_exactly,
                 read_list_scan_and_count_agree,
+                read_line_returns_the_scanned_line,
                 acknowledged_writes_are_visible_at_once,
             }
             immutability {

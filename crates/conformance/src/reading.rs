@@ -1,11 +1,12 @@
 //! Reading by id, and the agreement of all read methods.
 
-use attestry_core::{EntryId, Query};
+use attestry_core::{EntryId, Query, line};
+use futures_util::TryStreamExt;
 
 use crate::Store;
 use crate::check::{
-    assert_holds, assert_same, assert_stored, count, list, list_all, ok, scan, sorted, write,
-    write_each,
+    assert_holds, assert_same, assert_same_entry, assert_stored, count, list, list_all, ok, scan,
+    sorted, write, write_each,
 };
 use crate::sample::{at, entry, full, id, varied};
 
@@ -44,6 +45,28 @@ pub async fn read_list_scan_and_count_agree(store: Store) {
     let entries = varied();
     write_each(&store, &entries).await;
     assert_holds(&store, &sorted(&entries), "of varied entries").await;
+}
+
+/// `read_line` returns what `scan_lines` yields, and decodes to what `read` returns.
+pub async fn read_line_returns_the_scanned_line(store: Store) {
+    let entries = varied();
+    write_each(&store, &entries).await;
+    for entry in &entries {
+        let Some(found) = ok(store.read_line(&entry.id).await, "read_line") else {
+            panic!("{} was written, but read_line returns None", entry.id)
+        };
+        match line::decode(&found) {
+            Ok(decoded) => assert_same_entry(&decoded, entry, "read_line"),
+            Err(error) => panic!("read_line returns no valid line: {error}"),
+        }
+        let same_time = Query::range(entry.timestamp, entry.timestamp);
+        let lines: Vec<_> = ok(store.scan_lines(same_time).try_collect().await, "scan_lines");
+        assert!(lines.contains(&found), "read_line differs from scan_lines for {}", entry.id);
+    }
+    for text in ["unknown", "../../../etc/passwd", ""] {
+        let found = ok(store.read_line(&EntryId::new_unchecked(text)).await, "read_line");
+        assert_eq!(found, None, "the id {text:?}");
+    }
 }
 
 /// An acknowledged entry is returned by the next call of any read method.

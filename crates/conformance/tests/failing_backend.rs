@@ -29,6 +29,7 @@ async fn call(store: &dyn StorageBackend, operation: Operation) -> Option<Storag
         Operation::WriteBatch => store.write_batch(entries).await.err(),
         Operation::Append => store.append(entries).await.err(),
         Operation::Read => store.read(&entry.id).await.err(),
+        Operation::ReadLine => store.read_line(&entry.id).await.err(),
         Operation::ListEntries => store.list_entries(start, end).await.err(),
         Operation::Scan => store.scan(Query::new()).try_collect::<Vec<_>>().await.err(),
         Operation::ScanLines => store.scan_lines(Query::new()).try_collect::<Vec<_>>().await.err(),

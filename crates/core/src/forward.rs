@@ -22,6 +22,9 @@ macro_rules! forward {
             async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
                 (**self).read(id).await
             }
+            async fn read_line(&self, id: &EntryId) -> Result<Option<Vec<u8>>, StorageError> {
+                (**self).read_line(id).await
+            }
             async fn list_entries(
                 &self,
                 start: Timestamp,

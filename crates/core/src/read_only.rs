@@ -51,6 +51,9 @@ impl<S: StorageBackend> StorageBackend for ReadOnly<S> {
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
         self.backend.read(id).await
     }
+    async fn read_line(&self, id: &EntryId) -> Result<Option<Vec<u8>>, StorageError> {
+        self.backend.read_line(id).await
+    }
     async fn list_entries(
         &self,
         start: Timestamp,

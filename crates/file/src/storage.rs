@@ -20,7 +20,7 @@ use crate::maintenance::{LogParts, MaintenanceJob};
 use crate::observer::NoObserver;
 use crate::observer::{EraseReason, LeafHasher, LineEnd, LineKey, LogObserver};
 use crate::quarantine::{self, Quarantined};
-use crate::reader::{Catalog, scan};
+use crate::reader::{Catalog, Found, scan};
 use crate::recovery::{self, RecoveryReport};
 use crate::segment::hash_id;
 use crate::settings::{EraseDefaults, Settings};
@@ -176,6 +176,12 @@ impl FileStorage {
         writer.append(lines).await
     }
 
+    /// Finds the entry of `id` on a thread that may block.
+    async fn find(&self, id: &EntryId) -> Result<Option<Found>, StorageError> {
+        let id = id.clone();
+        self.read_blocking(move |catalog| catalog.find(&catalog.snapshot()?, &id)).await
+    }
+
     /// Runs `read` on a thread that may block.
     pub(crate) async fn read_blocking<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
@@ -232,14 +238,17 @@ impl StorageBackend for FileStorage {
     }
 
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
-        if let Some(found) = self.catalog.find_cached(id) {
+        if let Some(found) = self.catalog.find_cached(id, |_, entry| entry) {
             return Ok(found);
         }
-        let id = id.clone();
-        let find = move |catalog: &Catalog| {
-            Ok(catalog.find(&catalog.snapshot()?, &id)?.map(|found| found.entry))
-        };
-        self.read_blocking(find).await
+        Ok(self.find(id).await?.map(|found| found.entry))
+    }
+
+    async fn read_line(&self, id: &EntryId) -> Result<Option<Vec<u8>>, StorageError> {
+        if let Some(found) = self.catalog.find_cached(id, |bytes, _| bytes) {
+            return Ok(found);
+        }
+        Ok(self.find(id).await?.map(|found| found.bytes))
     }
 
     async fn list_entries(

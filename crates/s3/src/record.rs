@@ -5,6 +5,9 @@ use attestry_core::{AuditEntry, StorageError, line};
 use crate::bucket::Bucket;
 use crate::key::Day;
 
+/// Selects what is kept of a record, from its body and its entry.
+pub(crate) type Keep<T> = fn(Vec<u8>, AuditEntry) -> T;
+
 /// The body of the object of `entry`: its JSON line without the line break.
 pub(crate) fn encode(entry: &AuditEntry) -> Result<Vec<u8>, StorageError> {
     entry.validate()?;

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use attestry_core::{AuditEntry, Cursor, Order, Query, StorageError, Timestamp};
+use attestry_core::{Cursor, Order, Query, StorageError, Timestamp};
 use futures_core::Stream;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt, pin_mut};
@@ -13,7 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use crate::bucket::{Bucket, too_large};
 use crate::client::StoreClient;
 use crate::key::Day;
-use crate::record;
+use crate::record::{self, Keep};
 use crate::task::abortable;
 
 /// Days loaded concurrently, ahead of the consumer. Fewer with a limit, as it may end the scan early.
@@ -22,9 +22,6 @@ const DAYS_AHEAD_WITH_LIMIT: usize = 2;
 /// Maximum number of objects in a chunk whose bodies are fetched again.
 const CHUNK: usize = 512;
 const CHUNKS_AHEAD: usize = 2;
-
-/// Selects what is kept of a record until the stream yields it, from its body and its entry.
-pub(crate) type Keep<T> = fn(Vec<u8>, AuditEntry) -> T;
 
 /// Bodies are kept rather than entries: their size in memory is known, and it is smaller.
 type Body = Box<[u8]>;

@@ -65,7 +65,7 @@ impl S3Storage {
         id: &EntryId,
         timestamp: Timestamp,
     ) -> Result<Option<AuditEntry>, StorageError> {
-        self.client.find(id, Some(Day::of(timestamp))).await
+        self.client.find(id, Some(Day::of(timestamp)), |_, entry| entry).await
     }
 }
 
@@ -90,7 +90,11 @@ impl StorageBackend for S3Storage {
     /// entry of the latest day. The day on which this store saw the id last, and the day in a UUID of
     /// version 7, take precedence.
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
-        self.client.find(id, None).await
+        self.client.find(id, None, |_, entry| entry).await
+    }
+
+    async fn read_line(&self, id: &EntryId) -> Result<Option<Vec<u8>>, StorageError> {
+        self.client.find(id, None, |body, _| record::to_line(body)).await
     }
 
     async fn list_entries(

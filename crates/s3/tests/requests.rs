@@ -190,3 +190,23 @@ async fn day_beyond_the_memory_limit_is_read_twice() {
     let gets = server.take_requests().iter().filter(|name| *name == "get").count();
     assert_eq!(gets, 100);
 }
+
+/// Among 500 entries of a day, on a connection that knows nothing of them.
+#[tokio::test]
+async fn stored_line_of_an_entry_takes_one_get() {
+    let server = Server::start().await;
+    let entries: Vec<_> =
+        (0..500).map(|n| entry(&format!("e{n:03}"), "2026-01-28T12:00:00")).collect();
+    entries.iter().for_each(|entry| server.put_entry(entry));
+    // As another program may write it: pretty-printed.
+    let body = serde_json::to_vec_pretty(&entries[250]).unwrap();
+    server.put("audit/2026-01-28/e250.json", body.clone());
+    let storage = server.connect().await;
+    server.take_requests();
+    let line = storage.read_line(&entries[250].id).await.unwrap().unwrap();
+    assert_eq!(line, body.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect::<Vec<_>>());
+    // The days are listed to find the one of the entry.
+    assert_eq!(server.take_requests(), ["list", "get"]);
+    storage.read_line(&entries[250].id).await.unwrap().unwrap();
+    assert_eq!(server.take_requests(), ["get"]);
+}

@@ -38,8 +38,13 @@ impl Catalog {
         segments.iter().map(|segment| segment.file.records(IoMode::Cached).ok()).sum()
     }
 
-    /// The entry that [`find`](Self::find) finds. Erased and corrupt lines are left to that.
-    pub(crate) fn find_cached(&self, id: &EntryId) -> Option<Option<AuditEntry>> {
+    /// The entry that [`find`](Self::find) finds, or its bytes, as `keep` selects. Erased and corrupt lines
+    /// are left to that.
+    pub(crate) fn find_cached<T>(
+        &self,
+        id: &EntryId,
+        keep: impl Fn(Vec<u8>, AuditEntry) -> T,
+    ) -> Option<Option<T>> {
         let segments = self.cached_snapshot()?;
         let hashed = HashedId::new(id);
         for segment in segments.iter().filter(|segment| segment.file.may_contain(&hashed)) {
@@ -52,7 +57,7 @@ impl Catalog {
                 sys::read_exact_at_with(handle, &mut bytes, found.offset, IoMode::Cached).ok()?;
                 let entry = line::decode(&bytes).ok()?;
                 if entry.id == *id {
-                    return Some(Some(entry));
+                    return Some(Some(keep(bytes, entry)));
                 }
             }
         }

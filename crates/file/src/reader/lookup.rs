@@ -8,11 +8,13 @@ use super::Catalog;
 use crate::fs::sys::IoMode;
 use crate::segment::{HashedId, Line, Segment, SegmentName, may_be_erased, read_line};
 
-/// An entry and its location.
+/// An entry, its bytes and its location.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) segment: Segment,
     pub(crate) line: Line,
+    /// Without the line break.
+    pub(crate) bytes: Vec<u8>,
     pub(crate) entry: AuditEntry,
 }
 
@@ -78,7 +80,7 @@ impl Catalog {
             let entry = self.decode(segment.name, line.offset, &bytes)?;
             if let Some(entry) = entry.filter(|entry| entry.id == *id) {
                 let line = Line { timestamp: entry.timestamp, ..line };
-                found.push(Found { segment: segment.clone(), line, entry });
+                found.push(Found { segment: segment.clone(), line, bytes, entry });
             }
         }
         Ok(found)
