@@ -95,8 +95,8 @@ mod settings;
 
 pub use attestry_core::{
     AuditEntry, CorruptRecord, Cursor, EntryId, EntryStream, ErrorChain, ErrorKind, IdScheme,
-    OptionalText, Order, Query, StorageBackend, StorageError, Timestamp, create_entry_id,
-    hash_content, line,
+    MetadataCondition, MetadataTest, OptionalText, Order, Query, StorageBackend, StorageError,
+    Timestamp, create_entry_id, hash_content, line,
 };
 pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Content, ContentField, ContentHash, ContentMatch,

@@ -90,6 +90,7 @@ macro_rules! __with_cases {
                 limit_counts_matching_entries,
                 descending_reverses_ascending,
                 inverted_range_yields_one_error,
+                invalid_conditions_yield_one_error,
                 pages_join_to_the_full_result,
                 filtered_pages_join_to_the_full_result,
                 cursor_and_range_combine,

@@ -1,7 +1,7 @@
 //! Test entries.
 
 use attestry_core::{AuditEntry, EntryId, Timestamp};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// 2026-01-28T09:15:00 UTC plus `micros` microseconds.
 pub(crate) fn at(micros: i64) -> Timestamp {
@@ -50,6 +50,15 @@ pub(crate) fn full(name: &str, micros: i64) -> AuditEntry {
     }
 }
 
+/// Several keys, types and absent keys.
+fn metadata(n: usize) -> Map<String, Value> {
+    let user = ["u-1", "u-2", "u-3"][n % 3];
+    let team = json!({"user.id": user, "attempt": n % 4, "cached": n.is_multiple_of(2)});
+    let other = json!({"user.id": n % 3, "trace_id": null, "tags": ["Zoë", n], "score": 0.5});
+    let value = if n % 6 < 4 { team } else { other };
+    value.as_object().cloned().unwrap_or_default()
+}
+
 /// 24 entries for queries, in write order: not ordered by timestamp, with ties, over three days, and
 /// with few distinct values, so that each filter matches some of them.
 pub(crate) fn varied() -> Vec<AuditEntry> {
@@ -66,6 +75,9 @@ pub(crate) fn varied() -> Vec<AuditEntry> {
                     .iter()
                     .map(ToString::to_string)
                     .collect(),
+                input_content: (n % 5 == 0).then(|| format!("Wie viel ist {n} + {n}?\nDanke, Zoë")),
+                alerts: if n % 7 == 0 { vec!["Zoë asks".into()] } else { Vec::new() },
+                metadata: metadata(n),
                 // Three entries per timestamp, three timestamps per day.
                 ..entry(format!("varied-{n}"), position / 3 % 3 + DAY * (position / 9))
             }

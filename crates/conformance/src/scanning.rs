@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use attestry_core::{AuditEntry, Cursor, Order, Query, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
+use serde_json::Value;
 
 use crate::Store;
 use crate::check::{
@@ -66,6 +67,22 @@ pub async fn each_filter_selects_matching_entries(store: Store) {
         all().detector("toxicity"),
         all().detector("pi"),
         all().detector(""),
+        all().metadata_equals("user.id", "u-1"),
+        all().metadata_equals("user.id", 1),
+        all().metadata_equals("attempt", 2),
+        all().metadata_equals("cached", true),
+        all().metadata_equals("trace_id", Value::Null),
+        all().metadata_equals("score", 0.5),
+        all().metadata_equals("User.Id", "u-1"),
+        all().metadata_exists("user.id"),
+        all().metadata_exists("trace_id"),
+        all().metadata_exists("nowhere"),
+        all().metadata_exists("attempt").metadata_equals("user.id", "u-2"),
+        all().metadata_equals("user.id", "u-1").metadata_equals("user.id", "u-2"),
+        all().text_contains("viel ist 1"),
+        all().text_contains("?\nDanke"),
+        all().text_contains("Zoë"),
+        all().text_contains("zoë"),
     ];
     for query in queries {
         assert_matches_naive(&store, &written, &query).await;
@@ -95,6 +112,12 @@ pub async fn filters_combine_with_and(store: Store) {
     }
     let narrow = Query::new().provider("openai").model("gpt-4").conversation_id("c-2");
     assert_matches_naive(&store, &written, &narrow).await;
+    for order in ORDERS {
+        let query = Query::new().metadata_equals("cached", true).text_contains("Zoë").order(order);
+        assert_matches_naive(&store, &written, &query).await;
+        assert_matches_naive(&store, &written, &query.clone().provider("openai")).await;
+        assert_matches_naive(&store, &written, &query.limit(2)).await;
+    }
 }
 
 /// The limit counts matching entries only. A limit of 0 yields no entries.
@@ -119,6 +142,22 @@ pub async fn descending_reverses_ascending(store: Store) {
     let mut reversed = scan(&store, &Query::new().order(Order::Descending)).await;
     reversed.reverse();
     assert_same(&reversed, &scan(&store, &Query::new()).await, "the reverse of a descending scan");
+}
+
+/// An array as metadata value, and an empty text, yield one `InvalidQuery`.
+pub async fn invalid_conditions_yield_one_error(store: Store) {
+    filled(&store).await;
+    let array = Value::Array(Vec::new());
+    for query in
+        [Query::new().metadata_equals("tags", array), Query::new().text_contains("").limit(0)]
+    {
+        let mut stream = store.scan(query.clone());
+        match stream.next().await {
+            Some(result) => assert_invalid_query(result, "scan with an invalid condition"),
+            None => panic!("the scan ended without an error: {query:?}"),
+        }
+        assert!(stream.next().await.is_none(), "the scan must end after that error");
+    }
 }
 
 /// A range that ends before it starts yields one `InvalidQuery` and ends, whatever the other settings.
@@ -174,6 +213,8 @@ pub async fn filtered_pages_join_to_the_full_result(store: Store) {
             Query::new().detector("pii"),
             Query::new().provider("openai").safety_passed(true),
             Query::range(at(1), at(DAY + 1)),
+            Query::new().metadata_equals("user.id", "u-1"),
+            Query::new().metadata_exists("attempt").text_contains("Zoë"),
         ] {
             let query = query.order(order);
             let full = naive(&query, &written);

@@ -317,6 +317,15 @@ pub enum InvalidQuery {
         /// The end.
         until: Timestamp,
     },
+    /// A metadata condition compares with an array or object.
+    #[error("the metadata {key:?} can be compared with a text, a number, a boolean or null only")]
+    NotAScalar {
+        /// The key.
+        key: String,
+    },
+    /// The text to find is empty.
+    #[error("the text to find is empty")]
+    EmptyText,
 }
 
 /// A stored record that cannot be read: its location and the reason.

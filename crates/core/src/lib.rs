@@ -11,6 +11,7 @@
 //! * [`StorageError`], [`InvalidEntry`]: failures, grouped by what a caller can do about them.
 
 mod backend;
+mod cursor;
 mod decode_error;
 mod entry;
 mod error;
@@ -18,21 +19,25 @@ mod forward;
 mod hash;
 mod id;
 pub mod line;
+mod metadata_condition;
 mod optional_text;
 mod query;
 mod read_only;
+mod search;
 mod time;
 mod validate;
 
 pub use async_trait::async_trait;
 pub use backend::{AppendFuture, EntryStream, LineStream, StorageBackend};
+pub use cursor::{Cursor, InvalidCursor};
 pub use decode_error::{DecodeError, MAX_LINE_BYTES};
 pub use entry::AuditEntry;
 pub use error::{CorruptRecord, ErrorChain, ErrorKind, InvalidEntry, InvalidQuery, StorageError};
 pub use hash::hash_content;
 pub use id::{EntryId, IdScheme, InvalidId, create_entry_id};
+pub use metadata_condition::{InvalidMetadataCondition, MetadataCondition, MetadataTest};
 pub use optional_text::OptionalText;
-pub use query::{Cursor, InvalidCursor, Order, Query};
+pub use query::{Order, Query};
 pub use read_only::ReadOnly;
 pub use time::{ParseTimestampError, Timestamp};
 pub use validate::MAX_METADATA_DEPTH;

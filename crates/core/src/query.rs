@@ -1,12 +1,10 @@
-//! Queries: a selection of entries, their order, and cursors.
+//! Queries: a selection of entries and their order.
 
-use std::fmt;
-use std::str::FromStr;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use thiserror::Error;
-
-use crate::{AuditEntry, EntryId, InvalidQuery, OptionalText, ParseTimestampError, Timestamp};
+use crate::search;
+use crate::{AuditEntry, Cursor, InvalidQuery, MetadataCondition, OptionalText, Timestamp};
 
 /// A selection of entries. An empty query selects all entries, oldest first.
 ///
@@ -60,6 +58,12 @@ pub struct Query {
     /// Only entries in which this detector triggered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detector: Option<String>,
+    /// Only entries whose metadata meets each of these conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<MetadataCondition>,
+    /// Only entries that contain this text; see [`text_contains`](Self::text_contains).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_contains: Option<String>,
     /// At most this number of entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -80,77 +84,6 @@ pub enum Order {
     Ascending,
     /// Newest first; ties in the reverse order of writing. The exact reverse of ascending.
     Descending,
-}
-
-/// A position in an ordered result: directly after one entry, usually the last of a page.
-///
-/// If the entry has been deleted since, the query resumes at the first entry of the same timestamp: it
-/// may repeat entries of that timestamp, and never skips one.
-///
-/// The text form, which serde uses too, is the timestamp and the id, joined by `~`:
-///
-/// ```
-/// use attestry_core::{AuditEntry, Cursor, Query, Timestamp};
-///
-/// # let last = AuditEntry::new("order-4711".parse()?, Timestamp::UNIX_EPOCH, "i".into(), "o".into());
-/// let cursor = Cursor::from(&last);
-/// assert_eq!(cursor.to_string(), "1970-01-01T00:00:00~order-4711");
-/// let next_page = Query::new().limit(100).after(cursor.to_string().parse::<Cursor>()?);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_structs)] // Entries are ordered by timestamp and identified by id.
-pub struct Cursor {
-    /// The entry's timestamp.
-    pub timestamp: Timestamp,
-    /// The entry's id.
-    pub id: EntryId,
-}
-
-/// Why a text is not a [`Cursor`].
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum InvalidCursor {
-    /// It has no `~` between timestamp and id.
-    #[error("a cursor is a timestamp and an id, joined by \"~\"")]
-    NoSeparator,
-    /// The part before the `~` is not a timestamp.
-    #[error("the cursor does not begin with a timestamp")]
-    Timestamp(#[from] ParseTimestampError),
-}
-
-impl From<&AuditEntry> for Cursor {
-    fn from(entry: &AuditEntry) -> Self {
-        Self { timestamp: entry.timestamp, id: entry.id.clone() }
-    }
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}~{}", self.timestamp, self.id)
-    }
-}
-
-/// Accepts any id, because a store may hold ids that are invalid for new entries.
-impl FromStr for Cursor {
-    type Err = InvalidCursor;
-    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let (timestamp, id) = text.split_once('~').ok_or(InvalidCursor::NoSeparator)?;
-        Ok(Self { timestamp: timestamp.parse()?, id: EntryId::new_unchecked(id) })
-    }
-}
-
-impl Serialize for Cursor {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 impl Query {
@@ -215,6 +148,40 @@ impl Query {
         self
     }
 
+    /// Only entries whose metadata has `key` with this value: a text, a number, a boolean or `null`.
+    /// Numbers are compared by value, so that `5` equals `5.0`. May be called several times; all
+    /// conditions must hold.
+    ///
+    /// ```
+    /// # use attestry_core::Query;
+    /// let query = Query::new().metadata_equals("user.id", "u-17").metadata_equals("attempt", 2);
+    /// ```
+    #[must_use]
+    pub fn metadata_equals(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.metadata.push(MetadataCondition::equals(key, value));
+        self
+    }
+
+    /// Only entries whose metadata has `key`, whatever its value. May be called several times; all
+    /// conditions must hold.
+    #[must_use]
+    pub fn metadata_exists(mut self, key: impl Into<String>) -> Self {
+        self.metadata.push(MetadataCondition::exists(key));
+        self
+    }
+
+    /// Only entries that contain `text` in their stored input or output, their block reason, an alert,
+    /// or a text of their metadata. Upper and lower case differ. Content that is JSON is also searched
+    /// by its texts, so that escaped characters are found. Encrypted content is compared as it is
+    /// stored, that is, encrypted.
+    ///
+    /// No backend has an index for this: each entry that meets the other conditions is read.
+    #[must_use]
+    pub fn text_contains(mut self, text: impl OptionalText) -> Self {
+        self.text_contains = text.into_optional_text();
+        self
+    }
+
     /// At most `count` entries.
     #[must_use]
     pub fn limit(mut self, count: impl Into<Option<usize>>) -> Self {
@@ -240,14 +207,22 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// [`InvalidQuery::SinceAfterUntil`] if the range ends before it starts.
+    /// [`InvalidQuery::SinceAfterUntil`] if the range ends before it starts;
+    /// [`InvalidQuery::NotAScalar`] if a metadata value is an array or object;
+    /// [`InvalidQuery::EmptyText`] if the text to find is empty.
     pub fn validate(&self) -> Result<(), InvalidQuery> {
-        match (self.since, self.until) {
-            (Some(since), Some(until)) if since > until => {
-                Err(InvalidQuery::SinceAfterUntil { since, until })
-            }
-            _ => Ok(()),
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since > until
+        {
+            return Err(InvalidQuery::SinceAfterUntil { since, until });
         }
+        if let Some(condition) = self.metadata.iter().find(|condition| !condition.is_scalar()) {
+            return Err(InvalidQuery::NotAScalar { key: condition.key.clone() });
+        }
+        if self.text_contains.as_deref() == Some("") {
+            return Err(InvalidQuery::EmptyText);
+        }
+        Ok(())
     }
 
     /// The inclusive range of timestamps that matching entries can have, narrowed by the cursor. `None`
@@ -278,6 +253,8 @@ impl Query {
             && is(&self.conversation_id, &entry.conversation_id)
             && self.safety_passed.is_none_or(|passed| entry.safety_passed == passed)
             && self.detector.as_ref().is_none_or(|name| entry.detectors_triggered.contains(name))
+            && self.metadata.iter().all(|condition| condition.holds(&entry.metadata))
+            && self.text_contains.as_ref().is_none_or(|text| search::contains(entry, text))
     }
 
     /// Whether timestamps alone decide which entries are selected, so that an index of timestamps is
@@ -293,6 +270,9 @@ impl Query {
     #[must_use]
     pub fn is_by_time_alone(&self) -> bool {
         // Names all fields, so that a new one does not compile until it is considered here.
+        if !self.metadata.is_empty() {
+            return false;
+        }
         let Self {
             since: _,
             until: _,
@@ -301,6 +281,8 @@ impl Query {
             conversation_id: None,
             safety_passed: None,
             detector: None,
+            metadata: _,
+            text_contains: None,
             limit: _,
             order: _,
             after: _,
@@ -397,22 +379,6 @@ mod tests {
     }
 
     #[test]
-    fn cursor_text_is_parsed_back() {
-        for id in ["a", "a~b", "", "with space", "../x", "é"] {
-            let cursor = Cursor {
-                timestamp: Timestamp::from_unix_micros(1_234_567).unwrap(),
-                id: EntryId::new_unchecked(id),
-            };
-            assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
-            let json = serde_json::to_string(&cursor).unwrap();
-            assert_eq!(serde_json::from_str::<Cursor>(&json).unwrap(), cursor);
-        }
-        assert_eq!("2026-01-28".parse::<Cursor>(), Err(InvalidCursor::NoSeparator));
-        let error = "soon~a".parse::<Cursor>().unwrap_err();
-        assert!(matches!(error, InvalidCursor::Timestamp(_)), "{error}");
-    }
-
-    #[test]
     fn query_json_is_parsed_back() {
         let some = Some("x");
         let full = Query::range(Timestamp::MIN, Timestamp::MAX)
@@ -421,6 +387,10 @@ mod tests {
             .conversation_id("c")
             .detector("d")
             .safety_passed(Some(true))
+            .metadata_equals("user.id", "u")
+            .metadata_equals("n", 5)
+            .metadata_exists("trace_id")
+            .text_contains("t")
             .limit(Some(3))
             .order(Order::Descending)
             .after(Cursor::from(&entry("a", 1)));

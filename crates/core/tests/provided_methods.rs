@@ -4,12 +4,13 @@
 use std::sync::Mutex;
 
 use attestry_core::{
-    AuditEntry, CorruptRecord, Cursor, EntryId, Order, Query, ReadOnly, StorageBackend,
-    StorageError, Timestamp, async_trait,
+    AuditEntry, CorruptRecord, Cursor, EntryId, MetadataCondition, MetadataTest, Order, Query,
+    ReadOnly, StorageBackend, StorageError, Timestamp, async_trait,
 };
 use futures_util::TryStreamExt;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::Value;
 
 /// Only the five required methods.
 #[derive(Debug, Default)]
@@ -66,8 +67,13 @@ fn entries() -> impl Strategy<Value = Vec<AuditEntry>> {
             .map(|(n, (micros, provider, safety_passed, detectors_triggered))| AuditEntry {
                 model: provider.clone(),
                 conversation_id: provider.clone(),
-                provider,
                 safety_passed,
+                metadata: detectors_triggered
+                    .iter()
+                    .map(|key| (key.clone(), provider.clone().into()))
+                    .collect(),
+                block_reason: provider.clone(),
+                provider,
                 detectors_triggered,
                 ..AuditEntry::new(
                     format!("e{n}").parse().unwrap(),
@@ -86,6 +92,8 @@ prop_compose! {
         provider in prop::option::of("[abc]"), model in prop::option::weighted(0.2, "[ab]"),
         conversation in prop::option::weighted(0.2, "[ab]"), safety in prop::option::of(any::<bool>()),
         detector in prop::option::of("[xyz]"), limit in prop::option::of(0..10usize),
+        metadata in vec(("[xyz]", prop::option::of(prop::option::of("[ab]"))), 0..2),
+        text_contains in prop::option::weighted(0.2, "[abc]"),
         descending in any::<bool>(), after in prop::option::of((0..12i64, 0..40u32)),
     ) -> Query {
         let mut query = Query::new().order(if descending { Order::Descending } else { Order::Ascending });
@@ -97,6 +105,14 @@ prop_compose! {
         query.safety_passed = safety;
         query.detector = detector;
         query.limit = limit;
+        query.metadata = metadata
+            .into_iter()
+            .map(|(key, value)| match value {
+                Some(value) => MetadataCondition::equals(key, value),
+                None => MetadataCondition::exists(key),
+            })
+            .collect();
+        query.text_contains = text_contains;
         query.after = after.map(|(micros, n)| Cursor { timestamp: at(micros), id: format!("e{n}").parse().unwrap() });
         query
     }
@@ -133,6 +149,19 @@ fn naive(query: &Query, written: &[AuditEntry]) -> Vec<AuditEntry> {
             && fits(&query.conversation_id, &entry.conversation_id)
             && (query.safety_passed.is_none() || query.safety_passed == Some(entry.safety_passed))
             && query.detector.iter().all(|name| entry.detectors_triggered.iter().any(|d| d == name))
+            && query.metadata.iter().all(|condition| {
+                let stored = entry.metadata.get(&condition.key);
+                match &condition.test {
+                    MetadataTest::Equals(value) => stored == Some(value),
+                    _ => stored.is_some(),
+                }
+            })
+            && query.text_contains.iter().all(|wanted| {
+                let in_metadata =
+                    |v: &Value| v.as_str().is_some_and(|v| v.contains(wanted.as_str()));
+                entry.block_reason.as_ref().is_some_and(|reason| reason.contains(wanted.as_str()))
+                    || entry.metadata.values().any(in_metadata)
+            })
         {
             result.push(entry.clone());
         }
@@ -202,6 +231,7 @@ fn read_only_forwards_reads_and_refuses_changes() {
         assert_eq!(scanned, std::slice::from_ref(&entry));
         let lines: Vec<_> = reader.scan_lines(Query::new()).try_collect().await.unwrap();
         assert_eq!(lines.len(), 1);
+        assert_eq!(reader.read_line(&entry.id).await.unwrap().as_ref(), lines.first());
         assert!(reader.as_any().is_none());
 
         let refused = [

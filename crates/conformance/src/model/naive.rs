@@ -1,6 +1,7 @@
 //! Evaluates a query entry by entry. Shares no code with `Query`, which it is compared with.
 
-use attestry_core::{AuditEntry, Order, Query};
+use attestry_core::{AuditEntry, MetadataCondition, MetadataTest, Order, Query};
+use serde_json::Value;
 
 /// The entries that `query` selects from `written`, which is in write order.
 pub(crate) fn naive(query: &Query, written: &[AuditEntry]) -> Vec<AuditEntry> {
@@ -47,4 +48,34 @@ fn matches(query: &Query, entry: &AuditEntry) -> bool {
         && text(&query.conversation_id, &entry.conversation_id)
         && query.safety_passed.is_none_or(|passed| passed == entry.safety_passed)
         && query.detector.as_ref().is_none_or(triggered)
+        && query.metadata.iter().all(|condition| meets(condition, entry))
+        && query
+            .text_contains
+            .as_ref()
+            .is_none_or(|wanted| texts(entry).iter().any(|text| text.contains(wanted.as_str())))
+}
+
+/// The test data writes equal numbers in one way.
+fn meets(condition: &MetadataCondition, entry: &AuditEntry) -> bool {
+    let stored = entry.metadata.iter().find(|(key, _)| **key == condition.key);
+    match (&condition.test, stored) {
+        (MetadataTest::Equals(value), Some((_, stored))) => value == stored,
+        (MetadataTest::Exists, stored) => stored.is_some(),
+        _ => false,
+    }
+}
+
+/// The texts of an entry without JSON content. The metadata of the test data has no nested objects.
+fn texts(entry: &AuditEntry) -> Vec<&str> {
+    let mut texts: Vec<&str> = entry.alerts.iter().map(String::as_str).collect();
+    texts.extend(entry.input_content.as_deref());
+    texts.extend(entry.output_content.as_deref());
+    texts.extend(entry.block_reason.as_deref());
+    for value in entry.metadata.values() {
+        match value {
+            Value::Array(values) => texts.extend(values.iter().filter_map(Value::as_str)),
+            value => texts.extend(value.as_str()),
+        }
+    }
+    texts
 }

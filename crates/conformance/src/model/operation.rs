@@ -1,9 +1,10 @@
 //! Strategies that generate operations. Few ids, timestamps and values, so that conflicts are likely.
 
-use attestry_core::{AuditEntry, Cursor, EntryId, Order, Query, Timestamp};
-use proptest::collection::vec;
+use attestry_core::{AuditEntry, Cursor, EntryId, MetadataCondition, Order, Query, Timestamp};
+use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use serde_json::Value;
 
 use crate::sample::{DAY, at, entry, id};
 
@@ -84,14 +85,17 @@ prop_compose! {
     fn any_entry()(
         n in 0..15_u32, timestamp in any_timestamp(), provider in prop::option::of("[ab]"),
         safety_passed in any::<bool>(), detectors_triggered in vec("[xy]", 0..2),
+        metadata in btree_map("[kl]", metadata_value(), 0..2),
         // Otherwise the entry is a function of its id, so that equal rewrites occur.
         varied in prop::bool::weighted(0.4),
     ) -> AuditEntry {
+        let metadata = metadata.into_iter().collect();
         let name = format!("e{n}");
         if varied {
             AuditEntry {
-                timestamp, model: provider.clone(), conversation_id: provider.clone(), provider,
-                safety_passed, detectors_triggered, ..entry(name, 0)
+                timestamp, model: provider.clone(), conversation_id: provider.clone(),
+                block_reason: provider.clone(), provider, safety_passed, detectors_triggered, metadata,
+                ..entry(name, 0)
             }
         } else {
             let micros = at(0).end_of_day().unix_micros() - at(0).unix_micros();
@@ -109,6 +113,8 @@ prop_compose! {
         safety_passed in prop::option::weighted(0.3, any::<bool>()),
         detector in prop::option::weighted(0.3, "[xyz]"), limit in prop::option::of(0..8_usize),
         descending in any::<bool>(),
+        metadata in vec(("[kl]", prop::option::of(metadata_value())), 0..2),
+        text_contains in prop::option::weighted(0.1, "[abc]"),
     ) -> Query {
         let mut query = Query::new().order(if descending { Order::Descending } else { Order::Ascending });
         (query.since, query.until) = (since, until);
@@ -121,8 +127,25 @@ prop_compose! {
         query.safety_passed = safety_passed;
         query.detector = detector;
         query.limit = limit;
+        query.metadata = metadata
+            .into_iter()
+            .map(|(key, value)| match value {
+                Some(value) => MetadataCondition::equals(key, value),
+                None => MetadataCondition::exists(key),
+            })
+            .collect();
+        query.text_contains = text_contains;
         query
     }
+}
+
+fn metadata_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        2 => "[ab]".prop_map(Value::from),
+        1 => (0..2_i64).prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ]
 }
 
 fn scan_start() -> impl Strategy<Value = ScanStart> {
