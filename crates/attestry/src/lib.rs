@@ -100,7 +100,7 @@ pub use attestry_core::{
 };
 pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Content, ContentField, ContentHash, ContentMatch,
-    FailurePolicy, HashKey, Interaction, Page,
+    DeleteMode, Deletion, FailurePolicy, HashKey, Interaction, Page,
 };
 pub use error::OpenError;
 #[cfg(feature = "file")]

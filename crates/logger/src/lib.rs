@@ -20,6 +20,7 @@
 
 mod builder;
 mod content;
+mod deletion;
 mod error;
 mod hashing;
 mod interaction;
@@ -30,6 +31,7 @@ mod scan;
 
 pub use builder::AuditLoggerBuilder;
 pub use content::{Content, ContentMatch};
+pub use deletion::{DeleteMode, Deletion};
 pub use error::{AuditError, ContentField};
 pub use hashing::{ContentHash, HashKey, InvalidHashKey};
 pub use interaction::Interaction;

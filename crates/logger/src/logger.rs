@@ -6,6 +6,7 @@ use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
 };
 
+use crate::deletion::{self, DeleteMode, Deletion};
 use crate::policy::Policy;
 use crate::{AuditError, Content, ContentMatch, FailurePolicy, Interaction, Page, scan};
 
@@ -277,6 +278,41 @@ impl AuditLogger {
     {
         let id = id.try_into()?;
         Ok(self.backend().delete(&id).await?)
+    }
+
+    /// Deletes the entries that `query` selects, for instance all entries of a user, and calls
+    /// `on_entry` for each, in the order of the query. With [`DeleteMode::DryRun`] it deletes nothing.
+    /// Reads and deletes in batches, so memory stays bounded; entries that are written meanwhile may or
+    /// may not be deleted. A query without conditions selects everything.
+    ///
+    /// A file store with evidence records each deletion as [`delete`](Self::delete) does.
+    ///
+    /// ```
+    /// # use attestry_core::Query;
+    /// # use attestry_logger::{AuditLogger, DeleteMode};
+    /// # async fn example(logger: AuditLogger) -> Result<(), attestry_logger::AuditError> {
+    /// let of_user = Query::new().metadata_equals("user.id", "u-17");
+    /// let deletion = logger.delete_matching(of_user, DeleteMode::DryRun, |id| println!("{id}")).await?;
+    /// println!("{} entries, {} unreadable records", deletion.entries, deletion.unreadable.len());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError::Storage`], with [`StorageError::InvalidQuery`] if the query contradicts itself.
+    /// Some of the entries may have been deleted; calling it again resumes. A record that cannot be
+    /// read is no error: it is reported in the result and kept.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, each entry is either stored or deleted.
+    pub async fn delete_matching(
+        &self,
+        query: Query,
+        mode: DeleteMode,
+        on_entry: impl FnMut(&EntryId),
+    ) -> Result<Deletion, AuditError> {
+        Ok(deletion::delete_matching(self.backend(), query, mode, on_entry).await?)
     }
 
     /// Deletes every entry whose age is at least `retention_days`, and returns their number.

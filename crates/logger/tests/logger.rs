@@ -9,7 +9,8 @@ use attestry_core::{
     StorageBackend, StorageError, Timestamp, async_trait, hash_content,
 };
 use attestry_logger::{
-    AuditError, AuditLogger, ContentField, ContentHash, FailurePolicy, HashKey, Interaction,
+    AuditError, AuditLogger, ContentField, ContentHash, DeleteMode, FailurePolicy, HashKey,
+    Interaction,
 };
 use attestry_memory::MemoryStorage;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -39,6 +40,32 @@ async fn defaults_match_the_specification() {
         hash_content("4"),
     );
     assert_eq!(entry, expected, "hashes only, and every default");
+}
+
+/// More entries than are read at once.
+#[tokio::test]
+async fn delete_matching_deletes_what_the_query_selects() {
+    let logger = logger();
+    for n in 0..2_500 {
+        let user = if n % 5 == 0 { "other" } else { "u-17" };
+        let text = n.to_string();
+        logger.log(Interaction::new(&text, "").metadata("user.id", user)).await.unwrap();
+    }
+    let of_user = Query::new().metadata_equals("user.id", "u-17");
+    let expected: Vec<_> =
+        logger.query(of_user.clone()).map_ok(|entry| entry.id).try_collect().await.unwrap();
+    for mode in [DeleteMode::DryRun, DeleteMode::Delete] {
+        let mut ids = Vec::new();
+        let on_entry = |id: &EntryId| ids.push(id.clone());
+        let deletion = logger.delete_matching(of_user.clone(), mode, on_entry).await.unwrap();
+        assert_eq!((deletion.entries, deletion.unreadable.len()), (2_000, 0));
+        assert_eq!(ids, expected, "{mode:?}");
+        let left = if mode == DeleteMode::DryRun { 2_500 } else { 500 };
+        assert_eq!(logger.count().await.unwrap(), left, "{mode:?}");
+    }
+    let empty = Query::new().text_contains("");
+    let error = logger.delete_matching(empty, DeleteMode::Delete, |_| ()).await.unwrap_err();
+    assert!(matches!(error, AuditError::Storage(StorageError::InvalidQuery(_))), "{error:?}");
 }
 
 #[tokio::test]
