@@ -20,8 +20,8 @@ pub(crate) use self::evidence::{
 pub(crate) use self::find::{CountArgs, ExportArgs, GetArgs, ListArgs, StatsArgs};
 pub(crate) use self::maintain::{CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs};
 pub(crate) use self::record::{ImportArgs, LogArgs};
-pub(crate) use self::selection::Selection;
-pub(crate) use self::values::{ListFormat, ReportFormat, Safety, StatsFormat};
+pub(crate) use self::selection::{Filters, Selection};
+pub(crate) use self::values::{GroupKey, ListFormat, ReportFormat, Safety, StatsFormat};
 
 /// Audit log for AI systems: record interactions with models, list, verify and erase them
 #[derive(Debug, Parser)]
@@ -119,13 +119,13 @@ pub(crate) enum Command {
     Log(Box<LogArgs>),
     /// Record the interactions of a JSON Lines file and print the ids of their entries
     Import(ImportArgs),
-    /// Print one entry as it is stored: a line of JSON
+    /// Print entries by id as they are stored: lines of JSON
     Get(GetArgs),
     /// List entries as a table, JSON lines or CSV, with filters
     List(ListArgs),
     /// Print the number of entries
     Count(CountArgs),
-    /// Erase entries by id
+    /// Erase entries by id or by conditions
     Delete(DeleteArgs),
     /// Erase entries that are older than the retention period
     Cleanup(CleanupArgs),
@@ -138,7 +138,7 @@ atomically.
 Examples:
   attestry cleanup && attestry compact       in a nightly job")]
     Compact,
-    /// Summarise entries by provider and model
+    /// Summarise entries in groups: by provider and model, by day, by user
     Stats(StatsArgs),
     /// Check the records, like fsck: find corrupt records, duplicate ids, wrong content hashes
     ///

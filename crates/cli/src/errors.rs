@@ -28,6 +28,13 @@ impl Status {
     }
 }
 
+impl Status {
+    /// The worse of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Success { other } else { self }
+    }
+}
+
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         match status {

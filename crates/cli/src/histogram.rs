@@ -1,6 +1,8 @@
 //! Percentiles in bounded memory.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 /// Counts values in buckets whose width is at most 1/128 (0.8 %) of their value.
 ///
@@ -11,6 +13,35 @@ pub(crate) struct Histogram {
     buckets: BTreeMap<u64, u64>,
     count: u64,
     max: f64,
+}
+
+/// A percentile from 0 to 100, in steps of 0.001.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Percentile(u32);
+
+impl Percentile {
+    const WHOLE: u32 = 100_000;
+}
+
+impl FromStr for Percentile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected a number from 0 to 100, such as 95 or 99.9";
+        let percent: f64 = text.parse().map_err(|_| expected.to_owned())?;
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(expected.to_owned());
+        }
+        // In range, and not negative.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Ok(Self((percent * 1_000.0).round() as u32))
+    }
+}
+
+impl fmt::Display for Percentile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", f64::from(self.0) / 1_000.0)
+    }
 }
 
 /// The number of fraction bits of an `f64` except the first seven, which select the bucket.
@@ -48,8 +79,9 @@ impl Histogram {
     }
 
     /// The nearest-rank percentile.
-    pub(crate) fn percentile(&self, percent: u64) -> Option<f64> {
-        let rank = (u128::from(self.count) * u128::from(percent)).div_ceil(100).max(1);
+    pub(crate) fn percentile(&self, percentile: Percentile) -> Option<f64> {
+        let whole = u128::from(Percentile::WHOLE);
+        let rank = (u128::from(self.count) * u128::from(percentile.0)).div_ceil(whole).max(1);
         let mut seen = 0;
         for (bucket, count) in &self.buckets {
             seen += u128::from(*count);
@@ -74,13 +106,16 @@ mod tests {
             (0..10_000u32).map(|n| 1e-3 * 1.002_1f64.powi((n * 7919 % 10_000) as i32)).collect();
         values.iter().for_each(|&value| histogram.add(value));
         values.sort_by(f64::total_cmp);
-        for percent in 1..=100 {
+        for percent in 1..=100u32 {
             let exact = values[percent as usize * 100 - 1];
-            let estimate = histogram.percentile(percent).unwrap();
+            let estimate = histogram.percentile(Percentile(percent * 1_000)).unwrap();
             assert!((estimate / exact - 1.0).abs() < 0.004, "p{percent}: {estimate} for {exact}");
         }
         assert_eq!(histogram.max(), values.last().copied());
-        assert_eq!(histogram.percentile(100), histogram.max().map(|max| max.min(max)));
+        assert_eq!(
+            histogram.percentile(Percentile(100_000)),
+            histogram.max().map(|max| max.min(max))
+        );
     }
 
     #[test]
@@ -89,7 +124,10 @@ mod tests {
         for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             histogram.add(value);
         }
-        assert_eq!((histogram.count(), histogram.max(), histogram.percentile(50)), (0, None, None));
+        assert_eq!(
+            (histogram.count(), histogram.max(), histogram.percentile(Percentile(50_000))),
+            (0, None, None)
+        );
     }
 
     #[test]
@@ -103,7 +141,7 @@ mod tests {
         }
         low.merge(&high);
         assert_eq!(low.count(), all.count());
-        assert_eq!(low.percentile(90), all.percentile(90));
+        assert_eq!(low.percentile(Percentile(90_000)), all.percentile(Percentile(90_000)));
         assert_eq!(low.max(), Some(1000.0));
     }
 }

@@ -6,8 +6,10 @@
 mod args;
 mod chunks;
 mod commands;
+mod csv_file;
 mod errors;
 mod histogram;
+mod ids;
 mod input;
 mod interrupt;
 mod output;
@@ -15,8 +17,10 @@ mod pipeline;
 mod policy;
 mod progress;
 mod store;
+mod suggestions;
 mod table;
 mod text;
+mod times;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
-use attestry::{AuditEntry, line};
+use attestry::{AuditEntry, AuditError, AuditLogger, line};
 use serde::Serialize;
 
 use crate::errors::Failure;
@@ -44,4 +44,15 @@ pub(crate) fn encoded_line(entry: &AuditEntry) -> Vec<u8> {
         line.push(b'\n');
         line
     })
+}
+
+/// `entry` with its content as plain text, after comparing it with the hashes of the entry.
+pub(crate) fn decrypted(
+    logger: &AuditLogger,
+    mut entry: AuditEntry,
+) -> Result<AuditEntry, AuditError> {
+    let content = logger.decrypt_entry(&entry)?;
+    entry.input_content = content.input;
+    entry.output_content = content.output;
+    Ok(entry)
 }

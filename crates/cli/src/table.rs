@@ -13,7 +13,7 @@ pub(crate) enum Align {
 }
 
 struct Column {
-    name: &'static str,
+    name: String,
     align: Align,
     /// Longer texts are truncated.
     max_width: usize,
@@ -21,25 +21,24 @@ struct Column {
 }
 
 /// Buffers the first rows to measure them, and prints the others at once.
-pub(crate) struct Table<const N: usize> {
-    columns: [Column; N],
-    buffered: Vec<[String; N]>,
+pub(crate) struct Table {
+    columns: Vec<Column>,
+    buffered: Vec<Vec<String>>,
     header_printed: bool,
 }
 
-impl<const N: usize> Table<N> {
+impl Table {
     /// Each column has a name, an alignment and a maximum width.
-    pub(crate) fn new(columns: [(&'static str, Align, usize); N]) -> Self {
-        let columns = columns.map(|(name, align, max_width)| Column {
-            name,
-            align,
-            max_width,
-            width: name.len(),
-        });
+    pub(crate) fn new(columns: impl IntoIterator<Item = (String, Align, usize)>) -> Self {
+        let column = |(name, align, max_width): (String, _, _)| {
+            let width = name.chars().count();
+            Column { name, align, max_width, width }
+        };
+        let columns = columns.into_iter().map(column).collect();
         Self { columns, buffered: Vec::new(), header_printed: false }
     }
 
-    pub(crate) fn row(&mut self, row: [String; N], out: &mut Stdout) -> Result<(), Failure> {
+    pub(crate) fn row(&mut self, row: Vec<String>, out: &mut Stdout) -> Result<(), Failure> {
         if self.header_printed {
             return self.print(&row, out);
         }
@@ -59,13 +58,13 @@ impl<const N: usize> Table<N> {
                 column.width = column.width.max(text.chars().count().min(column.max_width));
             }
         }
-        let names = self.columns.each_ref().map(|column| column.name.to_owned());
+        let names: Vec<_> = self.columns.iter().map(|column| column.name.clone()).collect();
         self.print(&names, out)?;
         let buffered = std::mem::take(&mut self.buffered);
         buffered.iter().try_for_each(|row| self.print(row, out))
     }
 
-    fn print(&self, row: &[String; N], out: &mut Stdout) -> Result<(), Failure> {
+    fn print(&self, row: &[String], out: &mut Stdout) -> Result<(), Failure> {
         let mut line = String::new();
         for (column, text) in self.columns.iter().zip(row) {
             let (text, width) = (truncated(text, column.width.max(column.max_width)), column.width);

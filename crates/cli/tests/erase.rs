@@ -19,7 +19,54 @@ fn delete_erases_entries_and_reports_unknown_ids() {
     // With one invalid id, nothing is erased.
     folder.run(&["delete", &ids[2], "../x"]).expect(2, "is not a valid entry id");
     assert_eq!(folder.ok(&["count"]), "3\n");
-    folder.run(&["delete"]).expect(2, "<ID>");
+    folder.run(&["delete"]).expect(2, "delete takes ids, or conditions");
+    folder.run(&["delete", &ids[2], "--user", "u"]).expect(2, "delete takes ids, or conditions");
+    assert_eq!(folder.ok(&["delete", "--dry-run", &ids[2]]), format!("{}\n", ids[2]));
+    assert_eq!(folder.ok(&["count"]), "3\n");
+    // An empty list is no error.
+    let run = folder.run_with_input(&["delete", "-"], b"\n");
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), ""));
+    let run = folder.run_with_input(&["delete", "-"], format!("{}\n", ids[2]).as_bytes());
+    assert_eq!((run.status, run.stdout), (Some(0), format!("{}\n", ids[2])));
+    assert_eq!(folder.ok(&["count"]), "2\n");
+}
+
+#[test]
+fn delete_by_conditions_erases_the_selection() {
+    let (folder, ids) = Folder::with_sample();
+    let failed = ["delete", "--safety", "failed"];
+    let dry = folder.run(&[&failed[..], &["--dry-run"]].concat());
+    assert_eq!(dry.stdout, format!("{}\n{}\n", ids[1], ids[4]));
+    dry.expect(0, "would erase 2 entries");
+    assert_eq!(folder.ok(&["count"]), "6\n");
+    let run = folder.run(&failed);
+    run.expect(0, "erased 2 entries");
+    assert_eq!(run.stdout, dry.stdout);
+    folder.run(&["delete", "--metadata", "n=230"]).expect(0, "erased 1 entry");
+    assert!(!folder.segment().1.contains(&ids[2]));
+    // More than half.
+    let most = ["delete", "--provider", "openai"];
+    folder.run(&most).expect(2, "the conditions select 2 entries, more than half of 3");
+    assert_eq!(folder.ok(&["count"]), "3\n");
+    folder.run(&[&most[..], &["--yes"]].concat()).expect(0, "erased 2 entries");
+    assert_eq!(folder.ok(&["count"]), "1\n");
+}
+
+#[test]
+fn cleanup_erases_expired_entries_of_a_tenant() {
+    let folder = Folder::new();
+    let log = ["log", "--output", "b", "--input"];
+    let old = ["--timestamp", "2001-01-01", "--metadata"];
+    folder.ok(&[&log[..], &["old"], &old[..], &["attestry.tenant=acme"]].concat());
+    folder.ok(&[&log[..], &["old"], &old[..], &["attestry.tenant=other"]].concat());
+    folder.ok(&[&log[..], &["new", "--metadata", "attestry.tenant=acme"]].concat());
+    let cleanup = ["cleanup", "--tenant", "acme"];
+    let dry = folder.ok(&[&cleanup[..], &["--dry-run"]].concat());
+    assert!(dry.starts_with("would erase 1 entry at or before "), "{dry}");
+    assert!(folder.ok(&cleanup).starts_with("erased 1 entry at or before "));
+    let left: Vec<_> =
+        folder.entries().iter().map(|entry| entry["metadata"]["attestry.tenant"].clone()).collect();
+    assert_eq!(left, ["other", "acme"]);
 }
 
 #[test]

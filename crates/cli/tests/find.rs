@@ -61,6 +61,15 @@ fn list_selects() {
         (&["--safety", "passed", "--provider", "anthropic"], &[240]),
         (&["--detector", "pii"], &[120, 350]),
         (&["--detector", "none"], &[]),
+        (&["--metadata", "n=230"], &[230]),
+        (&["--metadata", "n=230.0"], &[230]),
+        (&["--metadata", "n=\"230\""], &[]),
+        (&["--metadata", "n", "--limit", "1"], &[110]),
+        (&["--metadata", "n", "--metadata", "n=110"], &[110]),
+        (&["--since", "2026-01-03", "--tz", "Pacific/Kiritimati"], &[230, 240, 350, 360]),
+        (&["--until", "2026-01-02", "--tz", "+14:00"], &[110, 120]),
+        (&["--since", "2026-01", "--until", "2026-01"], &[110, 120, 230, 240, 350, 360]),
+        (&["--since", "now"], &[]),
         (&["--limit", "2"], &[110, 120]),
         (&["--limit", "2", "--desc"], &[360, 350]),
         (&["--limit", "0"], &[]),
@@ -76,10 +85,12 @@ fn list_rejects_invalid_filters() {
         folder
             .run(&[command, "--since", "2026-01-03", "--until", "2026-01-02"])
             .expect(2, "error: the range starts at 2026-01-03T00:00:00, after its end");
-        folder.run(&[command, "--since", "yesterday"]).expect(2, "is not a time");
+        folder.run(&[command, "--since", "tomorrow"]).expect(2, "expected a time such as");
         folder
             .run(&[command, "--until", "+10000-01-01T00:00:00"])
             .expect(2, "outside the years 1 to 9999");
+        folder.run(&[command, "--tz", "Mars/Olympus"]).expect(2, "not a time zone");
+        folder.run(&[command, "--metadata", "tags=[1]"]).expect(2, "can be compared");
         folder.run(&[command, "--safety", "unsure"]).expect(2, "[possible values: passed, failed]");
     }
     folder.run(&["list", "--frobnicate"]).expect(2, "unexpected argument '--frobnicate'");
@@ -142,6 +153,10 @@ fn csv_has_17_columns_and_round_trips() {
     for (record, entry) in records.iter().zip(&entries) {
         for (name, field) in names.iter().zip(record) {
             match &entry[name] {
+                Value::String(time) if name == "timestamp" => {
+                    let fraction = if time.contains('.') { "" } else { ".000000" };
+                    assert_eq!(field, format!("{time}{fraction}Z"));
+                }
                 Value::Null => assert_eq!(field, ""),
                 Value::String(text) => assert_eq!(field, text),
                 other => assert_eq!(&json(field), other, "{name}"),
@@ -150,6 +165,78 @@ fn csv_has_17_columns_and_round_trips() {
     }
     assert_eq!(&records[6][4], tricky);
     assert_eq!(folder.ok(&["list", "--format", "csv", "--limit", "0"]).lines().count(), 1);
+}
+
+/// One shape of time in all rows and formats, with a fraction and a zone.
+#[test]
+fn times_have_one_format_in_all_outputs() {
+    let (folder, _) = Folder::with_sample();
+    folder.ok(&["log", "--input", "a", "--output", "b", "--timestamp", "2026-02-01"]);
+    let times = |arguments: &[&str]| -> Vec<String> {
+        let output = folder.ok(arguments);
+        let separators = |c: char| c.is_whitespace() || matches!(c, ',' | '"');
+        let is_time = |word: &&str| word.starts_with("2026-0");
+        output.split(separators).filter(is_time).map(str::to_owned).collect()
+    };
+    for arguments in
+        [&["list"][..], &["list", "--format", "csv"], &["stats"], &["stats", "--format", "json"]]
+    {
+        let utc = times(arguments);
+        assert!(utc.len() >= 2, "{arguments:?}");
+        assert_eq!(utc[0], "2026-01-01T12:00:00.000010Z", "{arguments:?}");
+        assert!(utc.iter().all(|time| time.len() == utc[0].len()), "{utc:?}");
+        let berlin = times(&[arguments, &["--tz", "Europe/Berlin"]].concat());
+        assert_eq!(berlin[0], "2026-01-01T13:00:00.000010+01:00", "{arguments:?}");
+        assert_eq!(berlin.len(), utc.len());
+    }
+}
+
+#[test]
+fn csv_safe_neutralises_formulas() {
+    let folder = Folder::new();
+    folder.ok(&["log", "--input", "a", "--output", "b", "--model", "=1+1"]);
+    assert!(folder.ok(&["list", "--format", "csv"]).contains(",=1+1,"));
+    assert!(folder.ok(&["list", "--format", "csv", "--csv-safe"]).contains(",'=1+1,"));
+}
+
+#[test]
+fn unmatched_filters_name_near_values() {
+    let (folder, _) = Folder::with_sample();
+    for (option, value, note) in [
+        (
+            "--provider",
+            "OpenAi",
+            "no entry has the provider \"OpenAi\"; near: \"openai\" (4 entries)",
+        ),
+        ("--model", "gtp-4", "near: \"gpt-4\" (3 entries)"),
+        ("--detector", "PII", "near: \"pii\" (2 entries)"),
+        ("--metadata", "n=\"110\"", "near: \"110\" (1 entry)"),
+        ("--metadata", "N", "no entry has the metadata key \"N\"; near: \"n\" (6 entries)"),
+        ("--user", "u-17", "no entry has the metadata user.id"),
+    ] {
+        for command in ["list", "count", "stats"] {
+            let run = folder.run(&[command, option, value]);
+            assert_eq!(run.status, Some(0), "{run:?}");
+            assert!(run.stderr.contains(note), "{command} {option} {value}: {}", run.stderr);
+        }
+    }
+    // The provider exists: the other filter excludes it.
+    let run = folder.run(&["count", "--provider", "openai", "--since", "2026-02"]);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("0\n", ""));
+}
+
+#[test]
+fn get_takes_several_ids_and_standard_input() {
+    let (folder, ids) = Folder::with_sample();
+    let lines = folder.ok(&["get", &ids[4], &ids[1]]);
+    let found: Vec<_> = lines.lines().map(|line| json(line)["id"].clone()).collect();
+    assert_eq!(found, [ids[4].as_str(), &ids[1]]);
+    let input = format!("{}\nunknown\n\n{}\n", ids[0], ids[5]);
+    let run = folder.run_with_input(&["get", "-"], input.as_bytes());
+    run.expect(1, "there is no entry with the id unknown");
+    assert_eq!(run.stdout.lines().count(), 2);
+    let run = folder.run_with_input(&["get", "-"], b"");
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -164,8 +251,8 @@ fn stats_totals_are_correct() {
     let (folder, _) = Folder::with_sample();
     folder.ok(&["log", "--input", "a", "--output", "b", "--timestamp", "2026-01-05"]);
     let stats = json(&folder.ok(&["stats", "--format", "json"]));
-    assert_eq!(stats["first"], "2026-01-01T12:00:00.000010");
-    assert_eq!(stats["last"], "2026-01-05T00:00:00");
+    assert_eq!(stats["first"], "2026-01-01T12:00:00.000010Z");
+    assert_eq!(stats["last"], "2026-01-05T00:00:00.000000Z");
     let total = &stats["total"];
     assert_eq!(total["entries"], 7);
     assert_eq!(total["safety_failed"], 2);
@@ -178,7 +265,7 @@ fn stats_totals_are_correct() {
         let estimate = total["latency_ms"][name].as_f64().unwrap();
         assert!((estimate / exact - 1.0).abs() < 0.005, "{name}: {estimate}");
     }
-    let models: Vec<_> = stats["by_model"].as_array().unwrap().iter().collect();
+    let models: Vec<_> = stats["groups"].as_array().unwrap().iter().collect();
     assert_eq!(models.len(), 4);
     assert_eq!(models[0]["provider"], Value::Null);
     assert_eq!(models[1]["model"], "claude");
@@ -186,11 +273,51 @@ fn stats_totals_are_correct() {
     assert_eq!(models[2]["latency_ms"]["max"], 60.0);
 
     let table = folder.ok(&["stats", "--provider", "openai"]);
-    assert!(table.starts_with("4 entries, 1 safety failure\nfrom 2026-01-01T12:00:00.000010 to "));
+    assert!(table.starts_with("4 entries, 1 safety failure\nfrom 2026-01-01T12:00:00.000010Z to "));
     assert!(table.lines().last().unwrap().starts_with("total"), "{table}");
     let none = json(&folder.ok(&["stats", "--provider", "unknown", "--format", "json"]));
     assert_eq!(none["first"], Value::Null);
     assert_eq!(folder.ok(&["stats", "--provider", "unknown"]), "0 entries, 0 safety failures\n");
+}
+
+#[test]
+fn stats_group_by_several_keys() {
+    let (folder, _) = Folder::with_sample();
+    let by = ["stats", "--by", "day,provider,metadata:n", "--percentile", "50,99.9"];
+    let stats = json(&folder.ok(&[&by[..], &["--format", "json"]].concat()));
+    assert_eq!(stats["by"], serde_json::json!(["day", "provider", "n"]));
+    assert_eq!(stats["groups"].as_array().unwrap().len(), 6);
+    assert_eq!(stats["groups"][0]["day"], "2026-01-01");
+    assert_eq!(stats["groups"][0]["n"], "110");
+    assert!(stats["total"]["latency_ms"]["p99.9"].is_number());
+
+    let csv = folder.ok(&["stats", "--by", "day", "--format", "csv", "--tz", "+13:00"]);
+    let rows: Vec<_> = csv.lines().collect();
+    assert_eq!(
+        rows[0],
+        "day,first,last,entries,safety_failed,input_tokens,output_tokens,measured,p50_ms,p90_ms,p99_ms,max_ms"
+    );
+    assert!(rows[1].starts_with("2026-01-02,2026-01-02T01:00:00.000010+13:00,"), "{csv}");
+    assert_eq!(rows.len(), 4);
+    let table = folder.ok(&["stats", "--by", "user"]);
+    assert!(table.contains("USER.ID") && table.contains("\n-  "), "{table}");
+    folder.run(&["stats", "--by", "colour"]).expect(2, "expected provider, model");
+    folder.run(&["stats", "--percentile", "101"]).expect(2, "a number from 0 to 100");
+}
+
+/// The same in all formats, and beyond 64 bits.
+#[test]
+fn token_totals_do_not_overflow() {
+    let folder = Folder::new();
+    let most = i64::MAX.to_string();
+    for _ in 0..3 {
+        folder.ok(&["log", "--input", "a", "--output", "b", "--input-tokens", &most]);
+    }
+    let total = (i128::from(i64::MAX) * 3).to_string();
+    let stats = json(&folder.ok(&["stats", "--format", "json"]));
+    assert_eq!(stats["total"]["input_tokens"], total.as_str());
+    assert!(folder.ok(&["stats", "--format", "csv"]).contains(&total));
+    assert!(folder.ok(&["stats"]).replace(',', "").contains(&total));
 }
 
 #[test]

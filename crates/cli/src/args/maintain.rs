@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ReportFormat;
+use super::{Filters, ReportFormat, Selection};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -32,24 +32,39 @@ pub(crate) struct CheckArgs {
 Prints the ids of the erased entries. Ids without an entry are reported on standard
 error, the other entries are erased, and the exit status is 1.
 
+Instead of ids, conditions can select the entries. A selection of more than half of the
+store is erased only with --yes; look at it first with --dry-run.
+
 Examples:
   attestry delete 550e8400-e29b-41d4-a716-446655440000
-  attestry delete --reason 'Art. 17 GDPR, request 4711' --by dpo@example.com \\
-      550e8400-e29b-41d4-a716-446655440000
-  attestry list --conversation conv-17 --format json | jq -r .id | xargs attestry delete")]
+  attestry delete --reason 'Art. 17 GDPR, request 4711' --by dpo@example.com --user u-17
+  attestry delete --conversation conv-17 --dry-run
+  attestry delete - < ids                    an empty list is no error")]
 pub(crate) struct DeleteArgs {
-    /// Ids of the entries
-    #[arg(value_name = "ID", required = true)]
+    /// Ids of the entries; `-` reads ids from standard input, one a line
+    #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
+    /// Print the ids of the entries that would be erased, and erase none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Erase the selection even if it is more than half of the entries
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) erasure: ErasureArgs,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+With conditions, only expired entries that meet them are erased: a tenant, for
+instance, can have a retention period of its own.
+
 Examples:
   attestry cleanup --dry-run                 count the expired entries
-  attestry cleanup --retention-days 90       erase entries that are 90 days old or older")]
+  attestry cleanup --retention-days 90       erase entries that are 90 days old or older
+  attestry cleanup --retention-days 30 --tenant acme")]
 pub(crate) struct CleanupArgs {
     /// Retention period in days of 24 hours
     #[arg(long, value_name = "NUMBER", default_value_t = 365)]
@@ -59,6 +74,8 @@ pub(crate) struct CleanupArgs {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) erasure: ErasureArgs,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
 }
 
 /// Contents of the erasure record.

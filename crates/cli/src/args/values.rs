@@ -1,7 +1,8 @@
 //! Types and parsers of option values.
 
-use attestry::Timestamp;
-use attestry::error::ParseTimestampError;
+use std::fmt;
+use std::str::FromStr;
+
 use clap::ValueEnum;
 use serde_json::Value;
 
@@ -28,19 +29,69 @@ pub(crate) enum ListFormat {
 pub(crate) enum StatsFormat {
     Table,
     Json,
+    Csv,
+}
+
+/// A field by which entries are grouped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GroupKey {
+    Provider,
+    Model,
+    Conversation,
+    Safety,
+    Year,
+    Month,
+    Day,
+    Metadata(String),
+}
+
+impl GroupKey {
+    const NAMED: [(&'static str, Self); 7] = [
+        ("provider", Self::Provider),
+        ("model", Self::Model),
+        ("conversation", Self::Conversation),
+        ("safety", Self::Safety),
+        ("year", Self::Year),
+        ("month", Self::Month),
+        ("day", Self::Day),
+    ];
+}
+
+impl FromStr for GroupKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let metadata = match text {
+            "user" => Some("user.id"),
+            "tenant" => Some("attestry.tenant"),
+            _ => text.strip_prefix("metadata:").filter(|key| !key.is_empty()),
+        };
+        let named = Self::NAMED.into_iter().find(|(name, _)| *name == text);
+        let key = named.map(|(_, key)| key).or(metadata.map(|key| Self::Metadata(key.to_owned())));
+        key.ok_or_else(|| {
+            "expected provider, model, conversation, safety, year, month, day, user, tenant or \
+             metadata:KEY"
+                .to_owned()
+        })
+    }
+}
+
+impl fmt::Display for GroupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metadata(key) => f.write_str(key),
+            key => {
+                let named = Self::NAMED.iter().find(|(_, named)| named == key);
+                f.write_str(named.map_or("", |(name, _)| name))
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     Text,
     Json,
-}
-
-/// A timestamp; a date alone means the end of that day.
-pub(super) fn until(text: &str) -> Result<Timestamp, ParseTimestampError> {
-    let timestamp: Timestamp = text.parse()?;
-    let date_alone = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    Ok(if date_alone { timestamp.end_of_day() } else { timestamp })
 }
 
 /// `KEY=VALUE`.
@@ -55,11 +106,6 @@ pub(super) fn metadata(text: &str) -> Result<(String, Value), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[test]
-    fn until_date_means_end_of_day() {
-        assert_eq!(until("2026-01-28").unwrap().to_string(), "2026-01-28T23:59:59.999999");
-        assert_eq!(until("2026-01-28T00:00").unwrap().to_string(), "2026-01-28T00:00:00");
-    }
 
     #[test]
     fn metadata_value_is_json_or_text() {

@@ -1,12 +1,14 @@
 //! `attestry cleanup`: erases entries that are older than the retention period.
 
-use attestry::Query;
+use attestry::DeleteMode;
 
+use super::selected::{self, Selected};
 use crate::args::{CleanupArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 use crate::store::Settings;
 use crate::text::counted;
+use crate::times::Zone;
 
 pub(super) async fn run(
     args: CleanupArgs,
@@ -24,17 +26,20 @@ pub(super) async fn run(
         store.open_existing(settings).await?
     };
     let cutoff = logger.expiry_cutoff();
-    let mut status = Status::Success;
-    let (verb, count);
-    if args.dry_run {
-        verb = "would erase";
-        (count, status) = super::count(&logger, Query::new().until(cutoff)).await?;
+    let expired = args.filters.query().until(cutoff);
+    expired.validate()?;
+    let verb = if args.dry_run { "would erase" } else { "erased" };
+    let (count, status) = if args.dry_run {
+        super::count(&logger, expired).await?
+    } else if args.filters.is_empty() {
+        (logger.storage().delete_at_or_before(cutoff).await?, Status::Success)
     } else {
-        verb = "erased";
-        count = logger.storage().delete_at_or_before(cutoff).await?;
-    }
+        let deleted = selected::delete(&logger, expired, DeleteMode::Delete, |_| Ok(()));
+        let Selected { entries, status } = deleted.await?;
+        (entries, status)
+    };
     let entries = counted(count, "entry", "entries");
-    out.line(format_args!("{verb} {entries} at or before {cutoff} UTC"))?;
+    out.line(format_args!("{verb} {entries} at or before {}", Zone::default().show(cutoff)))?;
     logger.close().await?;
     Ok(status)
 }

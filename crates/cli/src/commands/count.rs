@@ -6,6 +6,7 @@ use crate::args::{CountArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 use crate::store::Settings;
+use crate::suggestions;
 
 pub(super) async fn run(
     args: CountArgs,
@@ -17,9 +18,12 @@ pub(super) async fn run(
     let (count, status) = if query == Query::new() {
         (logger.count().await?, Status::Success)
     } else {
-        super::count(&logger, query).await?
+        super::count(&logger, query.clone()).await?
     };
     out.line(format_args!("{count}"))?;
+    if count == 0 {
+        suggestions::print(&logger, &query).await?;
+    }
     logger.close().await?;
     Ok(status)
 }

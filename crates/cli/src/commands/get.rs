@@ -1,12 +1,12 @@
-//! `attestry get`: prints one entry.
+//! `attestry get`: prints entries by id.
 
-use attestry::{AuditEntry, AuditLogger, EntryId, Query, line};
-use futures_util::StreamExt;
+use attestry::{AuditLogger, EntryId, line};
 use serde_json::Value;
 
 use crate::args::{GetArgs, StoreArgs};
 use crate::errors::{Failure, Status};
-use crate::output::{Stdout, encoded_line};
+use crate::ids::entry_ids;
+use crate::output::{Stdout, decrypted, encoded_line};
 use crate::store::Settings;
 
 pub(super) async fn run(
@@ -14,45 +14,40 @@ pub(super) async fn run(
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
-    let id = super::entry_id(&args.id)?;
+    let ids = entry_ids(&args.ids)?;
     let encryption = if args.decrypt { store.encryption()? } else { None };
     let logger = store.open_reader(Settings { encryption, ..Settings::default() }).await?;
-    let status = match logger.get_entry::<EntryId>(id.clone()).await? {
-        None => super::not_found(&id),
-        Some(mut entry) if args.decrypt => {
-            let content = logger.decrypt_entry(&entry)?;
-            entry.input_content = content.input;
-            entry.output_content = content.output;
-            out.bytes(&encoded_line(&entry))?;
-            Status::Success
+    let mut status = Status::Success;
+    for id in &ids {
+        match entry_line(&logger, id, &args).await? {
+            Some(line) => out.bytes(&line)?,
+            None => status = super::not_found(id),
         }
-        Some(entry) => {
-            let raw = raw_line(&logger, &entry).await?;
-            // The Python package writes NaN and Infinity, which JSON parsers reject.
-            if args.raw || serde_json::from_slice::<Value>(&raw).is_ok() {
-                out.bytes(&raw)?;
-            } else {
-                out.bytes(&encoded_line(&entry))?;
-            }
-            Status::Success
-        }
-    };
+    }
     logger.close().await?;
     Ok(status)
 }
 
-/// The stored line of an entry with its line break, byte for byte, as its proof requires.
-async fn raw_line(logger: &AuditLogger, entry: &AuditEntry) -> Result<Vec<u8>, Failure> {
-    let same_timestamp = Query::range(entry.timestamp, entry.timestamp);
-    let mut lines = logger.storage().scan_lines(same_timestamp);
-    while let Some(found) = lines.next().await {
-        if let Ok(mut bytes) = found
-            && line::decode(&bytes).is_ok_and(|found| found.id == entry.id)
-        {
-            bytes.push(b'\n');
-            return Ok(bytes);
-        }
+/// The line to print for the entry of `id`, with its line break.
+async fn entry_line(
+    logger: &AuditLogger,
+    id: &EntryId,
+    args: &GetArgs,
+) -> Result<Option<Vec<u8>>, Failure> {
+    if args.decrypt {
+        let entry = logger.storage().read(id).await?;
+        let decrypted = entry.map(|entry| decrypted(logger, entry)).transpose()?;
+        return Ok(decrypted.as_ref().map(encoded_line));
     }
-    // Erased in the meantime.
-    Ok(encoded_line(entry))
+    // Byte for byte, as its proof requires.
+    let Some(mut stored) = logger.storage().read_line(id).await? else { return Ok(None) };
+    // The Python package writes NaN and Infinity, which JSON parsers reject.
+    if !args.raw
+        && serde_json::from_slice::<Value>(&stored).is_err()
+        && let Ok(entry) = line::decode(&stored)
+    {
+        return Ok(Some(encoded_line(&entry)));
+    }
+    stored.push(b'\n');
+    Ok(Some(stored))
 }

@@ -4,11 +4,14 @@ use attestry::{AuditEntry, Order};
 use serde_json::Value;
 
 use crate::args::{ListArgs, ListFormat, StoreArgs};
+use crate::csv_file::CsvWriter;
 use crate::errors::{Failure, Status};
-use crate::output::Stdout;
+use crate::output::{Stdout, decrypted, encoded_line};
 use crate::store::Settings;
+use crate::suggestions;
 use crate::table::{Align, Table};
 use crate::text::escaped;
+use crate::times::Zone;
 
 pub(super) async fn run(
     args: ListArgs,
@@ -17,63 +20,98 @@ pub(super) async fn run(
 ) -> Result<Status, Failure> {
     let order = if args.desc { Order::Descending } else { Order::Ascending };
     let query = args.selection.query()?.limit(args.limit).order(order);
-    let logger = store.open_reader(Settings::default()).await?;
-    if matches!(args.format, ListFormat::Json) {
+    let encryption = if args.decrypt { store.encryption()? } else { None };
+    let logger = store.open_reader(Settings { encryption, ..Settings::default() }).await?;
+    let (mut printed, mut status) = (0_u64, Status::Success);
+    let result = if matches!(args.format, ListFormat::Json) && !args.decrypt {
         // The stored line, which may contain more than an `AuditEntry` can represent.
-        let lines = logger.storage().scan_lines(query);
-        let status = super::for_each(lines, |line| out.bytes(&[line, &b"\n"[..]].concat())).await?;
-        logger.close().await?;
-        return Ok(status);
+        let lines = logger.storage().scan_lines(query.clone());
+        super::for_each(lines, |line| {
+            printed += 1;
+            out.bytes(&[line, &b"\n"[..]].concat())
+        })
+        .await
+    } else {
+        let zone = &args.selection.zone.tz;
+        let mut printer = Printer::new(args.format, args.csv_safe, zone, out)?;
+        let read = super::for_each(logger.query(query.clone()), |entry| {
+            printed += 1;
+            if !args.decrypt {
+                return printer.print(entry, out);
+            }
+            match decrypted(&logger, entry.clone()) {
+                Ok(entry) => printer.print(&entry, out),
+                Err(error) => {
+                    status = status.and(super::undecrypted(&entry.id, error)?);
+                    printer.print(entry, out)
+                }
+            }
+        })
+        .await;
+        // Print the buffered rows even if reading the others failed.
+        printer.finish(out).and(read)
+    };
+    status = status.and(result?);
+    if printed == 0 {
+        suggestions::print(&logger, &query).await?;
     }
-    let mut printer = Printer::new(args.format, out)?;
-    let result = super::for_each(logger.query(query), |entry| printer.print(entry, out)).await;
-    // Print the buffered rows even if reading the others failed.
-    let status = printer.finish(out).and(result)?;
     logger.close().await?;
     Ok(status)
 }
 
-enum Printer {
-    Table(Box<Table<8>>),
-    Csv,
+enum Printer<'a> {
+    Table(Table, &'a Zone),
+    Csv(CsvWriter, &'a Zone),
+    Lines,
 }
 
-impl Printer {
-    fn new(format: ListFormat, out: &mut Stdout) -> Result<Self, Failure> {
+impl<'a> Printer<'a> {
+    fn new(
+        format: ListFormat,
+        csv_safe: bool,
+        zone: &'a Zone,
+        out: &mut Stdout,
+    ) -> Result<Self, Failure> {
         Ok(match format {
-            ListFormat::Table => Self::Table(Box::new(Table::new([
-                ("TIME", Align::Left, 26),
-                ("ID", Align::Left, 36),
-                ("PROVIDER", Align::Left, 20),
-                ("MODEL", Align::Left, 30),
-                ("CONVERSATION", Align::Left, 24),
-                ("SAFETY", Align::Left, 30),
-                ("LATENCY MS", Align::Right, 12),
-                ("TOKENS", Align::Right, 15),
-            ]))),
-            ListFormat::Json | ListFormat::Csv => {
-                csv_record(COLUMNS.map(str::to_owned), out)?;
-                Self::Csv
+            ListFormat::Table => Self::Table(
+                Table::new([
+                    ("TIME".into(), Align::Left, 32),
+                    ("ID".into(), Align::Left, 36),
+                    ("PROVIDER".into(), Align::Left, 20),
+                    ("MODEL".into(), Align::Left, 30),
+                    ("CONVERSATION".into(), Align::Left, 24),
+                    ("SAFETY".into(), Align::Left, 30),
+                    ("LATENCY MS".into(), Align::Right, 12),
+                    ("TOKENS".into(), Align::Right, 15),
+                ]),
+                zone,
+            ),
+            ListFormat::Json => Self::Lines,
+            ListFormat::Csv => {
+                let csv = CsvWriter::new(csv_safe);
+                csv.record(COLUMNS.map(str::to_owned), out)?;
+                Self::Csv(csv, zone)
             }
         })
     }
 
     fn print(&mut self, entry: &AuditEntry, out: &mut Stdout) -> Result<(), Failure> {
         match self {
-            Self::Table(table) => table.row(row(entry), out),
-            Self::Csv => csv_record(fields(entry), out),
+            Self::Table(table, zone) => table.row(row(entry, zone), out),
+            Self::Csv(csv, zone) => csv.record(fields(entry, zone), out),
+            Self::Lines => out.bytes(&encoded_line(entry)),
         }
     }
 
     fn finish(&mut self, out: &mut Stdout) -> Result<(), Failure> {
         match self {
-            Self::Table(table) => table.finish(out),
-            Self::Csv => Ok(()),
+            Self::Table(table, _) => table.finish(out),
+            Self::Csv(..) | Self::Lines => Ok(()),
         }
     }
 }
 
-fn row(entry: &AuditEntry) -> [String; 8] {
+fn row(entry: &AuditEntry, zone: &Zone) -> Vec<String> {
     let text = |value: &Option<String>| value.as_deref().map_or_else(|| "-".into(), escaped);
     let number = |value: Option<i64>| value.map_or_else(|| "-".into(), |value| value.to_string());
     let safety = if entry.safety_passed { "passed" } else { "FAILED" };
@@ -82,8 +120,8 @@ fn row(entry: &AuditEntry) -> [String; 8] {
         (None, None) => "-".into(),
         (input, output) => format!("{}/{}", number(input), number(output)),
     };
-    [
-        entry.timestamp.to_string(),
+    vec![
+        zone.show(entry.timestamp).to_string(),
         escaped(entry.id.as_str()),
         text(&entry.provider),
         text(&entry.model),
@@ -119,23 +157,14 @@ const COLUMNS: [&str; 17] = [
     "metadata",
 ];
 
-fn fields(entry: &AuditEntry) -> [String; 17] {
+fn fields(entry: &AuditEntry, zone: &Zone) -> [String; 17] {
     let values = entry.to_value();
     COLUMNS.map(|column| match &values[column] {
+        _ if column == "timestamp" => zone.show(entry.timestamp).to_string(),
         // `NaN` and `inf` are null in JSON.
         _ if column == "latency_ms" => format!("{:?}", entry.latency_ms),
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     })
-}
-
-fn csv_record<const N: usize>(fields: [String; N], out: &mut Stdout) -> Result<(), Failure> {
-    let mut record = csv::Writer::from_writer(Vec::new());
-    // A writer per record, because the writer cannot be reused after `into_inner`. Writes to memory do not
-    // fail.
-    let written = record.write_record(fields).map_err(|error| error.to_string());
-    let bytes =
-        written.and_then(|()| record.into_inner().map_err(|error| error.error().to_string()));
-    out.bytes(&bytes.map_err(|error| Failure::new("cannot write CSV").caused_by(error))?)
 }

@@ -14,16 +14,17 @@ mod key;
 mod list;
 mod log;
 mod prove;
+mod selected;
 mod stats;
 mod verify;
 mod verify_proof;
 
 use attestry::line::MAX_LINE_BYTES;
-use attestry::{AuditLogger, EntryId, Interaction, Query, StorageError};
+use attestry::{AuditError, AuditLogger, EntryId, Interaction, Query, StorageError};
 use futures_util::{Stream, StreamExt};
 
 use crate::args::{Cli, Command};
-use crate::errors::{Failure, Status};
+use crate::errors::{Failure, Status, with_sources};
 use crate::output::Stdout;
 use crate::text::{escaped, stderr_line};
 
@@ -70,11 +71,16 @@ async fn for_each<T>(
     Ok(status)
 }
 
-/// The entry id in `text`. To be called before the store is opened, so that an invalid id is reported
-/// even if the store cannot be opened.
-fn entry_id(text: &str) -> Result<EntryId, Failure> {
-    EntryId::new(text)
-        .map_err(|error| Failure::new(format!("{text:?} is not a valid entry id")).caused_by(error))
+/// Reports that the content of an entry cannot be decrypted or does not match its hash. Other entries
+/// follow; a key that is missing altogether ends the command.
+fn undecrypted(id: &EntryId, error: AuditError) -> Result<Status, Failure> {
+    match error {
+        AuditError::NoEncryption | AuditError::Storage(_) => Err(error.into()),
+        error => {
+            stderr_line(escaped(&format!("entry {id}: {}", with_sources(&error))));
+            Ok(Status::Problems)
+        }
+    }
 }
 
 /// Counts the entries that `query` selects.

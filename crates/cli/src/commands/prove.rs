@@ -4,6 +4,7 @@ use attestry::evidence::EvidenceExt;
 
 use crate::args::{ProveArgs, StoreArgs};
 use crate::errors::{Failure, Status};
+use crate::ids::entry_id;
 use crate::output::Stdout;
 use crate::policy;
 use crate::store::Settings;
@@ -20,7 +21,7 @@ pub(super) async fn run(
         out.bytes(proof.to_string().as_bytes())?;
         return Ok(Status::Success);
     }
-    let id = super::entry_id(args.id.as_deref().unwrap_or_default())?;
+    let id = entry_id(args.id.as_deref().unwrap_or_default())?;
     let logger = store.open_reader(Settings::default()).await?;
     match logger.evidence()?.inclusion_proof(&id).await? {
         Some(proof) => {

@@ -1,0 +1,7 @@
+//! Times as they are written on the command line and printed in results.
+
+mod parse;
+mod zone;
+
+pub(crate) use self::parse::TimeText;
+pub(crate) use self::zone::Zone;
