@@ -4,6 +4,7 @@ mod evidence;
 mod find;
 mod groups;
 mod maintain;
+mod quarantine;
 mod record;
 mod selection;
 mod values;
@@ -19,6 +20,9 @@ pub(crate) use self::evidence::{
 };
 pub(crate) use self::find::{CountArgs, ExportArgs, GetArgs, ListArgs, StatsArgs};
 pub(crate) use self::maintain::{CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs};
+pub(crate) use self::quarantine::{
+    QuarantineCommand, QuarantineListArgs, QuarantineRemoveArgs, QuarantineShowArgs,
+};
 pub(crate) use self::record::{ImportArgs, LogArgs};
 pub(crate) use self::selection::{Filters, Selection};
 pub(crate) use self::values::{GroupKey, ListFormat, ReportFormat, Safety, StatsFormat};
@@ -138,6 +142,22 @@ atomically.
 Examples:
   attestry cleanup && attestry compact       in a nightly job")]
     Compact,
+    /// List, show and remove torn lines in quarantine
+    ///
+    /// A line that a crash cut short is moved to quarantine when the store is opened for writing. It was
+    /// not acknowledged, but it may contain content.
+    #[command(
+        subcommand,
+        after_help = "\
+`attestry delete` removes the torn lines of an entry as well, and `attestry cleanup` those
+that have expired: by the time in the line, or if that is torn, by the age of the file.
+
+Examples:
+  attestry quarantine list
+  attestry quarantine show audit_20260128.jsonl.51200.0.torn
+  attestry quarantine remove audit_20260128.jsonl.51200.0.torn"
+    )]
+    Quarantine(QuarantineCommand),
     /// Summarise entries in groups: by provider and model, by day, by user
     Stats(StatsArgs),
     /// Check the records, like fsck: find corrupt records, duplicate ids, wrong content hashes

@@ -21,7 +21,7 @@ fn intact_store_has_no_problems() {
             "entries": 6,
             "contents": {"checked": 0, "not_checked": 0},
             "against": {"file": "sample.jsonl", "interactions": 6, "missing": 0, "not_compared": 0},
-            "problems": [],
+            "quarantine": [], "problems": [],
         })
     );
 }

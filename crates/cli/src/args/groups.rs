@@ -9,7 +9,7 @@ use clap::builder::StyledStr;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Record", &["log", "import"]),
     ("Find", &["list", "get", "count", "stats", "export"]),
-    ("Maintain", &["check", "delete", "cleanup", "compact"]),
+    ("Maintain", &["check", "delete", "cleanup", "compact", "quarantine"]),
     ("Prove", &["checkpoint", "verify", "prove", "verify-proof"]),
     ("Other commands", &["key", "completions", "help"]),
 ];

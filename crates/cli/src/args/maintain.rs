@@ -29,6 +29,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Erases torn lines of the entries in quarantine, too.
 Prints the ids of the erased entries. Ids without an entry are reported on standard
 error, the other entries are erased, and the exit status is 1.
 

@@ -2,6 +2,7 @@
 
 use attestry::DeleteMode;
 
+use super::quarantine;
 use super::selected::{self, Selected};
 use crate::args::{CleanupArgs, StoreArgs};
 use crate::errors::{Failure, Status};
@@ -26,6 +27,9 @@ pub(super) async fn run(
         store.open_existing(settings).await?
     };
     let cutoff = logger.expiry_cutoff();
+    // Filters select entries; torn lines cannot be matched.
+    let mut quarantined = quarantine::files(&logger).await?;
+    quarantined.retain(|file| args.filters.is_empty() && file.is_expired(cutoff));
     let expired = args.filters.query().until(cutoff);
     expired.validate()?;
     let verb = if args.dry_run { "would erase" } else { "erased" };
@@ -39,7 +43,11 @@ pub(super) async fn run(
         (entries, status)
     };
     let entries = counted(count, "entry", "entries");
-    out.line(format_args!("{verb} {entries} at or before {}", Zone::default().show(cutoff)))?;
+    let torn = match quarantined.len() as u64 {
+        0 => String::new(),
+        count => format!(" and {} in quarantine", counted(count, "torn line", "torn lines")),
+    };
+    out.line(format_args!("{verb} {entries}{torn} at or before {}", Zone::default().show(cutoff)))?;
     logger.close().await?;
     Ok(status)
 }

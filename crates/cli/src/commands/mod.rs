@@ -14,6 +14,7 @@ mod key;
 mod list;
 mod log;
 mod prove;
+mod quarantine;
 mod selected;
 mod stats;
 mod verify;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Delete(args) => delete::run(args, store, out).await,
         Command::Cleanup(args) => cleanup::run(args, store, out).await,
         Command::Compact => compact::run(store, out).await,
+        Command::Quarantine(command) => quarantine::run(command, store, out).await,
         Command::Stats(args) => stats::run(args, store, out).await,
         Command::Check(args) => check::run(args, store, out).await,
         Command::Checkpoint(args) => checkpoint::run(args, store, out).await,

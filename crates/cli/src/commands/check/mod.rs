@@ -7,11 +7,13 @@ mod problems;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
+use attestry::file::Quarantined;
 use attestry::{AuditEntry, AuditError, AuditLogger, Query, StorageError};
 use futures_util::StreamExt;
 
 use self::against::{Comparison, Expected};
 use self::problems::{Problem, Problems};
+use super::quarantine;
 use crate::args::{CheckArgs, StoreArgs};
 use crate::errors::{Failure, Status, with_sources};
 use crate::input::Input;
@@ -54,8 +56,9 @@ pub(super) async fn run(
     }
     drop(entries);
     let comparison = expected.map(|expected| expected.finish(&mut problems, out)).transpose()?;
+    let quarantined = quarantine::files(&logger).await?;
     let status = Status::success_if(problems.count() == 0);
-    check.summarise(problems, comparison, out)?;
+    check.summarise(problems, comparison, &quarantined, out)?;
     logger.close().await?;
     Ok(status)
 }
@@ -132,6 +135,7 @@ impl Check {
         &self,
         problems: Problems,
         comparison: Option<Comparison>,
+        quarantined: &[Quarantined],
         out: &mut Stdout,
     ) -> Result<(), Failure> {
         if problems.as_json() {
@@ -144,8 +148,17 @@ impl Check {
                     "missing": comparison.missing,
                     "not_compared": comparison.keyed,
                 })),
+                "quarantine": quarantined.iter().map(quarantine::as_json).collect::<Vec<_>>(),
                 "problems": problems.into_list(),
             }));
+        }
+        for Quarantined { path, length, since, .. } in quarantined {
+            let path = path.display().to_string();
+            let bytes = counted(*length, "byte", "bytes");
+            out.line(format_args!(
+                "{}: a torn write of {bytes}, in quarantine since {since}; see `attestry quarantine --help`",
+                escaped(&path)
+            ))?;
         }
         let mut summary = format!(
             "{} read, {} checked",
