@@ -20,6 +20,7 @@ mod store;
 mod suggestions;
 mod table;
 mod text;
+mod threads;
 mod times;
 
 use std::process::ExitCode;
@@ -40,11 +41,7 @@ fn main() -> ExitCode {
         }
     };
     raise_open_file_limit();
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("cannot start the async runtime").caused_by(error))
-        .and_then(|runtime| runtime.block_on(run(cli)));
+    let result = threads::runtime().and_then(|runtime| runtime.block_on(run(cli)));
     match result {
         Ok(status) => status.into(),
         Err(failure) => failure.report(),

@@ -40,15 +40,18 @@ pub(crate) struct Outputs<T> {
 pub(crate) fn process<T: Send + 'static>(
     input: Input,
     work: impl Fn(&Chunk) -> T + Send + Sync + 'static,
-) -> Outputs<T> {
+) -> Result<Outputs<T>, Failure> {
     let (sender, jobs) = mpsc::unbounded_channel();
     let memory = Arc::new(Semaphore::new(MEMORY_BUDGET_KIB as usize));
     let outputs = Outputs { jobs, next: None, input_name: input.name, memory: memory.clone() };
     let reader = Reader { memory, runtime: Handle::current(), work: Arc::new(work), sender };
     // Not a thread of the runtime, whose shutdown would wait for a read from a pipe. This thread ends with
     // the process.
-    std::thread::spawn(move || reader.run(Chunks::new(input.reader)));
-    outputs
+    let run = move || reader.run(Chunks::new(input.reader));
+    match std::thread::Builder::new().name("input".into()).spawn(run) {
+        Ok(_detached) => Ok(outputs),
+        Err(error) => Err(Failure::new("cannot start a thread").caused_by(error)),
+    }
 }
 
 struct Reader<T, W> {

@@ -45,7 +45,7 @@ pub(super) async fn run(
         in_doubt: 0,
         last_line: 0,
     };
-    let prepared = pipeline::process(input, move |chunk| Prepared::from_chunk(chunk, &logger));
+    let prepared = pipeline::process(input, move |chunk| Prepared::from_chunk(chunk, &logger))?;
     import.run(prepared, interrupt).await
 }
 

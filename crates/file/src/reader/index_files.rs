@@ -123,10 +123,17 @@ impl Catalog {
         let extend = |number: usize| self.extend(&segments[number], Some(progress));
         let Some((&first, others)) = numbers.split_first() else { return Ok(()) };
         thread::scope(|scope| {
-            let others: Vec<_> =
-                others.iter().map(|&number| scope.spawn(move || extend(number))).collect();
-            let mut outcome = extend(first);
-            for other in others {
+            let mut outcome = Ok(());
+            let mut running = Vec::new();
+            for &number in others {
+                match thread::Builder::new().spawn_scoped(scope, move || extend(number)) {
+                    Ok(thread) => running.push(thread),
+                    // The process may start no more threads.
+                    Err(_) => outcome = outcome.and(extend(number)),
+                }
+            }
+            outcome = outcome.and(extend(first));
+            for other in running {
                 outcome = outcome.and(other.join().unwrap_or(Err(StorageError::Closed)));
             }
             outcome

@@ -54,7 +54,7 @@ impl Expected {
             };
             let lines = chunk.lines();
             lines.map(|(n, line)| (n, line.map_err(commands::too_long).and_then(hash))).collect()
-        });
+        })?;
         let mut lines = Vec::new();
         while let Some(chunk) = chunks.next().await {
             for (number, line) in chunk?.output {
