@@ -1,9 +1,9 @@
 //! The logger: entries, content policy, queries, and failing storage.
 #![allow(clippy::unwrap_used)] // test helpers
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use attestry_conformance::{FailingBackend, Failure, Operation};
 use attestry_core::{
     AuditEntry, CorruptRecord, Cursor, EntryId, EntryStream, ErrorKind, IdScheme, Order, Query,
     StorageBackend, StorageError, Timestamp, async_trait, hash_content,
@@ -295,59 +295,56 @@ mod encryption {
     }
 }
 
-/// Fails writes on demand; reports one corrupt record in each scan.
+/// Reports one corrupt record before the entries of each scan.
 #[derive(Debug, Default)]
-struct Failing {
-    fails: AtomicBool,
-    storage: MemoryStorage,
-}
+struct WithCorruptRecord(MemoryStorage);
 
 #[async_trait]
-impl StorageBackend for Failing {
+impl StorageBackend for WithCorruptRecord {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
-        if self.fails.load(Ordering::Relaxed) {
-            let full = std::io::ErrorKind::StorageFull.into();
-            return Err(StorageError::io("append to", "/audit", full));
-        }
-        self.storage.write(entry).await
+        self.0.write(entry).await
     }
     async fn read(&self, id: &EntryId) -> Result<Option<AuditEntry>, StorageError> {
-        self.storage.read(id).await
+        self.0.read(id).await
     }
     async fn list_entries(
         &self,
         start: Timestamp,
         end: Timestamp,
     ) -> Result<Vec<AuditEntry>, StorageError> {
-        self.storage.list_entries(start, end).await
+        self.0.list_entries(start, end).await
     }
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
-        self.storage.delete(id).await
+        self.0.delete(id).await
     }
     async fn count(&self) -> Result<u64, StorageError> {
-        self.storage.count().await
+        self.0.count().await
     }
     fn scan(&self, query: Query) -> EntryStream<'_> {
         let corrupt = CorruptRecord::new("audit.jsonl", "expected a JSON object").at_offset(7);
-        Box::pin(stream::iter([Err(corrupt.into())]).chain(self.storage.scan(query)))
+        Box::pin(stream::iter([Err(corrupt.into())]).chain(self.0.scan(query)))
     }
+}
+
+fn failing() -> Arc<FailingBackend<MemoryStorage>> {
+    Arc::new(FailingBackend::new(MemoryStorage::new()))
 }
 
 #[tokio::test]
 async fn storage_failures_are_returned_by_default() {
-    let storage = Arc::new(Failing::default());
+    let storage = failing();
     let logger = AuditLogger::builder(storage.clone()).build();
-    storage.fails.store(true, Ordering::Relaxed);
+    storage.fail(Failure::disk_full().on(Operation::WRITES));
     let error = logger.log(Interaction::new("in", "out")).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(error.kind(), ErrorKind::Io);
-    storage.fails.store(false, Ordering::Relaxed);
+    storage.recover();
     logger.log(Interaction::new("in", "out")).await.unwrap();
 }
 
 #[tokio::test]
 async fn fail_open_passes_unrecorded_entries_to_the_handler() {
-    let storage = Arc::new(Failing::default());
+    let storage = failing();
     let missed = Arc::new(Mutex::new(Vec::new()));
     let handler = {
         let missed = missed.clone();
@@ -358,21 +355,21 @@ async fn fail_open_passes_unrecorded_entries_to_the_handler() {
     let logger = AuditLogger::builder(storage.clone())
         .failure_policy(FailurePolicy::fail_open(handler))
         .build();
-    storage.fails.store(true, Ordering::Relaxed);
+    storage.fail(Failure::disk_full().on(Operation::WRITES));
     let id = logger.log(Interaction::new("in", "out")).await.unwrap();
     let ids =
         logger.log_batch([Interaction::new("a", "b"), Interaction::new("c", "d")]).await.unwrap();
     // An invalid entry is still an error of the caller.
     assert!(logger.log(Interaction::new("in", "out").latency_ms(f64::NAN)).await.is_err());
 
-    storage.fails.store(false, Ordering::Relaxed);
+    storage.recover();
     let missed = std::mem::take(&mut *missed.lock().unwrap());
     assert_eq!(
         missed.iter().map(|(entry, _)| entry.id.clone()).collect::<Vec<_>>(),
         [vec![id], ids].concat()
     );
     for (entry, error) in missed {
-        assert_eq!(error, "cannot append to /audit");
+        assert_eq!(error, "cannot append to /failing-backend");
         logger.storage().write(&entry).await.unwrap();
     }
     assert_eq!(logger.count().await.unwrap(), 3);
@@ -406,7 +403,7 @@ fn futures_are_send() {
 
 #[tokio::test]
 async fn query_stream_outlives_the_logger_and_continues_after_errors() {
-    let logger = AuditLogger::builder(Failing::default()).build();
+    let logger = AuditLogger::builder(WithCorruptRecord::default()).build();
     let ids = logger.log_batch((0..600).map(|_| Interaction::new("in", "out"))).await.unwrap();
     let mut found = logger.query(Query::new().limit(500));
     drop(logger);
@@ -458,7 +455,7 @@ async fn pages_say_whether_more_follow() {
 
 #[tokio::test]
 async fn pages_report_corrupt_records_beside_the_entries() {
-    let logger = AuditLogger::builder(Failing::default()).build();
+    let logger = AuditLogger::builder(WithCorruptRecord::default()).build();
     logger.log_batch([Interaction::new("a", "b"), Interaction::new("c", "d")]).await.unwrap();
     let page = logger.page(Query::new().limit(2)).await.unwrap();
     assert_eq!((page.entries.len(), page.next), (2, None));
