@@ -55,7 +55,7 @@ const STEPS: &[Step] = &[
         "the file backend under kills, faults and power cuts, for seconds",
         torture::short,
     ),
-    Step::new("features", "each feature, each pair and each published crate alone", features),
+    Step::new("features", "each feature and each published crate alone", features),
     Step::new("lean", "the facade depends on no AWS crate and no OpenSSL", lean),
     Step::new("deny", "licences, bans and sources of all dependencies", deny),
     Step::new("package", "each crate can be packaged", package),
@@ -206,20 +206,19 @@ fn features(workspace: &Workspace) -> Result {
     Ok(())
 }
 
-/// None, each, and each pair of the features that the code of a package names; other features do not change it. The
-/// default set is left out, since it is checked already.
-fn combinations<'a>(package: &'a Package, named: &[&'a str]) -> Vec<Vec<&'a str>> {
-    let mut all: Vec<Vec<&str>> = vec![Vec::new()];
-    for (index, first) in named.iter().enumerate() {
-        all.push(vec![first]);
-        all.extend(named[index + 1..].iter().map(|second| vec![*first, *second]));
-    }
-    let default: Vec<&str> = package.default_features.iter().map(String::as_str).collect();
-    let by_default = |features: &[&str]| {
-        let on: Vec<&&str> = named.iter().filter(|name| default.contains(name)).collect();
-        on.len() == features.len() && on.iter().all(|name| features.contains(name))
+/// None, each, and all of the features that the code of a package names; other features do not change it. The default
+/// set is left out, since it is checked already. Pairs are left out: with five features they are ten builds, and code
+/// for two features is compiled with all.
+fn combinations<'a>(package: &Package, named: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let mut all = vec![Vec::new()];
+    all.extend(named.iter().map(|feature| vec![*feature]));
+    all.push(named.to_vec());
+    all.dedup();
+    let is_default = |features: &Vec<&str>| {
+        let on = named.iter().filter(|name| package.default_features.iter().any(|on| on == *name));
+        on.eq(features.iter())
     };
-    all.retain(|features| !by_default(features));
+    all.retain(|features| !is_default(features));
     all
 }
 
@@ -281,10 +280,8 @@ mod tests {
             let package = package(default);
             combinations(&package, named).iter().map(|features| features.join("+")).collect()
         };
-        assert_eq!(
-            found(&["a", "b", "c"], &["a", "b", "c"]),
-            ["", "a", "a+b", "a+c", "b", "b+c", "c"]
-        );
+        assert_eq!(found(&["a", "b", "c"], &["a", "b", "c"]), ["", "a", "b", "c"]);
+        assert_eq!(found(&["a"], &["a", "b", "c"]), ["", "b", "c", "a+b+c"]);
         assert_eq!(found(&["b"], &["a", "b"]), ["", "a", "a+b"]);
         assert_eq!(found(&["a"], &["a"]), [""]);
         assert!(found(&[], &[]).is_empty());
