@@ -18,14 +18,18 @@ use clap_complete::Shell;
 pub(crate) use self::evidence::{
     CheckpointArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
 };
-pub(crate) use self::find::{CountArgs, ExportArgs, GetArgs, ListArgs, StatsArgs};
+pub(crate) use self::find::{
+    CountArgs, ExportArgs, GetArgs, ListArgs, SearchArgs, ShowArgs, StatsArgs,
+};
 pub(crate) use self::maintain::{CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs};
 pub(crate) use self::quarantine::{
     QuarantineCommand, QuarantineListArgs, QuarantineRemoveArgs, QuarantineShowArgs,
 };
 pub(crate) use self::record::{ImportArgs, LogArgs};
-pub(crate) use self::selection::{Filters, Selection};
-pub(crate) use self::values::{GroupKey, ListFormat, ReportFormat, Safety, StatsFormat};
+pub(crate) use self::selection::{Filters, Selection, ZoneArgs};
+pub(crate) use self::values::{
+    GroupKey, ListFormat, ReportFormat, Safety, SearchFormat, StatsFormat,
+};
 
 /// Audit log for AI systems: record interactions with models, list, verify and erase them
 #[derive(Debug, Parser)]
@@ -127,6 +131,10 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// List entries as a table, JSON lines or CSV, with filters
     List(ListArgs),
+    /// Print a conversation or an entry as readable turns, decrypted if the key is given
+    Show(ShowArgs),
+    /// Find the entries that contain a text, decrypted if the key is given
+    Search(SearchArgs),
     /// Print the number of entries
     Count(CountArgs),
     /// Erase entries by id or by conditions

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{GroupKey, ListFormat, Selection, StatsFormat};
+use super::{GroupKey, ListFormat, SearchFormat, Selection, StatsFormat, ZoneArgs};
 use crate::histogram::Percentile;
 
 #[derive(Debug, Args)]
@@ -121,6 +121,64 @@ pub(crate) struct ExportArgs {
     /// Write an inclusion proof for each entry
     #[arg(long)]
     pub(crate) with_proofs: bool,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints each entry of a conversation as a turn: time, model, latency, tokens, results of
+the safety checks, metadata, and its input and output as far as they are stored.
+Messages that a chat repeats with each turn are printed once. Tool calls, images and
+other files are named. Control characters are escaped.
+
+Encrypted content is decrypted if its key is given, and compared with its hash.
+
+Examples:
+  attestry show conv-17
+  attestry --key-file audit.key show 550e8400-e29b-41d4-a716-446655440000
+  attestry show conv-17 --tz Europe/Berlin | less
+
+The exit status is 1 if there is no such conversation or entry, or if a content does not
+match its hash.")]
+pub(crate) struct ShowArgs {
+    /// Conversation, or id of an entry
+    #[arg(value_name = "CONVERSATION|ID", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Width of the output in columns; default: that of the terminal, at most 120
+    #[arg(long, value_name = "COLUMNS")]
+    pub(crate) width: Option<usize>,
+    #[command(flatten)]
+    pub(crate) zone: ZoneArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Searches the stored input and output, block reasons, alerts and the texts of metadata.
+Upper and lower case differ. Unlike grep on the files, it finds text that JSON escapes,
+and encrypted content if its key is given.
+
+There is no index for this: every entry that meets the conditions is read. Narrow the
+search with conditions such as --since. Content of which only the hash is stored cannot
+be found; `attestry check --against` finds a whole text by its hash.
+
+Examples:
+  attestry search 'account number' --since 7d
+  attestry --key-file audit.key search Müller --user u-17
+  attestry search 4711 --format id | attestry delete - --dry-run")]
+pub(crate) struct SearchArgs {
+    /// Text to find
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: String,
+    /// Maximum number of entries
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<usize>,
+    /// Latest entries first
+    #[arg(long)]
+    pub(crate) desc: bool,
+    /// Output format: each match with its surroundings, the decrypted entry, or its id
+    #[arg(long, default_value = "text")]
+    pub(crate) format: SearchFormat,
     #[command(flatten)]
     pub(crate) selection: Selection,
 }

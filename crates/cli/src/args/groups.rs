@@ -8,7 +8,7 @@ use clap::builder::StyledStr;
 /// Headings and their commands, in the order of the help.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Record", &["log", "import"]),
-    ("Find", &["list", "get", "count", "stats", "export"]),
+    ("Find", &["list", "get", "show", "search", "count", "stats", "export"]),
     ("Maintain", &["check", "delete", "cleanup", "compact", "quarantine"]),
     ("Prove", &["checkpoint", "verify", "prove", "verify-proof"]),
     ("Other commands", &["key", "completions", "help"]),

@@ -15,7 +15,9 @@ mod list;
 mod log;
 mod prove;
 mod quarantine;
+mod search;
 mod selected;
+mod show;
 mod stats;
 mod verify;
 mod verify_proof;
@@ -36,6 +38,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Import(args) => import::run(args, store, out).await,
         Command::Get(args) => get::run(args, store, out).await,
         Command::List(args) => list::run(args, store, out).await,
+        Command::Show(args) => show::run(args, store, out).await,
+        Command::Search(args) => search::run(args, store, out).await,
         Command::Count(args) => count::run(args, store, out).await,
         Command::Delete(args) => delete::run(args, store, out).await,
         Command::Cleanup(args) => cleanup::run(args, store, out).await,
@@ -61,16 +65,24 @@ async fn for_each<T>(
 ) -> Result<Status, Failure> {
     let mut status = Status::Success;
     while let Some(record) = records.next().await {
-        match record {
-            Ok(record) => handle(&record)?,
-            Err(StorageError::Corrupt(record)) => {
-                stderr_line(escaped(&record.to_string()));
-                status = Status::Problems;
-            }
-            Err(error) => return Err(error.into()),
+        if let Some(record) = readable(record, &mut status)? {
+            handle(&record)?;
         }
     }
     Ok(status)
+}
+
+/// The record, unless it is corrupt: then it is reported on standard error.
+fn readable<T>(record: Result<T, StorageError>, status: &mut Status) -> Result<Option<T>, Failure> {
+    match record {
+        Ok(record) => Ok(Some(record)),
+        Err(StorageError::Corrupt(record)) => {
+            stderr_line(escaped(&record.to_string()));
+            *status = Status::Problems;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reports that the content of an entry cannot be decrypted or does not match its hash. Other entries
