@@ -120,7 +120,7 @@ pub mod backend {
 pub mod file {
     pub use attestry_file::{
         Durability, FileStorage, FileStorageBuilder, IndexingProgress, NotRegularFile, Quarantined,
-        QuarantinedKind, RecoveryReport, TornTail,
+        QuarantinedKind, RecoveryReport, TornTail, Unfinished, UnfinishedTask,
     };
 }
 

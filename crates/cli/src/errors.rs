@@ -134,6 +134,12 @@ impl From<InvalidQuery> for Failure {
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let hint = match &error {
+            StorageError::Io {
+                action: "remove" | "erase lines of" | "compact", source, ..
+            } if is_refused(source) => Some(
+                "its entries stay, and recording continues; make the file and its folder writable \
+                     (`lsattr` shows an immutable file, `findmnt` a mounted one), and repeat the command",
+            ),
             StorageError::Io { source, .. } => hint_for_io(source),
             StorageError::Locked { .. } => Some(
                 "retry once the other process has finished; list, get, count, stats and check need no lock",
@@ -146,6 +152,12 @@ impl From<StorageError> for Failure {
         };
         failure(&error).hint_if_known(hint)
     }
+}
+
+/// Whether the system does not let the file be changed.
+fn is_refused(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, ResourceBusy};
+    matches!(error.kind(), CrossesDevices | PermissionDenied | ResourceBusy)
 }
 
 fn hint_for_io(error: &io::Error) -> Option<&'static str> {

@@ -61,7 +61,10 @@ impl StoreArgs {
 
     /// Opens an existing store for writing: `delete` with a misspelt name must not create a store.
     pub(crate) async fn open_existing(&self, settings: Settings) -> Result<AuditLogger, Failure> {
-        self.open_reader(Settings::default()).await?.close().await?;
+        match self.location()? {
+            Location::Folder(_) => self.must_exist()?,
+            Location::Url(_) => self.open_reader(Settings::default()).await?.close().await?,
+        }
         self.open(settings, false).await
     }
 

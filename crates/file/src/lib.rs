@@ -73,7 +73,7 @@ pub use durability::Durability;
 pub use fs::open::NotRegularFile;
 pub use quarantine::{Quarantined, QuarantinedKind};
 pub use reader::IndexingProgress;
-pub use recovery::{RecoveryReport, TornTail};
+pub use recovery::{RecoveryReport, TornTail, Unfinished, UnfinishedTask};
 pub use storage::FileStorage;
 #[cfg(feature = "evidence")]
 pub use tree::{

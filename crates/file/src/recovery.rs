@@ -1,5 +1,7 @@
 //! Recovery: completes what a crash interrupted, and reports it.
 
+mod unfinished;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
@@ -8,7 +10,7 @@ use std::path::PathBuf;
 
 use attestry_core::{MAX_LINE_BYTES, StorageError, line};
 
-use crate::erase::Erasures;
+use crate::erase::{self, Completed, Erasures};
 use crate::fs::epoch;
 use crate::fs::layout::{Folder, Listed};
 use crate::fs::open;
@@ -17,6 +19,9 @@ use crate::fs::sys;
 use crate::observer::LogObserver;
 use crate::quarantine::set_aside;
 use crate::segment::tail_start;
+
+pub(crate) use unfinished::pending_erasures;
+pub use unfinished::{Unfinished, UnfinishedTask};
 
 /// What opening a store repaired, and what else it did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub struct RecoveryReport {
     /// package, has moved since; segments that were to be removed and that it has changed. They were
     /// left alone: delete their entries again.
     pub erasures_given_up: usize,
+    /// What could not be repaired. It stops neither recording nor reading.
+    pub unfinished: Vec<Unfinished>,
     /// Why no further checkpoint of the store's tree can be signed: lines under a signed checkpoint were
     /// changed. `verify` reports which.
     pub evidence_broken: Option<String>,
@@ -61,7 +68,15 @@ pub struct TornTail {
 }
 
 impl RecoveryReport {
-    /// Whether nothing was repaired. Building indexes and removing stale files are not repairs.
+    fn add_completed(&mut self, folder: &Folder, completed: &Completed) {
+        self.erasures_finished = completed.lines;
+        self.segments_removed = completed.segments;
+        self.erasures_given_up = completed.moved;
+        let refused = completed.refused.iter();
+        self.unfinished.extend(refused.map(|refused| unfinished::removal(folder, refused)));
+    }
+
+    /// Whether nothing was repaired, and nothing is left to repair. Building indexes and removing stale files are not repairs.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let Self { indexes_made, files_removed, .. } = *self;
@@ -100,6 +115,7 @@ impl fmt::Display for RecoveryReport {
                  rewritten their segment; delete them again"
             ));
         }
+        sentences.extend(self.unfinished.iter().map(ToString::to_string));
         if let Some(reason) = &self.evidence_broken {
             sentences.push(format!("no further checkpoint can be signed: {reason}"));
         }
@@ -138,16 +154,21 @@ pub(crate) fn recover(
     observer: &mut dyn LogObserver,
 ) -> Result<(Erasures, RecoveryReport), StorageError> {
     epoch::create(folder)?;
-    let (erasures, completed) = Erasures::recover(folder.clone(), observer)?;
-    let mut report = RecoveryReport {
-        erasures_finished: completed.lines,
-        segments_removed: completed.segments,
-        erasures_given_up: completed.moved,
-        ..RecoveryReport::default()
-    };
+    // Neither an erasure that cannot be completed nor an old segment that cannot be repaired stops recording.
+    let (erasures, completed) = Erasures::recover(folder.clone(), observer);
+    let mut report = RecoveryReport::default();
+    match completed {
+        Ok(completed) => report.add_completed(folder, &completed),
+        Err(error) => report.unfinished = unfinished::erasure(folder, &error)?,
+    }
     let listed = folder.list()?;
-    for segment in &listed {
-        report.torn_tails.extend(repair_torn_tail(folder, segment.name, segment.length)?);
+    for Listed { name, length, .. } in &listed {
+        match repair_torn_tail(folder, *name, *length) {
+            Err(error) if erase::is_refused(&error) => {
+                report.unfinished.push(unfinished::last_line(folder, *name, &error));
+            }
+            repaired => report.torn_tails.extend(repaired?),
+        }
     }
     report.files_removed = remove_stale_files(folder, &listed);
     observer.catch_up()?;

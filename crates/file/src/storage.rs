@@ -60,7 +60,9 @@ impl FileStorage {
         };
         if settings.read_only {
             folder.list()?; // fails now if the folder is missing
-            let (catalog, recovery) = (catalog(None), Arc::default());
+            let unfinished = recovery::pending_erasures(&folder)?;
+            let report = RecoveryReport { unfinished, ..RecoveryReport::default() };
+            let (catalog, recovery) = (catalog(None), Arc::new(Mutex::new(report)));
             let (writer, leaf_hasher) = (None, None);
             return Ok(Self {
                 catalog,
@@ -95,7 +97,7 @@ impl FileStorage {
     }
 
     /// What was repaired: when the store was opened, and since, after another process died while it
-    /// wrote.
+    /// wrote. A store that is open read-only repairs nothing, and reports an erasure that is not finished.
     #[must_use]
     pub fn recovery(&self) -> RecoveryReport {
         self.recovery.lock().unwrap_or_else(PoisonError::into_inner).clone()

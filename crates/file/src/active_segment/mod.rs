@@ -214,7 +214,10 @@ impl ActiveSegment {
                     .map_err(|source| StorageError::io("examine", &open.path, source))?;
                 open.appended.restart(open.length);
             }
-            if open.length < self.rotation_bytes {
+            // A segment that an unfinished erasure names keeps its name, and grows on.
+            if open.length < self.rotation_bytes
+                || erasures.finish_before_rename(open.name, observer).is_err()
+            {
                 break;
             }
             self.seal(erasures, observer)?;
@@ -223,7 +226,8 @@ impl ActiveSegment {
         // Nothing new is acknowledged before the observer has all lines before it.
         observer.before_append(open.name, &open.file, open.length, open.reopened)?;
         open.reopened = false;
-        let room = self.rotation_bytes - open.length;
+        let room = self.rotation_bytes.checked_sub(open.length);
+        let room = room.filter(|room| *room > 0).unwrap_or(u64::MAX);
         self.sync_folder()?;
         Ok(room)
     }

@@ -21,8 +21,9 @@ impl ActiveSegment {
     ) -> Result<(), StorageError> {
         // The intent log, perhaps of a process that died, names segments: it is completed before a name
         // changes.
-        erasures.notice_pending();
-        erasures.finish_pending(observer)?;
+        if let Some(open) = &self.open {
+            erasures.finish_before_rename(open.name, observer)?;
+        }
         if self.open.as_ref().is_some_and(|open| !open.poisoned) {
             self.sync()?;
         }

@@ -47,7 +47,7 @@ fn layout(folder: &Folder) -> u64 {
 
 fn companions(folder: &Folder) -> (Erasures, NoObserver) {
     let mut observer = NoObserver;
-    (Erasures::recover(folder.clone(), &mut observer).unwrap().0, observer)
+    (Erasures::recover(folder.clone(), &mut observer).0, observer)
 }
 
 fn one_line<T>(line: &str, append: impl FnOnce(&LinesToAppend<'_>) -> T) -> T {

@@ -31,6 +31,19 @@ impl EraseIntent {
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.segments.is_empty()
     }
+
+    /// Whether it names `segment`, or lines of it.
+    pub(crate) fn names(&self, segment: SegmentName) -> bool {
+        self.lines.iter().any(|line| line.segment == segment)
+            || self.segments.iter().any(|erased| erased.segment == segment)
+    }
+
+    /// Whether the line of `segment` at `offset` is to be erased.
+    pub(crate) fn names_line(&self, segment: SegmentName, offset: u64) -> bool {
+        let is_line = |line: &ErasedLine| (line.segment, line.offset) == (segment, offset);
+        self.lines.iter().any(is_line)
+            || self.segments.iter().any(|erased| erased.segment == segment)
+    }
 }
 
 /// A segment to unlink.

@@ -44,26 +44,28 @@ pub(crate) struct Erasures {
 }
 
 impl Erasures {
-    /// Completes what an earlier process left.
+    /// Completes what an earlier process left; the error says why that is not possible now.
     pub(crate) fn recover(
         folder: Folder,
         observer: &mut dyn LogObserver,
-    ) -> Result<(Self, Completed), StorageError> {
+    ) -> (Self, Result<Completed, StorageError>) {
         let mut erasures = Self { folder, pending: true };
-        let completed = erasures.finish_pending(observer)?;
-        Ok((erasures, completed))
+        let completed = erasures.finish_pending(observer);
+        (erasures, completed)
     }
 
-    /// Erases what `intent` names. When it returns, the bytes are gone from the files. After an error
-    /// they are untouched, or [pending](Self::is_pending).
+    /// Erases what `intent` names. When it returns, the bytes are gone from the files, except for segments
+    /// that the system refused to unlink: it returns those, unchanged. After an error nothing was changed,
+    /// or the erasure is [pending](Self::is_pending). A file that may not be written to is an error before
+    /// anything is changed.
     pub(crate) fn erase(
         &mut self,
         mut intent: EraseIntent,
         observer: &mut dyn LogObserver,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Vec<Refused>, StorageError> {
         self.finish_pending(observer)?;
         if intent.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         observer.before_erase()?;
         self.identify_lines(&mut intent.lines, observer)?;
@@ -85,10 +87,11 @@ impl Erasures {
                 return Err(error);
             }
         }
-        self.complete(intent, false, observer).map(drop)
+        self.complete(intent, false, observer).map(|completed| completed.refused)
     }
 
-    /// Adds to `lines` the checksums that identify them, and their leaves.
+    /// Adds to `lines` the checksums that identify them, and their leaves. Opens each file as it is opened
+    /// to overwrite the lines, so that a file which does not permit that is never in an intent log.
     fn identify_lines(
         &self,
         lines: &mut [ErasedLine],
@@ -97,11 +100,11 @@ impl Erasures {
         let mut open: Option<(SegmentName, File, u64)> = None;
         for line in lines {
             let path = self.folder.segment(line.segment);
-            let failed = |source| StorageError::io("read", &path, source);
+            let failed = |source| StorageError::io("erase lines of", &path, source);
             let (file, length) = match open.take() {
                 Some((name, file, length)) if name == line.segment => (file, length),
                 _ => {
-                    let file = open::read(&path).map_err(failed)?;
+                    let file = open::read_write(&path).map_err(failed)?;
                     let length = sys::length_of(&file).map_err(failed)?;
                     (file, length)
                 }
@@ -137,6 +140,10 @@ impl Erasures {
 
     fn clear_intent(&self) -> Result<(), StorageError> {
         let path = self.folder.intent_log();
+        // An empty one need not be writable.
+        if open::metadata(&path).is_ok_and(|metadata| metadata.len() == 0) {
+            return Ok(());
+        }
         match open::read_write(&path) {
             Ok(file) => {
                 intent_log::clear(&file).map_err(|source| StorageError::io("empty", &path, source))
@@ -156,6 +163,22 @@ impl Erasures {
         }
         let intent = pending(&self.folder)?;
         self.complete(intent, true, observer)
+    }
+
+    /// [`finish_pending`](Self::finish_pending) before `segment` is renamed. Fails only if an erasure that
+    /// cannot be completed names this segment: it would not find the segment any more.
+    pub(crate) fn finish_before_rename(
+        &mut self,
+        segment: SegmentName,
+        observer: &mut dyn LogObserver,
+    ) -> Result<(), StorageError> {
+        self.notice_pending();
+        match self.finish_pending(observer) {
+            Err(error) if pending(&self.folder).map_or(true, |intent| intent.names(segment)) => {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks whether another process has left an erasure incomplete.
@@ -247,7 +270,15 @@ impl Erasures {
                 }
                 Ok(file) => {
                     let id = FileId::of(&file.metadata().map_err(failed)?);
-                    fs::remove_file(&path).map_err(failed)?;
+                    let removed = fs::remove_file(&path).map_err(failed);
+                    if let Err(error) = removed {
+                        if !is_refused(&error) {
+                            return Err(error);
+                        }
+                        // It is whole: the intent is void for it.
+                        completed.refused.push(Refused { segment: erased.segment, error });
+                        continue;
+                    }
                     // If this fails, the next recovery removes it.
                     let _ = fs::remove_file(self.folder.index(id));
                 }
@@ -294,7 +325,7 @@ struct Unlinked {
 }
 
 /// The result of an erasure that had been interrupted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Completed {
     /// Lines that are erased now.
     pub(crate) lines: usize,
@@ -302,6 +333,15 @@ pub(crate) struct Completed {
     pub(crate) segments: usize,
     /// Lines and segments that another program has moved or changed, and that were left alone.
     pub(crate) moved: usize,
+    /// Segments that could not be unlinked and are unchanged.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A segment that the system does not let be unlinked, and why.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) segment: SegmentName,
+    pub(crate) error: StorageError,
 }
 
 /// Whether the disk or the quota is full.
@@ -309,6 +349,19 @@ pub(crate) fn is_full(error: &StorageError) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull};
     let StorageError::Io { source, .. } = error else { return false };
     matches!(source.kind(), StorageFull | QuotaExceeded)
+}
+
+/// Whether the system does not let this file be changed: its mode, its folder's, an attribute such as
+/// immutable, or a mount. Other files may be changed.
+pub(crate) fn is_refused(error: &StorageError) -> bool {
+    use io::ErrorKind::{
+        CrossesDevices, ExecutableFileBusy, PermissionDenied, ReadOnlyFilesystem, ResourceBusy,
+    };
+    let StorageError::Io { source, .. } = error else { return false };
+    matches!(
+        source.kind(),
+        CrossesDevices | ExecutableFileBusy | PermissionDenied | ReadOnlyFilesystem | ResourceBusy
+    )
 }
 
 /// The content of the intent log; an empty or void one is an empty intent.
@@ -356,89 +409,4 @@ fn overwrite(file: &File, lines: &[ErasedLine]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observer::NoObserver;
-    use crate::recovery;
-
-    const NAME: &str = "audit_20260128.jsonl";
-
-    /// Four lines of one length; the process died before the second was erased.
-    fn interrupted() -> (tempfile::TempDir, Folder, Vec<String>) {
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temporary.path().join("audit"));
-        recovery::create(&folder).unwrap();
-        let lines: Vec<String> = (0..4).map(|n| format!("{n}{}\n", "x".repeat(700))).collect();
-        let segment = SegmentName::parse(NAME).unwrap();
-        fs::write(folder.segment(segment), lines.concat()).unwrap();
-        let length = lines[0].len() as u64;
-        let mut erased = vec![ErasedLine {
-            segment,
-            offset: length,
-            length: length - 1,
-            checksums: Vec::new(),
-            leaf: None,
-        }];
-        let erasures = Erasures { folder: folder.clone(), pending: false };
-        let mut observer = NoObserver;
-        erasures.identify_lines(&mut erased, &mut observer).unwrap();
-        erasures.write_intent(&EraseIntent { lines: erased, ..EraseIntent::default() }).unwrap();
-        (temporary, folder, lines)
-    }
-
-    fn recover(folder: &Folder) -> Completed {
-        let mut observer = NoObserver;
-        let (mut erasures, completed) = Erasures::recover(folder.clone(), &mut observer).unwrap();
-        let again = erasures.finish_pending(&mut observer).unwrap();
-        assert_eq!(again, Completed::default(), "nothing is left to do");
-        completed
-    }
-
-    #[test]
-    fn segment_is_unlinked_unless_it_has_changed() {
-        for changed in [false, true] {
-            let (_guard, folder, _) = interrupted();
-            let segment = SegmentName::parse(NAME).unwrap();
-            let file = File::open(folder.segment(segment)).unwrap();
-            let intent = EraseIntent {
-                segments: vec![ErasedSegment::new(segment, &file).unwrap()],
-                ..EraseIntent::default()
-            };
-            let erasures = Erasures { folder: folder.clone(), pending: false };
-            erasures.write_intent(&intent).unwrap();
-            if changed {
-                fs::write(folder.segment(segment), "another\n").unwrap();
-            }
-            let (segments, moved) = if changed { (0, 1) } else { (1, 0) };
-            assert_eq!(recover(&folder), Completed { lines: 0, segments, moved });
-            assert_eq!(folder.segment(segment).exists(), changed);
-        }
-    }
-
-    #[test]
-    fn line_is_erased_if_it_is_still_there() {
-        let (_guard, folder, lines) = interrupted();
-        assert_eq!(recover(&folder), Completed { lines: 1, ..Completed::default() });
-        let blank = format!("{}\n", " ".repeat(701));
-        let expected = [&lines[0], &blank, &lines[2], &lines[3]].map(String::as_str).concat();
-        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), expected);
-    }
-
-    #[test]
-    fn another_line_at_the_place_stays() {
-        // As the Python package does when it deletes the first line.
-        let (_guard, folder, lines) = interrupted();
-        fs::write(folder.path().join(NAME), lines[1..].concat()).unwrap();
-        assert_eq!(recover(&folder), Completed { moved: 1, ..Completed::default() });
-        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), lines[1..].concat());
-    }
-
-    #[test]
-    fn file_that_became_shorter_stays() {
-        let (_guard, folder, lines) = interrupted();
-        let left = &lines[0][..lines[0].len() - 10];
-        fs::write(folder.path().join(NAME), left).unwrap();
-        assert_eq!(recover(&folder), Completed { moved: 1, ..Completed::default() });
-        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), left);
-    }
-}
+mod tests;

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use attestry_core::StorageError;
 
-use super::{LogParts, Progress};
+use super::{LogParts, Progress, RefusedSegments};
+use crate::erase::is_refused;
 use crate::fs::lock::LockGuard;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::{create, epoch, open, sys};
@@ -23,6 +24,7 @@ pub(crate) struct Compaction {
     /// The last segment that is done.
     done: Option<SegmentName>,
     freed: u64,
+    refused: RefusedSegments,
 }
 
 impl Compaction {
@@ -33,32 +35,35 @@ impl Compaction {
         log: &mut LogParts,
         guard: &LockGuard<'_>,
     ) -> Result<Progress, StorageError> {
-        while let Some((segment, freed)) = compact_next(log, self.done, guard)? {
-            self.done = Some(segment);
-            self.freed += freed;
+        while let Some(segment) = next(log, self.done, guard)? {
+            self.done = Some(segment.name);
+            if !segment.file.has_no_holes() {
+                match compact_segment(log, &segment) {
+                    Err(error) if is_refused(&error) => self.refused.add(segment.name, error),
+                    freed => self.freed += freed?,
+                }
+            }
             if Instant::now() > deadline {
                 return Ok(Progress::Pending);
             }
         }
-        Ok(Progress::Done(self.freed))
+        self.refused.finish(self.freed)
     }
 }
 
-/// Compacts the segment after `done`; returns its name and the bytes freed.
-fn compact_next(
+/// The sealed segment after `done`.
+fn next(
     log: &mut LogParts,
     done: Option<SegmentName>,
     guard: &LockGuard<'_>,
-) -> Result<Option<(SegmentName, u64)>, StorageError> {
+) -> Result<Option<Segment>, StorageError> {
     log.erasures.finish_pending(&mut *log.observer)?;
     let segments = log.catalog.snapshot_locked(guard)?;
     let written_to = log.catalog.clock().written_to();
     let sealed = &segments[..segments.len().saturating_sub(1)];
     let is_next =
         |segment: &&Segment| !written_to.contains(&segment.name) && Some(segment.name) > done;
-    let Some(next) = sealed.iter().find(is_next) else { return Ok(None) };
-    let freed = if next.file.has_no_holes() { 0 } else { compact_segment(log, next)? };
-    Ok(Some((next.name, freed)))
+    Ok(sealed.iter().find(is_next).cloned())
 }
 
 fn compact_segment(log: &mut LogParts, segment: &Segment) -> Result<u64, StorageError> {

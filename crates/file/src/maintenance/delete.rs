@@ -61,9 +61,9 @@ pub(super) fn erase(
     };
     let erased = log.erasures.erase(intent, &mut *log.observer);
     match &erased {
-        Ok(()) => log.catalog.mark_erased(lines)?,
+        Ok(_) => log.catalog.mark_erased(lines)?,
         // Some lines may be overwritten. The others follow when the intent log is completed.
         Err(_) => log.catalog.invalidate(),
     }
-    erased
+    erased.map(drop)
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use attestry_core::{Order, StorageError, Timestamp};
 
 use super::delete::{erase, prepare};
-use super::{LogParts, Progress};
-use crate::erase::{EraseIntent, ErasedSegment, is_full};
+use super::{LogParts, Progress, RefusedSegments};
+use crate::erase::{EraseIntent, ErasedSegment, Refused, is_full, is_refused};
 use crate::fs::lock::LockGuard;
 use crate::fs::segment_name::SegmentName;
 use crate::observer::EraseReason;
@@ -38,6 +38,7 @@ pub(crate) struct Expiry {
     /// its blocks, which would take longer than everything else in the step.
     unlinked: Vec<Arc<[Segment]>>,
     retries_left: u32,
+    refused: RefusedSegments,
 }
 
 /// Whether the time of a step is over.
@@ -50,7 +51,8 @@ enum Pass {
 impl Expiry {
     pub(super) fn new(cutoff: Timestamp, reason: EraseReason) -> Self {
         let (done, begun, unlinked) = (None, None, Vec::new());
-        Self { cutoff, reason, done, begun, deleted: 0, unlinked, retries_left: 0 }
+        let refused = RefusedSegments::default();
+        Self { cutoff, reason, done, begun, deleted: 0, unlinked, retries_left: 0, refused }
     }
 
     /// Erases until `deadline`, at least one intent log.
@@ -67,7 +69,7 @@ impl Expiry {
         log.catalog.defer_close(std::mem::take(&mut self.unlinked));
         pass?;
         quarantine::expire(log.catalog.folder(), self.cutoff)?;
-        Ok(Progress::Done(self.deleted))
+        self.refused.finish(self.deleted)
     }
 
     fn erase_until(
@@ -80,6 +82,9 @@ impl Expiry {
         let (mut expired, mut partly_expired) = (Vec::new(), Vec::new());
         for segment in segments.iter() {
             let Some((earliest, latest)) = segment.file.time_bounds() else { continue };
+            if self.refused.contains(segment.name) {
+                continue;
+            }
             if latest <= self.cutoff && holds_entries_only(log, segment)? {
                 expired.push(segment.clone());
             } else if earliest <= self.cutoff && Some(segment.name) > self.done {
@@ -88,9 +93,12 @@ impl Expiry {
         }
         // Segments first: that frees space, and erasing lines needs some for the intent log.
         for expired in expired.chunks(SEGMENTS_PER_INTENT) {
-            let entries = log.catalog.count(expired)?;
-            unlink(log, expired, &self.reason)?;
-            self.deleted += entries;
+            for refused in unlink(log, expired, &self.reason)? {
+                self.refused.add(refused.segment, refused.error);
+            }
+            let is_unlinked = |segment: &&Segment| !self.refused.contains(segment.name);
+            let removed: Vec<_> = expired.iter().filter(is_unlinked).cloned().collect();
+            self.deleted += log.catalog.count(&removed)?;
             self.retries_left = FULL_DISK_RETRIES;
             if self.unlinked.last().is_none_or(|last| !Arc::ptr_eq(last, &segments)) {
                 self.unlinked.push(Arc::clone(&segments));
@@ -117,6 +125,10 @@ impl Expiry {
                     self.unlinked.clear();
                     self.retries_left -= 1;
                     return Ok(Pass::Paused);
+                }
+                // Not begun, so that the others can be erased.
+                Err(error) if is_refused(&error) && !log.erasures.is_pending() => {
+                    self.refused.add(segment.name, error);
                 }
                 paused => return paused,
             }
@@ -193,11 +205,12 @@ fn holds_entries_only(log: &LogParts, segment: &Segment) -> Result<bool, Storage
     Ok(corrupt.is_empty() && length == segment.file.indexed_len())
 }
 
+/// Unlinks the segments; returns those that the system did not let be unlinked.
 fn unlink(
     log: &mut LogParts,
     expired: &[Segment],
     reason: &EraseReason,
-) -> Result<(), StorageError> {
+) -> Result<Vec<Refused>, StorageError> {
     let mut segments = Vec::with_capacity(expired.len());
     for segment in expired {
         log.active.forget(segment.file.id);

@@ -5,6 +5,7 @@ mod compact;
 mod delete;
 mod expire;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use attestry_core::{StorageError, Timestamp};
 use crate::active_segment::ActiveSegment;
 use crate::erase::Erasures;
 use crate::fs::lock::LockGuard;
+use crate::fs::segment_name::SegmentName;
 use crate::observer::{EraseReason, LogObserver};
 use crate::reader::Catalog;
 use compact::Compaction;
@@ -29,6 +31,30 @@ pub(crate) struct LogParts {
     pub(crate) active: ActiveSegment,
     pub(crate) erasures: Erasures,
     pub(crate) observer: Box<dyn LogObserver>,
+}
+
+/// The segments that the system did not let a job change. The job continues with the others, and fails at
+/// its end.
+#[derive(Debug, Default)]
+struct RefusedSegments {
+    names: HashSet<SegmentName>,
+    first: Option<StorageError>,
+}
+
+impl RefusedSegments {
+    fn add(&mut self, segment: SegmentName, error: StorageError) {
+        self.names.insert(segment);
+        self.first.get_or_insert(error);
+    }
+
+    fn contains(&self, segment: SegmentName) -> bool {
+        self.names.contains(&segment)
+    }
+
+    /// The result of the job: the first error, if there was one.
+    fn finish(&mut self, result: u64) -> Result<Progress, StorageError> {
+        self.first.take().map_or(Ok(Progress::Done(result)), Err)
+    }
 }
 
 /// A job that takes as long as the store is large.
@@ -99,7 +125,7 @@ pub(crate) mod tests {
         recovery::create(folder).unwrap();
         let lock = Arc::new(StoreLock::open(folder).unwrap());
         let mut observer = NoObserver;
-        let erasures = Erasures::recover(folder.clone(), &mut observer).unwrap().0;
+        let erasures = Erasures::recover(folder.clone(), &mut observer).0;
         let catalog = Catalog::new(folder.clone(), Some(lock.clone()), Listener::default());
         let parts = LogParts {
             catalog: Arc::new(catalog),

@@ -7,10 +7,12 @@ use attestry_core::{EntryId, StorageError, line};
 
 use super::batch::{Acks, Batch};
 use super::job::{Job, Responder};
+use crate::erase;
 use crate::fs::lock::LockGuard;
 use crate::fs::sys::FileId;
 use crate::maintenance::{LogParts, MaintenanceJob, Progress, delete};
 use crate::reader::Found;
+use crate::segment::Segment;
 
 /// What is left to do after [`execute`] once the store lock and the state are released.
 #[derive(Debug, Default)]
@@ -72,11 +74,13 @@ fn is_stored(
     guard: &LockGuard<'_>,
 ) -> Result<bool, StorageError> {
     // A pending erasure must not erase a line after it was acknowledged again.
-    log.erasures.finish_pending(&mut *log.observer)?;
+    let finished = log.erasures.finish_pending(&mut *log.observer);
     let segments = log.catalog.snapshot_locked(guard)?;
-    let Some(Found { segment, entry, .. }) = log.catalog.find(&segments, id)? else {
-        return Ok(false);
+    let found = match finished {
+        Ok(_) => log.catalog.find(&segments, id)?,
+        Err(_) => find_unless_doomed(log, &segments, id)?,
     };
+    let Some(Found { segment, entry, .. }) = found else { return Ok(false) };
     if line::decode(line).ok() != Some(entry) {
         return Err(StorageError::already_exists(id.clone()));
     }
@@ -85,6 +89,17 @@ fn is_stored(
         confirmed.insert(segment.file.id);
     }
     Ok(true)
+}
+
+/// The first line of `id` that the pending erasure, which cannot be completed now, leaves.
+fn find_unless_doomed(
+    log: &LogParts,
+    segments: &[Segment],
+    id: &EntryId,
+) -> Result<Option<Found>, StorageError> {
+    let intent = erase::pending(log.catalog.folder())?;
+    let mut found = log.catalog.find_all(segments, id)?.into_iter();
+    Ok(found.find(|found| !intent.names_line(found.segment.name, found.line.offset)))
 }
 
 /// Makes everything durable, and ends with a checkpoint if one is due. Idempotent.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 #[cfg(feature = "evidence")]
 pub(crate) mod evidence;
 pub(crate) mod mount;
+pub(crate) mod refusal;
 
 /// Reports that a test does not run here. With `ATTESTRY_REQUIRE=all`, as in continuous integration, it fails instead.
 #[allow(clippy::print_stderr)] // shown in the test's output

@@ -2,6 +2,7 @@
 //! not match its hash.
 
 mod against;
+mod files;
 mod problems;
 
 use std::collections::HashSet;
@@ -30,6 +31,7 @@ pub(super) async fn run(
     let input = args.against.as_deref().map(Input::open).transpose()?;
     let logger = store.open_reader(Settings { encryption, ..Settings::default() }).await?;
     let mut problems = Problems::new(args.format);
+    files::report(&logger, &mut problems, out)?;
     let mut expected = match input {
         Some(input) => Some(Expected::read(input, &mut problems, out).await?),
         None => None,
