@@ -20,7 +20,10 @@ fn intact_store_has_no_problems() {
         serde_json::json!({
             "entries": 6,
             "contents": {"checked": 0, "not_checked": 0},
-            "against": {"file": "sample.jsonl", "interactions": 6, "missing": 0, "not_compared": 0},
+            "against": {
+                "file": "sample.jsonl", "interactions": 6, "missing": 0,
+                "erased_on_record": null, "not_compared": 0,
+            },
             "quarantine": [], "problems": [],
         })
     );
@@ -89,8 +92,33 @@ fn encrypted_content_is_checked_with_its_key() {
     assert_eq!(run.stdout, "6 entries read, 12 stored contents checked: no problems\n");
     let run = folder.run(&["--key-file", "wrong.key", "check"]);
     run.expect(1, "");
-    assert!(run.stdout.contains("made with another key, or it was altered"), "{}", run.stdout);
-    assert!(run.stdout.ends_with(": 12 problems\n"), "{}", run.stdout);
+    let once = "12 contents of 6 entries made with a key that is not given, or altered, from ";
+    assert_eq!(run.stdout.matches(once).count(), 1, "{}", run.stdout);
+    assert!(run.stdout.ends_with("0 stored contents checked: 1 problem\n"), "{}", run.stdout);
+
+    // After a rotation, the old key is missing.
+    folder.ok(&[
+        "--key-file",
+        "wrong.key",
+        "log",
+        "--input",
+        "a",
+        "--output",
+        "b",
+        "--store-content",
+    ]);
+    let run = folder.run(&["--key-file", "wrong.key", "check", "--format", "json"]);
+    run.expect(1, "");
+    let report = json(&run.stdout);
+    assert_eq!(report["contents"], serde_json::json!({"checked": 2, "not_checked": 0}));
+    assert_eq!(report["problems"].as_array().unwrap().len(), 1);
+    assert_eq!(report["problems"][0]["kind"], "other-key");
+    let keys = std::fs::read_to_string(folder.path("wrong.key")).unwrap()
+        + &std::fs::read_to_string(folder.path("right.key")).unwrap();
+    folder.write("both.key", &keys);
+    folder.ok(&["--key-file", "both.key", "check"]);
+    let entries = folder.ok(&["list", "--format", "json", "--limit", "1", "--desc"]);
+    folder.ok(&["delete", json(entries.trim_end())["id"].as_str().unwrap()]);
 
     // If only one content of an entry is altered, the other one shows that the key is right.
     let (path, content) = folder.segment();
@@ -103,6 +131,28 @@ fn encrypted_content_is_checked_with_its_key() {
     let run = folder.run(&["--key-file", "right.key", "check"]);
     run.expect(1, "");
     assert!(run.stdout.ends_with(": 1 problem\n"), "{}", run.stdout);
+}
+
+/// The record has no content, so it does not say which interaction was erased.
+#[test]
+fn erased_entries_are_counted_beside_missing_ones() {
+    let folder = Folder::new();
+    folder.write("sample.jsonl", &sample());
+    folder.ok(&["key", "generate", "--signing", "--out", "signing.key"]);
+    let signed = ["--signing-key", "signing.key"];
+    folder.ok(&[&signed[..], &["import", "sample.jsonl"]].concat());
+    let against = ["check", "--against", "sample.jsonl"];
+    assert!(folder.ok(&against).contains("6 of 6 interactions of sample.jsonl recorded: no"));
+    folder.ok(&[&signed[..], &["delete", "--metadata", "n=230"]].concat());
+    let run = folder.run(&against);
+    run.expect(1, "");
+    assert!(run.stdout.contains("sample.jsonl:3: the interaction is not recorded"), "{run:?}");
+    assert!(
+        run.stdout.contains("1 entry on record as erased, perhaps of those missing"),
+        "{run:?}"
+    );
+    let run = folder.run(&[&against[..], &["--format", "json"]].concat());
+    assert_eq!(json(&run.stdout)["against"]["erased_on_record"], 1);
 }
 
 #[test]

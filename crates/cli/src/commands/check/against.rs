@@ -31,6 +31,9 @@ pub(super) struct Comparison {
     pub(super) missing: u64,
     /// Number of entries with keyed hashes, which cannot be compared without the hash key.
     pub(super) keyed: u64,
+    /// Number of entries that are on record as erased, if the store keeps records. The records have
+    /// hashes of whole lines only, so which of the missing ones these are is unknown.
+    pub(super) erased: Option<u64>,
 }
 
 /// A line number, and the hash of the line or the reason why it is bad.
@@ -105,6 +108,6 @@ impl Expected {
         }
         let interactions = self.lines.len() as u64;
         let missing = missing.len() as u64;
-        Ok(Comparison { file: self.file, interactions, missing, keyed: self.keyed })
+        Ok(Comparison { file: self.file, interactions, missing, keyed: self.keyed, erased: None })
     }
 }

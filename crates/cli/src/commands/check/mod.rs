@@ -8,8 +8,10 @@ mod problems;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
+use attestry::crypto::DecryptError;
+use attestry::evidence::{EvidenceError, EvidenceExt, VerifyOptions};
 use attestry::file::Quarantined;
-use attestry::{AuditEntry, AuditError, AuditLogger, Query, StorageError};
+use attestry::{AuditEntry, AuditError, AuditLogger, EntryId, Query, StorageError, Timestamp};
 use futures_util::StreamExt;
 
 use self::against::{Comparison, Expected};
@@ -21,6 +23,7 @@ use crate::input::Input;
 use crate::output::Stdout;
 use crate::store::Settings;
 use crate::text::{counted, escaped, thousands};
+use crate::times::Zone;
 
 pub(super) async fn run(
     args: CheckArgs,
@@ -57,12 +60,29 @@ pub(super) async fn run(
         }
     }
     drop(entries);
-    let comparison = expected.map(|expected| expected.finish(&mut problems, out)).transpose()?;
+    if let Some(problem) = check.other_key.problem() {
+        problems.add(problem, out)?;
+    }
+    let mut comparison =
+        expected.map(|expected| expected.finish(&mut problems, out)).transpose()?;
+    if let Some(comparison) = comparison.as_mut().filter(|comparison| comparison.missing > 0) {
+        comparison.erased = erased_on_record(&logger).await?;
+    }
     let quarantined = quarantine::files(&logger).await?;
     let status = Status::success_if(problems.count() == 0);
     check.summarise(problems, comparison, &quarantined, out)?;
     logger.close().await?;
     Ok(status)
+}
+
+/// How many entries are on record as erased; `None` if the store keeps no records of it.
+async fn erased_on_record(logger: &AuditLogger) -> Result<Option<u64>, Failure> {
+    let Ok(storage) = logger.evidence() else { return Ok(None) };
+    match storage.verify(VerifyOptions::new()).await {
+        Ok(verification) => Ok(Some(verification.erased)),
+        Err(EvidenceError::NotKept { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Progress of the check. Memory grows by 8 to 16 bytes per entry, for its id.
@@ -71,12 +91,51 @@ struct Check {
     entries: u64,
     /// Contents compared with their hash.
     checked: u64,
-    /// Contents that are encrypted, or hashed, with a key that is not given.
+    /// Contents that are encrypted, or hashed, with a key, and no key is given.
     unchecked: u64,
+    /// Contents that no given key decrypts.
+    other_key: OtherKey,
     /// Hashes of the ids. In a store of ten million entries, two ids share a hash with a probability of
     /// 1/370,000. The hash is keyed at random, so that collisions cannot be prepared.
     ids: HashSet<u64>,
     hasher: RandomState,
+}
+
+/// Contents that were made with a key that is not given, as after a rotation. Only verification
+/// against the tree could distinguish them from contents that were altered.
+#[derive(Default)]
+struct OtherKey {
+    contents: u64,
+    entries: u64,
+    /// The first and the last entry.
+    span: Option<[(EntryId, Timestamp); 2]>,
+}
+
+impl OtherKey {
+    fn add(&mut self, entry: &AuditEntry, contents: u64) {
+        let this = (entry.id.clone(), entry.timestamp);
+        self.contents += contents;
+        self.entries += 1;
+        self.span = Some(match self.span.take() {
+            Some([first, _]) => [first, this],
+            None => [this.clone(), this],
+        });
+    }
+
+    /// One problem for all of them.
+    fn problem(&self) -> Option<Problem> {
+        let [(first, since), (last, until)] = self.span.as_ref()?;
+        let zone = Zone::default();
+        let contents = counted(self.contents, "content", "contents");
+        let entries = counted(self.entries, "entry", "entries");
+        let reason = format!(
+            "{contents} of {entries} made with a key that is not given, or altered, from {first} of {} \
+             to {last} of {}; give all keys that were used, one per line of the key file",
+            zone.show(*since),
+            zone.show(*until)
+        );
+        Some(Problem { kind: "other-key", location: "encrypted content".to_owned(), reason })
+    }
 }
 
 impl Check {
@@ -93,7 +152,15 @@ impl Check {
             let location = format!("entry {}", entry.id);
             problems.add(Problem { kind: "duplicate", location, reason }, out)?;
         }
-        for error in self.content(entry, logger) {
+        let errors = self.content(entry, logger);
+        let (other_key, errors): (Vec<_>, Vec<_>) = errors
+            .into_iter()
+            .partition(|error| matches!(error, AuditError::Decrypt(DecryptError::NotAuthentic)));
+        if !other_key.is_empty() {
+            self.checked -= other_key.len() as u64;
+            self.other_key.add(entry, other_key.len() as u64);
+        }
+        for error in errors {
             let location = format!("entry {}", entry.id);
             problems
                 .add(Problem { kind: "content", location, reason: with_sources(&error) }, out)?;
@@ -148,6 +215,7 @@ impl Check {
                     "file": comparison.file,
                     "interactions": comparison.interactions,
                     "missing": comparison.missing,
+                    "erased_on_record": comparison.erased,
                     "not_compared": comparison.keyed,
                 })),
                 "quarantine": quarantined.iter().map(quarantine::as_json).collect::<Vec<_>>(),
@@ -170,7 +238,7 @@ impl Check {
         if self.unchecked > 0 {
             summary += &format!(", {} not checked (no key)", thousands(self.unchecked));
         }
-        if let Some(Comparison { file, interactions, missing, keyed }) = comparison {
+        if let Some(Comparison { file, interactions, missing, keyed, erased }) = comparison {
             let recorded = interactions - missing;
             let interactions = counted(interactions, "interaction", "interactions");
             let file = escaped(&file);
@@ -178,6 +246,14 @@ impl Check {
             if keyed > 0 {
                 let keyed = counted(keyed, "entry", "entries");
                 summary += &format!(", {keyed} not compared (no hash key)");
+            }
+            match erased {
+                Some(0) => summary += ", no entry on record as erased",
+                Some(erased) => {
+                    let erased = counted(erased, "entry", "entries");
+                    summary += &format!(", {erased} on record as erased, perhaps of those missing");
+                }
+                None => {}
             }
         }
         let found = match problems.count() {
