@@ -109,6 +109,9 @@ writes proofs/NNNNNNNN.tlog-proof for the entry in that line, counted from 1, an
 latest checkpoint to the file `checkpoint`. With these files and the public key, an
 auditor can verify each entry.
 
+Only the owner can read the folder. Until everything is on stable storage, it contains a
+file INCOMPLETE.json; --resume continues such an export.
+
 Examples:
   attestry export --out for-the-auditor --since 2026-01-01 --with-proofs
   head -1 for-the-auditor/entries.jsonl > entry.json
@@ -118,6 +121,9 @@ pub(crate) struct ExportArgs {
     /// Folder to create; it must not exist
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
+    /// Continue an incomplete export, with the conditions it was started with
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// Write an inclusion proof for each entry
     #[arg(long)]
     pub(crate) with_proofs: bool,

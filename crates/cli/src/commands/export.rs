@@ -1,17 +1,19 @@
 //! `attestry export`: copies entries to a new folder, with inclusion proofs if requested.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+mod folder;
+
 use std::path::Path;
 
 use attestry::evidence::{EvidenceError, EvidenceExt};
 use attestry::file::FileStorage;
-use attestry::{Query, StorageBackend, line};
+use attestry::{AuditLogger, EntryId, line};
 
+use self::folder::{Folder, Plan};
 use crate::args::{ExportArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::progress;
 use crate::store::Settings;
+use crate::suggestions;
 use crate::text::{counted, stderr_line};
 
 /// Number of proofs computed from one snapshot of the tree.
@@ -19,58 +21,46 @@ const PROOF_BATCH: usize = 1_000;
 
 pub(super) async fn run(args: ExportArgs, store: &StoreArgs) -> Result<Status, Failure> {
     let query = args.selection.query()?;
+    if args.resume && (args.with_proofs || !args.selection.is_empty()) {
+        return Err(Failure::new("--resume takes no conditions and no --with-proofs")
+            .hint("the incomplete export knows what it was started with"));
+    }
     let logger = store.open_reader(Settings::default()).await?;
     if args.with_proofs {
-        let storage = logger.evidence()?;
-        let latest = storage.latest_checkpoint().await?;
-        let mut folder = Folder::create(&args.out)?;
-        fs::create_dir(args.out.join("proofs")).map_err(|error| cannot_write(&args.out, error))?;
-        if let Some(checkpoint) = latest {
-            folder.file("checkpoint", checkpoint.as_str().as_bytes())?;
-        }
-        return copy(storage, query, &mut folder, Some(storage)).await;
+        // Fails now if the store keeps no evidence.
+        logger.evidence()?.latest_checkpoint().await?;
     }
-    let mut folder = Folder::create(&args.out)?;
-    copy(logger.storage(), query, &mut folder, None).await
+    let folder = if args.resume {
+        Folder::resume(&args.out)?
+    } else {
+        Folder::create(&args.out, Plan { query, with_proofs: args.with_proofs })?
+    };
+    let exported = export(&logger, folder).await;
+    let status = exported.map_err(|failure| failure.hint(incomplete(&args.out)))?;
+    logger.close().await?;
+    Ok(status)
 }
 
-async fn copy(
-    storage: &dyn StorageBackend,
-    query: Query,
-    folder: &mut Folder<'_>,
-    prover: Option<&FileStorage>,
-) -> Result<Status, Failure> {
-    let bar = progress::entries();
-    let mut ids = Vec::new();
-    let mut status = super::for_each(storage.scan_lines(query), |line| {
-        folder.line(line)?;
-        bar.inc(1);
-        if prover.is_some() {
-            let entry = line::decode(line);
-            ids.push(entry.map_err(|error| Failure::new(error.to_string()))?.id);
-        }
-        Ok(())
-    })
-    .await?;
-    folder.finish()?;
+fn incomplete(out: &Path) -> String {
+    format!(
+        "the export is incomplete; `attestry export --out {} --resume` continues it",
+        out.display()
+    )
+}
+
+async fn export(logger: &AuditLogger, mut folder: Folder) -> Result<Status, Failure> {
+    let Plan { query, with_proofs } = folder.plan().clone();
+    let mut status = copy(logger, &mut folder).await?;
+    let lines = folder.lines();
     let mut without_proof = 0;
-    if let Some(prover) = prover {
-        for (chunk, ids) in ids.chunks(PROOF_BATCH).enumerate() {
-            let proofs = prover.inclusion_proofs(ids).await?;
-            for (number, proof) in (chunk * PROOF_BATCH + 1..).zip(proofs) {
-                match proof {
-                    Ok(Some(proof)) => {
-                        let name = format!("proofs/{number:08}.tlog-proof");
-                        folder.file(&name, proof.proof.to_string().as_bytes())?;
-                    }
-                    Ok(None) | Err(EvidenceError::NotSigned { .. }) => without_proof += 1,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
+    if with_proofs {
+        without_proof = write_proofs(logger.evidence()?, &folder).await?;
     }
-    bar.finish_and_clear();
-    stderr_line(format_args!("exported {}", counted(folder.lines, "entry", "entries")));
+    folder.complete()?;
+    stderr_line(format_args!("exported {}", counted(lines, "entry", "entries")));
+    if lines == 0 {
+        suggestions::print(logger, &query).await?;
+    }
     if without_proof > 0 {
         stderr_line(format_args!(
             "{} no proof, because no checkpoint covers them; sign one with \
@@ -82,42 +72,61 @@ async fn copy(
     Ok(status)
 }
 
-/// The folder that is exported to.
-struct Folder<'a> {
-    path: &'a Path,
-    entries: BufWriter<File>,
-    lines: u64,
+/// Copies the lines that are not in the folder yet.
+async fn copy(logger: &AuditLogger, folder: &mut Folder) -> Result<Status, Failure> {
+    let bar = progress::entries();
+    let remaining = folder.remaining();
+    let mut repeated = folder.take_last_ids();
+    let status = super::for_each(logger.storage().scan_lines(remaining), |line| {
+        // If the last exported entry was erased since, those of its timestamp follow again.
+        if !repeated.is_empty() {
+            let id = entry_id(line)?;
+            if let Some(index) = repeated.iter().position(|repeated| *repeated == id) {
+                repeated.swap_remove(index);
+                return Ok(());
+            }
+        }
+        bar.inc(1);
+        folder.append(line)
+    })
+    .await;
+    bar.finish_and_clear();
+    folder.sync()?;
+    status
 }
 
-impl<'a> Folder<'a> {
-    fn create(path: &'a Path) -> Result<Self, Failure> {
-        fs::create_dir(path).map_err(|error| {
-            Failure::new(format!("cannot create the folder {}", path.display()))
-                .caused_by(error)
-                .hint("--out must name a new folder in an existing folder")
-        })?;
-        let file = path.join("entries.jsonl");
-        let entries = File::create_new(&file).map_err(|error| cannot_write(&file, error))?;
-        Ok(Self { path, entries: BufWriter::new(entries), lines: 0 })
+/// Returns the number of entries that have no proof.
+async fn write_proofs(prover: &FileStorage, folder: &Folder) -> Result<u64, Failure> {
+    if let Some(checkpoint) = prover.latest_checkpoint().await? {
+        folder.write("checkpoint", checkpoint.as_str().as_bytes())?;
     }
-
-    fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
-        self.lines += 1;
-        let written = self.entries.write_all(line).and_then(|()| self.entries.write_all(b"\n"));
-        written.map_err(|error| cannot_write(self.path, error))
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
-        let path = self.path.join(name);
-        fs::write(&path, content).map_err(|error| cannot_write(&path, error))
-    }
-
-    fn finish(&mut self) -> Result<(), Failure> {
-        let flushed = self.entries.flush().and_then(|()| self.entries.get_ref().sync_all());
-        flushed.map_err(|error| cannot_write(self.path, error))
+    folder.create_dir("proofs")?;
+    let mut entries = folder.read()?;
+    let (mut number, mut without_proof) = (0, 0);
+    loop {
+        let mut ids = Vec::new();
+        while ids.len() < PROOF_BATCH
+            && let Some(line) = entries.next_line()?
+        {
+            ids.push(entry_id(line)?);
+        }
+        if ids.is_empty() {
+            return Ok(without_proof);
+        }
+        for proof in prover.inclusion_proofs(&ids).await? {
+            number += 1;
+            match proof {
+                Ok(Some(proof)) => {
+                    let name = format!("proofs/{number:08}.tlog-proof");
+                    folder.write(&name, proof.proof.to_string().as_bytes())?;
+                }
+                Ok(None) | Err(EvidenceError::NotSigned { .. }) => without_proof += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 
-fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
-    Failure::new(format!("cannot write to {}", path.display())).caused_by(error)
+fn entry_id(line: &[u8]) -> Result<EntryId, Failure> {
+    line::decode(line).map(|entry| entry.id).map_err(|error| Failure::new(error.to_string()))
 }
