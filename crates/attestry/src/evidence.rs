@@ -27,8 +27,8 @@
 
 pub use attestry_evidence::*;
 pub use attestry_file::{
-    Backfill, CosignedCheckpoint, EntryProof, EvidenceError, EvidenceOptions, EvidenceProblem,
-    ProblemKind, Verification, VerifyOptions, VerifyProgress,
+    Backfill, CosignedCheckpoint, EntryProof, Erasure, Erasures, EvidenceError, EvidenceOptions,
+    EvidenceProblem, ProblemKind, Verification, VerifyOptions, VerifyProgress,
 };
 
 use attestry_core::StorageBackend as _;
@@ -42,8 +42,8 @@ pub trait EvidenceExt {
     /// [`store_cosigned_checkpoint`](FileStorage::store_cosigned_checkpoint),
     /// [`inclusion_proof`](FileStorage::inclusion_proof),
     /// [`inclusion_proofs`](FileStorage::inclusion_proofs),
-    /// [`consistency_proof`](FileStorage::consistency_proof), [`verify`](FileStorage::verify) and
-    /// [`delete_because`](FileStorage::delete_because).
+    /// [`consistency_proof`](FileStorage::consistency_proof), [`verify`](FileStorage::verify),
+    /// [`erasures_of`](FileStorage::erasures_of) and [`delete_because`](FileStorage::delete_because).
     ///
     /// # Errors
     ///

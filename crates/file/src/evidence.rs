@@ -1,14 +1,16 @@
 //! The public API of the feature `evidence`: methods of the store and its builder.
 
+use std::collections::HashSet;
+
 use attestry_core::{EntryId, StorageError};
-use attestry_evidence::{ConsistencyProof, OpenedCheckpoint, Policy, SignedCheckpoint};
+use attestry_evidence::{ConsistencyProof, Hash, OpenedCheckpoint, Policy, SignedCheckpoint};
 
 use crate::builder::FileStorageBuilder;
 use crate::observer::EraseReason;
 use crate::storage::FileStorage;
 use crate::tree::{
-    EntryProof, EvidenceError, EvidenceOptions, TreeObserver, Verification, VerifyOptions, prove,
-    verify,
+    EntryProof, Erasures, EvidenceError, EvidenceOptions, TreeObserver, Verification,
+    VerifyOptions, erasures, prove, verify,
 };
 use crate::writer::Job;
 
@@ -146,6 +148,33 @@ impl FileStorage {
     /// A dropped future does not stop the verification.
     pub async fn verify(&self, options: VerifyOptions) -> Result<Verification, EvidenceError> {
         self.read_blocking(move |catalog| verify::run(catalog.folder(), &options)).await
+    }
+
+    /// Which of `lines` are on record as erased: lines that a caller kept, such as an export, given by
+    /// their [`line_hash`](attestry_evidence::line_hash).
+    ///
+    /// ```
+    /// # use std::collections::HashSet;
+    /// # use attestry_evidence::line_hash;
+    /// # async fn example(store: attestry_file::FileStorage, exported: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// let lines: HashSet<_> =
+    ///     exported.lines().map(|line| line_hash(line.as_bytes())).collect::<Result<_, _>>()?;
+    /// for erasure in store.erasures_of(lines).await?.found.values() {
+    ///     println!("erased at {} by {}: {}", erasure.at, erasure.by, erasure.reason);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::NotKept`], [`EvidenceError::Damaged`] if the tree cannot be read,
+    /// [`EvidenceError::Storage`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn erasures_of(&self, lines: HashSet<Hash>) -> Result<Erasures, EvidenceError> {
+        self.read_blocking(move |catalog| erasures::of(catalog.folder(), &lines)).await
     }
 
     /// Deletes an entry like [`delete`](attestry_core::StorageBackend::delete), with the reason and the

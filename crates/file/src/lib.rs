@@ -77,6 +77,6 @@ pub use recovery::{RecoveryReport, TornTail, Unfinished, UnfinishedTask};
 pub use storage::FileStorage;
 #[cfg(feature = "evidence")]
 pub use tree::{
-    Backfill, CosignedCheckpoint, EntryProof, EvidenceError, EvidenceOptions, EvidenceProblem,
-    ProblemKind, Verification, VerifyOptions, VerifyProgress,
+    Backfill, CosignedCheckpoint, EntryProof, Erasure, Erasures, EvidenceError, EvidenceOptions,
+    EvidenceProblem, ProblemKind, Verification, VerifyOptions, VerifyProgress,
 };

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -95,6 +96,26 @@ async fn erased_entries_have_records_and_verify_clean() {
     let long = "x".repeat(2_000);
     assert!(storage.delete_because(&entry("e00030", 0).id, &long, "").await.is_err());
     assert!(storage.read(&entry("e00030", 0).id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn erased_lines_are_found_by_their_hash() {
+    let (_guard, path) = folder();
+    let storage = open_small(&path).await;
+    storage.append(&entries(0..40)).await.unwrap();
+    let hash = |n: i64| line_hash(&line_of(&entry(&format!("e{n:05}"), n))).unwrap();
+    let kept = HashSet::from([hash(25), hash(30), hash(5), hash(50)]);
+    assert_eq!(storage.erasures_of(kept.clone()).await.unwrap().total, 0);
+    storage.delete_because(&entry("e00025", 0).id, "request 4711", "dpo").await.unwrap();
+    let cutoff = Timestamp::from_unix_micros(9).unwrap();
+    storage.delete_at_or_before(cutoff).await.unwrap();
+    storage.compact().await.unwrap();
+    let erasures = storage.erasures_of(kept).await.unwrap();
+    assert_eq!(erasures.total, 11);
+    assert_eq!(erasures.found.keys().copied().collect::<HashSet<_>>(), [hash(25), hash(5)].into());
+    let requested = &erasures.found[&hash(25)];
+    assert_eq!((requested.reason.as_str(), requested.by.as_str()), ("request 4711", "dpo"));
+    assert!(erasures.found[&hash(5)].reason.starts_with("expired: "));
 }
 
 #[tokio::test]

@@ -94,6 +94,11 @@ impl ErasureRecords {
         self.by_leaf.get(&leaf)
     }
 
+    /// The number of leaves that were erased.
+    pub(super) fn erased_lines(&self) -> u64 {
+        self.erased.ranges.iter().map(|(start, end)| end - start).sum()
+    }
+
     /// Whether a record states that `leaf` was erased.
     pub(super) fn is_erased(&self, leaf: u64) -> bool {
         self.erased.contains(leaf)

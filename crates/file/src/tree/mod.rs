@@ -13,6 +13,7 @@
 mod checkpoints;
 mod erase;
 mod erasure_records;
+pub(crate) mod erasures;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[path = "../../tests/fuzz/tree/mod.rs"]
@@ -32,6 +33,7 @@ mod tree_head;
 mod tree_writer;
 pub(crate) mod verify;
 
+pub use erasures::{Erasure, Erasures};
 pub use error::EvidenceError;
 pub(crate) use observer::TreeObserver;
 pub use options::EvidenceOptions;
