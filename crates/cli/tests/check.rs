@@ -22,7 +22,7 @@ fn intact_store_has_no_problems() {
             "contents": {"checked": 0, "not_checked": 0},
             "against": {
                 "file": "sample.jsonl", "interactions": 6, "missing": 0,
-                "erased_on_record": null, "not_compared": 0,
+                "erased": 0, "other_entries_erased": 0, "not_compared": 0,
             },
             "quarantine": [], "problems": [],
         })
@@ -148,11 +148,37 @@ fn erased_entries_are_counted_beside_missing_ones() {
     run.expect(1, "");
     assert!(run.stdout.contains("sample.jsonl:3: the interaction is not recorded"), "{run:?}");
     assert!(
-        run.stdout.contains("1 entry on record as erased, perhaps of those missing"),
+        run.stdout.contains("1 entry is on record as erased, perhaps of those missing"),
         "{run:?}"
     );
     let run = folder.run(&[&against[..], &["--format", "json"]].concat());
-    assert_eq!(json(&run.stdout)["against"]["erased_on_record"], 1);
+    assert_eq!(json(&run.stdout)["against"]["other_entries_erased"], 1);
+}
+
+/// The lines of an export are entries, of which the record has the hash.
+#[test]
+fn erased_lines_of_an_export_are_not_missing() {
+    let folder = Folder::new();
+    folder.write("sample.jsonl", &sample());
+    folder.ok(&["key", "generate", "--signing", "--out", "signing.key"]);
+    let signed = ["--signing-key", "signing.key"];
+    folder.ok(&[&signed[..], &["import", "sample.jsonl"]].concat());
+    folder.write("export.jsonl", &folder.ok(&["list", "--format", "json"]));
+    let against = ["check", "--against", "export.jsonl"];
+    assert!(folder.ok(&against).contains("6 of 6 interactions of export.jsonl recorded: no"));
+    folder.ok(&[&signed[..], &["delete", "--metadata", "n=230"]].concat());
+    folder.ok(&[&signed[..], &["delete", "--safety", "failed"]].concat());
+    let report = folder.ok(&against);
+    assert!(report.contains("3 of 6 interactions of export.jsonl recorded, 3 on record as erased"));
+    // A line that was removed without a record.
+    let (path, content) = folder.segment();
+    let mut lines: Vec<_> = content.split_inclusive('\n').collect();
+    lines.retain(|line| !line.contains("\"n\": 360"));
+    std::fs::write(&path, lines.concat()).unwrap();
+    let run = folder.run(&against);
+    run.expect(1, "");
+    assert!(run.stdout.contains("export.jsonl:6: the interaction is not recorded"), "{run:?}");
+    assert!(run.stdout.contains("3 on record as erased: 1 problem"), "{run:?}");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use super::{Filters, ReportFormat, Selection};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Encrypted content is checked if its key is given. With --against, each interaction of
-FILE that is not recorded is reported, too.
+FILE that is not recorded is reported, too. FILE can also be an export (entries.jsonl):
+then lines that the store has on record as erased are counted, and are no problem.
 
 Examples:
   attestry check

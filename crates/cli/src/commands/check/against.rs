@@ -3,7 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use attestry::{AuditEntry, hash_content};
+use attestry::evidence::{Erasures, Hash, line_hash};
+use attestry::{AuditEntry, hash_content, line};
 
 use super::problems::{Problem, Problems};
 use crate::commands;
@@ -11,6 +12,7 @@ use crate::errors::Failure;
 use crate::input::Input;
 use crate::output::Stdout;
 use crate::pipeline;
+use crate::text::{counted, escaped, thousands};
 
 /// The interactions of a file, identified by a hash of their two content hashes, with the number of
 /// entries found for each. Takes 20 bytes of memory per interaction.
@@ -20,6 +22,9 @@ pub(super) struct Expected {
     lines: Vec<(u64, u64)>,
     /// Number of entries found, at the index of the first item with their hash.
     found: Vec<u32>,
+    /// For lines that are entries, such as those of an export: line number and leaf hash, sorted. Takes
+    /// 40 bytes more for each.
+    leaves: Vec<(u64, Hash)>,
     hasher: Arc<RandomState>,
     keyed: u64,
 }
@@ -31,13 +36,44 @@ pub(super) struct Comparison {
     pub(super) missing: u64,
     /// Number of entries with keyed hashes, which cannot be compared without the hash key.
     pub(super) keyed: u64,
-    /// Number of entries that are on record as erased, if the store keeps records. The records have
-    /// hashes of whole lines only, so which of the missing ones these are is unknown.
-    pub(super) erased: Option<u64>,
+    /// Number of lines that are on record as erased. A record has the hash of the erased line, so this
+    /// is known of entries only, not of interactions.
+    pub(super) erased: u64,
+    /// Number of all other entries that are on record as erased.
+    pub(super) others_erased: u64,
 }
 
-/// A line number, and the hash of the line or the reason why it is bad.
-type Line = (u64, Result<u64, String>);
+impl Comparison {
+    /// Continues a summary.
+    pub(super) fn summary(&self) -> String {
+        let recorded = self.interactions - self.missing - self.erased;
+        let interactions = counted(self.interactions, "interaction", "interactions");
+        let file = escaped(&self.file);
+        let mut summary = format!(", {} of {interactions} of {file} recorded", thousands(recorded));
+        if self.erased > 0 {
+            summary += &format!(", {} on record as erased", thousands(self.erased));
+        }
+        if self.missing > 0 && self.others_erased > 0 {
+            let others = counted(self.others_erased, "entry is", "entries are");
+            summary += &format!(", {others} on record as erased, perhaps of those missing");
+        }
+        if self.keyed > 0 {
+            let keyed = counted(self.keyed, "entry", "entries");
+            summary += &format!(", {keyed} not compared (no hash key)");
+        }
+        summary
+    }
+}
+
+/// The hashes that identify a line of the file.
+struct Hashes {
+    contents: u64,
+    /// Of a line that is an entry.
+    leaf: Option<Hash>,
+}
+
+/// A line number, and the hashes of the line or the reason why it is bad.
+type Line = (u64, Result<Hashes, String>);
 
 impl Expected {
     /// Reads `input`. Bad lines are problems.
@@ -51,18 +87,26 @@ impl Expected {
         let line_hasher = Arc::clone(&hasher);
         let mut chunks = pipeline::process(input, move |chunk| -> Vec<Line> {
             let hash = |line: &[u8]| {
+                if let (Ok(entry), Ok(leaf)) = (line::decode(line), line_hash(line)) {
+                    let contents = line_hasher.hash_one((entry.input_hash, entry.output_hash));
+                    return Ok(Hashes { contents, leaf: Some(leaf) });
+                }
                 let interaction = commands::interaction(line)?;
                 let input = hash_content(interaction.input());
-                Ok(line_hasher.hash_one((input, hash_content(interaction.output()))))
+                let contents = (input, hash_content(interaction.output()));
+                Ok(Hashes { contents: line_hasher.hash_one(contents), leaf: None })
             };
             let lines = chunk.lines();
             lines.map(|(n, line)| (n, line.map_err(commands::too_long).and_then(hash))).collect()
         })?;
-        let mut lines = Vec::new();
+        let (mut lines, mut leaves) = (Vec::new(), Vec::new());
         while let Some(chunk) = chunks.next().await {
             for (number, line) in chunk?.output {
                 match line {
-                    Ok(hash) => lines.push((hash, number)),
+                    Ok(Hashes { contents, leaf }) => {
+                        lines.push((contents, number));
+                        leaves.extend(leaf.map(|leaf| (number, leaf)));
+                    }
                     Err(reason) => {
                         let location = format!("{file}:{number}");
                         problems.add(Problem { kind: "bad line", location, reason }, out)?;
@@ -72,7 +116,7 @@ impl Expected {
         }
         lines.sort_unstable();
         let found = vec![0; lines.len()];
-        Ok(Self { file, lines, found, hasher, keyed: 0 })
+        Ok(Self { file, lines, found, leaves, hasher, keyed: 0 })
     }
 
     /// Counts an entry of the store.
@@ -86,13 +130,9 @@ impl Expected {
         }
     }
 
-    /// Reports the interactions that were not found. If an interaction occurs more often in the file than
-    /// in the store, its last lines are reported.
-    pub(super) fn finish(
-        self,
-        problems: &mut Problems,
-        out: &mut Stdout,
-    ) -> Result<Comparison, Failure> {
+    /// The numbers of the lines that were not found. If an interaction occurs more often in the file than
+    /// in the store, its last lines are missing.
+    pub(super) fn missing(&self) -> Vec<u64> {
         let mut missing = Vec::new();
         let mut first = 0;
         for equal in self.lines.chunk_by(|a, b| a.0 == b.0) {
@@ -101,6 +141,28 @@ impl Expected {
             first += equal.len();
         }
         missing.sort_unstable();
+        missing
+    }
+
+    /// The leaf hash of the line, if it is an entry.
+    pub(super) fn leaf(&self, number: u64) -> Option<Hash> {
+        let index = self.leaves.binary_search_by_key(&number, |leaf| leaf.0).ok()?;
+        Some(self.leaves[index].1)
+    }
+
+    /// Reports the `missing` lines that are not on record as erased.
+    pub(super) fn finish(
+        self,
+        mut missing: Vec<u64>,
+        erasures: &Erasures,
+        problems: &mut Problems,
+        out: &mut Stdout,
+    ) -> Result<Comparison, Failure> {
+        let all = missing.len();
+        missing.retain(|number| {
+            self.leaf(*number).is_none_or(|leaf| !erasures.found.contains_key(&leaf))
+        });
+        let erased = (all - missing.len()) as u64;
         for number in &missing {
             let location = format!("{}:{number}", self.file);
             let reason = "the interaction is not recorded".to_owned();
@@ -108,6 +170,14 @@ impl Expected {
         }
         let interactions = self.lines.len() as u64;
         let missing = missing.len() as u64;
-        Ok(Comparison { file: self.file, interactions, missing, keyed: self.keyed, erased: None })
+        let others_erased = erasures.total.saturating_sub(erasures.found.len() as u64);
+        Ok(Comparison {
+            file: self.file,
+            interactions,
+            missing,
+            keyed: self.keyed,
+            erased,
+            others_erased,
+        })
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use attestry::crypto::DecryptError;
-use attestry::evidence::{EvidenceError, EvidenceExt, VerifyOptions};
+use attestry::evidence::{Erasures, EvidenceError, EvidenceExt};
 use attestry::file::Quarantined;
 use attestry::{AuditEntry, AuditError, AuditLogger, EntryId, Query, StorageError, Timestamp};
 use futures_util::StreamExt;
@@ -63,11 +63,14 @@ pub(super) async fn run(
     if let Some(problem) = check.other_key.problem() {
         problems.add(problem, out)?;
     }
-    let mut comparison =
-        expected.map(|expected| expected.finish(&mut problems, out)).transpose()?;
-    if let Some(comparison) = comparison.as_mut().filter(|comparison| comparison.missing > 0) {
-        comparison.erased = erased_on_record(&logger).await?;
-    }
+    let comparison = match expected {
+        Some(expected) => {
+            let missing = expected.missing();
+            let erasures = erasures_of(&logger, &expected, &missing).await?;
+            Some(expected.finish(missing, &erasures, &mut problems, out)?)
+        }
+        None => None,
+    };
     let quarantined = quarantine::files(&logger).await?;
     let status = Status::success_if(problems.count() == 0);
     check.summarise(problems, comparison, &quarantined, out)?;
@@ -75,13 +78,19 @@ pub(super) async fn run(
     Ok(status)
 }
 
-/// How many entries are on record as erased; `None` if the store keeps no records of it.
-async fn erased_on_record(logger: &AuditLogger) -> Result<Option<u64>, Failure> {
-    let Ok(storage) = logger.evidence() else { return Ok(None) };
-    match storage.verify(VerifyOptions::new()).await {
-        Ok(verification) => Ok(Some(verification.erased)),
-        Err(EvidenceError::NotKept { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+/// What the store has on record about the erasure of the missing lines; nothing if it keeps no records.
+async fn erasures_of(
+    logger: &AuditLogger,
+    expected: &Expected,
+    missing: &[u64],
+) -> Result<Erasures, Failure> {
+    let (Ok(storage), false) = (logger.evidence(), missing.is_empty()) else {
+        return Ok(Erasures::default());
+    };
+    let lines = missing.iter().filter_map(|number| expected.leaf(*number)).collect();
+    match storage.erasures_of(lines).await {
+        Err(EvidenceError::NotKept { .. }) => Ok(Erasures::default()),
+        erasures => Ok(erasures?),
     }
 }
 
@@ -215,7 +224,8 @@ impl Check {
                     "file": comparison.file,
                     "interactions": comparison.interactions,
                     "missing": comparison.missing,
-                    "erased_on_record": comparison.erased,
+                    "erased": comparison.erased,
+                    "other_entries_erased": comparison.others_erased,
                     "not_compared": comparison.keyed,
                 })),
                 "quarantine": quarantined.iter().map(quarantine::as_json).collect::<Vec<_>>(),
@@ -238,23 +248,8 @@ impl Check {
         if self.unchecked > 0 {
             summary += &format!(", {} not checked (no key)", thousands(self.unchecked));
         }
-        if let Some(Comparison { file, interactions, missing, keyed, erased }) = comparison {
-            let recorded = interactions - missing;
-            let interactions = counted(interactions, "interaction", "interactions");
-            let file = escaped(&file);
-            summary += &format!(", {} of {interactions} of {file} recorded", thousands(recorded));
-            if keyed > 0 {
-                let keyed = counted(keyed, "entry", "entries");
-                summary += &format!(", {keyed} not compared (no hash key)");
-            }
-            match erased {
-                Some(0) => summary += ", no entry on record as erased",
-                Some(erased) => {
-                    let erased = counted(erased, "entry", "entries");
-                    summary += &format!(", {erased} on record as erased, perhaps of those missing");
-                }
-                None => {}
-            }
+        if let Some(comparison) = comparison {
+            summary += &comparison.summary();
         }
         let found = match problems.count() {
             0 => "no problems".into(),
