@@ -171,7 +171,8 @@ Examples:
     /// Check the records, like fsck: find corrupt records, duplicate ids, wrong content hashes
     ///
     /// Reads every entry and reports records that cannot be read, ids that occur more than once, and
-    /// stored content that does not match its hash. Works with every store and changes nothing.
+    /// stored content that does not match its hash. Works with every store and changes no entry. A file
+    /// store's indexes are compared with the entries, and wrong ones are replaced.
     ///
     /// This finds damage. To find tampering, use `attestry verify`: it compares the entries with the
     /// Merkle tree and with signed checkpoints.

@@ -67,6 +67,11 @@ impl Failure {
         self
     }
 
+    /// The message, with all causes.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// Adds what to do next.
     pub(crate) fn hint(self, text: impl Into<String>) -> Self {
         self.hint_if_known(Some(text))

@@ -213,3 +213,31 @@ fn repeated_interaction_must_be_recorded_repeatedly() {
     assert!(folder.run(&["check", "--against", "twice.jsonl"]).stdout.ends_with(": 1 problem\n"));
     folder.run(&["check", "--against", "missing.jsonl"]).expect(2, "cannot read missing.jsonl");
 }
+
+/// An index file that counts a line as erased that is there.
+#[test]
+fn wrong_index_is_reported_and_replaced() {
+    use std::os::unix::fs::MetadataExt;
+    let (folder, _) = Folder::with_sample();
+    let (path, _) = folder.segment();
+    std::fs::rename(path, folder.path("audit/audit_20260101.jsonl")).unwrap();
+    for _ in 0..2 {
+        // The second one finds a sealed segment.
+        folder.ok(&["log", "--input", "a", "--output", "b"]);
+    }
+    let inode = std::fs::metadata(folder.path("audit/audit_20260101.jsonl")).unwrap().ino();
+    let index = folder.path("audit").join(format!(".attestry/index/{inode}.idx"));
+    let mut bytes = std::fs::read(&index).unwrap();
+    bytes[1_024] += 1;
+    let checksum = crc32fast::hash(&bytes[1_024..2_044]);
+    bytes[2_044..2_048].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(&index, bytes).unwrap();
+    assert_eq!(folder.ok(&["count"]), "7\n");
+
+    let run = folder.run(&["check"]);
+    run.expect(1, "");
+    let expected = "audit_20260101.jsonl: its index differed from it; it was made again\n";
+    assert!(run.stdout.contains(expected), "{}", run.stdout);
+    assert_eq!(folder.ok(&["count"]), "8\n");
+    assert!(folder.ok(&["check"]).ends_with(": no problems\n"));
+}

@@ -2,7 +2,7 @@
 //! catalog.
 
 use std::any::Any;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use attestry_core::{
@@ -107,6 +107,21 @@ impl FileStorage {
     #[must_use]
     pub fn rotation_size_bytes(&self) -> u64 {
         self.rotation_bytes
+    }
+
+    /// Compares the index of each segment with the segment, which is read as a whole; returns the segments
+    /// whose index differed. An index is stale if a segment was changed in place and looks unchanged. Reads
+    /// use correct indexes afterwards. If the store is open for writing, wrong index files are replaced, too.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Io`] if a segment cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not stop the comparison.
+    pub async fn check_indexes(&self) -> Result<Vec<PathBuf>, StorageError> {
+        self.read_blocking(Catalog::check_indexes).await
     }
 
     /// The torn lines and checkpoints in quarantine, sorted by name: what crashes have cut short. Nothing of

@@ -603,3 +603,138 @@ async fn many_short_processes_leave_sealed_segments_indexed() {
     assert!(segments(&path).len() > 2);
     assert_indexed(&path, 600).await;
 }
+
+/// A way to put `bytes` into a file that keeps its inode.
+type Overwrite = fn(&Path, &[u8]);
+
+/// Ways in which editors and restores change a file in place.
+const IN_PLACE: [Overwrite; 2] = [
+    |path, bytes| fs::write(path, bytes).unwrap(),
+    // With the modification time of the file before, as `cp --preserve` and `rsync --times` set it.
+    |path, bytes| {
+        let modified = fs::metadata(path).unwrap().modified().unwrap();
+        fs::write(path, bytes).unwrap();
+        fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+    },
+];
+
+/// A segment is restored from a copy that was made before an erasure: the same inode and length.
+#[tokio::test]
+async fn segment_restored_in_place_is_read_as_it_is() {
+    for overwrite in IN_PLACE {
+        for number in [0, 1] {
+            let (_guard, path) = folder();
+            let written = shuffled(1_500);
+            store(&path, &written).await;
+            open(&path).await.close().await.unwrap();
+            // The active segment sorts first by name.
+            let segment = segments(&path)[number].clone();
+            let before = fs::read(&segment).unwrap();
+            let erased: Vec<_> =
+                written.iter().filter(|entry| contains(&before, entry)).take(3).cloned().collect();
+            assert_eq!(erased.len(), 3);
+            let storage = open(&path).await;
+            for entry in &erased {
+                assert!(storage.delete(&entry.id).await.unwrap());
+            }
+            storage.close().await.unwrap();
+            overwrite(&segment, &before);
+            assert_holds(&open_read_only(&path).await, &written).await;
+            let storage = open(&path).await;
+            assert_holds(&storage, &written).await;
+            for entry in &erased {
+                assert_eq!(storage.read(&entry.id).await.unwrap().as_ref(), Some(entry));
+                assert!(storage.delete(&entry.id).await.unwrap());
+            }
+            assert_eq!(storage.count().await.unwrap(), 1_497);
+            storage.close().await.unwrap();
+            assert_eq!(open_read_only(&path).await.count().await.unwrap(), 1_497);
+        }
+    }
+}
+
+/// The edit is followed by appends: the index file of the active segment must not look as if it were only
+/// older.
+#[tokio::test]
+async fn edited_active_segment_is_indexed_again_when_it_grows() {
+    for overwrite in IN_PLACE {
+        let (_guard, path) = folder();
+        let mut written = active_with_index(&path).await;
+        let segment = segments(&path)[0].clone();
+        // An entry with an id of the same length.
+        let text = String::from_utf8(fs::read(&segment).unwrap()).unwrap();
+        let edited = entry("x99999", written[7].timestamp.unix_micros());
+        let line = String::from_utf8(common::line_of(&edited)).unwrap();
+        let old = String::from_utf8(common::line_of(&written[7])).unwrap();
+        overwrite(&segment, text.replacen(&old, &line, 1).as_bytes());
+        written[7] = edited;
+        for n in 0..3 {
+            let new = entry(&format!("n{n}"), 5);
+            let storage = open(&path).await;
+            storage.append(std::slice::from_ref(&new)).await.unwrap();
+            written.push(new);
+            storage.close().await.unwrap();
+            let reader = open_read_only(&path).await;
+            assert_holds(&reader, &written).await;
+            assert!(reader.read(&"x99999".parse().unwrap()).await.unwrap().is_some());
+        }
+    }
+}
+
+fn contains(segment: &[u8], entry: &AuditEntry) -> bool {
+    let line = common::line_of(entry);
+    segment.split_inclusive(|byte| *byte == b'\n').any(|found| found == line)
+}
+
+/// As an earlier version wrote it, which does not know the state of the segment.
+#[tokio::test]
+async fn index_file_without_the_segment_state_is_rebuilt() {
+    let (_guard, path) = folder();
+    let written = shuffled(1_500);
+    store(&path, &written).await;
+    open(&path).await.close().await.unwrap();
+    for index in indexes(&path) {
+        let mut bytes = fs::read(&index).unwrap();
+        let block = &mut bytes[1_024..2_048];
+        block[8..24].fill(0);
+        let checksum = crc32fast::hash(&block[..1_020]);
+        block[1_020..].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(&index, bytes).unwrap();
+    }
+    assert_holds(&open_read_only(&path).await, &written).await;
+    let storage = open(&path).await;
+    assert!(storage.recovery().indexes_made > 0);
+    assert_holds(&storage, &written).await;
+    storage.close().await.unwrap();
+    assert_eq!(open(&path).await.recovery().indexes_made, 0);
+}
+
+/// An index file that lacks a line, although the segment looks unchanged.
+#[tokio::test]
+async fn check_finds_and_replaces_a_wrong_index() {
+    let (_guard, path) = folder();
+    let written = shuffled(1_500);
+    store(&path, &written).await;
+    let storage = open(&path).await;
+    assert!(storage.check_indexes().await.unwrap().is_empty());
+    storage.close().await.unwrap();
+    // One more line of a sealed segment counts as erased.
+    let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(&segments(&path)[1]).unwrap());
+    let index = path.join(format!(".attestry/index/{inode}.idx"));
+    let mut bytes = fs::read(&index).unwrap();
+    bytes[1_024] += 1;
+    let checksum = crc32fast::hash(&bytes[1_024..2_044]);
+    bytes[2_044..2_048].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&index, bytes).unwrap();
+
+    let reader = open_read_only(&path).await;
+    assert_eq!(reader.count().await.unwrap(), 1_499);
+    assert_eq!(reader.check_indexes().await.unwrap().len(), 1);
+    assert_eq!(open_read_only(&path).await.count().await.unwrap(), 1_499, "nothing was changed");
+    let storage = open(&path).await;
+    assert_eq!(storage.check_indexes().await.unwrap().len(), 1);
+    assert_holds(&storage, &written).await;
+    storage.close().await.unwrap();
+    assert_holds(&open_read_only(&path).await, &written).await;
+    assert!(open(&path).await.check_indexes().await.unwrap().is_empty());
+}

@@ -18,7 +18,7 @@ use crate::fs::epoch;
 use crate::fs::layout::Folder;
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
-use crate::fs::sys::{self, FileId};
+use crate::fs::sys::{self, FileId, FileState};
 use crate::observer::LineEnd;
 use crate::segment::{IndexFile, Line, MemoryIndex, TemporaryIndex, load_index_file};
 
@@ -117,9 +117,6 @@ impl Indexer {
     /// Indexes a segment that is sealed, on another thread unless that takes no time.
     pub(super) fn index_sealed(&mut self, mut segment: Unindexed) {
         self.wait();
-        if IndexFile::covered_len(&self.folder.index(segment.id), segment.id) == segment.length {
-            return;
-        }
         if !self.prepare(&mut segment) {
             self.incomplete = true;
             return;
@@ -153,9 +150,15 @@ impl Indexer {
         let mut finished = FinishedIndexes { sealed: !self.incomplete, active: None };
         self.incomplete = false;
         let Some(mut closed) = self.closed.take() else { return finished };
-        let covered = IndexFile::covered_len(&self.folder.index(closed.id), closed.id);
-        let lacks = closed.length.saturating_sub(covered);
-        if lacks <= may_lack
+        let path = self.folder.index(closed.id);
+        let lacks = closed.length.saturating_sub(IndexFile::covered_len(&path, closed.id));
+        // With the state of now, the next open sees whether the segment was changed in place since.
+        let is_kept = lacks <= may_lack
+            && FileState::of_file(&closed.file)
+                .and_then(|state| IndexFile::set_state(&path, state))
+                .is_ok();
+        if is_kept
+            || (lacks == closed.length && lacks <= may_lack)
             || (self.prepare(&mut closed)
                 && self.publish(&closed, write_index(&self.folder, &closed)))
         {
@@ -200,16 +203,23 @@ impl Indexer {
     /// [`prepare`](Self::prepare). Returns whether the segment has an index file.
     fn publish(&self, segment: &Unindexed, written: io::Result<TemporaryIndex>) -> bool {
         let Unindexed { name, id, length, appended, .. } = segment;
+        let state = || {
+            let metadata = open::metadata(&self.folder.segment(*name)).ok()?;
+            (FileId::of(&metadata) == *id).then(|| FileState::of(&metadata))
+        };
         let path = self.folder.index(*id);
+        let found = state();
         let is_unchanged = || {
-            sys::id_and_length(&self.folder.segment(*name)).ok() == Some((*id, *length))
+            found.is_some_and(|found| found.length == *length)
                 && epoch::erasures(&self.folder).ok() == Some(appended.erasures)
                 // An interrupted erasure, of another process, may have overwritten lines.
                 && !open::metadata(&self.folder.intent_log()).is_ok_and(|log| log.len() > 0)
         };
         // A reader may have written one.
-        IndexFile::covered_len(&path, *id) == *length
-            || written.is_ok_and(|written| is_unchanged() && written.publish(&path).is_ok())
+        found.is_some_and(|found| IndexFile::covers(&path, *id, found))
+            || written.is_ok_and(|written| {
+                found == Some(written.state()) && is_unchanged() && written.publish(&path).is_ok()
+            })
     }
 }
 
@@ -218,10 +228,11 @@ impl Indexer {
 fn write_index(folder: &Folder, segment: &Unindexed) -> io::Result<TemporaryIndex> {
     let Unindexed { id, file, length, appended, .. } = segment;
     let path = folder.index(*id);
+    let state = FileState::of_file(file)?;
     let stale = || io::Error::from(io::ErrorKind::InvalidData);
     let mut index = match appended.from {
         0 => MemoryIndex::default(),
-        from => load_index_file(&path, *id, file, from).unwrap_or_default(),
+        from => load_index_file(&path, *id, file, from, state).unwrap_or_default(),
     };
     // `publish` excludes that a line was being erased.
     let being_erased = |_, _| false;
@@ -237,5 +248,5 @@ fn write_index(folder: &Folder, segment: &Unindexed) -> io::Result<TemporaryInde
     if index.indexed_len() != *length {
         return Err(stale());
     }
-    TemporaryIndex::write(&path, "sealed.tmp", *id, &index)
+    TemporaryIndex::write(&path, "sealed.tmp", *id, &index, state)
 }

@@ -29,7 +29,7 @@ use crate::fs::epoch;
 use crate::fs::layout::Folder;
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
-use crate::fs::sys::{self, FileId};
+use crate::fs::sys::{self, FileId, FileState};
 use crate::observer::LogObserver;
 use crate::segment::IndexFile;
 
@@ -239,8 +239,9 @@ impl Erasures {
                 if redo {
                     completed.moved += remove_moved(&file, lines).map_err(failed)?;
                 }
+                let before = FileState::of_file(&file).map_err(failed)?;
                 overwrite(&file, lines)
-                    .and_then(|()| self.count_in_index(&file, lines, redo))
+                    .and_then(|()| self.count_in_index(&file, lines, before, redo))
                     .map_err(failed)?;
             }
             // The whole segment was removed.
@@ -297,14 +298,21 @@ impl Erasures {
         Ok(unlinked)
     }
 
-    /// Adds the lines to the count of erased lines in the segment's index file. If that fails, or they
-    /// may have been counted before, the index file is removed and built again later.
-    fn count_in_index(&self, file: &File, lines: &[ErasedLine], redo: bool) -> io::Result<()> {
-        let path = self.folder.index(FileId::of(&file.metadata()?));
+    /// Adds the lines to the count of erased lines in the segment's index file, which was in the state
+    /// `before`. If that fails, the index file was stale, or they may have been counted before, the index file is removed and built again later.
+    fn count_in_index(
+        &self,
+        file: &File,
+        lines: &[ErasedLine],
+        before: FileState,
+        redo: bool,
+    ) -> io::Result<()> {
+        let metadata = file.metadata()?;
+        let path = self.folder.index(FileId::of(&metadata));
         let counted = if redo {
             Err(io::ErrorKind::Other.into())
         } else {
-            IndexFile::add_erased(&path, lines.len() as u64)
+            IndexFile::add_erased(&path, lines.len() as u64, before, FileState::of(&metadata))
         };
         match counted {
             Err(error) if error.kind() != io::ErrorKind::NotFound => match fs::remove_file(&path) {

@@ -7,7 +7,7 @@ use attestry_core::StorageError;
 
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
-use crate::fs::sys::FileId;
+use crate::fs::sys::{FileId, FileState};
 
 /// The folder of one store. Everything that the Python package does not know is in `.attestry/`.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub(crate) struct Listed {
     pub(crate) name: SegmentName,
     pub(crate) id: FileId,
     pub(crate) length: u64,
+    pub(crate) state: FileState,
 }
 
 impl Folder {
@@ -90,6 +91,7 @@ impl Folder {
                         name,
                         id: FileId::of(&metadata),
                         length: metadata.len(),
+                        state: FileState::of(&metadata),
                     });
                 }
                 // Renamed or unlinked since; the caller lists again.

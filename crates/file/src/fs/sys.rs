@@ -45,6 +45,36 @@ impl FileId {
     }
 }
 
+/// What a change of a file changes, also one in place. Appending, erasing, renaming, linking and a change of
+/// the owner do that, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FileState {
+    /// In bytes.
+    pub(crate) length: u64,
+    /// The time of the last change of content or attributes (ctime) in nanoseconds since 1970. No program
+    /// can set it back.
+    pub(crate) changed: u64,
+}
+
+impl FileState {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+        let nanos = u64::try_from(metadata.ctime_nsec()).unwrap_or(0);
+        let changed = seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        Self { length: metadata.len(), changed }
+    }
+
+    /// Whether a file that was in this state has been changed in place. One that has grown was appended to,
+    /// by all that is known.
+    pub(crate) fn is_replaced_by(self, now: Self) -> bool {
+        self.changed != now.changed && self.length >= now.length
+    }
+
+    pub(crate) fn of_file(file: &File) -> io::Result<Self> {
+        file.metadata().map(|metadata| Self::of(&metadata))
+    }
+}
+
 /// Identity and length in bytes of the file at `path`.
 pub(crate) fn id_and_length(path: &Path) -> io::Result<(FileId, u64)> {
     open::metadata(path).map(|metadata| (FileId::of(&metadata), metadata.len()))

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::snapshot::LockMode;
 use crate::fs::epoch::Stamp;
 use crate::fs::lock::LockGuard;
-use crate::fs::sys::{self, FileId};
+use crate::fs::sys::{self, FileId, FileState};
 use crate::segment::{IndexFile, MemoryIndex, Segment, SegmentIndex, write_index_file};
 
 /// An index in memory of at most this many new bytes is not saved: reading them again is as fast as writing
@@ -100,14 +100,22 @@ impl Catalog {
     ) -> Result<Option<IndexFile>, StorageError> {
         let path = self.folder.index(segment.file.id);
         let Some(index) = segment.file.memory_index() else { return Ok(None) };
-        let length = self.length_of(segment)?;
+        let state = || {
+            let state = FileState::of_file(&segment.file.handle);
+            state.map_err(|source| self.failed("examine", segment, source))
+        };
+        let before = state()?;
+        let length = before.length;
         let open = || IndexFile::open(&path, segment.file.id, length, filter_budget);
-        if let Some(existing) = open() {
+        if let Some(existing) = open().filter(|index| self.agrees(index, segment.name, before)) {
             return Ok(Some(existing));
         }
-        let confirm =
-            || length == index.indexed_len() && Stamp::read(&self.folder).is_ok_and(|s| s == stamp);
-        match write_index_file(&path, segment.file.id, &index, confirm) {
+        let confirm = || {
+            length == index.indexed_len()
+                && Stamp::read(&self.folder).is_ok_and(|s| s == stamp)
+                && state().is_ok_and(|now| now == before)
+        };
+        match write_index_file(&path, segment.file.id, &index, before, confirm) {
             Ok(true) => Ok(open()),
             Ok(false) | Err(_) => Ok(None),
         }
@@ -172,7 +180,10 @@ impl Catalog {
             synced.map_err(|source| self.failed("sync", segment, source))?;
             let path = self.folder.index(segment.file.id);
             let saved = sys::make_private(&self.folder.indexes())
-                .and_then(|()| write_index_file(&path, segment.file.id, &index, is_current));
+                .and_then(|()| FileState::of_file(&segment.file.handle))
+                .and_then(|state| {
+                    write_index_file(&path, segment.file.id, &index, state, is_current)
+                });
             if saved.is_ok_and(|written| written) {
                 index.set_saved();
             }

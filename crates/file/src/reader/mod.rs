@@ -4,6 +4,7 @@
 //! folder's [`Stamp`] with that of the cache and refreshes what is stale.
 
 mod cached;
+mod check;
 mod corrupt;
 mod index_files;
 mod lookup;

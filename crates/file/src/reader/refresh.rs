@@ -2,6 +2,7 @@
 //! rewritten, and lines that were erased, by any process.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io;
 use std::sync::Arc;
 
@@ -9,10 +10,11 @@ use attestry_core::StorageError;
 
 use super::snapshot::LockMode;
 use super::{Cache, Catalog};
+use crate::erase;
 use crate::fs::epoch::Stamp;
 use crate::fs::layout::Listed;
 use crate::fs::open;
-use crate::fs::sys::FileId;
+use crate::fs::sys::{FileId, FileState};
 use crate::segment::{IndexFile, Segment, SegmentFile, SegmentIndex, SegmentName, load_index_file};
 
 /// The memory budget for the Bloom filters of all segments, enough for 25 million entries. Filters beyond it
@@ -90,9 +92,25 @@ impl Catalog {
             SegmentIndex::OnDisk(index) => Ok(!grows
                 && index.indexed_len() == found.length
                 && index.is_at(&self.folder.index(found.id))
-                && index.reload_erased().is_ok()),
+                && index.reload_erased().is_ok()
+                && self.agrees(index, found.name, found.state)),
             SegmentIndex::InMemory(_) => self.update_memory_index(found.name, file, erased),
         }
+    }
+
+    /// Whether the segment `name`, which was found in this state, agrees with its index file, as far as
+    /// their states tell.
+    pub(super) fn agrees(&self, index: &IndexFile, name: SegmentName, state: FileState) -> bool {
+        // An erasure changes the segment before the index file.
+        let is_being_erased =
+            || erase::pending(&self.folder).is_ok_and(|intent| intent.names(name));
+        // It may have come to its end since.
+        let agrees_now = || {
+            let now = open::metadata(&self.folder.segment(name));
+            let now = now.map(|metadata| FileState::of(&metadata));
+            index.reload_erased().is_ok() && now.is_ok_and(|now| index.agrees_with(now))
+        };
+        index.agrees_with(state) || is_being_erased() || agrees_now()
     }
 
     /// Marks erased lines in an index in memory, if `erased`. Returns false if the index is stale: an append
@@ -134,13 +152,19 @@ impl Catalog {
             return Ok(None);
         }
         let (index_path, length) = (self.folder.index(found.id), metadata.len());
+        let state = FileState::of(&metadata);
         let index_file = (!grows)
             .then(|| IndexFile::open(&index_path, found.id, length, filter_budget))
-            .flatten();
+            .flatten()
+            .filter(|index| self.agrees(index, found.name, state));
         let index = match index_file {
             Some(index) => SegmentIndex::OnDisk(index),
             None => {
-                let saved = load_index_file(&index_path, found.id, &handle, length);
+                let saved = load_index_file(&index_path, found.id, &handle, length, state);
+                if saved.is_none() && self.lock.is_some() {
+                    // The segment may grow, and the index file then look as if it had been appended to.
+                    let _ = fs::remove_file(&index_path);
+                }
                 SegmentIndex::in_memory(saved.unwrap_or_default())
             }
         };

@@ -30,7 +30,7 @@ pub(crate) struct CorruptLine {
 }
 
 /// A valid line with the hash of its id.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct IndexedLine {
     pub(super) line: Line,
     pub(super) hash: u64,
@@ -223,6 +223,14 @@ impl MemoryIndex {
             self.saved_len = 0;
         }
         Ok(())
+    }
+
+    /// Whether it says the same as `made`, which was just made of the segment, of the bytes it covers.
+    pub(crate) fn equals(&self, made: &Self) -> bool {
+        let end = self.indexed_len;
+        let lines = made.indexed().take_while(|indexed| indexed.line.offset < end);
+        let corrupt = made.corrupt.iter().take_while(|corrupt| corrupt.offset < end);
+        self.indexed().eq(lines) && self.corrupt.iter().eq(corrupt)
     }
 
     /// Lines whose id may be this one, in write order.

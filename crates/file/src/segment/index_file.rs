@@ -4,7 +4,7 @@
 //! | block | content |
 //! | --- | --- |
 //! | 0 | the header |
-//! | 1 | how many of the lines were erased since; the only mutable part |
+//! | 1 | how many of the lines were erased since, and the state of the segment; the only mutable part |
 //! | then | the Bloom filter of ids, 960 bytes a block |
 //! | then | lines by id hash, 51 records a block |
 //! | then | lines by time, 51 records a block |
@@ -19,6 +19,7 @@
 //! reads and checks a whole one for one record.
 
 mod blocks;
+mod compare;
 mod load;
 mod write;
 
@@ -33,7 +34,7 @@ use attestry_core::{MAX_LINE_BYTES, Timestamp};
 use super::bloom::{self, BloomFilter, HashedId};
 use super::index::{CorruptLine, Line};
 use crate::fs::open;
-use crate::fs::sys::{self, FileId, IoMode};
+use crate::fs::sys::{self, FileId, FileState, IoMode};
 
 use blocks::{BlockReader, BlockWriter};
 pub(crate) use load::load;
@@ -54,6 +55,8 @@ pub(crate) struct IndexFile {
     id: FileId,
     header: Header,
     erased: AtomicU64,
+    /// The time of the segment's last change that the index file knows of.
+    changed: AtomicU64,
     /// Whether the memory budget has room for the filter.
     caches_filter: bool,
     filter: OnceLock<BloomFilter>,
@@ -69,6 +72,14 @@ struct Header {
     latest: i64,
     filter_bytes: u64,
     born: u64,
+}
+
+/// Block 1.
+#[derive(Debug, Clone, Copy)]
+struct Mutable {
+    erased: u64,
+    /// The segment when it last agreed with the index file; all zeros if an earlier version wrote the file.
+    state: FileState,
 }
 
 /// A part of the file with records sorted by key.
@@ -155,6 +166,25 @@ impl Header {
     }
 }
 
+impl Mutable {
+    fn encode(&self) -> Vec<u8> {
+        [self.erased, self.state.changed, self.state.length].map(u64::to_le_bytes).concat()
+    }
+
+    fn read(file: &File) -> io::Result<Self> {
+        let mut blocks = BlockReader::new(file);
+        let payload = blocks.payload(1)?;
+        let state = FileState { changed: u64_at(payload, 8), length: u64_at(payload, 16) };
+        Ok(Self { erased: u64_at(payload, 0), state })
+    }
+
+    fn write(&self, file: &File) -> io::Result<()> {
+        let mut block = Vec::with_capacity(BLOCK);
+        BlockWriter(&mut block).block(&self.encode())?;
+        sys::write_all_at(file, &block, BLOCK as u64)
+    }
+}
+
 impl Section {
     fn end(&self) -> u64 {
         self.first_block + self.records.div_ceil(RECORDS_PER_BLOCK)
@@ -213,8 +243,8 @@ impl IndexFile {
             return None;
         }
         let id = FileId::of(&metadata);
-        let (erased, filter) = (AtomicU64::new(0), OnceLock::new());
-        let opened = Self { file, id, header, erased, caches_filter: false, filter };
+        let (erased, changed, filter) = (AtomicU64::new(0), AtomicU64::new(0), OnceLock::new());
+        let opened = Self { file, id, header, erased, changed, caches_filter: false, filter };
         opened.reload_erased().ok()?;
         Some(opened)
     }
@@ -223,6 +253,16 @@ impl IndexFile {
     /// another segment.
     pub(crate) fn covered_len(path: &Path, segment: FileId) -> u64 {
         Self::open_partial(path, segment).map_or(0, |opened| opened.header.indexed_len)
+    }
+
+    /// Whether the index file at `path` covers all of the segment, which is in this state.
+    pub(crate) fn covers(path: &Path, segment: FileId, state: FileState) -> bool {
+        Self::open(path, segment, state.length, 0).is_some_and(|opened| opened.agrees_with(state))
+    }
+
+    /// Whether the segment, which is in this state, is what it was when it last agreed with the index file.
+    pub(crate) fn agrees_with(&self, state: FileState) -> bool {
+        self.changed.load(Ordering::Relaxed) == state.changed
     }
 
     /// Whether the file at `path` is still this one.
@@ -242,25 +282,42 @@ impl IndexFile {
         Ok(BloomFilter::from_bytes(&filter))
     }
 
-    /// Reads the number of erased lines, which other processes may have changed.
+    /// Reads the number of erased lines, and the time of the segment's last change, which other processes
+    /// may have changed.
     pub(crate) fn reload_erased(&self) -> io::Result<()> {
-        let erased = u64_at(self.blocks().payload(1)?, 0);
+        let Mutable { erased, state } = Mutable::read(&self.file)?;
         if erased > self.header.lines {
             return Err(damaged("its number of erased lines"));
         }
         self.erased.store(erased, Ordering::Relaxed);
+        self.changed.store(state.changed, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Adds `count` to the number of erased lines of the index file at `path`, and syncs it.
-    pub(crate) fn add_erased(path: &Path, count: u64) -> io::Result<()> {
+    /// Adds `count` to the number of erased lines of the index file at `path`, and syncs it. The erasure has
+    /// changed the state of the segment from `before` to `after`; an index file that did not agree with
+    /// `before` is an error.
+    pub(crate) fn add_erased(
+        path: &Path,
+        count: u64,
+        before: FileState,
+        after: FileState,
+    ) -> io::Result<()> {
         let file = open::read_write(path)?;
-        let erased = u64_at(BlockReader::new(&file).payload(1)?, 0).checked_add(count);
+        let Mutable { erased, state } = Mutable::read(&file)?;
+        if state.is_replaced_by(before) {
+            return Err(damaged("the segment was changed"));
+        }
+        let erased = erased.checked_add(count);
         let erased = erased.ok_or_else(|| damaged("its number of erased lines"))?;
-        let mut block = Vec::with_capacity(BLOCK);
-        BlockWriter(&mut block).block(&erased.to_le_bytes())?;
-        sys::write_all_at(&file, &block, BLOCK as u64)?;
+        Mutable { erased, state: after }.write(&file)?;
         file.sync_data()
+    }
+
+    /// Records in the index file at `path` that the segment, which is in this state, agrees with it.
+    pub(crate) fn set_state(path: &Path, state: FileState) -> io::Result<()> {
+        let file = open::read_write(path)?;
+        Mutable { state, ..Mutable::read(&file)? }.write(&file)
     }
 
     /// Whether the segment has no blank lines.

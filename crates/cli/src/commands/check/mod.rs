@@ -34,7 +34,7 @@ pub(super) async fn run(
     let input = args.against.as_deref().map(Input::open).transpose()?;
     let logger = store.open_reader(Settings { encryption, ..Settings::default() }).await?;
     let mut problems = Problems::new(args.format);
-    files::report(&logger, &mut problems, out)?;
+    files::report(&logger, store, &mut problems, out).await?;
     let mut expected = match input {
         Some(input) => Some(Expected::read(input, &mut problems, out).await?),
         None => None,

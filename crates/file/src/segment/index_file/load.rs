@@ -3,18 +3,24 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
-use super::{IndexFile, Line, Record, damaged};
-use crate::fs::sys::FileId;
+use super::{IndexFile, Line, Mutable, Record, damaged};
+use crate::fs::sys::{FileId, FileState};
 use crate::segment::index::{IndexedLine, MemoryIndex};
 
-/// Loads the index file at `path` of the segment `segment`, which is open as `file` and has `length` bytes.
-/// `None` if it is missing, damaged, that of another segment, or stale; and if lines were erased since, as
-/// it does not tell which.
-pub(crate) fn load(path: &Path, segment: FileId, file: &File, length: u64) -> Option<MemoryIndex> {
+/// Loads the index file at `path` of the segment `segment`, which is open as `file` and in this state, if it
+/// covers at most `length` bytes. `None` if it is missing, damaged, that of another segment, or stale; and if
+/// lines were erased since, as it does not tell which.
+pub(crate) fn load(
+    path: &Path,
+    segment: FileId,
+    file: &File,
+    length: u64,
+    state: FileState,
+) -> Option<MemoryIndex> {
     let found = IndexFile::open_partial(path, segment)?;
-    if found.header.indexed_len > length || found.erased.load(Ordering::Relaxed) > 0 {
+    let Mutable { erased, state: known } = Mutable::read(&found.file).ok()?;
+    if found.header.indexed_len > length || erased > 0 || known.is_replaced_by(state) {
         return None;
     }
     let (lines, corrupt) = (found.all_lines().ok()?, found.corrupt().ok()?);
@@ -23,7 +29,7 @@ pub(crate) fn load(path: &Path, segment: FileId, file: &File, length: u64) -> Op
 
 impl IndexFile {
     /// All lines in write order: the sections by time and by id, joined by offset.
-    fn all_lines(&self) -> io::Result<Vec<IndexedLine>> {
+    pub(super) fn all_lines(&self) -> io::Result<Vec<IndexedLine>> {
         let mut lines = self.lines_from(0, u64::MAX)?;
         lines.sort_unstable_by_key(|line| line.offset);
         let (section, mut blocks) = (self.header.by_id(), self.sequential_blocks());

@@ -35,7 +35,7 @@ impl Fixture {
         let mut index = MemoryIndex::default();
         index.extend(&file, length, |_, _| false, |_| ()).unwrap();
         let path = folder.path().join("segment.idx");
-        assert!(write(&path, segment, &index, || true).unwrap());
+        assert!(write(&path, segment, &index, FileState::default(), || true).unwrap());
         Self { path, segment, length, _folder: folder }
     }
 
@@ -53,6 +53,10 @@ impl Fixture {
         block[PAYLOAD..].copy_from_slice(&checksum.to_le_bytes());
         fs::write(&self.path, bytes).unwrap();
     }
+}
+
+fn add_erased(path: &Path) -> io::Result<()> {
+    IndexFile::add_erased(path, 1, FileState::default(), FileState::default())
 }
 
 fn assert_damaged<T: std::fmt::Debug>(result: io::Result<T>) {
@@ -127,14 +131,14 @@ fn impossible_time_bounds_are_damage() {
 fn overflow_of_the_erased_count_is_damage() {
     let fixture = Fixture::new();
     fixture.forge(1, 0, u64::MAX);
-    assert_damaged(IndexFile::add_erased(&fixture.path, 1));
+    assert_damaged(add_erased(&fixture.path));
 }
 
 #[test]
 fn loads_into_memory_only_if_intact_and_current() {
     let lines = |fixture: &Fixture, length| {
         let file = File::open(fixture.path.with_file_name("segment")).unwrap();
-        load(&fixture.path, fixture.segment, &file, length)
+        load(&fixture.path, fixture.segment, &file, length, FileState::default())
             .map(|index| index.lines().count() as u64)
     };
     let fixture = Fixture::new();
@@ -167,6 +171,6 @@ fn index_file_of_a_reused_inode_is_ignored() {
 fn reports_whether_there_are_holes() {
     let fixture = Fixture::new();
     assert!(fixture.open().unwrap().has_no_holes().unwrap());
-    IndexFile::add_erased(&fixture.path, 1).unwrap();
+    add_erased(&fixture.path).unwrap();
     assert!(!fixture.open().unwrap().has_no_holes().unwrap(), "a line was erased since");
 }

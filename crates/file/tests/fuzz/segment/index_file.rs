@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use attestry_core::{MAX_LINE_BYTES, Order, Timestamp};
 
-use crate::fs::sys::{FileId, IoMode};
+use crate::fs::sys::{FileId, FileState, IoMode};
 use crate::fuzzing::sections;
 use crate::segment::index_file::{BLOCK, MAGIC, PAYLOAD, RECORD};
 use crate::segment::{
@@ -33,7 +33,7 @@ pub fn index_file(folder: &Path, input: &[u8]) {
     check(&path, id, &file, input);
 
     // It fails without a valid count; then an erasure removes the file.
-    let _ = IndexFile::add_erased(&path, 1);
+    let _ = IndexFile::add_erased(&path, 1, FileState::default(), FileState::default());
     check(&path, id, &file, input);
 }
 
@@ -65,7 +65,8 @@ fn check(path: &Path, id: FileId, file: &Arc<File>, input: &[u8]) {
     };
     length.copy_from_slice(&claimed);
     let length = u64::from_le_bytes(length);
-    if let Some(index) = load_index_file(path, id, file, length) {
+    let grown = FileState { length: u64::MAX, changed: 0 };
+    if let Some(index) = load_index_file(path, id, file, length, grown) {
         assert!(index.lines().all(|line| is_within(line.offset, line.length.into(), length)));
     }
     for filter_budget in [0, usize::MAX] {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use attestry_core::{AuditEntry, Order, Timestamp, line};
 
-use crate::fs::sys::{self, FileId, IoMode};
+use crate::fs::sys::{self, FileId, FileState, IoMode};
 use crate::segment::bloom::hash_id;
 use crate::segment::lines::split;
 use crate::segment::{
@@ -41,7 +41,8 @@ fn check_indexes(folder: &Path, file: &File, content: &[u8]) {
     let id = FileId::of(&file.metadata().expect("an open file"));
     let index_path = folder.join("segment.idx");
     assert!(
-        write_index_file(&index_path, id, &in_memory, || true).expect("the folder is writable")
+        write_index_file(&index_path, id, &in_memory, FileState::default(), || true)
+            .expect("the folder is writable")
     );
     let open = |filter_budget| {
         IndexFile::open(&index_path, id, expected.indexed_len, filter_budget)
@@ -244,7 +245,8 @@ fn check_erasure(
     let Some((line, entry)) = expected.entries.get(expected.entries.len() / 2) else { return };
     sys::write_all_at(&segment.handle, &vec![b' '; line.length as usize], line.offset)
         .expect("a file");
-    IndexFile::add_erased(index_path, 1).expect("an intact index file");
+    IndexFile::add_erased(index_path, 1, FileState::default(), FileState::default())
+        .expect("an intact index file");
     on_disk.reload_erased().expect("an intact index file");
 
     let mut updated = segment.memory_index_mut().expect("an index in memory");
