@@ -119,8 +119,9 @@ pub mod backend {
 #[cfg(feature = "file")]
 pub mod file {
     pub use attestry_file::{
-        Durability, FileStorage, FileStorageBuilder, IndexingProgress, NotRegularFile, Quarantined,
-        QuarantinedKind, RecoveryReport, TornTail, Unfinished, UnfinishedTask,
+        Durability, FileStorage, FileStorageBuilder, IndexingProgress, LinesMayBeLost,
+        NotRegularFile, Quarantined, QuarantinedKind, RecoveryReport, TornTail, Unfinished,
+        UnfinishedTask,
     };
 }
 

@@ -69,7 +69,7 @@ mod tree;
 mod writer;
 
 pub use builder::FileStorageBuilder;
-pub use durability::Durability;
+pub use durability::{Durability, LinesMayBeLost};
 pub use fs::open::NotRegularFile;
 pub use quarantine::{Quarantined, QuarantinedKind};
 pub use reader::IndexingProgress;

@@ -4,9 +4,12 @@ mod indexer;
 mod newest;
 mod open_segment;
 mod seal;
+mod sync;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use attestry_core::{StorageError, Timestamp};
 
@@ -20,7 +23,6 @@ use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId};
 use crate::observer::{LineEnd, LogObserver};
 use crate::recovery::{self, TornTail};
-use crate::segment::Segment;
 use indexer::{AppendedLines, Indexer};
 use newest::Newest;
 use open_segment::OpenSegment;
@@ -38,6 +40,12 @@ pub(crate) struct ActiveSegment {
     /// A failed append could not be undone, so the end of the file is unknown. Until the store is
     /// reopened, every append fails.
     wedged: bool,
+    /// Files of which a sync has failed. The kernel may have dropped their dirty pages, and would report
+    /// success on a retry: nothing on them is acknowledged again.
+    sync_failed: HashSet<FileId>,
+    /// Of `Durability::Buffered`: a segment whose acknowledged lines are not known to be on stable
+    /// storage, and never will be.
+    lost: Option<PathBuf>,
     /// Torn lines of other programs that were repaired.
     repaired: Vec<TornTail>,
     indexer: Indexer,
@@ -72,6 +80,8 @@ impl ActiveSegment {
             open: None,
             folder_dirty: false,
             wedged: false,
+            sync_failed: HashSet::new(),
+            lost: None,
             repaired: Vec::new(),
             clock: Clock::default(),
             today: (Timestamp::MIN, SegmentName::active_on(Timestamp::MIN)),
@@ -159,22 +169,6 @@ impl ActiveSegment {
         ready
     }
 
-    /// Makes the lines of `segment` as durable as the store promises; the process that wrote them may
-    /// have died before it synced them.
-    pub(crate) fn confirm(&mut self, segment: &Segment) -> Result<(), StorageError> {
-        if self.durability == Durability::Buffered {
-            return Ok(());
-        }
-        if let Err(source) = (self.sync_data)(&segment.file.handle) {
-            if let Some(open) = self.open.as_mut().filter(|open| open.id == segment.file.id) {
-                open.poisoned = true;
-            }
-            return Err(StorageError::io("sync", self.folder.segment(segment.name), source));
-        }
-        self.folder_dirty = true;
-        self.sync_folder()
-    }
-
     /// The segment of the current day.
     fn today(&mut self) -> SegmentName {
         let now = self.clock.now();
@@ -204,12 +198,19 @@ impl ActiveSegment {
             self.seal_poisoned(erasures, observer)?;
             if self.open.is_none() {
                 length = self.open_segment(name, epoch)?;
+                if self.open.as_ref().is_some_and(|open| open.poisoned) {
+                    continue;
+                }
             }
             let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
             if length != open.length {
                 // Another program has appended, and may have died while it did.
-                let repaired = recovery::repair_torn_tail(&self.folder, open.name, length)?;
-                self.repaired.extend(repaired);
+                let repaired = recovery::repair_torn_tail(&self.folder, open.name, length);
+                if let Err(StorageError::Io { action: "sync", .. }) = &repaired {
+                    open.poisoned = true;
+                    self.sync_failed.insert(open.id);
+                }
+                self.repaired.extend(repaired?);
                 open.length = sys::length_of(&open.file)
                     .map_err(|source| StorageError::io("examine", &open.path, source))?;
                 open.appended.restart(open.length);
@@ -246,31 +247,21 @@ impl ActiveSegment {
             file.metadata().map_err(|source| StorageError::io("examine", &path, source))?;
         let mut newest = Newest::default();
         newest.refresh(&self.folder, name)?;
-        let length = metadata.len();
+        let (id, length) = (FileId::of(&metadata), metadata.len());
         self.open = Some(OpenSegment {
             name,
             path,
             file,
-            id: FileId::of(&metadata),
+            id,
             // Unknown, unless the file is empty: the caller checks the end for a torn line.
             length: if length == 0 { 0 } else { u64::MAX },
-            poisoned: false,
+            poisoned: self.sync_failed.contains(&id),
             reopened: true,
             checked_at: epoch,
             newest,
             appended: AppendedLines::new(length, epoch::erasures(&self.folder)?),
         });
         Ok(length)
-    }
-
-    /// Makes changed names durable.
-    fn sync_folder(&mut self) -> Result<(), StorageError> {
-        if self.folder_dirty {
-            sys::sync_folder(self.folder.path())
-                .map_err(|source| StorageError::io("sync", self.folder.path(), source))?;
-            self.folder_dirty = false;
-        }
-        Ok(())
     }
 
     /// The length of the open file. Closes a file that is not of today, or whose path leads to another
@@ -293,9 +284,12 @@ impl ActiveSegment {
             Err(error) => return Err(StorageError::io("examine", &open.path, error)),
         };
         if length.is_none() {
+            // The lines may be in use under another name. If this fails, they are reported as lost.
+            let _ = self.sync_open_if_buffered();
             self.open = None;
         } else if open.name != today && !open.poisoned {
-            self.sync()?;
+            self.sync_open()?;
+            self.sync_folder()?;
             if let (Some(length), Some(open)) = (length, self.open.take()) {
                 let name = open.name;
                 self.indexer.index_sealed(open.unindexed(name, length));
@@ -321,6 +315,7 @@ impl ActiveSegment {
             Durability::Buffered => Ok(()),
             Durability::Sync => (self.sync_data)(&open.file).map_err(|source| {
                 open.poisoned = true;
+                self.sync_failed.insert(open.id);
                 failed("sync", source)
             }),
         });
@@ -336,35 +331,19 @@ impl ActiveSegment {
         }
     }
 
-    /// Puts everything appended so far on stable storage.
-    pub(crate) fn sync(&mut self) -> Result<(), StorageError> {
-        if let Some(open) = &mut self.open {
-            if open.poisoned {
-                return Ok(()); // everything acknowledged on it was synced before
-            }
-            if let Err(source) = (self.sync_data)(&open.file) {
-                open.poisoned = true;
-                return Err(StorageError::io("sync", &open.path, source));
-            }
-        }
-        self.sync_folder()
-    }
-
-    /// [`sync`](Self::sync), unless every append does that.
-    pub(crate) fn sync_if_buffered(&mut self) -> Result<(), StorageError> {
-        if self.durability == Durability::Buffered { self.sync() } else { Ok(()) }
-    }
-
     /// Takes the torn lines that were repaired since the last call.
     pub(crate) fn take_repaired(&mut self) -> Vec<TornTail> {
         std::mem::take(&mut self.repaired)
     }
 
-    /// Closes the file if it is `id`, which is about to be unlinked.
-    pub(crate) fn forget(&mut self, id: FileId) {
+    /// Closes the file if it is `id`, which is about to be unlinked. Syncs it first if appends do not: it
+    /// may stay after all.
+    pub(crate) fn forget(&mut self, id: FileId) -> Result<(), StorageError> {
         if self.open.as_ref().is_some_and(|open| open.id == id) {
+            self.sync_open_if_buffered()?;
             self.open = None;
         }
+        Ok(())
     }
 }
 

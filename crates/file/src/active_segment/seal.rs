@@ -25,7 +25,8 @@ impl ActiveSegment {
             erasures.finish_before_rename(open.name, observer)?;
         }
         if self.open.as_ref().is_some_and(|open| !open.poisoned) {
-            self.sync()?;
+            self.sync_open()?;
+            self.sync_folder()?;
         }
         let Some(open) = &self.open else { return Ok(()) };
         let from = &open.path;

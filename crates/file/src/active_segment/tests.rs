@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 
 use super::*;
+use crate::durability::LinesMayBeLost;
 use crate::fs::clock::by_hand::ByHand;
 use crate::observer::NoObserver;
 
@@ -108,6 +109,63 @@ fn poisoned_segment_is_sealed_before_the_next_append() {
             .map(|listed| fs::read_to_string(folder.segment(listed.name)).unwrap())
             .collect();
         assert_eq!(texts, ["acknowledged\n", "next\n"]);
+    }
+}
+
+fn is_lost(result: Result<(), StorageError>, path: &std::path::Path) -> bool {
+    let Err(StorageError::Io { path: named, source, .. }) = result else { return false };
+    named == path && source.get_ref().is_some_and(|inner| inner.is::<LinesMayBeLost>())
+}
+
+#[test]
+fn buffered_lines_are_reported_as_lost_until_reopened() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    recovery::create(&folder).unwrap();
+    let mut active = ActiveSegment::new(folder.clone(), 1_000, Durability::Buffered);
+    active.sync_data = sync_or_fail;
+    append(&mut active, &folder, "acknowledged\n");
+    let path = active.open.as_ref().unwrap().path.clone();
+    SYNC_FAILS.set(true);
+    assert!(!is_lost(active.sync(), &path), "the first error is that of the system");
+    assert!(is_lost(active.sync(), &path));
+    append(&mut active, &folder, "in the next segment\n");
+    SYNCED.take();
+    assert!(is_lost(active.sync(), &path));
+    assert_eq!(SYNCED.take().len(), 1, "later lines are synced all the same");
+    assert!(is_lost(active.close(), &path));
+    let texts: Vec<_> = folder
+        .list()
+        .unwrap()
+        .iter()
+        .map(|listed| fs::read_to_string(folder.segment(listed.name)).unwrap())
+        .collect();
+    assert_eq!(texts, ["acknowledged\n", "in the next segment\n"]);
+    ActiveSegment::new(folder, 1_000, Durability::Buffered).sync().unwrap();
+}
+
+/// Another process has sealed or replaced it, or it is about to be compacted or unlinked.
+#[test]
+fn buffered_segment_is_synced_before_it_is_closed() {
+    for (is_unlinked, fails) in [(false, false), (false, true), (true, false), (true, true)] {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        recovery::create(&folder).unwrap();
+        let mut active = ActiveSegment::new(folder.clone(), 1_000, Durability::Buffered);
+        active.sync_data = sync_or_fail;
+        append(&mut active, &folder, "acknowledged\n");
+        let open = active.open.as_ref().unwrap();
+        let (id, path) = (open.id, open.path.clone());
+        SYNCED.take();
+        SYNC_FAILS.set(fails);
+        if is_unlinked {
+            assert_eq!(active.forget(id).is_err(), fails);
+        } else {
+            fs::rename(&path, path.with_file_name("audit_20000101.jsonl")).unwrap();
+            append(&mut active, &folder, "next\n");
+        }
+        assert_eq!(SYNCED.take(), [id.number()]);
+        assert_eq!(is_lost(active.sync(), &path), fails);
     }
 }
 

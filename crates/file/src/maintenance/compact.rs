@@ -76,7 +76,7 @@ fn compact_segment(log: &mut LogParts, segment: &Segment) -> Result<u64, Storage
     if blank == 0 {
         return Ok(0);
     }
-    log.active.forget(segment.file.id);
+    log.active.forget(segment.file.id)?;
     if blank == length {
         fs::remove_file(&path).map_err(|source| StorageError::io("remove", &path, source))?;
         log.observer.segment_removed(segment.name);

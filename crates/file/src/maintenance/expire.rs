@@ -213,7 +213,7 @@ fn unlink(
 ) -> Result<Vec<Refused>, StorageError> {
     let mut segments = Vec::with_capacity(expired.len());
     for segment in expired {
-        log.active.forget(segment.file.id);
+        log.active.forget(segment.file.id)?;
         let path = || log.catalog.folder().segment(segment.name);
         let erased = ErasedSegment::new(segment.name, &segment.file.handle);
         segments.push(erased.map_err(|source| StorageError::io("examine", path(), source))?);

@@ -78,28 +78,47 @@ fn is_stored(
     let segments = log.catalog.snapshot_locked(guard)?;
     let found = match finished {
         Ok(_) => log.catalog.find(&segments, id)?,
-        Err(_) => find_unless_doomed(log, &segments, id)?,
+        Err(_) => not_doomed(log, &segments, id)?.next(),
     };
     let Some(Found { segment, entry, .. }) = found else { return Ok(false) };
-    if line::decode(line).ok() != Some(entry) {
+    let is_same = |entry| line::decode(line).ok() == Some(entry);
+    if !is_same(entry) {
         return Err(StorageError::already_exists(id.clone()));
     }
-    if !confirmed.contains(&segment.file.id) {
-        log.active.confirm(&segment)?;
-        confirmed.insert(segment.file.id);
+    if is_durable(log, &segment, confirmed)? {
+        return Ok(true);
     }
-    Ok(true)
+    // It may have been appended again since its segment could not be synced.
+    for Found { segment, entry, .. } in not_doomed(log, &segments, id)? {
+        if is_same(entry) && is_durable(log, &segment, confirmed)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// The first line of `id` that the pending erasure, which cannot be completed now, leaves.
-fn find_unless_doomed(
+/// Whether the lines of `segment` are as durable as the store promises now.
+fn is_durable(
+    log: &mut LogParts,
+    segment: &Segment,
+    confirmed: &mut HashSet<FileId>,
+) -> Result<bool, StorageError> {
+    let durable = confirmed.contains(&segment.file.id) || log.active.confirm(segment)?;
+    if durable {
+        confirmed.insert(segment.file.id);
+    }
+    Ok(durable)
+}
+
+/// The lines of `id` that a pending erasure, if there is one, leaves.
+fn not_doomed(
     log: &LogParts,
     segments: &[Segment],
     id: &EntryId,
-) -> Result<Option<Found>, StorageError> {
+) -> Result<impl Iterator<Item = Found> + use<>, StorageError> {
     let intent = erase::pending(log.catalog.folder())?;
-    let mut found = log.catalog.find_all(segments, id)?.into_iter();
-    Ok(found.find(|found| !intent.names_line(found.segment.name, found.line.offset)))
+    let found = log.catalog.find_all(segments, id)?.into_iter();
+    Ok(found.filter(move |found| !intent.names_line(found.segment.name, found.line.offset)))
 }
 
 /// Makes everything durable, and ends with a checkpoint if one is due. Idempotent.
@@ -160,6 +179,59 @@ mod tests {
     fn sync_or_fail(_: &File) -> io::Result<()> {
         SYNCS.set(SYNCS.get() + 1);
         if SYNC_FAILS.get() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+    }
+
+    fn append_checked(log: &mut LogParts, entry: &AuditEntry, guard: &LockGuard<'_>) -> bool {
+        let mut confirmed = HashSet::new();
+        let line = line::encode(entry).unwrap();
+        match is_stored(log, &entry.id, &line, &mut confirmed, guard) {
+            Ok(true) => true,
+            Ok(false) => {
+                let ends = [crate::observer::LineEnd { at: line.len(), leaf: None, key: None }];
+                let LogParts { active, erasures, observer, .. } = log;
+                let lines = crate::active_segment::LinesToAppend { bytes: &line, ends: &ends };
+                active.append(guard.epoch(), erasures, &mut **observer, &lines).is_ok()
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The kernel reports a failed sync once. A retry succeeds without writing anything.
+    #[test]
+    fn line_whose_sync_failed_is_appended_again() {
+        for is_active in [false, true] {
+            let temporary = tempfile::tempdir().unwrap();
+            let folder = Folder::new(temporary.path().join("audit"));
+            let (mut log, lock) = parts_in(&folder);
+            log.active = ActiveSegment::new(folder.clone(), 1 << 20, Durability::Sync)
+                .syncing_with(sync_or_fail);
+            // Of a process that died before its sync.
+            let new = |id: &str| {
+                let time = Timestamp::UNIX_EPOCH;
+                AuditEntry::new(id.parse().unwrap(), time, "in".into(), "out".into())
+            };
+            let entry = new("x");
+            let name = if is_active {
+                SegmentName::active_on(Timestamp::now())
+            } else {
+                SegmentName::parse("audit_20260128.jsonl").unwrap()
+            };
+            fs::write(folder.segment(name), line::encode(&entry).unwrap()).unwrap();
+            let guard = lock.acquire().unwrap();
+            SYNC_FAILS.set(true);
+            assert!(!append_checked(&mut log, &entry, &guard));
+            SYNC_FAILS.set(false);
+            SYNCS.set(0);
+            assert!(append_checked(&mut log, &entry, &guard));
+            let segments = log.catalog.snapshot_locked(&guard).unwrap();
+            let found = log.catalog.find_all(&segments, &entry.id).unwrap();
+            assert_eq!(found.len(), 2);
+            assert_ne!(found[0].segment.file.id, found[1].segment.file.id);
+            // The second line is durable, and confirms the entry from then on.
+            assert!(append_checked(&mut log, &entry, &guard));
+            let segments = log.catalog.snapshot_locked(&guard).unwrap();
+            assert_eq!(log.catalog.count(&segments).unwrap(), 2);
+        }
     }
 
     /// A process died between writing a line and syncing it; another stores the entry again.
