@@ -127,6 +127,43 @@ async fn new_and_compacted_segments_keep_owner_group_and_mode() {
     }
 }
 
+/// The Python package creates segments that every account may read.
+#[tokio::test]
+async fn new_segment_gives_no_permission_to_others() {
+    let (_temporary, path) = folder();
+    let storage = builder(&path).open().await.unwrap();
+    storage.append(&entries(0..3)).await.unwrap();
+    fs::set_permissions(&segments(&path)[0], Permissions::from_mode(0o646)).unwrap();
+    storage.append(&entries(3..30)).await.unwrap();
+    storage.close().await.unwrap();
+    let newest = segments_in_order(&path).pop().unwrap();
+    assert_eq!(fs::metadata(newest).unwrap().mode() & 0o777, 0o640);
+}
+
+/// The account that records could link a file of root to the name of a segment.
+#[tokio::test]
+async fn empty_file_that_is_there_already_keeps_its_owner() {
+    if !is_root() {
+        return;
+    }
+    let (_temporary, path) = folder();
+    let storage = builder(&path).open().await.unwrap();
+    storage.append(&entries(0..1)).await.unwrap();
+    storage.close().await.unwrap();
+    let active = segments_in_order(&path).pop().unwrap();
+    let before = path.join("audit_20200101.jsonl");
+    fs::rename(&active, &before).unwrap();
+    chown(&before, Some(OWNER.0), Some(OWNER.1)).unwrap();
+    let file_of_root = path.with_file_name("root");
+    fs::write(&file_of_root, "").unwrap();
+    fs::set_permissions(&file_of_root, Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(&file_of_root, &active).unwrap();
+    let storage = builder(&path).open().await.unwrap();
+    storage.append(&entries(1..2)).await.unwrap();
+    storage.close().await.unwrap();
+    assert_eq!(owner_of(&file_of_root), (0, 0));
+}
+
 /// An operator protects sealed segments.
 #[tokio::test]
 async fn new_segment_is_writable_after_a_read_only_one() {

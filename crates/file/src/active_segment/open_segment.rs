@@ -53,16 +53,27 @@ impl OpenSegment {
 }
 
 /// Opens the segment `name`. A new one gets owner, group and mode of the one before, which it replaces for
-/// the programs that append to and read the store.
+/// the programs that append to and read the store, but no permission for others. A file that is there
+/// already keeps what it has: this process may not know where else it is linked.
 pub(super) fn open(folder: &Folder, name: SegmentName) -> io::Result<File> {
-    let file = open::append_or_create(&folder.segment(name))?;
-    if file.metadata()?.len() == 0
-        && let Ok(listed) = folder.list()
+    let path = folder.segment(name);
+    let file = loop {
+        match open::append(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        match open::append_new(&path) {
+            // By another process, just now.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => break created?,
+        }
+    };
+    if let Ok(listed) = folder.list()
         && let Some(before) = listed.iter().rfind(|listed| listed.name < name)
         && let Ok(replaced) = open::metadata(&folder.segment(before.name))
     {
         // Without the owner's right to write, no process could append.
-        create::like(&replaced, replaced.mode() & 0o666 | 0o600, &file)?;
+        create::like(&replaced, replaced.mode() & 0o660 | 0o600, &file)?;
     }
     Ok(file)
 }
