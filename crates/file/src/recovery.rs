@@ -6,9 +6,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use attestry_core::{MAX_LINE_BYTES, StorageError, line};
+use rustix::fs::{AtFlags, Dir, unlinkat};
 
 use crate::erase::{self, Completed, Erasures};
 use crate::fs::epoch;
@@ -177,13 +179,33 @@ pub(crate) fn recover(
 }
 
 /// Removes index files of segments that are gone, and temporary files; returns how many. They only
-/// occupy space, so errors are ignored.
+/// occupy space, so errors are ignored. Other files are left alone.
 fn remove_stale_files(folder: &Folder, listed: &[Listed]) -> usize {
+    let compacted = usize::from(fs::remove_file(folder.compacted()).is_ok());
     let current: HashSet<PathBuf> = listed.iter().map(|segment| folder.index(segment.id)).collect();
-    let items = fs::read_dir(folder.indexes()).into_iter().flatten().flatten();
-    let stale = items.map(|item| item.path()).filter(|path| !current.contains(path));
-    let temporary = std::iter::once(folder.compacted());
-    temporary.chain(stale).filter(|path| fs::remove_file(path).is_ok()).count()
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_stale = |name: &str| match *name.split('.').collect::<Vec<_>>() {
+        [inode, "idx"] if is_number(inode) => !current.contains(&folder.indexes().join(name)),
+        // Written under the store lock, which this process holds.
+        [inode, process, "tmp"] => is_number(inode) && is_number(process),
+        // Written without the lock, perhaps by a process that is alive.
+        [inode, process, "sealed", "tmp"] if is_number(inode) && is_number(process) => {
+            is_old(&folder.indexes().join(name))
+        }
+        _ => false,
+    };
+    // By names inside the open folder: its path may be changed meanwhile.
+    let Ok(indexes) = open::folder(&folder.indexes()) else { return compacted };
+    let items = Dir::read_from(&indexes).into_iter().flatten().flatten();
+    let names: Vec<_> = items.map(|item| item.file_name().to_owned()).collect();
+    let stale = names.iter().filter(|name| name.to_str().is_ok_and(is_stale));
+    compacted + stale.filter(|name| unlinkat(&indexes, *name, AtFlags::empty()).is_ok()).count()
+}
+
+/// Whether a file was not written to for longer than writing an index takes.
+fn is_old(path: &Path) -> bool {
+    let modified = path.symlink_metadata().and_then(|found| found.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > Duration::from_secs(3_600)))
 }
 
 /// Repairs the last line of a segment of `segment_length` bytes if it has no line break: completes or

@@ -58,6 +58,7 @@ impl FileStorage {
             let catalog = Catalog::new(folder.clone(), lock, settings.listener.clone());
             Arc::new(catalog.with_clock(clock))
         };
+        folder.check_folders()?;
         if settings.read_only {
             folder.list()?; // fails now if the folder is missing
             let unfinished = recovery::pending_erasures(&folder)?;

@@ -224,7 +224,7 @@ async fn index_files_of_removed_segments_are_removed() {
     assert!(indexes(&path).is_empty());
     storage.close().await.unwrap();
     fs::write(path.join(".attestry/index/12345.idx"), "stale").unwrap();
-    fs::write(path.join(".attestry/index/12345.idx.9.tmp"), "stale").unwrap();
+    fs::write(path.join(".attestry/index/12345.9.tmp"), "stale").unwrap();
     drop(open(&path).await);
     assert!(indexes(&path).is_empty());
 }

@@ -161,6 +161,51 @@ async fn special_file_in_place_of_an_index_file_is_not_used() {
     }
 }
 
+/// Maintenance by root would otherwise remove or create files wherever the account that records links to.
+#[tokio::test]
+async fn linked_folder_inside_the_store_is_an_error() {
+    for name in ["", "index", "tree", "checkpoints", "quarantine"] {
+        let (_guard, path, outside) = store().await;
+        let victim = outside.with_file_name("victim");
+        fs::create_dir(&victim).unwrap();
+        for name in ["17.idx", "17.1.tmp", "precious"] {
+            fs::write(victim.join(name), "kept").unwrap();
+        }
+        // Without the trailing slash of an empty name, which would follow the link.
+        let folder: PathBuf = path.join(".attestry").join(name).components().collect();
+        match fs::rename(&folder, folder.with_file_name("moved")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            moved => moved.unwrap(),
+        }
+        symlink(&victim, &folder).unwrap();
+        let kind = NotRegularFile::SymbolicLink;
+        assert_names(FileStorage::builder(&path).open().await, &folder, kind);
+        assert_names(FileStorage::builder(&path).read_only(true).open().await, &folder, kind);
+        let kept = fs::read_dir(&victim).unwrap().count();
+        assert_eq!(kept, 3, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn recovery_removes_no_foreign_file() {
+    let (_guard, path, _) = store().await;
+    let index = path.join(".attestry/index");
+    let stale = ["17.idx", "17.1.tmp"];
+    fs::create_dir_all(&index).unwrap();
+    let kept = ["notes.txt", "x.idx", "17.1.sealed.tmp", "17.idx.bak"];
+    for name in stale.iter().chain(&kept) {
+        fs::write(index.join(name), "text").unwrap();
+    }
+    let storage = open(&path).await;
+    assert_eq!(storage.recovery().files_removed, stale.len());
+    for name in stale {
+        assert!(!index.join(name).exists(), "{name}");
+    }
+    for name in kept {
+        assert!(index.join(name).exists(), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn store_folder_may_be_a_link() {
     let (_guard, path, _) = store().await;
@@ -191,7 +236,7 @@ async fn special_file_in_the_tree_is_an_error() {
             let opened = FileStorage::builder(&path).open().await;
             let error = opened.unwrap_err();
             let chain = attestry_core::ErrorChain(&error).to_string();
-            assert!(chain.contains("are regular files"), "{name} {kind:?}: {chain}");
+            assert!(chain.contains("are regular files and folders"), "{name} {kind:?}: {chain}");
             assert!(fs::read(&outside).unwrap() == before, "{name}");
             // Not even a dangling link counts as a store without a tree.
             if kind == NotRegularFile::SymbolicLink {

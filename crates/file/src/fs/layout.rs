@@ -1,6 +1,7 @@
 //! The paths of a store.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use attestry_core::StorageError;
@@ -76,6 +77,21 @@ impl Folder {
         self.path.join(name.to_string())
     }
 
+    /// Fails if a link is in place of a folder inside the store: it could lead out of the store.
+    pub(crate) fn check_folders(&self) -> Result<(), StorageError> {
+        let checkpoints = self.private().join("checkpoints");
+        for path in [self.private(), self.indexes(), self.tree(), checkpoints, self.quarantine()] {
+            match open::folder(&path) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    return Err(StorageError::io("open the folder", path, error));
+                }
+                // What it is needed for reports any other error.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The segments in the order they were written. Fails if anything else has the name of a segment.
     pub(crate) fn list(&self) -> Result<Vec<Listed>, StorageError> {
         let failed = |source| StorageError::io("list", &self.path, source);
@@ -95,7 +111,7 @@ impl Folder {
                     });
                 }
                 // Renamed or unlinked since; the caller lists again.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StorageError::io("examine", item.path(), error)),
             }
         }

@@ -5,10 +5,12 @@ use std::error::Error;
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::create;
 
@@ -35,7 +37,8 @@ use super::create;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotRegularFile {
-    /// A symbolic link, wherever it leads to. The folder of the store itself may be one.
+    /// A symbolic link, wherever it leads to, also in place of a folder inside the store. The folder of
+    /// the store itself may be one.
     SymbolicLink,
     /// A folder.
     Folder,
@@ -65,14 +68,17 @@ impl fmt::Display for NotRegularFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (found, remedy) = match self {
             Self::SymbolicLink => {
-                ("a symbolic link", "put the file itself in its place, or move the link away")
+                ("a symbolic link", "put what it leads to in its place, or move the link away")
             }
             Self::Folder => ("a folder", "move it away"),
             Self::Fifo => ("a FIFO", "move it away"),
             Self::Socket => ("a socket", "move it away"),
             Self::Device => ("a device", "move it away"),
         };
-        write!(f, "it is {found}, and the files of a store are regular files; {remedy}")
+        write!(
+            f,
+            "it is {found}, but files and folders in a store are regular files and folders; {remedy}"
+        )
     }
 }
 
@@ -96,7 +102,17 @@ pub(crate) fn read_write(path: &Path) -> io::Result<File> {
 
 /// [`read_write`]; creates the file if it is missing, readable by its owner only.
 pub(crate) fn read_write_or_create(path: &Path) -> io::Result<File> {
-    or_create(path, read_write, OFlags::RDWR)
+    loop {
+        match read_write(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        match create::file(path, OFlags::RDWR) {
+            // By another process, just now.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created,
+        }
+    }
 }
 
 /// Opens `path` for reading and appending.
@@ -104,14 +120,26 @@ pub(crate) fn append(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().append(true).read(true))
 }
 
-/// [`append`]; creates the file if it is missing, readable by its owner only.
-pub(crate) fn append_or_create(path: &Path) -> io::Result<File> {
-    or_create(path, append, OFlags::RDWR | OFlags::APPEND)
-}
-
 /// Creates `path`, which must not exist, not even as a link, readable by its owner only.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     create::file(path, OFlags::WRONLY)
+}
+
+/// Creates `path`, which must not exist, for reading and appending, readable by its owner only.
+pub(crate) fn append_new(path: &Path) -> io::Result<File> {
+    create::file(path, OFlags::RDWR | OFlags::APPEND)
+}
+
+/// The folder `path` itself, for calls that take names inside it: not what a link leads to.
+pub(crate) fn folder(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        // Linux reports a link as `NOTDIR`, other systems as `LOOP`.
+        Err(Errno::NOTDIR | Errno::LOOP) if path.is_symlink() => {
+            Err(NotRegularFile::SymbolicLink.into())
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// The content of the file at `path`.
@@ -137,24 +165,6 @@ pub(crate) fn exists(path: &Path) -> io::Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-fn or_create(
-    path: &Path,
-    existing: fn(&Path) -> io::Result<File>,
-    access: OFlags,
-) -> io::Result<File> {
-    loop {
-        match existing(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened,
-        }
-        match create::file(path, access) {
-            // By another process, just now.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            created => return created,
-        }
     }
 }
 
@@ -200,7 +210,6 @@ mod tests {
             |path| read_write(path).map(drop),
             |path| read_write_or_create(path).map(drop),
             |path| append(path).map(drop),
-            |path| append_or_create(path).map(drop),
             |path| read_all(path).map(drop),
             |path| metadata(path).map(drop),
         ]
