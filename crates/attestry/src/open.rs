@@ -95,6 +95,12 @@ impl OpenOptions {
         self.logger(|logger| logger.retention_days(days))
     }
 
+    /// Whether a cleanup may delete more than half of the entries; see
+    /// [`AuditLoggerBuilder::allow_large_cleanup`].
+    pub fn allow_large_cleanup(self, allow: bool) -> Self {
+        self.logger(|logger| logger.allow_large_cleanup(allow))
+    }
+
     /// The hash of content; see [`AuditLoggerBuilder::content_hash`].
     pub fn content_hash(self, hash: ContentHash) -> Self {
         self.logger(|logger| logger.content_hash(hash))

@@ -237,6 +237,10 @@ impl From<AuditError> for Failure {
             AuditError::Decrypt(DecryptError::NotAuthentic) => failure(&error).hint(
                 "pass the key that encrypted it; a key file may contain several keys, one per line",
             ),
+            AuditError::LargeCleanup { .. } => failure(&error).hint(
+                "check the clock of this machine (`date`) and the retention; --dry-run counts what has \
+                 expired, --yes erases it",
+            ),
             AuditError::Altered { .. } | AuditError::HashMismatch { .. } => {
                 failure(&error).into_problem()
             }

@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) encryption: Option<EncryptionManager>,
     pub(crate) store_content: bool,
     pub(crate) retention_days: Option<u32>,
+    pub(crate) allow_large_cleanup: bool,
     /// Contents of erasure records; none without an [`ErasureArgs`].
     pub(crate) erasure: Option<ErasureArgs>,
 }
@@ -88,6 +89,7 @@ impl StoreArgs {
         if let Some(manager) = settings.encryption {
             open = open.encryption(manager);
         }
+        open = open.allow_large_cleanup(settings.allow_large_cleanup);
         if let Some(days) = settings.retention_days {
             open = open.retention_days(days);
         }

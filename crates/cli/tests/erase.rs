@@ -78,7 +78,11 @@ fn cleanup_erases_expired_entries() {
     let long = ["cleanup", "--retention-days", "20000"];
     assert!(folder.ok(&long).starts_with("erased 0 entries at or before 19"));
     let dry = folder.ok(&["cleanup", "--dry-run", "--retention-days", "1"]);
-    let erased = folder.ok(&["cleanup", "--retention-days", "1"]);
+    let refused = folder.run(&["cleanup", "--retention-days", "1"]);
+    refused.expect(2, "7 of 8 entries have expired");
+    refused.expect(2, "hint: check the clock of this machine");
+    assert_eq!(folder.entries().len(), 8);
+    let erased = folder.ok(&["cleanup", "--retention-days", "1", "--yes"]);
     assert_eq!(dry.replace("would erase", "erased")[..16], erased[..16]);
     assert!(erased.starts_with("erased 7 entries at or before "), "{erased}");
     assert_eq!(folder.entries().len(), 1);

@@ -324,6 +324,11 @@ impl<S: StorageBackend> StorageBackend for FailingBackend<S> {
         self.call(Operation::DeleteAtOrBefore, self.inner.delete_at_or_before(cutoff)).await
     }
 
+    /// Counts as [`Operation::Count`].
+    async fn estimate_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+        self.call(Operation::Count, self.inner.estimate_at_or_before(cutoff)).await
+    }
+
     async fn compact(&self) -> Result<u64, StorageError> {
         self.call(Operation::Compact, self.inner.compact()).await
     }

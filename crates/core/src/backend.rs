@@ -227,6 +227,17 @@ pub trait StorageBackend: Debug + Send + Sync {
         Ok(deleted)
     }
 
+    /// About how many entries [`delete_at_or_before`](Self::delete_at_or_before) would delete: an estimate,
+    /// from which a caller sees that a cutoff is wrong. A backend that can tell without reading entries
+    /// does so, and may be wrong by the entries of one day. The provided version reads them.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the backend.
+    async fn estimate_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+        Ok(self.list_entries(Timestamp::MIN, cutoff).await?.len() as u64)
+    }
+
     /// Reclaims the space of deleted entries and returns the number of bytes. Writers may have to
     /// wait meanwhile. The provided version does nothing.
     ///

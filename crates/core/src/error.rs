@@ -230,6 +230,8 @@ error_kinds! {
     ReadOnly = "read_only",
     /// The store is closed.
     Closed = "closed",
+    /// A cleanup would delete more than half of the entries.
+    LargeCleanup = "large_cleanup",
     /// The content is encrypted and no key is configured.
     NoEncryption = "no_encryption",
     /// The content cannot be decrypted.

@@ -53,6 +53,9 @@ macro_rules! forward {
             async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
                 (**self).delete_at_or_before(cutoff).await
             }
+            async fn estimate_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+                (**self).estimate_at_or_before(cutoff).await
+            }
             async fn compact(&self) -> Result<u64, StorageError> {
                 (**self).compact().await
             }

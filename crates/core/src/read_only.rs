@@ -82,6 +82,9 @@ impl<S: StorageBackend> StorageBackend for ReadOnly<S> {
     async fn delete_at_or_before(&self, _cutoff: Timestamp) -> Result<u64, StorageError> {
         self.refuse()
     }
+    async fn estimate_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+        self.backend.estimate_at_or_before(cutoff).await
+    }
     async fn compact(&self) -> Result<u64, StorageError> {
         self.refuse()
     }

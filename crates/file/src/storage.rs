@@ -310,6 +310,13 @@ impl StorageBackend for FileStorage {
         self.maintain(MaintenanceJob::expire(cutoff, reason)).await
     }
 
+    async fn estimate_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+        self.read_blocking(move |catalog| {
+            catalog.estimate_at_or_before(&catalog.snapshot()?, cutoff)
+        })
+        .await
+    }
+
     async fn compact(&self) -> Result<u64, StorageError> {
         self.maintain(MaintenanceJob::compact()).await
     }

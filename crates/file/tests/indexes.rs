@@ -738,3 +738,17 @@ async fn check_finds_and_replaces_a_wrong_index() {
     assert_holds(&open_read_only(&path).await, &written).await;
     assert!(open(&path).await.check_indexes().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn estimate_of_expired_entries_is_exact_if_none_is_erased() {
+    let (_temporary, path) = folder();
+    let entries = shuffled(3_000);
+    store(&path, &entries).await;
+    let storage = open_read_only(&path).await;
+    for cutoff in [-1, 0, 300, 1_008, 9_999] {
+        let cutoff = Timestamp::from_unix_micros(cutoff).unwrap();
+        let expected = entries.iter().filter(|entry| entry.timestamp <= cutoff).count() as u64;
+        assert_eq!(storage.estimate_at_or_before(cutoff).await.unwrap(), expected);
+    }
+    assert_eq!(storage.estimate_at_or_before(Timestamp::MAX).await.unwrap(), 3_000);
+}

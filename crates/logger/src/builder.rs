@@ -16,6 +16,7 @@ use crate::{AuditLogger, ContentHash, FailurePolicy};
 /// | [`store_content`](Self::store_content) | `false`: hashes only |
 /// | `encryption` | none: stored content is plain |
 /// | [`retention_days`](Self::retention_days) | 365 |
+/// | [`allow_large_cleanup`](Self::allow_large_cleanup) | `false` |
 /// | [`content_hash`](Self::content_hash) | SHA-256 |
 /// | [`id_scheme`](Self::id_scheme) | random UUIDs, version 4 |
 /// | [`failure_policy`](Self::failure_policy) | fail closed: a failure is returned to the caller |
@@ -63,6 +64,13 @@ impl<S> AuditLoggerBuilder<S> {
     /// [`cleanup_expired`](AuditLogger::cleanup_expired) deletes an entry. Default: 365.
     pub fn retention_days(mut self, days: u32) -> Self {
         self.policy.retention_days = days;
+        self
+    }
+
+    /// Whether [`cleanup_expired`](AuditLogger::cleanup_expired) may delete more than half of the entries.
+    /// Default: false, since a wrong clock makes everything look expired.
+    pub fn allow_large_cleanup(mut self, allow: bool) -> Self {
+        self.policy.allow_large_cleanup = allow;
         self
     }
 

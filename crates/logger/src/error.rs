@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 
-use attestry_core::{EntryId, ErrorKind, InvalidEntry, InvalidId, StorageError};
+use attestry_core::{EntryId, ErrorKind, InvalidEntry, InvalidId, StorageError, Timestamp};
 use thiserror::Error;
 
 /// Why a call of [`AuditLogger`](crate::AuditLogger) failed.
@@ -19,6 +19,18 @@ pub enum AuditError {
     /// A text is not a valid id.
     #[error(transparent)]
     InvalidId(#[from] InvalidId),
+    /// A cleanup would delete more than half of the entries, as it does when the clock is wrong.
+    #[error(
+        "{expired} of {entries} entries have expired at {cutoff} UTC, more than half; nothing was deleted"
+    )]
+    LargeCleanup {
+        /// About how many entries would be deleted.
+        expired: u64,
+        /// How many entries there are.
+        entries: u64,
+        /// The time at or before which entries have expired.
+        cutoff: Timestamp,
+    },
     /// The content is encrypted, and the logger has no encryption manager (the specification's
     /// `ValueError`).
     #[error(
@@ -91,6 +103,7 @@ impl AuditError {
         match self {
             Self::Storage(error) => error.kind(),
             Self::InvalidId(_) => ErrorKind::InvalidId,
+            Self::LargeCleanup { .. } => ErrorKind::LargeCleanup,
             Self::NoEncryption => ErrorKind::NoEncryption,
             #[cfg(feature = "encryption")]
             Self::Decrypt(_) => ErrorKind::Decrypt,

@@ -319,13 +319,23 @@ impl AuditLogger {
     ///
     /// # Errors
     ///
-    /// [`AuditError::Storage`]; some of the entries may have been deleted.
+    /// [`AuditError::LargeCleanup`] if that would be more than half of the entries, unless
+    /// [`allow_large_cleanup`](crate::AuditLoggerBuilder::allow_large_cleanup) is set: nothing is deleted
+    /// then. [`AuditError::Storage`]; some of the entries may have been deleted.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, each entry is either stored or deleted. Calling it again resumes.
     pub async fn cleanup_expired(&self) -> Result<u64, AuditError> {
-        Ok(self.backend().delete_at_or_before(self.expiry_cutoff()).await?)
+        let cutoff = self.expiry_cutoff();
+        if !self.0.policy.allow_large_cleanup {
+            let expired = self.backend().estimate_at_or_before(cutoff).await?;
+            let entries = if expired == 0 { 0 } else { self.backend().count().await? };
+            if expired > entries / 2 {
+                return Err(AuditError::LargeCleanup { expired, entries, cutoff });
+            }
+        }
+        Ok(self.backend().delete_at_or_before(cutoff).await?)
     }
 
     /// The time at or before which an entry has expired by now.

@@ -178,9 +178,30 @@ async fn cleanup_deletes_expired_entries_only() {
     assert_eq!(logger.cleanup_expired().await.unwrap(), 0);
     assert_eq!(logger.count().await.unwrap(), 2);
     // An entry whose age is exactly the retention period has expired.
-    let logger = AuditLogger::builder(MemoryStorage::new()).retention_days(0).build();
+    let builder = AuditLogger::builder(MemoryStorage::new()).retention_days(0);
+    let logger = builder.allow_large_cleanup(true).build();
     log(&logger, Interaction::new("in", "out")).await;
     assert_eq!(logger.cleanup_expired().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn cleanup_of_more_than_half_needs_permission() {
+    let builder = AuditLogger::builder(MemoryStorage::new()).retention_days(30);
+    let logger = builder.build();
+    for days in [0, 31, 400] {
+        let timestamp = Timestamp::now().saturating_sub_days(days);
+        log(&logger, Interaction::new("in", "out").timestamp(timestamp)).await;
+    }
+    match logger.cleanup_expired().await.unwrap_err() {
+        AuditError::LargeCleanup { expired: 2, entries: 3, cutoff } => {
+            assert!(cutoff <= logger.expiry_cutoff());
+        }
+        error => panic!("{error}"),
+    }
+    assert_eq!(logger.count().await.unwrap(), 3, "nothing is deleted");
+    // With one more it is half.
+    log(&logger, Interaction::new("in", "out")).await;
+    assert_eq!(logger.cleanup_expired().await.unwrap(), 2);
 }
 
 #[tokio::test]

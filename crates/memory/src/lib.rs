@@ -169,6 +169,10 @@ impl StorageBackend for MemoryStorage {
         scan::stream(self, query)
     }
 
+    async fn estimate_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+        Ok(self.lock().count_at_or_before(cutoff) as u64)
+    }
+
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let removed = self.lock().remove_at_or_before(cutoff);
         Ok(removed.len() as u64)

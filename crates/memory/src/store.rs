@@ -83,6 +83,11 @@ impl Store {
         self.by_time.remove(&key)
     }
 
+    /// Counts the entries at or before `cutoff` without visiting others.
+    pub(crate) fn count_at_or_before(&self, cutoff: Timestamp) -> usize {
+        self.by_time.keys().take_while(|(timestamp, _)| *timestamp <= cutoff).count()
+    }
+
     /// Removes all entries at or before `cutoff` without visiting others.
     pub(crate) fn remove_at_or_before(&mut self, cutoff: Timestamp) -> Vec<Arc<AuditEntry>> {
         let mut removed = Vec::new();

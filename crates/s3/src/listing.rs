@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use attestry_core::{EntryId, StorageError};
+use attestry_core::{EntryId, StorageError, Timestamp};
 use aws_sdk_s3::operation::list_objects_v2::{ListObjectsV2, ListObjectsV2Output};
 use aws_sdk_s3::types::EncodingType;
 use futures_core::Stream;
-use futures_util::{TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::bucket::Bucket;
 use crate::error::RequestError;
@@ -195,6 +195,22 @@ impl Bucket {
             .try_flatten()
             .map_ok(count)
             .try_buffer_unordered(self.concurrency())
+            .try_fold(0, async |sum, of_day| Ok(sum + of_day))
+            .await
+    }
+
+    /// How many entries are stored in the days that end by `cutoff`.
+    pub(crate) async fn count_until(
+        self: &Arc<Self>,
+        cutoff: Timestamp,
+    ) -> Result<u64, StorageError> {
+        let days = self.days().await?.into_iter().filter(|day| day.end() <= cutoff);
+        let count = days.map(|day| {
+            self.list_day(day, Some(self.layout.day_prefix(day)))
+                .try_fold(0_u64, async |count, page| Ok(count + page.entries.len() as u64))
+        });
+        stream::iter(count)
+            .buffer_unordered(self.concurrency())
             .try_fold(0, async |sum, of_day| Ok(sum + of_day))
             .await
     }

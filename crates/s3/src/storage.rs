@@ -132,6 +132,10 @@ impl StorageBackend for S3Storage {
         scan::stream(Arc::clone(&self.client), query, |_, _, _, body| Ok(record::to_line(body)))
     }
 
+    async fn estimate_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
+        self.client.bucket.count_until(cutoff).await
+    }
+
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         self.client.delete_at_or_before(cutoff).await
     }

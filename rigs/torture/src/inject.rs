@@ -178,7 +178,7 @@ impl Scene {
             "import" => command.args(["import", "--store-content"]).arg(&self.input),
             "delete" => command.arg("delete").args(self.to_delete()),
             "compact" => command.arg("compact"),
-            _ => command.args(["cleanup", "--retention-days", "1"]),
+            _ => command.args(["cleanup", "--retention-days", "1", "--yes"]),
         };
         command
     }

@@ -74,6 +74,10 @@ pub(crate) struct CleanupArgs {
     /// Print the number of entries that would be erased, and erase none
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Erase also if more than half of the entries have expired. Without it, that is an error: it is what a
+    /// wrong clock looks like
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) erasure: ErasureArgs,
     #[command(flatten)]

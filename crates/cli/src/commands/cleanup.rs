@@ -19,6 +19,7 @@ pub(super) async fn run(
     let settings = Settings {
         retention_days: Some(args.retention_days),
         erasure: Some(args.erasure),
+        allow_large_cleanup: args.yes,
         ..Settings::default()
     };
     let logger = if args.dry_run {
@@ -36,8 +37,11 @@ pub(super) async fn run(
     let (count, status) = if args.dry_run {
         super::count(&logger, expired).await?
     } else if args.filters.is_empty() {
-        (logger.storage().delete_at_or_before(cutoff).await?, Status::Success)
+        (logger.cleanup_expired().await?, Status::Success)
     } else {
+        if !args.yes {
+            selected::must_be_at_most_half(&logger, expired.clone()).await?;
+        }
         let deleted = selected::delete(&logger, expired, DeleteMode::Delete, |_| Ok(()));
         let Selected { entries, status } = deleted.await?;
         (entries, status)

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use attestry_core::{AuditEntry, EntryId, StorageError, line};
+use attestry_core::{AuditEntry, EntryId, StorageError, Timestamp, line};
 
 use super::Catalog;
 use crate::fs::sys::IoMode;
@@ -26,6 +26,30 @@ impl Catalog {
             records.map_err(|source| self.failed("read the index of", segment, source))
         };
         segments.iter().map(records).sum()
+    }
+
+    /// About how many records have a timestamp of `cutoff` or earlier: of a segment that also has later ones,
+    /// erased lines are counted, too.
+    pub(crate) fn estimate_at_or_before(
+        &self,
+        segments: &[Segment],
+        cutoff: Timestamp,
+    ) -> Result<u64, StorageError> {
+        let mut sum = 0;
+        for segment in segments {
+            let Some((earliest, latest)) = segment.file.time_bounds() else { continue };
+            if earliest > cutoff {
+                continue;
+            }
+            let records = self.count(std::slice::from_ref(segment))?;
+            sum += if latest <= cutoff {
+                records
+            } else {
+                let counted = |segment: &Segment| segment.file.lines_at_or_before(cutoff);
+                self.read_index(segment, counted)?.1.min(records)
+            };
+        }
+        Ok(sum)
     }
 
     /// Finds the first written entry with this id.

@@ -151,6 +151,23 @@ impl SegmentFile {
         }
     }
 
+    /// How many valid lines have a timestamp of `cutoff` or earlier, possibly with erased ones.
+    pub(crate) fn lines_at_or_before(&self, cutoff: Timestamp) -> io::Result<u64> {
+        match &self.index {
+            SegmentIndex::InMemory(_) => {
+                let index = self.memory_index();
+                let lines = index.iter().flat_map(|index| index.lines());
+                Ok(lines.filter(|line| line.timestamp <= cutoff).count() as u64)
+            }
+            SegmentIndex::OnDisk(index) => {
+                match Timestamp::from_unix_micros(cutoff.unix_micros().saturating_add(1)) {
+                    Ok(after) => index.first_at_or_after(after),
+                    Err(_) => Ok(index.lines()),
+                }
+            }
+        }
+    }
+
     /// The earliest and the latest timestamp of its lines, possibly of erased ones; `None` without lines.
     pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         match &self.index {
