@@ -3,6 +3,7 @@
 //! `YYYYMMDD` holds the signed notes of a day, one after another; `YYYYMMDD.cosigned` those of them
 //! that came back with cosignatures.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub(super) struct Checkpoints {
     /// The file whose name this process has synced. An existing file may have been created by a process
     /// that died before it synced the folder.
     name_synced: Option<PathBuf>,
+    /// Files whose last note is of this tree.
+    checked: BTreeSet<PathBuf>,
 }
 
 /// The newest file without cosignatures.
@@ -57,7 +60,7 @@ impl Checkpoints {
     }
 
     fn new(folder: PathBuf) -> Self {
-        Self { folder, newest: None, latest: None, name_synced: None }
+        Self { folder, newest: None, latest: None, name_synced: None, checked: BTreeSet::new() }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -85,6 +88,26 @@ impl Checkpoints {
             }
         }
         Ok(self.latest.as_deref())
+    }
+
+    /// The last note of each file that was not [checked](Self::set_checked) yet, but that of the latest
+    /// checkpoint.
+    pub(super) fn take_unchecked(&mut self) -> io::Result<Vec<(PathBuf, String)>> {
+        let mut files = self.files("")?;
+        files.pop();
+        files.extend(self.files(COSIGNED)?);
+        let mut last = Vec::new();
+        for path in files.into_iter().filter(|path| !self.checked.contains(path)) {
+            if let Some(note) = notes_of(&path)?.pop() {
+                last.push((path, note.text));
+            }
+        }
+        Ok(last)
+    }
+
+    /// The file does not change any more, and its last note is of this tree.
+    pub(super) fn set_checked(&mut self, path: PathBuf) {
+        self.checked.insert(path);
     }
 
     /// Moves a torn note at the end of the newest files to `quarantine`.

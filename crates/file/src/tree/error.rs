@@ -56,11 +56,31 @@ pub enum EvidenceError {
         /// The size in the checkpoint.
         size: u64,
     },
+    /// A stored checkpoint of the same origin is of another tree: the folder was merged with that of
+    /// another store. Nothing is signed until its checkpoints are moved away.
+    #[error(
+        "the checkpoint of {size} leaves in {} is of another tree than that of {leaves} leaves in {}",
+        checkpoint.display(),
+        tree.display()
+    )]
+    OtherTree {
+        /// The file with the checkpoint.
+        checkpoint: PathBuf,
+        /// The size in the checkpoint.
+        size: u64,
+        /// The folder of the tree.
+        tree: PathBuf,
+        /// The number of its leaves.
+        leaves: u64,
+    },
     /// The signatures of a checkpoint do not satisfy the policy.
     #[error("checkpoint verification failed")]
     Checkpoint(#[from] OpenError),
-    /// A file of the tree is damaged. If nothing was ever erased, the tree can be rebuilt: move
-    /// `.attestry/tree` and `.attestry/checkpoints` away and open the store with evidence again.
+    /// A file of the tree is damaged. [`FileStorageBuilder::rebuild_tree`] repairs all but the leaf hashes;
+    /// [`FileStorageBuilder::set_tree_aside`] lets a new tree begin.
+    ///
+    /// [`FileStorageBuilder::rebuild_tree`]: crate::FileStorageBuilder::rebuild_tree
+    /// [`FileStorageBuilder::set_tree_aside`]: crate::FileStorageBuilder::set_tree_aside
     #[error("{} is damaged: {reason}", path.display())]
     Damaged {
         /// The file.

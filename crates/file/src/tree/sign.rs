@@ -29,8 +29,40 @@ impl TreeWriter {
     /// Fails unless the tree of `checkpoint` is a prefix of this one.
     fn check(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let size = checkpoint.size();
-        if size > self.head.size || self.root_at(size)? != checkpoint.root() {
+        if size > self.head.size {
             return Err(EvidenceError::Disagrees { size });
+        }
+        let root = self.root_at(size);
+        if root.as_ref().ok() == Some(&checkpoint.root()) {
+            return Ok(());
+        }
+        // The upper levels may be damaged. They follow from the leaves.
+        self.rebuild_levels()?;
+        if self.root_at(size)? != checkpoint.root() {
+            return Err(EvidenceError::Disagrees { size });
+        }
+        Ok(())
+    }
+
+    /// Fails if the last checkpoint of a stored file has the origin of `key` and is of another tree: two
+    /// stores with one key were merged.
+    fn check_stored(&mut self, key: &SigningKey) -> Result<()> {
+        let folder = self.checkpoints.folder().to_path_buf();
+        let unchecked = self.checkpoints.take_unchecked();
+        let unchecked = unchecked.map_err(|source| EvidenceError::io("read", &folder, source))?;
+        for (path, note) in unchecked {
+            let Some(checkpoint) = parse_unverified(&note) else { continue };
+            if checkpoint.origin() != key.name() {
+                continue;
+            }
+            match self.check(&checkpoint) {
+                Ok(()) => self.checkpoints.set_checked(path),
+                Err(EvidenceError::Disagrees { size }) => {
+                    let (tree, leaves) = (self.path.clone(), self.head.size);
+                    return Err(EvidenceError::OtherTree { checkpoint: path, size, tree, leaves });
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -63,6 +95,7 @@ impl TreeWriter {
         {
             return Ok((note, false));
         }
+        self.check_stored(key)?;
         let note = key.sign(self.head.size, self.tree.root());
         let written = self.checkpoints.append(note.as_str());
         written.map_err(|source| self.cannot_write(source))?;

@@ -12,7 +12,7 @@ use super::erasure_records::ErasureFile;
 use super::error::{EvidenceError, Result};
 use super::segment_map::{Event, SegmentMap};
 use super::text_file::TextFile;
-use super::tiles::Tiles;
+use super::tiles::{Leaves, Tiles};
 use super::tree_head::{TreeHead, TreeHeadFile};
 use crate::fs::layout::Folder;
 use crate::fs::{open, sys};
@@ -111,6 +111,27 @@ impl TreeWriter {
             .map_err(|error| EvidenceError::tree(&self.path, error))?;
         self.head = head;
         self.stale = false;
+        Ok(())
+    }
+
+    /// Computes the upper levels again from the leaves, and writes them.
+    pub(super) fn rebuild_levels(&mut self) -> Result<()> {
+        let (mut tree, mut leaves) = (Tree::new(), Leaves::new(0..self.head.size));
+        loop {
+            let mut some = Vec::with_capacity(4_096);
+            while some.len() < 4_096 {
+                match leaves.next(&mut self.tiles).map_err(|source| self.unreadable(source))? {
+                    Some(hash) => some.push(hash),
+                    None => break,
+                }
+            }
+            if some.is_empty() {
+                break;
+            }
+            let written = self.tiles.append(&mut tree, some);
+            written.map_err(|source| EvidenceError::io("write the tree in", &self.path, source))?;
+        }
+        self.tree = tree;
         Ok(())
     }
 
