@@ -28,7 +28,7 @@
 pub use attestry_evidence::*;
 pub use attestry_file::{
     Backfill, CosignedCheckpoint, EntryProof, Erasure, Erasures, EvidenceError, EvidenceOptions,
-    EvidenceProblem, ProblemKind, Verification, VerifyOptions, VerifyProgress,
+    EvidenceProblem, ProblemKind, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
 };
 
 use attestry_core::StorageBackend as _;

@@ -1,16 +1,18 @@
 //! The public API of the feature `evidence`: methods of the store and its builder.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use attestry_core::{EntryId, StorageError};
 use attestry_evidence::{ConsistencyProof, Hash, OpenedCheckpoint, Policy, SignedCheckpoint};
 
 use crate::builder::FileStorageBuilder;
+use crate::fs::layout::Folder;
 use crate::observer::EraseReason;
 use crate::storage::FileStorage;
 use crate::tree::{
-    EntryProof, Erasures, EvidenceError, EvidenceOptions, TreeObserver, Verification,
-    VerifyOptions, erasures, prove, verify,
+    EntryProof, Erasures, EvidenceError, EvidenceOptions, TreeObserver, TreeRebuild, Verification,
+    VerifyOptions, erasures, prove, rebuild, verify,
 };
 use crate::writer::Job;
 
@@ -25,6 +27,61 @@ impl FileStorageBuilder {
     pub fn evidence(mut self, options: EvidenceOptions) -> Self {
         self.settings.evidence = Some(options);
         self
+    }
+
+    /// Repairs the Merkle tree of the folder without opening it: rebuilds its upper levels, the map of leaves
+    /// to segments and the tree head from the leaf hashes and the segments, and adds lines that it lacks.
+    /// Checkpoints stay valid.
+    ///
+    /// It takes about 100 bytes of memory a leaf, and holds the store lock. Close other programs that have
+    /// the folder open for writing. After a crash, call it again.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::NotKept`]; [`EvidenceError::Disagrees`] if the leaf hashes do not match the latest
+    /// checkpoint, [`EvidenceError::Damaged`] if some are missing: nothing is changed then, and
+    /// [`set_tree_aside`](Self::set_tree_aside) is what is left. [`EvidenceError::Storage`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel it.
+    pub async fn rebuild_tree(self) -> Result<TreeRebuild, EvidenceError> {
+        self.on_folder(rebuild::rebuild).await
+    }
+
+    /// Moves the Merkle tree and its checkpoints to folders beside them, which are returned. The next open
+    /// [with evidence](Self::evidence) creates a new tree from the lines that are there.
+    ///
+    /// The new tree proves nothing about the time before: not which lines were altered or removed, and not
+    /// which erasures had a record. Checkpoints that were kept elsewhere do not match it.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Storage`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel it.
+    pub async fn set_tree_aside(self) -> Result<Vec<PathBuf>, EvidenceError> {
+        self.on_folder(rebuild::set_aside).await
+    }
+
+    async fn on_folder<T: Send + 'static>(
+        self,
+        work: fn(&Folder) -> Result<T, EvidenceError>,
+    ) -> Result<T, EvidenceError> {
+        let path = self.settings.path;
+        let message = format!("the repair of {} was interrupted", path.display());
+        let done = tokio::task::spawn_blocking(move || work(&Folder::new(path))).await;
+        done.unwrap_or_else(|error| Err(StorageError::other(message, error).into()))
     }
 
     /// The name that erasure records state; `attestry` by default. At most 1,024 bytes, otherwise erasing

@@ -78,5 +78,5 @@ pub use storage::FileStorage;
 #[cfg(feature = "evidence")]
 pub use tree::{
     Backfill, CosignedCheckpoint, EntryProof, Erasure, Erasures, EvidenceError, EvidenceOptions,
-    EvidenceProblem, ProblemKind, Verification, VerifyOptions, VerifyProgress,
+    EvidenceProblem, ProblemKind, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
 };

@@ -89,6 +89,11 @@ impl ErasureRecords {
         self.by_leaf.values()
     }
 
+    /// All records, with the leaves that they are.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u64, &ErasureRecord)> {
+        self.by_leaf.iter().map(|(&leaf, record)| (leaf, record))
+    }
+
     /// The record that is leaf `leaf`.
     pub(super) fn record_at(&self, leaf: u64) -> Option<&ErasureRecord> {
         self.by_leaf.get(&leaf)

@@ -23,6 +23,7 @@ mod line_hashes;
 mod observer;
 mod options;
 pub(crate) mod prove;
+pub(crate) mod rebuild;
 mod replay;
 mod segment_map;
 mod sign;
@@ -38,6 +39,7 @@ pub use error::EvidenceError;
 pub(crate) use observer::TreeObserver;
 pub use options::EvidenceOptions;
 pub use prove::EntryProof;
+pub use rebuild::TreeRebuild;
 pub use verify::{
     Backfill, CosignedCheckpoint, EvidenceProblem, ProblemKind, Verification, VerifyOptions,
     VerifyProgress,

@@ -91,6 +91,14 @@ impl TreeHeadFile {
         Ok(Self(if write { open::read_write(path)? } else { open::read(path)? }))
     }
 
+    /// Makes all slots invalid, durably; creates the file if it is missing.
+    pub(super) fn invalidate(path: &Path) -> io::Result<()> {
+        let file = open::read_write_or_create(path)?;
+        file.set_len(0)?;
+        file.set_len(3 * SLOT_BYTES)?;
+        file.sync_all()
+    }
+
     fn read(&self, slot: u64) -> io::Result<Option<TreeHead>> {
         let mut bytes = [0; TEXT_BYTES];
         match sys::read_exact_at(&self.0, &mut bytes, slot * SLOT_BYTES) {
@@ -140,6 +148,8 @@ impl TreeHeadFile {
         let [first, second] = PERSISTED;
         let slot = if latest.is_some_and(|(slot, _)| slot == first) { second } else { first };
         self.write(slot, head)?;
+        // Programs that copy what has changed look at size and time, to the second: the size changes, too.
+        self.0.set_len(3 * SLOT_BYTES + head.sequence % SLOT_BYTES)?;
         self.0.sync_data()
     }
 }
