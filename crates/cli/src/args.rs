@@ -7,6 +7,7 @@ mod maintain;
 mod quarantine;
 mod record;
 mod selection;
+mod tree;
 mod values;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub(crate) use self::quarantine::{
 };
 pub(crate) use self::record::{ImportArgs, LogArgs};
 pub(crate) use self::selection::{Filters, Selection, ZoneArgs};
+pub(crate) use self::tree::TreeCommand;
 pub(crate) use self::values::{
     GroupKey, ListFormat, ReportFormat, Safety, SearchFormat, StatsFormat,
 };
@@ -190,6 +192,9 @@ Examples:
     Prove(ProveArgs),
     /// Verify an inclusion proof without access to the store
     VerifyProof(VerifyProofArgs),
+    /// Repair the Merkle tree
+    #[command(subcommand)]
+    Tree(TreeCommand),
     /// Copy entries to a new folder, with inclusion proofs if requested
     Export(ExportArgs),
     /// Create keys

@@ -136,6 +136,9 @@ impl From<InvalidQuery> for Failure {
     }
 }
 
+const REBUILD_TREE: &str =
+    "`attestry tree rebuild` repairs it from the leaf hashes and the lines; see its --help";
+
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let hint = match &error {
@@ -153,10 +156,17 @@ impl From<StorageError> for Failure {
             StorageError::Remote { retryable: true, .. } => {
                 Some("retry the command; entries that were acknowledged are stored")
             }
+            StorageError::Other { .. } => damaged_tree(&error).then_some(REBUILD_TREE),
             _ => None,
         };
         failure(&error).hint_if_known(hint)
     }
+}
+
+/// Whether the tree is damaged, so that nothing can be recorded.
+fn damaged_tree(error: &StorageError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref());
+    matches!(source, Some(EvidenceError::Damaged { .. }))
 }
 
 /// Whether the system does not let the file be changed.
@@ -202,6 +212,11 @@ impl From<EvidenceError> for Failure {
                 Some("sign one with `attestry --signing-key FILE checkpoint`")
             }
             EvidenceError::Disagrees { .. } => Some("`attestry verify` reports what was changed"),
+            EvidenceError::Damaged { .. } => Some(REBUILD_TREE),
+            EvidenceError::OtherTree { .. } => Some(
+                "was another store copied into this folder? Move its segments and checkpoints away; \
+                 `attestry verify` says which lines are not of this tree",
+            ),
             EvidenceError::NotInTree { .. } => Some(
                 "a command that writes adds it, such as `attestry --signing-key FILE checkpoint`",
             ),

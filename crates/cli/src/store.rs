@@ -130,6 +130,16 @@ impl StoreArgs {
         })
     }
 
+    /// The folder of an existing store that is a folder.
+    pub(crate) fn existing_folder(&self) -> Result<&Path, Failure> {
+        self.must_exist()?;
+        match self.location()? {
+            Location::Folder(path) => Ok(path),
+            Location::Url(url) => Err(Failure::new(format!("{url} is not a folder"))
+                .hint("select the folder with --store PATH")),
+        }
+    }
+
     fn must_exist(&self) -> Result<(), Failure> {
         let Location::Folder(path) = self.location()? else { return Ok(()) };
         must_not_be_a_file(path)?;

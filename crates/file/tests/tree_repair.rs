@@ -58,9 +58,12 @@ async fn assert_sound(path: &Path, checkpoints: &[SignedCheckpoint]) {
     storage.close().await.unwrap();
 }
 
+/// Changes the folder of the tree.
+type Damage = fn(&Path);
+
 #[tokio::test]
 async fn rebuilt_tree_matches_every_checkpoint() {
-    let damages: [(&str, fn(&Path)); 9] = [
+    let damages: [(&str, Damage); 9] = [
         ("no damage", |_| ()),
         ("upper level", |tree| flip_byte(&tree.join("tiles.1"), 3)),
         ("no upper level", |tree| fs::remove_file(tree.join("tiles.1")).unwrap()),
@@ -96,7 +99,7 @@ async fn rebuilt_tree_matches_every_checkpoint() {
 
 #[tokio::test]
 async fn rebuild_refuses_damaged_leaf_hashes() {
-    let damages: [fn(&Path); 2] = [
+    let damages: [Damage; 2] = [
         |tree| flip_byte(&tree.join("tiles.0"), 77),
         |tree| {
             let hashes = fs::read(tree.join("tiles.0")).unwrap();

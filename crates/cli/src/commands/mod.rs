@@ -19,6 +19,7 @@ mod search;
 mod selected;
 mod show;
 mod stats;
+mod tree;
 mod verify;
 mod verify_proof;
 
@@ -51,6 +52,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Verify(args) => verify::run(args, store, out).await,
         Command::Prove(args) => prove::run(args, store, out).await,
         Command::VerifyProof(args) => verify_proof::run(&args, out),
+        Command::Tree(command) => tree::run(command, store, out).await,
         Command::Export(args) => export::run(args, store).await,
         Command::Key(command) => key::run(command),
         Command::Completions(args) => completions::run(&args, out),
