@@ -127,6 +127,36 @@ async fn new_and_compacted_segments_keep_owner_group_and_mode() {
     }
 }
 
+/// As docs/operations.md describes it.
+#[tokio::test]
+async fn files_of_a_store_that_a_group_may_read_are_readable_by_it() {
+    let (_temporary, path) = folder();
+    let storage = builder(&path).open().await.unwrap();
+    storage.append(&entries(0..3)).await.unwrap();
+    storage.close().await.unwrap();
+    for found in walk(&path) {
+        let mode = fs::metadata(&found).unwrap().mode();
+        let read = if mode & 0o100 == 0 { 0o040 } else { 0o050 };
+        fs::set_permissions(&found, Permissions::from_mode(mode | read)).unwrap();
+    }
+    let segment = segments_in_order(&path).pop().unwrap();
+    let mut line = fs::read(&segment).unwrap();
+    line.extend_from_slice(b"torn");
+    fs::write(&segment, line).unwrap();
+    // Creates a quarantine, index files, segments and, with evidence, a file of checkpoints.
+    let storage = builder(&path).open().await.unwrap();
+    storage.append(&entries(3..30)).await.unwrap();
+    #[cfg(feature = "evidence")]
+    storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    let found = walk(&path);
+    assert!(found.iter().any(|path| path.ends_with("quarantine")));
+    for path in found {
+        let mode = fs::metadata(&path).unwrap().mode() & 0o777;
+        assert!([0o640, 0o750].contains(&mode), "{} {mode:o}", path.display());
+    }
+}
+
 /// The Python package creates segments that every account may read.
 #[tokio::test]
 async fn new_segment_gives_no_permission_to_others() {

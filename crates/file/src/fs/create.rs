@@ -12,6 +12,9 @@ use std::path::Path;
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 use rustix::io::Errno;
 
+/// The folder inside a store of what the Python package does not know.
+pub(super) const PRIVATE: &str = ".attestry";
+
 /// Creates the file `path`, which must not exist, with mode 0600.
 pub(super) fn file(path: &Path, access: OFlags) -> io::Result<File> {
     let (folder, name) = folder_and_name(path)?;
@@ -19,6 +22,7 @@ pub(super) fn file(path: &Path, access: OFlags) -> io::Result<File> {
     let created = openat(&folder, name, flags, Mode::RUSR | Mode::WUSR)?;
     let created = File::from(created);
     inherit(&created, &folder)?;
+    share(&created, &folder, path, 0o040)?;
     Ok(created)
 }
 
@@ -28,7 +32,9 @@ pub(super) fn folder(path: &Path) -> io::Result<()> {
     mkdirat(&folder, name, Mode::RWXU)?;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
     let created = openat(&folder, name, flags, Mode::empty())?;
-    inherit(&File::from(created), &folder)
+    let created = File::from(created);
+    inherit(&created, &folder)?;
+    share(&created, &folder, path, 0o050)
 }
 
 /// Gives `file`, just created, owner and group of the file that it replaces, and `mode`, as far as this
@@ -67,15 +73,32 @@ fn inherit(created: &File, folder: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives the group those of these permissions on `created` that it has on the folder, if that is inside
+/// `.attestry`: an operator lets a group read a store by changing the mode of its folders.
+fn share(created: &File, folder: &File, path: &Path, permissions: u32) -> io::Result<()> {
+    let inside = parent_of(path).components().any(|part| part.as_os_str() == PRIVATE);
+    let shared = folder.metadata()?.mode() & permissions;
+    if !inside || shared == 0 {
+        return Ok(());
+    }
+    let mode = created.metadata()?.mode();
+    Ok(fchmod(created, Mode::from_raw_mode(mode | shared))?)
+}
+
 /// Accounts that may not change an owner, also root without the capability, leave it.
 fn give(file: &File, owner: u32, group: u32) -> io::Result<()> {
     let found = file.metadata()?;
     if (found.uid(), found.gid()) == (owner, group) {
         return Ok(());
     }
-    match fchown(file, Some(Uid::from_raw(owner)), Some(Gid::from_raw(group))) {
-        // `INVAL`: the account does not exist in this user namespace.
-        Err(Errno::PERM | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
-        given => Ok(given?),
+    // An account may give its file to a group that it is in, but not to another account.
+    let owners = [Some(Uid::from_raw(owner)), None];
+    for owner in owners {
+        match fchown(file, owner, Some(Gid::from_raw(group))) {
+            // `INVAL`: the account does not exist in this user namespace.
+            Err(Errno::PERM | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => {}
+            given => return Ok(given?),
+        }
     }
+    Ok(())
 }

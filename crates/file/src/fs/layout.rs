@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use attestry_core::StorageError;
 
+use crate::fs::create::PRIVATE;
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{FileId, FileState};
@@ -35,7 +36,7 @@ impl Folder {
     }
 
     pub(crate) fn private(&self) -> PathBuf {
-        self.path.join(".attestry")
+        self.path.join(PRIVATE)
     }
 
     pub(crate) fn lock(&self) -> PathBuf {
