@@ -241,3 +241,20 @@ fn wrong_index_is_reported_and_replaced() {
     assert_eq!(folder.ok(&["count"]), "8\n");
     assert!(folder.ok(&["check"]).ends_with(": no problems\n"));
 }
+
+#[test]
+fn last_line_without_its_line_break_is_an_entry() {
+    let (folder, ids) = Folder::with_sample();
+    let (path, content) = folder.segment();
+    std::fs::write(&path, content.trim_end()).unwrap();
+    folder.ok(&["get", &ids[5]]);
+    assert_eq!(folder.ok(&["count"]), "6\n");
+    let run = folder.run(&["check"]);
+    run.expect(1, "");
+    let expected =
+        "is a whole entry without its line break; opening the store for writing adds it\n";
+    assert!(run.stdout.contains(expected), "{}", run.stdout);
+    assert!(run.stdout.ends_with("6 entries read, 0 stored contents checked: 1 problem\n"));
+    folder.run(&["log", "--input", "a", "--output", "b"]).expect(0, "line break");
+    assert!(folder.ok(&["check"]).starts_with("7 entries read"));
+}

@@ -22,8 +22,8 @@ use crate::observer::LogObserver;
 use crate::quarantine::set_aside;
 use crate::segment::tail_start;
 
-pub(crate) use unfinished::pending_erasures;
 pub use unfinished::{Unfinished, UnfinishedTask};
+pub(crate) use unfinished::{open_tail, pending_erasures};
 
 /// What opening a store repaired, and what else it did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -248,7 +248,8 @@ fn is_whole_entry(file: &mut File, offset: u64, length: u64) -> io::Result<bool>
     let mut tail = Vec::new();
     file.seek(SeekFrom::Start(offset))?;
     file.take(length).read_to_end(&mut tail)?;
-    Ok(line::decode(&tail).is_ok())
+    // Blank: it was erased.
+    Ok(tail.trim_ascii().is_empty() || line::decode(&tail).is_ok())
 }
 
 /// Copies the tail from `offset` on to a file in the quarantine, which is durable before the tail is cut

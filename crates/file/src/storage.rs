@@ -21,7 +21,7 @@ use crate::observer::NoObserver;
 use crate::observer::{EraseReason, LeafHasher, LineEnd, LineKey, LogObserver};
 use crate::quarantine::{self, Quarantined};
 use crate::reader::{Catalog, Found, scan};
-use crate::recovery::{self, RecoveryReport};
+use crate::recovery::{self, RecoveryReport, Unfinished};
 use crate::segment::hash_id;
 use crate::settings::{EraseDefaults, Settings};
 #[cfg(feature = "evidence")]
@@ -108,6 +108,22 @@ impl FileStorage {
     #[must_use]
     pub fn rotation_size_bytes(&self) -> u64 {
         self.rotation_bytes
+    }
+
+    /// What the next open for writing has to finish: erasures, and last lines that are whole entries without a
+    /// line break. Such lines are read like others.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Io`] if the store cannot be read.
+    pub async fn unfinished(&self) -> Result<Vec<Unfinished>, StorageError> {
+        self.read_blocking(|catalog| {
+            let mut unfinished = recovery::pending_erasures(catalog.folder())?;
+            let open_tails = catalog.open_tails()?.into_iter();
+            unfinished.extend(open_tails.map(|name| recovery::open_tail(catalog.folder(), name)));
+            Ok(unfinished)
+        })
+        .await
     }
 
     /// Compares the index of each segment with the segment, which is read as a whole; returns the segments

@@ -237,7 +237,7 @@ fn write_index(folder: &Folder, segment: &Unindexed) -> io::Result<TemporaryInde
     // `publish` excludes that a line was being erased.
     let being_erased = |_, _| false;
     index.extend(file, appended.from, being_erased, drop)?;
-    if index.indexed_len() != appended.from {
+    if index.indexed_len() != appended.from || index.has_open_tail() {
         return Err(stale());
     }
     appended.lines.iter().for_each(|&(line, id_hash)| index.push_appended(line, id_hash));
@@ -245,7 +245,7 @@ fn write_index(folder: &Folder, segment: &Unindexed) -> io::Result<TemporaryInde
         return Err(stale());
     }
     index.extend(file, *length, being_erased, drop)?;
-    if index.indexed_len() != *length {
+    if index.indexed_len() != *length || index.has_open_tail() {
         return Err(stale());
     }
     TemporaryIndex::write(&path, "sealed.tmp", *id, &index, state)

@@ -89,6 +89,28 @@ impl StoreLock {
     }
 }
 
+/// Excludes writers while it lives.
+#[derive(Debug)]
+pub(crate) struct ExcludedWriters {
+    _lock: Option<File>,
+}
+
+/// Excludes writers, for a reader; `None` if one is at work. A store that was never opened for writing has
+/// none.
+pub(crate) fn try_exclude_writers(
+    folder: &Folder,
+) -> Result<Option<ExcludedWriters>, StorageError> {
+    let path = folder.lock();
+    match open::read(&path) {
+        Ok(lock) if lock.try_lock_shared().is_err() => Ok(None),
+        Ok(lock) => Ok(Some(ExcludedWriters { _lock: Some(lock) })),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Some(ExcludedWriters { _lock: None }))
+        }
+        Err(source) => Err(StorageError::io("open", path, source)),
+    }
+}
+
 impl<'a> LockGuard<'a> {
     fn new(mut state: MutexGuard<'a, State>) -> Self {
         state.epoch.0 += 1;

@@ -1,12 +1,10 @@
 //! Lines that are not valid entries: corrupt lines, torn tails, and lines in the middle of an erasure.
 
-use std::io;
-
 use attestry_core::{CorruptRecord, EntryId, StorageError, line};
 
 use super::Catalog;
 use crate::erase::{self, ErasedLine};
-use crate::fs::open;
+use crate::fs::lock;
 use crate::fs::sys::IoMode;
 use crate::segment::{CorruptLine, Segment, SegmentName, contains_id, read_line};
 
@@ -46,6 +44,18 @@ impl Catalog {
         Ok(errors)
     }
 
+    /// The segments whose last line is a whole entry without a line break, and that no process is writing.
+    pub(crate) fn open_tails(&self) -> Result<Vec<SegmentName>, StorageError> {
+        let Some(_excluded) = lock::try_exclude_writers(&self.folder)? else {
+            return Ok(Vec::new());
+        };
+        let segments = self.snapshot()?;
+        let has_open_tail = |segment: &&Segment| {
+            segment.file.memory_index().is_some_and(|index| index.has_open_tail())
+        };
+        Ok(segments.iter().filter(has_open_tail).map(|segment| segment.name).collect())
+    }
+
     /// Fails if a corrupt line contains the id: reporting it absent would be wrong.
     pub(super) fn fail_if_in_corrupt_line(
         &self,
@@ -77,18 +87,16 @@ impl Catalog {
         if tail()?.is_none() {
             return Ok(None);
         }
-        let path = self.folder.lock();
-        let lock = match open::read(&path) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return tail(),
-            Err(source) => return Err(StorageError::io("open", path, source)),
+        let Some(_excluded) = lock::try_exclude_writers(&self.folder)? else {
+            return Ok(None); // a writer is appending the line
         };
-        if lock.try_lock_shared().is_err() {
-            return Ok(None); // a writer holds the lock and is appending the line
-        }
         // No process writes now. An append that was in progress before is complete.
         self.extend(segment, None)?;
-        tail()
+        let Some((offset, length)) = tail()? else { return Ok(None) };
+        let line = CorruptLine { offset, length };
+        // A blank one was erased.
+        let is_blank = self.read_corrupt(segment, line)?.trim_ascii().is_empty();
+        Ok((!is_blank).then_some((offset, length)))
     }
 
     /// Whether the line at `offset`, which is partly blank, is in the middle of an erasure.

@@ -112,6 +112,7 @@ impl Catalog {
         }
         let confirm = || {
             length == index.indexed_len()
+                && !index.has_open_tail()
                 && Stamp::read(&self.folder).is_ok_and(|s| s == stamp)
                 && state().is_ok_and(|now| now == before)
         };
@@ -171,6 +172,7 @@ impl Catalog {
         for segment in &cache.growing {
             let Some(mut index) = segment.file.memory_index_mut() else { continue };
             if Some(segment.file.id) == complete
+                || index.has_open_tail()
                 || index.unsaved_len() <= may_lack_in_index(rotation_bytes)
             {
                 continue;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
 use attestry_core::{ErrorChain, StorageError};
 
 use crate::erase::{self, EraseIntent, Refused};
 use crate::fs::layout::Folder;
-use crate::fs::open;
+use crate::fs::lock;
 use crate::fs::segment_name::SegmentName;
 
 /// A task that opening the store for writing completes, or could not complete. It stops neither recording
@@ -60,6 +59,13 @@ impl fmt::Display for Unfinished {
                 write!(f, "the erasure of {entries} entries in {path} is not finished")?;
             }
             UnfinishedTask::Remove => write!(f, "the expired segment {path} is not removed")?,
+            UnfinishedTask::RepairLastLine if self.reason.is_none() => {
+                return write!(
+                    f,
+                    "the last line of {path} is a whole entry without its line break; opening the store \
+                     for writing adds it"
+                );
+            }
             UnfinishedTask::RepairLastLine => {
                 write!(f, "the last line of {path} has no line break")?;
             }
@@ -94,21 +100,20 @@ pub(super) fn last_line(folder: &Folder, segment: SegmentName, error: &StorageEr
     Unfinished::new(folder, segment, UnfinishedTask::RepairLastLine).because(error)
 }
 
+/// A segment whose last line is a whole entry without a line break.
+pub(crate) fn open_tail(folder: &Folder, segment: SegmentName) -> Unfinished {
+    Unfinished::new(folder, segment, UnfinishedTask::RepairLastLine)
+}
+
 /// The erasures that no process is carrying out now, without the store lock.
 pub(crate) fn pending_erasures(folder: &Folder) -> Result<Vec<Unfinished>, StorageError> {
     if tasks(folder, &erase::pending(folder)?).is_empty() {
         return Ok(Vec::new());
     }
-    let path = folder.lock();
-    let lock = match open::read(&path) {
-        Ok(lock) => Some(lock),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(StorageError::io("open", path, source)),
-    };
-    if lock.is_some_and(|lock| lock.try_lock_shared().is_err()) {
-        return Ok(Vec::new()); // a writer is at work
+    match lock::try_exclude_writers(folder)? {
+        Some(_excluded) => Ok(tasks(folder, &erase::pending(folder)?)),
+        None => Ok(Vec::new()), // a writer is at work
     }
-    Ok(tasks(folder, &erase::pending(folder)?))
 }
 
 fn tasks(folder: &Folder, intent: &EraseIntent) -> Vec<Unfinished> {

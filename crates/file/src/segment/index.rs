@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 
-use attestry_core::{AuditEntry, Timestamp, line};
+use attestry_core::{AuditEntry, MAX_LINE_BYTES, Timestamp, line};
 
 use super::bloom::{HashedId, hash_id};
 use super::lines::{RawLine, for_each_line, may_be_erased, read_line};
+use crate::fs::sys;
 
 /// How many bytes are read between two progress reports.
 const PROGRESS_BYTES: u64 = 256 << 10;
@@ -71,6 +72,9 @@ pub(crate) struct MemoryIndex {
     corrupt: Vec<CorruptLine>,
     erased: u64,
     indexed_len: u64,
+    /// The last line ends at `indexed_len` without a line break: a whole entry that lost it, or one that is
+    /// just being appended.
+    has_open_tail: bool,
     /// The `indexed_len` of an index file that agrees with this index; 0 without one.
     saved_len: u64,
 }
@@ -113,7 +117,7 @@ impl MemoryIndex {
         if length == self.indexed_len {
             return Ok(());
         }
-        if length < self.indexed_len || !self.is_current(file)? {
+        if length < self.indexed_len || !self.close_tail(file)? || !self.is_current(file)? {
             *self = Self::default();
         }
         let mut reported = self.indexed_len;
@@ -137,7 +141,42 @@ impl MemoryIndex {
         })?;
         progress(length.saturating_sub(reported));
         self.indexed_len = indexed_len;
+        self.add_open_tail(file, length)
+    }
+
+    /// Indexes the rest of the segment, which has `length` bytes, if it is a whole entry.
+    fn add_open_tail(&mut self, file: &File, length: u64) -> io::Result<()> {
+        let offset = self.indexed_len;
+        let Ok(tail @ 1..) = usize::try_from(length - offset) else { return Ok(()) };
+        let mut last = [0];
+        sys::read_exact_at(file, &mut last, length - 1)?;
+        if tail > MAX_LINE_BYTES || last != *b"}" {
+            return Ok(());
+        }
+        let length = u32::try_from(tail).unwrap_or(u32::MAX);
+        if let Ok(entry) = line::decode(&read_line(file, offset, length)?) {
+            let line = Line { timestamp: entry.timestamp, offset, length };
+            self.push(line, hash_id(&entry.id));
+            self.indexed_len = offset + u64::from(length);
+            self.has_open_tail = true;
+        }
         Ok(())
+    }
+
+    /// Notes that the last line has got its line break. Returns false if other bytes follow it.
+    fn close_tail(&mut self, file: &File) -> io::Result<bool> {
+        let mut next = [b'\n'];
+        if self.has_open_tail {
+            sys::read_exact_at(file, &mut next, self.indexed_len)?;
+            self.indexed_len += 1;
+            self.has_open_tail = false;
+        }
+        Ok(next == *b"\n")
+    }
+
+    /// Whether the last line has no line break.
+    pub(crate) fn has_open_tail(&self) -> bool {
+        self.has_open_tail
     }
 
     fn add(&mut self, offset: u64, bytes: &[u8], being_erased: &impl Fn(u64, usize) -> bool) {
@@ -176,6 +215,14 @@ impl MemoryIndex {
     pub(crate) fn is_current(&self, file: &File) -> io::Result<bool> {
         let last = self.lines.iter().rfind(|indexed| !indexed.erased);
         let mut end = 0;
+        if let Some(last) = last.filter(|last| self.has_open_tail && last.end() > self.indexed_len)
+        {
+            return match read_line(file, last.line.offset, last.line.length) {
+                Ok(bytes) => Ok(last.matches(&bytes)),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+                Err(error) => Err(error),
+            };
+        }
         if let Some(last) = last {
             let Some(bytes) = read_whole_line(file, last.line)? else { return Ok(false) };
             // It may have been erased since.
@@ -203,6 +250,10 @@ impl MemoryIndex {
 
     /// Marks the lines that another process has erased.
     pub(crate) fn detect_erased(&mut self, file: &File) -> io::Result<()> {
+        if self.has_open_tail {
+            *self = Self::default(); // rare; what is erased cannot be told from a torn line
+            return Ok(());
+        }
         let mut lines = self.lines.iter_mut().filter(|indexed| !indexed.erased).peekable();
         let mut erased = 0;
         for_each_line(file, 0, self.indexed_len, |offset, raw| {

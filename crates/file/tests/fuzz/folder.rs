@@ -96,7 +96,8 @@ fn repair_tail(content: &mut Vec<u8>) -> Option<Vec<u8>> {
     if whole == content.len() {
         return None;
     }
-    if line::decode(&content[whole..]).is_ok() {
+    let tail = &content[whole..];
+    if tail.trim_ascii().is_empty() || line::decode(tail).is_ok() {
         content.push(b'\n');
         return None;
     }

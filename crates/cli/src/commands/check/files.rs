@@ -18,7 +18,7 @@ pub(super) async fn report(
     out: &mut Stdout,
 ) -> Result<(), Failure> {
     let Some(files) = files_of(logger) else { return Ok(()) };
-    for unfinished in files.recovery().unfinished {
+    for unfinished in files.unfinished().await? {
         let location = unfinished.path.display().to_string();
         problems
             .add(Problem { kind: "unfinished", location, reason: unfinished.to_string() }, out)?;
