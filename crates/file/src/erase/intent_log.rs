@@ -154,7 +154,7 @@ struct SegmentRecord {
 pub(super) fn write(file: &File, intent: &EraseIntent) -> io::Result<()> {
     file.set_len(0)?;
     sys::write_all_at(file, encode(intent)?.as_bytes(), 0)?;
-    file.sync_data()
+    sys::sync_data(file)
 }
 
 /// Empties and syncs the intent log.
@@ -163,7 +163,7 @@ pub(super) fn clear(file: &File) -> io::Result<()> {
         return Ok(());
     }
     file.set_len(0)?;
-    file.sync_data()
+    sys::sync_data(file)
 }
 
 pub(super) fn encode(intent: &EraseIntent) -> io::Result<String> {

@@ -413,7 +413,7 @@ fn overwrite(file: &File, lines: &[ErasedLine]) -> io::Result<()> {
         let blank = vec![b' '; usize::try_from(end.saturating_sub(line.offset)).unwrap_or(0)];
         sys::write_all_at(file, &blank, line.offset)?;
     }
-    file.sync_data()
+    sys::sync_data(file)
 }
 
 #[cfg(test)]

@@ -123,6 +123,40 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Puts the data of `file` on stable storage.
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    #[cfg(all(test, feature = "evidence"))]
+    failing_sync::check()?;
+    file.sync_data()
+}
+
+/// Lets a later [`sync_data`] of this thread fail.
+#[cfg(all(test, feature = "evidence"))]
+pub(crate) mod failing_sync {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static SYNCS_LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// The sync after the next `succeeding` ones fails, that one only.
+    pub(crate) fn after(succeeding: usize) {
+        SYNCS_LEFT.set(Some(succeeding));
+    }
+
+    /// Whether that sync has failed. If not, none will.
+    pub(crate) fn has_happened() -> bool {
+        SYNCS_LEFT.take().is_none()
+    }
+
+    pub(super) fn check() -> io::Result<()> {
+        let left = SYNCS_LEFT.get();
+        SYNCS_LEFT.set(left.and_then(|left| left.checked_sub(1)));
+        if left == Some(0) { Err(io::Error::other("injected")) } else { Ok(()) }
+    }
+}
+
 /// Whether a read may wait for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IoMode {

@@ -45,7 +45,7 @@ impl TextFile {
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        sys::sync_data(&self.file)
     }
 
     /// The error for a line that cannot be parsed; the first line has number 1.

@@ -79,7 +79,7 @@ impl Tiles {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         for level in 0..LEVELS {
             if self.dirty[level] {
-                self.file(level)?.sync_data()?;
+                sys::sync_data(self.file(level)?)?;
                 self.dirty[level] = false;
             }
         }

@@ -136,21 +136,26 @@ impl TreeHeadFile {
 
     /// Syncs the file: the process that persisted the latest head may have died before its sync.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        sys::sync_data(&self.0)
     }
 
     /// Writes the head over the older persisted one, with a higher sequence number, and syncs it. The
-    /// caller has synced everything it refers to.
+    /// caller has synced everything it refers to. If the sync fails, the older one is put back: a retry of
+    /// the sync would succeed without writing.
     pub(super) fn persist(&self, head: &mut TreeHead) -> io::Result<()> {
         let latest = self.latest_persisted()?;
         let sequence = latest.as_ref().map_or(0, |(_, latest)| latest.sequence);
         head.sequence = head.sequence.max(sequence).saturating_add(1);
         let [first, second] = PERSISTED;
         let slot = if latest.is_some_and(|(slot, _)| slot == first) { second } else { first };
+        let mut replaced = [0; TEXT_BYTES];
+        sys::read_exact_at(&self.0, &mut replaced, slot * SLOT_BYTES)?;
         self.write(slot, head)?;
         // Programs that copy what has changed look at size and time, to the second: the size changes, too.
         self.0.set_len(3 * SLOT_BYTES + head.sequence % SLOT_BYTES)?;
-        self.0.sync_data()
+        sys::sync_data(&self.0).inspect_err(|_| {
+            let _ = sys::write_all_at(&self.0, &replaced, slot * SLOT_BYTES);
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Files are written after every batch and synced now and then, when the head is persisted. What a
 //! crash takes of them is replayed from the segments.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use attestry_evidence::{Hash, Tree, TreeError};
@@ -40,6 +41,9 @@ pub(super) struct TreeWriter {
     lines_are_synced: bool,
     /// Writing failed midway: memory and files differ.
     pub(super) stale: bool,
+    /// A sync has failed. What was written since the head was persisted may be lost: the kernel reports that
+    /// once, and may drop what it could not write.
+    sync_failed: bool,
 }
 
 impl TreeWriter {
@@ -75,6 +79,7 @@ impl TreeWriter {
             persisted,
             lines_are_synced,
             stale: false,
+            sync_failed: false,
             path,
         };
         let repaired = writer.checkpoints.repair_torn_tail(&folder.quarantine());
@@ -137,6 +142,9 @@ impl TreeWriter {
 
     /// Reloads the tree if another process has published a head, or writing failed here.
     pub(super) fn refresh(&mut self) -> Result<()> {
+        if self.sync_failed {
+            return self.return_to_persisted();
+        }
         let path = self.path.join("head");
         let failed = |source| EvidenceError::io("read", &path, source);
         let published = self.head_file.published().map_err(failed)?;
@@ -152,6 +160,18 @@ impl TreeWriter {
         self.persisted = persisted.clone();
         self.load(published.unwrap_or(persisted))?;
         self.tiles.mark_dirty(levels(self.head.size));
+        Ok(())
+    }
+
+    /// After a failed sync: continues from the persisted head, so that replay writes again what may be
+    /// lost. Also for other processes, to which a later sync would report success.
+    fn return_to_persisted(&mut self) -> Result<()> {
+        let mut head = self.persisted.clone();
+        head.sequence = self.head.sequence.max(head.sequence).saturating_add(1);
+        self.erasures.invalidate_after(head.records_len);
+        self.load(head)?;
+        self.publish()?;
+        self.sync_failed = false;
         Ok(())
     }
 
@@ -212,21 +232,31 @@ impl TreeWriter {
     pub(super) fn persist(&mut self) -> Result<()> {
         self.publish()?;
         self.stale = true;
+        if let Err(source) = self.sync() {
+            self.sync_failed = true;
+            let _ = self.return_to_persisted(); // otherwise the next refresh does it
+            return Err(EvidenceError::io("sync the tree in", &self.path, source));
+        }
         let failed = |source| EvidenceError::io("sync the tree in", &self.path, source);
-        self.tiles.sync().map_err(failed)?;
-        if self.head.map_len != self.persisted.map_len {
-            self.map_file.sync().map_err(failed)?;
-        }
-        if self.head.records_len != self.persisted.records_len {
-            self.erasures.sync().map_err(failed)?;
-        }
-        if levels(self.head.size) != levels(self.persisted.size) {
-            sys::sync_folder(&self.path).map_err(failed)?;
-        }
         self.head_file.persist(&mut self.head).map_err(failed)?;
         self.head_file.publish(&self.head).map_err(failed)?;
         self.persisted = self.head.clone();
         self.stale = false;
+        Ok(())
+    }
+
+    /// Syncs what may differ from the state that was persisted last.
+    fn sync(&mut self) -> io::Result<()> {
+        self.tiles.sync()?;
+        if self.head.map_len != self.persisted.map_len {
+            self.map_file.sync()?;
+        }
+        if self.head.records_len != self.persisted.records_len {
+            self.erasures.sync()?;
+        }
+        if levels(self.head.size) != levels(self.persisted.size) {
+            sys::sync_folder(&self.path)?;
+        }
         Ok(())
     }
 
@@ -297,7 +327,7 @@ impl TreeWriter {
     }
 
     /// The error for tiles that cannot be read.
-    pub(super) fn unreadable(&self, source: std::io::Error) -> EvidenceError {
+    pub(super) fn unreadable(&self, source: io::Error) -> EvidenceError {
         EvidenceError::tree(&self.path, TreeError::Read(source))
     }
 }
@@ -313,10 +343,75 @@ fn levels(size: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use attestry_evidence::leaf_hash;
+    use std::fs::{self, File};
+    use std::iter;
+
+    use attestry_core::Timestamp;
+    use attestry_evidence::{ErasureRecord, leaf_hash};
 
     use super::*;
+    use crate::fs::sys::failing_sync;
+    use crate::observer::EraseReason;
     use crate::recovery;
+
+    /// A failed sync may lose what was written; a retry succeeds without writing it.
+    #[test]
+    fn tree_is_written_again_after_a_failed_sync() {
+        let name = |name| SegmentName::parse(name).unwrap();
+        let (reason, by, at) = ("expired".to_owned(), String::new(), Timestamp::UNIX_EPOCH);
+        let leaves = |line: &[u8]| iter::repeat_n(leaf_hash(line), 300);
+        let mut expected = Tree::new();
+        leaves(b"a").chain(leaves(b"b")).for_each(|leaf| expected.push(leaf));
+        let mut erased = Tree::new();
+        erased.push(leaf_hash(b"a"));
+        let record = ErasureRecord::new(7, 1, erased.root(), at, &*reason, &*by).unwrap();
+        expected.push(record.leaf_hash());
+        let reason = EraseReason { reason, by, at };
+        for syncs_before in 0.. {
+            let temporary = tempfile::tempdir().unwrap();
+            let folder = Folder::new(temporary.path().join("audit"));
+            recovery::create(&folder).unwrap();
+            let path = |day| folder.segment(name(day));
+            fs::write(path("audit_20260128.jsonl"), "a\n".repeat(300)).unwrap();
+            let mut writer = TreeWriter::create(&folder, true).unwrap();
+            writer.refresh().unwrap();
+            writer.replay_all().unwrap();
+            let mut other = TreeWriter::open(&folder, true).unwrap().unwrap();
+            let erase = |writer: &mut TreeWriter| writer.record_erasure(&[(7, 8)], &reason, true);
+            let durable = ["tiles.0", "tiles.1", "places", "erasures"].map(|name| {
+                let path = folder.tree().join(name);
+                (fs::metadata(&path).map_or(0, |metadata| metadata.len()), path)
+            });
+            // More leaves, in another segment, and an erasure record.
+            fs::write(path("audit_20260129.jsonl"), "b\n".repeat(300)).unwrap();
+            writer.refresh().unwrap();
+            writer.replay_all().unwrap();
+            failing_sync::after(syncs_before);
+            let erased = erase(&mut writer);
+            if !failing_sync::has_happened() {
+                erased.unwrap();
+                assert_eq!(syncs_before, 5, "two levels of tiles, places, erasures, head");
+                break;
+            }
+            erased.unwrap_err();
+            if syncs_before < 4 {
+                // All but the head is durable otherwise.
+                for (length, path) in durable {
+                    File::options().write(true).open(path).unwrap().set_len(length).unwrap();
+                }
+            }
+            for writer in [&mut other, &mut writer] {
+                writer.refresh().unwrap();
+                writer.replay_all().unwrap();
+                erase(writer).unwrap();
+            }
+            let mut opened = TreeWriter::open(&folder, true).unwrap().unwrap();
+            assert_eq!((opened.size(), opened.tree.root()), (601, expected.root()));
+            let head = opened.head.clone();
+            assert!(opened.erasures.erased(head.records_len).unwrap().contains(7));
+            assert_eq!(opened.map.segment_of(599), Some(name("audit_20260129.jsonl")));
+        }
+    }
 
     /// The other process syncs only when it persists, and may have died before that.
     #[test]
