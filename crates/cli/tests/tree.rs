@@ -70,3 +70,16 @@ fn rebuild_needs_a_folder_with_a_tree() {
     folder.run(&["--store", "memory:", "tree", "rebuild"]).expect(2, "memory: is not a folder");
     assert!(!folder.path("audit/.attestry/tree").exists());
 }
+
+/// An attacker without the key who makes lines and tree fit removes the checkpoints, too.
+#[test]
+fn removed_checkpoints_are_reported_to_the_next_writer() {
+    let folder = with_tree();
+    let log = [&KEY[..], &["log", "--input", "a", "--output", "b"]].concat();
+    assert_eq!(folder.run(&log).stderr, "");
+    for file in fs::read_dir(folder.path("audit/.attestry/checkpoints")).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    folder.run(&log).expect(0, "no checkpoint of the tree of 7 leaves is stored");
+    assert_eq!(folder.run(&log).stderr, "");
+}

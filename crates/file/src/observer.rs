@@ -4,7 +4,7 @@
 //! writer thread owns it. Every method that takes `&mut self`, except `take_callbacks`, requires the
 //! store lock. Order of calls:
 //!
-//! * open: `erased` and `segment_removed` for an interrupted erasure, `catch_up`, `fault`
+//! * open: `erased` and `segment_removed` for an interrupted erasure, `catch_up`, `fault`, `unsigned_size`
 //! * append: `before_append`, write and sync, `appended`; once per rotated part of a batch
 //! * seal: `before_rename`, rename; `before_rename` with swapped names if the rename failed
 //! * erase: `catch_up`, `before_erase`, `find_leaf` and `leaves_of`, write the intent log, overwrite and
@@ -101,6 +101,11 @@ pub(crate) trait LogObserver: Any + Debug + Send {
 
     /// Why the log contradicts what the observer has published, for the recovery report.
     fn fault(&mut self) -> Option<String> {
+        None
+    }
+
+    /// How much was recorded of which no signature is stored, although there should be one.
+    fn unsigned_size(&mut self) -> Option<u64> {
         None
     }
 

@@ -45,6 +45,9 @@ pub struct RecoveryReport {
     /// Why no further checkpoint of the store's tree can be signed: lines under a signed checkpoint were
     /// changed. `verify` reports which.
     pub evidence_broken: Option<String>,
+    /// The number of leaves of a tree of which no checkpoint is stored, although they are signed regularly:
+    /// the process that created it died before the first one, or the checkpoints were removed.
+    pub checkpoints_missing: Option<u64>,
     /// Segments that were read as a whole and got an index file, because theirs was missing, stale or
     /// damaged. A process that was killed may leave such segments, and so does the Python package.
     pub indexes_made: usize,
@@ -118,6 +121,12 @@ impl fmt::Display for RecoveryReport {
             ));
         }
         sentences.extend(self.unfinished.iter().map(ToString::to_string));
+        if let Some(leaves) = self.checkpoints_missing {
+            sentences.push(format!(
+                "no checkpoint of the tree of {leaves} leaves is stored: compare it with one that was kept \
+                 elsewhere (attestry verify --since-checkpoint), unless none was ever signed"
+            ));
+        }
         if let Some(reason) = &self.evidence_broken {
             sentences.push(format!("no further checkpoint can be signed: {reason}"));
         }
@@ -175,6 +184,7 @@ pub(crate) fn recover(
     report.files_removed = remove_stale_files(folder, &listed);
     observer.catch_up()?;
     report.evidence_broken = observer.fault();
+    report.checkpoints_missing = observer.unsigned_size();
     Ok((erasures, report))
 }
 

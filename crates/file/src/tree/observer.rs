@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fs::File;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use attestry_core::StorageError;
 use attestry_evidence::{ErasureRecord, Hash, Policy, SignedCheckpoint, leaf_hash};
@@ -35,6 +35,8 @@ struct Signing {
     /// Time of the last attempt and size of the tree then.
     last: (Instant, u64),
     results: Vec<Result<SignedCheckpoint, EvidenceError>>,
+    /// The size of the tree that was found without any checkpoint.
+    unsigned: Option<u64>,
 }
 
 impl TreeObserver {
@@ -52,7 +54,10 @@ impl TreeObserver {
         let signing = match (options, &mut writer) {
             (Some(options), Some(writer)) => {
                 let last = (Instant::now(), writer.signed_size()?);
-                Some(Signing { options, last, results: Vec::new() })
+                let is_regular = options.every < Duration::MAX;
+                let unsigned =
+                    (is_regular && last.1 == 0 && writer.size() > 0).then(|| writer.size());
+                Some(Signing { options, last, results: Vec::new(), unsigned })
             }
             _ => None,
         };
@@ -140,6 +145,10 @@ impl LogObserver for TreeObserver {
         let error = writer.check_latest(key).err()?;
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
         Some(format!("{error}{}", source.unwrap_or_default()))
+    }
+
+    fn unsigned_size(&mut self) -> Option<u64> {
+        self.signing.as_ref()?.unsigned
     }
 
     fn before_append(
