@@ -52,6 +52,24 @@ pub async fn deleting_invalid_id_returns_false(store: Store) {
     assert_holds(&store, &[stored], "after deleting invalid ids").await;
 }
 
+/// `delete_batch` deletes the given entries and no others, and returns for each id whether it existed. An
+/// id that is given twice exists once.
+pub async fn delete_batch_matches_single_deletes(store: Store) {
+    let written = varied();
+    write_each(&store, &written).await;
+    let mut ids: Vec<_> = written.iter().step_by(3).map(|entry| entry.id.clone()).collect();
+    ids.insert(2, id("unknown"));
+    ids.push(ids[0].clone());
+    let mut expected = vec![true; ids.len()];
+    (expected[2], expected[ids.len() - 1]) = (false, false);
+    assert_eq!(ok(store.delete_batch(&ids).await, "delete_batch"), expected);
+    let kept: Vec<_> = written.iter().filter(|entry| !ids.contains(&entry.id)).cloned().collect();
+    assert_holds(&store, &sorted(&kept), "after delete_batch").await;
+    assert!(ok(store.delete_batch(&[]).await, "delete_batch of nothing").is_empty());
+    let again = ok(store.delete_batch(&ids).await, "delete_batch again");
+    assert_eq!(again, vec![false; ids.len()]);
+}
+
 /// A deleted entry can be written and deleted any number of times. It comes last among entries of the
 /// same timestamp.
 pub async fn deleted_entry_may_be_written_again(store: Store) {

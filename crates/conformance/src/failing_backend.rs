@@ -236,6 +236,8 @@ pub enum Operation {
     Count,
     /// [`StorageBackend::delete`].
     Delete,
+    /// [`StorageBackend::delete_batch`].
+    DeleteBatch,
     /// [`StorageBackend::delete_at_or_before`].
     DeleteAtOrBefore,
     /// [`StorageBackend::compact`].
@@ -248,7 +250,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Write,
         Self::WriteBatch,
         Self::Append,
@@ -259,6 +261,7 @@ impl Operation {
         Self::ScanLines,
         Self::Count,
         Self::Delete,
+        Self::DeleteBatch,
         Self::DeleteAtOrBefore,
         Self::Compact,
         Self::Flush,
@@ -271,7 +274,7 @@ impl Operation {
     pub const READS: [Self; 6] =
         [Self::Read, Self::ReadLine, Self::ListEntries, Self::Scan, Self::ScanLines, Self::Count];
     /// The operations that delete entries.
-    pub const DELETES: [Self; 2] = [Self::Delete, Self::DeleteAtOrBefore];
+    pub const DELETES: [Self; 3] = [Self::Delete, Self::DeleteBatch, Self::DeleteAtOrBefore];
 }
 
 #[async_trait]
@@ -318,6 +321,10 @@ impl<S: StorageBackend> StorageBackend for FailingBackend<S> {
 
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
         self.stream(Operation::ScanLines, self.inner.scan_lines(query))
+    }
+
+    async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
+        self.call(Operation::DeleteBatch, self.inner.delete_batch(ids)).await
     }
 
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {

@@ -107,6 +107,7 @@ macro_rules! __with_cases {
                 deleted_entry_may_be_written_again,
                 deleted_id_may_be_reused,
                 delete_keeps_other_entries,
+                delete_batch_matches_single_deletes,
                 store_is_usable_after_deleting_all,
                 cutoff_is_inclusive,
                 cutoff_compares_entry_timestamps,

@@ -35,6 +35,7 @@ async fn call(store: &dyn StorageBackend, operation: Operation) -> Option<Storag
         Operation::ScanLines => store.scan_lines(Query::new()).try_collect::<Vec<_>>().await.err(),
         Operation::Count => store.count().await.err(),
         Operation::Delete => store.delete(&entry.id).await.err(),
+        Operation::DeleteBatch => store.delete_batch(std::slice::from_ref(&entry.id)).await.err(),
         Operation::DeleteAtOrBefore => store.delete_at_or_before(start).await.err(),
         Operation::Compact => store.compact().await.err(),
         Operation::Flush => store.flush().await.err(),

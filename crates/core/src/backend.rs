@@ -212,6 +212,20 @@ pub trait StorageBackend: Debug + Send + Sync {
         Box::pin(self.scan(query).map(|found| encode_line(&found?)))
     }
 
+    /// [`delete`](Self::delete) of several ids; returns for each, in their order, whether it existed. A
+    /// backend can make this much cheaper than single deletions. The provided version calls `delete`.
+    ///
+    /// # Errors
+    ///
+    /// The first error. Some of the entries may have been deleted; calling it again is safe.
+    async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
+        let mut existed = Vec::with_capacity(ids.len());
+        for id in ids {
+            existed.push(self.delete(id).await?);
+        }
+        Ok(existed)
+    }
+
     /// Deletes every entry at or before `cutoff` and returns their number. Records that cannot be
     /// read are kept (the provided version fails on them, as [`list_entries`](Self::list_entries)
     /// does).

@@ -50,6 +50,9 @@ macro_rules! forward {
             fn scan_lines(&self, query: Query) -> LineStream<'_> {
                 (**self).scan_lines(query)
             }
+            async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
+                (**self).delete_batch(ids).await
+            }
             async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
                 (**self).delete_at_or_before(cutoff).await
             }

@@ -79,6 +79,9 @@ impl<S: StorageBackend> StorageBackend for ReadOnly<S> {
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
         self.backend.scan_lines(query)
     }
+    async fn delete_batch(&self, _ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
+        self.refuse()
+    }
     async fn delete_at_or_before(&self, _cutoff: Timestamp) -> Result<u64, StorageError> {
         self.refuse()
     }

@@ -239,6 +239,7 @@ fn read_only_forwards_reads_and_refuses_changes() {
             reader.write_batch(std::slice::from_ref(&entry)).await,
             reader.append(std::slice::from_ref(&entry)).await,
             reader.delete(&entry.id).await.map(drop),
+            reader.delete_batch(std::slice::from_ref(&entry.id)).await.map(drop),
             reader.delete_at_or_before(at(9)).await.map(drop),
             reader.compact().await.map(drop),
         ];

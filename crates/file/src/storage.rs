@@ -31,6 +31,9 @@ use crate::writer::{EncodedLines, Job, WriterThread};
 /// The size of a line without content; a buffer of that size seldom has to grow.
 const TYPICAL_LINE_BYTES: usize = 640;
 
+/// Ids of one erasure; bounds the size of its intent log and how long appends wait.
+const IDS_PER_DELETION: usize = 1_024;
+
 /// Audit entries in a folder of JSONL files. See the [crate's documentation](crate) for its promises,
 /// and [`builder`](Self::builder) to open one.
 ///
@@ -179,8 +182,23 @@ impl FileStorage {
         id: &EntryId,
         reason: EraseReason,
     ) -> Result<bool, StorageError> {
-        let id = id.clone();
-        self.writer()?.submit(|responder| Job::Delete { id, reason, responder }).await
+        let existed = self.delete_ids(std::slice::from_ref(id), reason).await?;
+        Ok(existed.contains(&true))
+    }
+
+    /// Appends run between the batches.
+    async fn delete_ids(
+        &self,
+        ids: &[EntryId],
+        reason: EraseReason,
+    ) -> Result<Vec<bool>, StorageError> {
+        let mut existed = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(IDS_PER_DELETION) {
+            let (ids, reason) = (ids.to_vec(), reason.clone());
+            let delete = |responder| Job::Delete { ids, reason, responder };
+            existed.extend(self.writer()?.submit(delete).await?);
+        }
+        Ok(existed)
     }
 
     async fn maintain(&self, job: MaintenanceJob) -> Result<u64, StorageError> {
@@ -295,6 +313,10 @@ impl StorageBackend for FileStorage {
 
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
         self.delete_with_reason(id, self.erase_defaults.reason_or("deleted".to_owned())?).await
+    }
+
+    async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
+        self.delete_ids(ids, self.erase_defaults.reason_or("deleted".to_owned())?).await
     }
 
     async fn count(&self) -> Result<u64, StorageError> {

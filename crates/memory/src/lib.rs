@@ -173,6 +173,11 @@ impl StorageBackend for MemoryStorage {
         Ok(self.lock().count_at_or_before(cutoff) as u64)
     }
 
+    async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
+        let mut store = self.lock();
+        Ok(ids.iter().map(|id| store.remove(id).is_some()).collect())
+    }
+
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let removed = self.lock().remove_at_or_before(cutoff);
         Ok(removed.len() as u64)

@@ -1,5 +1,6 @@
 //! The storage backend: implements the trait by delegating to [`StoreClient`].
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp, async_trait,
 };
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::bucket::Bucket;
 use crate::client::StoreClient;
@@ -107,6 +108,16 @@ impl StorageBackend for S3Storage {
 
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
         self.client.delete(id).await
+    }
+
+    async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
+        // Two concurrent deletions of an id may both find it.
+        let mut distinct = HashSet::new();
+        let deletions: Vec<_> = ids.iter().map(|id| (id.clone(), distinct.insert(id))).collect();
+        let deletions = deletions.into_iter().map(|(id, is_first)| async move {
+            if is_first { self.client.delete(&id).await } else { Ok(false) }
+        });
+        stream::iter(deletions).buffered(self.client.bucket.concurrency()).try_collect().await
     }
 
     async fn count(&self) -> Result<u64, StorageError> {

@@ -1,5 +1,6 @@
-//! Deletes the lines of an entry.
+//! Deletes the lines of entries.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use attestry_core::{EntryId, StorageError};
@@ -11,20 +12,33 @@ use crate::observer::EraseReason;
 use crate::quarantine;
 use crate::segment::{Line, Segment};
 
-/// Deletes every line of `id`, also in quarantine; returns whether there was one.
+/// Deletes every line of `ids`, also in quarantine, in one erasure; returns for each whether there was
+/// one.
 pub(crate) fn delete(
     log: &mut LogParts,
-    id: &EntryId,
+    ids: &[EntryId],
     reason: EraseReason,
     guard: &LockGuard<'_>,
-) -> Result<bool, StorageError> {
+) -> Result<Vec<bool>, StorageError> {
     let segments = prepare(log, guard)?;
-    let found = log.catalog.find_all(&segments, id)?;
-    let lines: Vec<_> = found.iter().map(|found| (&found.segment, found.line)).collect();
-    // First: if this fails, the entry is still found by the next attempt.
-    let quarantined = quarantine::remove_lines_of(log.catalog.folder(), id)?;
+    let mut distinct = HashSet::new();
+    let (mut existed, mut found) = (Vec::with_capacity(ids.len()), Vec::new());
+    for id in ids {
+        if !distinct.insert(id) {
+            existed.push(false);
+            continue;
+        }
+        let of_id = log.catalog.find_all(&segments, id)?;
+        // First: if this fails, the entry is still found by the next attempt.
+        let quarantined = quarantine::remove_lines_of(log.catalog.folder(), id)?;
+        existed.push(!of_id.is_empty() || quarantined > 0);
+        found.extend(of_id.into_iter().map(|found| (found.segment, found.line)));
+    }
+    // The intent log identifies the lines of a segment with one open file.
+    found.sort_by_key(|(segment, line)| (segment.name, line.offset));
+    let lines: Vec<_> = found.iter().map(|(segment, line)| (segment, *line)).collect();
     erase(log, &lines, reason)?;
-    Ok(!found.is_empty() || quarantined > 0)
+    Ok(existed)
 }
 
 /// Brings intent log, observer and catalog up to date before an erasure. Returns the segments.

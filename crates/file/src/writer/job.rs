@@ -17,9 +17,9 @@ pub(crate) type Responder<T> = oneshot::Sender<Result<T, StorageError>>;
 pub(crate) enum Job {
     Append(Batch),
     Delete {
-        id: EntryId,
+        ids: Vec<EntryId>,
         reason: EraseReason,
-        responder: Responder<bool>,
+        responder: Responder<Vec<bool>>,
     },
     Maintain {
         job: MaintenanceJob,

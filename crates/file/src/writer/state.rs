@@ -36,8 +36,8 @@ pub(super) fn execute(log: &mut LogParts, jobs: VecDeque<Job>, guard: &LockGuard
         }
         match job {
             Job::Append(batch) => remaining.acks = Some(append(log, batch, guard)),
-            Job::Delete { id, reason, responder } => {
-                drop(responder.send(delete(log, &id, reason, guard)));
+            Job::Delete { ids, reason, responder } => {
+                drop(responder.send(delete(log, &ids, reason, guard)));
             }
             Job::Maintain { mut job, responder } => match job.step(log, guard) {
                 Ok(Progress::Pending) => remaining.pending.push((job, responder)),
