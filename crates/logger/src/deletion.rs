@@ -1,12 +1,10 @@
 //! Deleting the entries that a query selects.
 
 use attestry_core::{CorruptRecord, EntryId, Query, StorageBackend, StorageError};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::StreamExt;
 
-/// Entries that are read before they are deleted.
+/// Entries that are read before they are deleted together.
 const BATCH: usize = 1_000;
-/// Deletions in flight.
-const CONCURRENT: usize = 16;
 
 /// What [`AuditLogger::delete_matching`](crate::AuditLogger::delete_matching) does with the entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,16 +48,13 @@ pub(crate) async fn delete_matching(
         if ids.is_empty() {
             return Ok(deletion);
         }
-        let delete = async |id: EntryId| {
-            let deleted = mode == DeleteMode::DryRun || storage.delete(&id).await?;
-            Ok::<_, StorageError>(deleted.then_some(id))
+        let existed = match mode {
+            DeleteMode::Delete => storage.delete_batch(&ids).await?,
+            DeleteMode::DryRun => vec![true; ids.len()],
         };
-        let mut deleted = stream::iter(ids).map(delete).buffered(CONCURRENT);
-        while let Some(id) = deleted.try_next().await? {
-            if let Some(id) = id {
-                deletion.entries += 1;
-                on_entry(&id);
-            }
+        for (id, _) in ids.iter().zip(existed).filter(|(_, existed)| *existed) {
+            deletion.entries += 1;
+            on_entry(id);
         }
     }
 }
