@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use attestry_core::{AuditEntry, StorageBackend};
+use attestry_core::{AuditEntry, StorageBackend, StorageError};
 use attestry_file::{FileStorage, UnfinishedTask};
 use common::{all, entries, entry, folder, line_of, only_segment, open, open_read_only};
 
@@ -125,4 +125,19 @@ async fn last_line_without_line_break_can_be_erased() {
     storage.close().await.unwrap();
     assert!(!path.join(".attestry/quarantine").exists());
     assert_holds(&open(&path).await, &entries(0..3)).await;
+}
+
+#[tokio::test]
+async fn id_of_a_line_without_line_break_is_taken() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.write(&entry("a", 1)).await.unwrap();
+    let other = entry("x", 2);
+    let line = line_of(&other);
+    append(&only_segment(&path), &line[..line.len() - 1]);
+    let refused = storage.write(&entry("x", 3)).await.unwrap_err();
+    assert!(matches!(refused, StorageError::AlreadyExists { .. }), "{refused}");
+    storage.write(&other).await.unwrap();
+    storage.write(&entry("b", 4)).await.unwrap();
+    assert_holds(&storage, &[entry("a", 1), other, entry("b", 4)]).await;
 }

@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -114,4 +115,27 @@ async fn torn_checkpoints_do_not_expire() {
     assert_eq!(storage.quarantine().await.unwrap()[0].kind, QuarantinedKind::Checkpoint);
     storage.delete_at_or_before(Timestamp::MAX).await.unwrap();
     assert_eq!(fs::read_dir(quarantine).unwrap().count(), 2);
+}
+
+/// Another process has died while it wrote the line, after this one had opened the store.
+#[tokio::test]
+async fn delete_reaches_a_line_that_was_just_torn() {
+    for expire in [false, true] {
+        let (_temporary, path) = folder();
+        let storage = open(&path).await;
+        storage.write(&entry("whole", 9)).await.unwrap();
+        let torn = entry("torn", 7);
+        let line = line_of(&torn);
+        let segment = common::only_segment(&path);
+        let mut file = fs::File::options().append(true).open(&segment).unwrap();
+        file.write_all(&line[..line.len() - 20]).unwrap();
+        if expire {
+            storage.delete_at_or_before(torn.timestamp).await.unwrap();
+        } else {
+            assert!(storage.delete(&torn.id).await.unwrap());
+        }
+        assert_eq!(fs::read(&segment).unwrap(), line_of(&entry("whole", 9)));
+        assert_eq!(storage.quarantine().await.unwrap(), []);
+        assert_eq!(storage.recovery().torn_tails.len(), 1);
+    }
 }

@@ -169,6 +169,27 @@ impl ActiveSegment {
         ready
     }
 
+    /// Repairs the last line of a segment of `length` bytes if a program has left it without its line
+    /// break.
+    pub(crate) fn repair_torn_tail(
+        &mut self,
+        name: SegmentName,
+        length: u64,
+    ) -> Result<(), StorageError> {
+        let repaired = recovery::repair_torn_tail(&self.folder, name, length);
+        if let Err(StorageError::Io { action: "sync", .. }) = &repaired
+            && let Ok((id, _)) = sys::id_and_length(&self.folder.segment(name))
+        {
+            self.distrust(id);
+        }
+        if let Some(repaired) = repaired? {
+            // Readers do not look for new lines in a segment that is not the newest.
+            epoch::bump_layout(&self.folder)?;
+            self.repaired.push(repaired);
+        }
+        Ok(())
+    }
+
     /// The segment of the current day.
     fn today(&mut self) -> SegmentName {
         let now = self.clock.now();
@@ -202,19 +223,17 @@ impl ActiveSegment {
                     continue;
                 }
             }
-            let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
+            let Some(open) = &self.open else { return Err(StorageError::Closed) };
             if length != open.length {
                 // Another program has appended, and may have died while it did.
-                let repaired = recovery::repair_torn_tail(&self.folder, open.name, length);
-                if let Err(StorageError::Io { action: "sync", .. }) = &repaired {
-                    open.poisoned = true;
-                    self.sync_failed.insert(open.id);
-                }
-                self.repaired.extend(repaired?);
+                let name = open.name;
+                self.repair_torn_tail(name, length)?;
+                let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
                 open.length = sys::length_of(&open.file)
                     .map_err(|source| StorageError::io("examine", &open.path, source))?;
                 open.appended.restart(open.length);
             }
+            let Some(open) = &self.open else { return Err(StorageError::Closed) };
             // A segment that an unfinished erasure names keeps its name, and grows on.
             if open.length < self.rotation_bytes
                 || erasures.finish_before_rename(open.name, observer).is_err()

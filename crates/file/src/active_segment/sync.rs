@@ -28,7 +28,7 @@ impl ActiveSegment {
     }
 
     /// Remembers that a sync of the file `id` has failed.
-    fn distrust(&mut self, id: FileId) {
+    pub(super) fn distrust(&mut self, id: FileId) {
         self.sync_failed.insert(id);
         if let Some(open) = self.open.as_mut().filter(|open| open.id == id) {
             open.poisoned = true;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use attestry_core::{EntryId, StorageError};
 
 use super::LogParts;
-use crate::erase::{EraseIntent, ErasedLine};
+use crate::erase::{EraseIntent, ErasedLine, is_refused};
 use crate::fs::lock::LockGuard;
 use crate::observer::EraseReason;
 use crate::quarantine;
@@ -47,12 +47,25 @@ pub(super) fn prepare(
     guard: &LockGuard<'_>,
 ) -> Result<Arc<[Segment]>, StorageError> {
     log.erasures.finish_pending(&mut *log.observer)?;
+    repair_torn_tails(log, guard)?;
     log.observer.catch_up()?;
     if log.observer.leaf_hasher().is_some() {
         // An erasure makes the tree durable, and no leaf may be durable before its line.
         log.active.sync_if_buffered()?;
     }
     log.catalog.snapshot_locked(guard)
+}
+
+/// Moves lines that were cut short by a crash of another process to quarantine, where an erasure finds them.
+fn repair_torn_tails(log: &mut LogParts, guard: &LockGuard<'_>) -> Result<(), StorageError> {
+    for (name, length) in log.catalog.torn_segments(guard)? {
+        match log.active.repair_torn_tail(name, length) {
+            // Reported when the store is opened.
+            Err(error) if is_refused(&error) => {}
+            repaired => repaired?,
+        }
+    }
+    Ok(())
 }
 
 /// Overwrites `lines`.

@@ -4,9 +4,9 @@ use attestry_core::{CorruptRecord, EntryId, StorageError, line};
 
 use super::Catalog;
 use crate::erase::{self, ErasedLine};
-use crate::fs::lock;
+use crate::fs::lock::{self, LockGuard};
 use crate::fs::sys::IoMode;
-use crate::segment::{CorruptLine, Segment, SegmentName, contains_id, read_line};
+use crate::segment::{CorruptLine, Segment, SegmentIndex, SegmentName, contains_id, read_line};
 
 impl Catalog {
     /// Every corrupt line, with its segment.
@@ -76,6 +76,25 @@ impl Catalog {
         let length = line.length.min(line::MAX_LINE_BYTES as u64);
         read_line(&segment.file.handle, line.offset, u32::try_from(length).unwrap_or(0))
             .map_err(|source| self.failed("read", segment, source))
+    }
+
+    /// Name and length of each segment whose last line is cut short. While the store lock is held, no process
+    /// is writing it.
+    pub(crate) fn torn_segments(
+        &self,
+        guard: &LockGuard<'_>,
+    ) -> Result<Vec<(SegmentName, u64)>, StorageError> {
+        let mut torn = Vec::new();
+        for segment in self.snapshot_locked(guard)?.iter() {
+            // Index files are of whole segments.
+            if matches!(segment.file.index, SegmentIndex::InMemory(_)) {
+                let length = self.length_of(segment)?;
+                if length > segment.file.indexed_len() {
+                    torn.push((segment.name, length));
+                }
+            }
+        }
+        Ok(torn)
     }
 
     /// Offset and length of an unterminated last line that no process is writing.
