@@ -67,7 +67,11 @@ impl Batch {
         let Buffers { bytes, line_ends } = &mut self.buffers;
         let start = bytes.len();
         bytes.extend_from_slice(lines.bytes);
-        let moved = |end: &LineEnd| LineEnd { at: start + end.at - lines.start, ..*end };
+        let moved = |end: &LineEnd| LineEnd {
+            at: start + end.at - lines.start,
+            leaf: end.leaf,
+            key: end.key,
+        };
         line_ends.extend(lines.line_ends.iter().map(moved));
         let checked = !lines.checked_ids.is_empty();
         self.checked_ids.extend_from_slice(lines.checked_ids);
