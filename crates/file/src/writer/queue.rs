@@ -12,10 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::batch::{Batch, Buffers};
 use super::completion::{Completion, Waiter};
 use super::group_commit::CommitDelayPolicy;
-use super::job::{Job, Responder};
+use super::job::Job;
 use super::lines::Chunk;
 use super::sync::{Condvar, Mutex, MutexGuard};
-use crate::maintenance::MaintenanceJob;
 
 /// Capacity in bytes of lines. Further callers wait (backpressure). A longer line takes all of it.
 const CAPACITY: usize = 16 << 20;
@@ -174,11 +173,9 @@ impl Queue {
     }
 
     /// Puts jobs with steps left before all that are queued, in this order.
-    pub(super) fn requeue_front(&self, jobs: Vec<(MaintenanceJob, Responder<u64>)>) {
+    pub(super) fn requeue_front(&self, jobs: Vec<Job>) {
         let mut state = self.lock();
-        for (job, responder) in jobs.into_iter().rev() {
-            state.jobs.push_front(Job::Maintain { job, responder });
-        }
+        jobs.into_iter().rev().for_each(|job| state.jobs.push_front(job));
     }
 
     /// Whether it is open and empty.

@@ -10,7 +10,7 @@ use super::job::{Job, Responder};
 use crate::erase;
 use crate::fs::lock::LockGuard;
 use crate::fs::sys::FileId;
-use crate::maintenance::{LogParts, MaintenanceJob, Progress, delete};
+use crate::maintenance::{LogParts, Progress, delete};
 use crate::reader::Found;
 use crate::segment::Segment;
 
@@ -19,8 +19,8 @@ use crate::segment::Segment;
 pub(super) struct Remaining {
     /// Acknowledgements of the last batch, if no job came after it.
     pub(super) acks: Option<Acks>,
-    /// Jobs with steps left.
-    pub(super) pending: Vec<(MaintenanceJob, Responder<u64>)>,
+    /// Jobs with steps left, and `Close` if it waits for one. Other processes get the store lock before them.
+    pub(super) pending: Vec<Job>,
     /// Responses to `Close`, to be sent after the last callbacks.
     pub(super) closed: Vec<(Responder<()>, Result<(), StorageError>)>,
 }
@@ -40,18 +40,16 @@ pub(super) fn execute(log: &mut LogParts, jobs: VecDeque<Job>, guard: &LockGuard
                 drop(responder.send(delete(log, &ids, reason, guard)));
             }
             Job::Maintain { mut job, responder } => match job.step(log, guard) {
-                Ok(Progress::Pending) => remaining.pending.push((job, responder)),
+                Ok(Progress::Pending) => {
+                    remaining.pending.push(Job::Maintain { job, responder });
+                }
                 Ok(Progress::Done(result)) => drop(responder.send(Ok(result))),
                 Err(error) => drop(responder.send(Err(error))),
             },
             Job::Flush { responder } => drop(responder.send(log.active.sync())),
             Job::Observer(call) => call.run(log.active.sync().map(|()| &mut *log.observer)),
-            Job::Close { responder } => {
-                for (job, responder) in remaining.pending.drain(..) {
-                    drop(responder.send(job.run_to_end(log, guard)));
-                }
-                remaining.closed.push((responder, close(log, guard)));
-            }
+            Job::Close { .. } if !remaining.pending.is_empty() => remaining.pending.push(job),
+            Job::Close { responder } => remaining.closed.push((responder, close(log, guard))),
         }
     }
     remaining
@@ -168,6 +166,7 @@ mod tests {
     use crate::durability::Durability;
     use crate::fs::layout::Folder;
     use crate::fs::segment_name::SegmentName;
+    use crate::maintenance::MaintenanceJob;
     use crate::maintenance::tests::parts_in;
     use crate::recovery;
 
@@ -179,6 +178,47 @@ mod tests {
     fn sync_or_fail(_: &File) -> io::Result<()> {
         SYNCS.set(SYNCS.get() + 1);
         if SYNC_FAILS.get() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+    }
+
+    #[test]
+    fn close_gives_others_the_lock_between_steps() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        let (mut log, lock) = parts_in(&folder);
+        // More than a step expires.
+        for day in 1..29 {
+            let name = SegmentName::parse(&format!("audit_202602{day:02}.jsonl")).unwrap();
+            let entry = |number| {
+                let id = format!("{day}-{number}").parse().unwrap();
+                AuditEntry::new(id, Timestamp::UNIX_EPOCH, "in".into(), "out".into())
+            };
+            fs::write(folder.segment(name), line::encode(&entry(1)).unwrap()).unwrap();
+        }
+        let (responder, mut expired) = tokio::sync::oneshot::channel();
+        let at = Timestamp::UNIX_EPOCH;
+        let reason = crate::observer::EraseReason { reason: "x".into(), by: "y".into(), at };
+        let job = MaintenanceJob::expire(Timestamp::UNIX_EPOCH, reason);
+        let (first, mut first_closed) = tokio::sync::oneshot::channel();
+        let (second, mut second_closed) = tokio::sync::oneshot::channel();
+        let mut jobs = VecDeque::from([
+            Job::Maintain { job, responder },
+            Job::Close { responder: first },
+            Job::Close { responder: second },
+        ]);
+        let mut rounds = 0;
+        while !jobs.is_empty() {
+            assert!(first_closed.try_recv().is_err() && expired.try_recv().is_err());
+            let remaining = execute(&mut log, jobs, &lock.acquire().unwrap());
+            for (responder, result) in remaining.closed {
+                responder.send(result).unwrap();
+            }
+            jobs = remaining.pending.into();
+            rounds += 1;
+        }
+        assert!(rounds > 1);
+        assert_eq!(expired.try_recv().unwrap().unwrap(), 28);
+        first_closed.try_recv().unwrap().unwrap();
+        second_closed.try_recv().unwrap().unwrap();
     }
 
     fn append_checked(log: &mut LogParts, entry: &AuditEntry, guard: &LockGuard<'_>) -> bool {
