@@ -154,6 +154,31 @@ pub async fn one_conflicting_writer_wins(store: Store) {
     assert_eq!(list_all(&store).await.len(), 12);
 }
 
+/// Tasks write different entries of one id with `write_new`: one entry is stored.
+pub async fn one_writer_of_a_new_id_wins(store: Store) {
+    for round in 0..6 {
+        let start = Arc::new(Barrier::new(8));
+        let results = join((0..8).map(|writer| {
+            let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+            tokio::spawn(async move {
+                let micros = if round % 2 == 0 { 0 } else { writer * crate::sample::DAY };
+                let entry = AuditEntry {
+                    input_tokens: Some(writer),
+                    ..entry(format!("new-{round}"), micros)
+                };
+                start.wait().await;
+                let stored = store.write_new(std::slice::from_ref(&entry)).await;
+                (entry, ok(stored, "write_new"))
+            })
+        }))
+        .await;
+        let won: Vec<_> = results.into_iter().filter(|(_, stored)| stored[0]).collect();
+        assert_eq!(won.len(), 1, "one of the concurrent calls stores the id");
+        assert_stored(&store, &won[0].0).await;
+        assert_eq!(count(&store).await, round + 1, "the id is stored more than once");
+    }
+}
+
 /// Tasks write the same entries: all succeed, and each entry is stored once.
 pub async fn equal_writers_all_succeed(store: Store) {
     let entries = series("shared", 10);

@@ -220,6 +220,8 @@ pub enum Operation {
     Write,
     /// [`StorageBackend::write_batch`].
     WriteBatch,
+    /// [`StorageBackend::write_new`].
+    WriteNew,
     /// [`StorageBackend::append`].
     Append,
     /// [`StorageBackend::read`].
@@ -250,9 +252,10 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Write,
         Self::WriteBatch,
+        Self::WriteNew,
         Self::Append,
         Self::Read,
         Self::ReadLine,
@@ -267,9 +270,9 @@ impl Operation {
         Self::Flush,
         Self::Close,
     ];
-    /// The operations that store entries. The logger uses all of them: `append` for ids that it
-    /// created, the others for ids that the caller set.
-    pub const WRITES: [Self; 3] = [Self::Write, Self::WriteBatch, Self::Append];
+    /// The operations that store entries. The logger uses `append` for ids that it created, `write` and
+    /// `write_batch` for ids that the caller set.
+    pub const WRITES: [Self; 4] = [Self::Write, Self::WriteBatch, Self::WriteNew, Self::Append];
     /// The operations that return entries or their number.
     pub const READS: [Self; 6] =
         [Self::Read, Self::ReadLine, Self::ListEntries, Self::Scan, Self::ScanLines, Self::Count];
@@ -309,6 +312,10 @@ impl<S: StorageBackend> StorageBackend for FailingBackend<S> {
 
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
         self.call(Operation::WriteBatch, self.inner.write_batch(entries)).await
+    }
+
+    async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
+        self.call(Operation::WriteNew, self.inner.write_new(entries)).await
     }
 
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::Store;
 use crate::check::{
-    assert_already_exists, assert_holds, assert_same_entry, count, list_all, ok, write, write_each,
+    assert_already_exists, assert_holds, assert_invalid_entry, assert_same_entry, count, list_all,
+    ok, write, write_each,
 };
 use crate::sample::{DAY, at, entry, full, series};
 
@@ -173,4 +174,32 @@ pub async fn batch_retry_is_idempotent(store: Store) {
     }
     write_each(&store, &batch[5..8]).await;
     assert_holds(&store, &batch, "after repeated batches").await;
+}
+
+/// `write_new` stores the entries whose ids are absent, also within the batch, and tells which.
+pub async fn write_new_stores_only_absent_ids(store: Store) {
+    assert!(ok(store.write_new(&[]).await, "write_new of nothing").is_empty());
+    let all = series("new", 8);
+    write_each(&store, &all[..2]).await;
+    let batch = [all[1].clone(), all[2].clone(), all[3].clone(), all[2].clone()];
+    let stored = ok(store.write_new(&batch).await, "write_new");
+    assert_eq!(stored, [false, true, true, false]);
+    assert_holds(&store, &all[..4], "after write_new").await;
+    let stored = ok(store.write_new(&all).await, "write_new");
+    assert_eq!(stored, [false, false, false, false, true, true, true, true]);
+    assert_holds(&store, &all, "after a repeated write_new").await;
+    let invalid = [entry("valid", 0), AuditEntry { latency_ms: f64::NAN, ..entry("nan", 1) }];
+    assert_invalid_entry(store.write_new(&invalid).await, "write_new of an invalid entry");
+    assert_holds(&store, &all, "after an invalid entry").await;
+}
+
+/// `write_new` leaves the entry that is stored under an id, on any day, and reports no error.
+pub async fn write_new_keeps_stored_entries(store: Store) {
+    let first = full("taken", 0);
+    write(&store, &first).await;
+    for other in [entry("taken", 0), entry("taken", DAY), entry("taken", -400 * DAY)] {
+        let stored = ok(store.write_new(&[other, entry("taken", 1)]).await, "write_new");
+        assert_eq!(stored, [false, false]);
+    }
+    assert_holds(&store, &[first], "after write_new of other entries").await;
 }

@@ -70,6 +70,8 @@ macro_rules! __with_cases {
                 conflict_within_batch_is_rejected,
                 duplicates_within_batch_are_stored_once,
                 batch_retry_is_idempotent,
+                write_new_stores_only_absent_ids,
+                write_new_keeps_stored_entries,
             }
             ranges {
                 order_is_by_timestamp,
@@ -128,6 +130,7 @@ macro_rules! __with_cases {
                 concurrent_writes_are_stored_once,
                 each_writer_keeps_its_order,
                 one_conflicting_writer_wins,
+                one_writer_of_a_new_id_wins,
                 equal_writers_all_succeed,
                 readers_see_only_complete_entries,
                 deletes_and_writes_do_not_interfere,

@@ -27,6 +27,7 @@ async fn call(store: &dyn StorageBackend, operation: Operation) -> Option<Storag
     match operation {
         Operation::Write => store.write(&entry).await.err(),
         Operation::WriteBatch => store.write_batch(entries).await.err(),
+        Operation::WriteNew => store.write_new(entries).await.err(),
         Operation::Append => store.append(entries).await.err(),
         Operation::Read => store.read(&entry.id).await.err(),
         Operation::ReadLine => store.read_line(&entry.id).await.err(),
@@ -88,11 +89,12 @@ async fn failure_after_the_call_keeps_its_effect() {
     for operation in Operation::WRITES {
         assert!(call(&store, operation).await.is_some());
     }
-    assert_eq!(store.inner().count().await.unwrap(), 3);
+    assert_eq!(store.inner().count().await.unwrap(), 4);
     assert!(store.delete(&entry("Write").id).await.is_err());
-    assert_eq!(store.inner().count().await.unwrap(), 2);
+    assert_eq!(store.inner().count().await.unwrap(), 3);
 
     let mut scan = store.scan(Query::new());
+    assert!(scan.try_next().await.unwrap().is_some());
     assert!(scan.try_next().await.unwrap().is_some());
     assert!(scan.try_next().await.unwrap().is_some());
     assert!(scan.try_next().await.is_err());

@@ -46,6 +46,8 @@ enum Flaw {
     BatchReplaces,
     AppendDuplicates,
     AppendIsEager,
+    WriteNewReplaces,
+    WriteNewCountsPresent,
     LimitBeforeFilter,
     IgnoresCursor,
     DeletedCursorSkipsTies,
@@ -260,6 +262,23 @@ impl StorageBackend for Flawed {
         Ok(())
     }
 
+    async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
+        entries.iter().try_for_each(AuditEntry::validate)?;
+        let mut stored = Vec::new();
+        for entry in entries {
+            if self.is(Flaw::WriteNewReplaces) {
+                self.entries.lock().unwrap().retain(|stored| stored.id != entry.id);
+            }
+            let mut all = self.entries.lock().unwrap();
+            let is_new = all.iter().all(|stored| !self.same_id(stored, entry));
+            if is_new {
+                all.push(self.distort(entry.clone()));
+            }
+            stored.push(is_new || self.is(Flaw::WriteNewCountsPresent));
+        }
+        Ok(stored)
+    }
+
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
         if self.is(Flaw::AppendIsEager) {
             self.entries.lock().unwrap().extend_from_slice(entries);
@@ -423,6 +442,8 @@ caught! {
     BatchReplaces => ["immutability::conflicting_rewrite_in_batch_is_rejected", "immutability::conflict_within_batch_is_rejected"];
     AppendDuplicates => ["writing::append_is_lazy_and_stores_all_entries"];
     AppendIsEager => ["writing::append_is_lazy_and_stores_all_entries"];
+    WriteNewReplaces => ["immutability::write_new_keeps_stored_entries", "immutability::write_new_stores_only_absent_ids"];
+    WriteNewCountsPresent => ["immutability::write_new_stores_only_absent_ids", "concurrency::one_writer_of_a_new_id_wins"];
     LimitBeforeFilter => ["scanning::limit_counts_matching_entries", "scanning::filters_combine_with_and"];
     IgnoresCursor => ["scanning::pages_join_to_the_full_result", "scanning::cursor_and_range_combine"];
     DeletedCursorSkipsTies => ["scanning::deleted_cursor_resumes_at_its_timestamp", "scanning::mismatched_cursor_acts_as_deleted"];

@@ -163,6 +163,41 @@ pub trait StorageBackend: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Stores those of `entries` whose ids are not stored yet, and returns for each of them whether it
+    /// was stored. For imports that may be repeated: unlike with [`write_batch`](Self::write_batch), a
+    /// stored entry that differs is no error, and stays. Of entries with one id, the first is stored.
+    ///
+    /// An entry that is reported as present is stored as durably as one that was just written. Of
+    /// concurrent calls of any method that writes an id, one stores it. The provided version reads and
+    /// writes entry by entry; if equal entries are written concurrently, it may report both as stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::InvalidEntry`] before anything is written. After any other failure some of the
+    /// entries may have been stored; a second call reports those as present.
+    ///
+    /// ```
+    /// # use attestry_core::{AuditEntry, StorageBackend, StorageError};
+    /// /// Stores what is missing, and returns how many entries that were.
+    /// async fn complete(backend: &dyn StorageBackend, all: &[AuditEntry]) -> Result<usize, StorageError> {
+    ///     let stored = backend.write_new(all).await?;
+    ///     Ok(stored.into_iter().filter(|stored| *stored).count())
+    /// }
+    /// ```
+    async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
+        entries.iter().try_for_each(AuditEntry::validate)?;
+        let mut stored = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let is_new = self.read(&entry.id).await?.is_none();
+            stored.push(match self.write(entry).await {
+                Ok(_) => is_new,
+                Err(StorageError::AlreadyExists { .. }) => false,
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(stored)
+    }
+
     /// [`write_batch`](Self::write_batch) for entries with new ids: a backend may skip the check
     /// whether an id is stored already. The logger writes this way. The caller guarantees that the
     /// ids are new.

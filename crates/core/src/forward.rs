@@ -41,6 +41,9 @@ macro_rules! forward {
             async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
                 (**self).write_batch(entries).await
             }
+            async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
+                (**self).write_new(entries).await
+            }
             fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
                 (**self).append(entries)
             }

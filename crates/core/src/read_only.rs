@@ -70,6 +70,9 @@ impl<S: StorageBackend> StorageBackend for ReadOnly<S> {
     async fn write_batch(&self, _entries: &[AuditEntry]) -> Result<(), StorageError> {
         self.refuse()
     }
+    async fn write_new(&self, _entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
+        self.refuse()
+    }
     fn append(&self, _entries: &[AuditEntry]) -> AppendFuture<'_> {
         Box::pin(std::future::ready(self.refuse()))
     }

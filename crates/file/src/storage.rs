@@ -26,7 +26,7 @@ use crate::segment::hash_id;
 use crate::settings::{EraseDefaults, Settings};
 #[cfg(feature = "evidence")]
 use crate::tree::TreeObserver;
-use crate::writer::{EncodedLines, Job, WriterThread};
+use crate::writer::{EncodedLines, Job, StoredLines, WriterThread};
 
 /// The size of a line without content; a buffer of that size seldom has to grow.
 const TYPICAL_LINE_BYTES: usize = 640;
@@ -328,6 +328,16 @@ impl StorageBackend for FileStorage {
 
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
         self.write_all(entries).await
+    }
+
+    async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
+        let writer = self.writer()?;
+        let mut lines = self.encode(entries)?;
+        lines.checked_ids = entries.iter().map(|entry| entry.id.clone()).collect();
+        let stored = StoredLines::default();
+        lines.skipping = Some(stored.clone());
+        writer.append(lines).await?;
+        Ok(stored.take())
     }
 
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {

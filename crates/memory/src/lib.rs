@@ -160,6 +160,22 @@ impl StorageBackend for MemoryStorage {
         self.insert_all(validated(entries)?)
     }
 
+    async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
+        let entries = validated(entries)?;
+        let mut store = self.lock();
+        let mut insert = |entry: Arc<AuditEntry>| {
+            let is_new = !store.contains(&entry.id);
+            if is_new {
+                store.insert(entry)?;
+                if self.max_entries > 0 {
+                    store.evict_to(self.max_entries);
+                }
+            }
+            Ok(is_new)
+        };
+        entries.into_iter().map(&mut insert).collect()
+    }
+
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
         let entries = validated(entries);
         Box::pin(async move { self.insert_all(entries?) })

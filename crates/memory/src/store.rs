@@ -46,6 +46,10 @@ impl Store {
         Ok(())
     }
 
+    pub(crate) fn contains(&self, id: &EntryId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     pub(crate) fn get(&self, id: &EntryId) -> Option<Arc<AuditEntry>> {
         self.by_time.get(self.by_id.get(id)?).cloned()
     }

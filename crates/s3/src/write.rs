@@ -1,7 +1,7 @@
 //! Writing entries, each as one object.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use attestry_core::{AuditEntry, EntryId, StorageError, Timestamp};
@@ -11,6 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::bucket::{NewObject, PutOutcome};
 use crate::client::StoreClient;
 use crate::key::Day;
+use crate::key_lock::KeyGuard;
 use crate::record;
 use crate::task::detached;
 
@@ -41,6 +42,13 @@ pub(crate) fn prepare(entries: &[AuditEntry]) -> Result<Vec<PreparedEntry>, Stor
     dedup(entries)?.into_iter().map(PreparedEntry::new).collect()
 }
 
+/// [`prepare`] without the entries whose id an earlier one has.
+pub(crate) fn prepare_distinct(entries: &[AuditEntry]) -> Result<Vec<PreparedEntry>, StorageError> {
+    entries.iter().try_for_each(AuditEntry::validate)?;
+    let mut ids = HashSet::with_capacity(entries.len());
+    entries.iter().filter(|entry| ids.insert(&entry.id)).map(PreparedEntry::new).collect()
+}
+
 impl PreparedEntry {
     fn new(entry: &AuditEntry) -> Result<Self, StorageError> {
         let (id, timestamp) = (entry.id.clone(), entry.timestamp);
@@ -65,13 +73,44 @@ impl StoreClient {
         if id_check == IdCheck::AllDays {
             self.check_other_days(&entries).await?;
         }
+        self.put_all(entries, guard, |_, written| written).await.map(drop)
+    }
+
+    /// Writes those of `entries` whose ids are not stored, and returns these ids. No id occurs twice.
+    pub(crate) async fn write_new(
+        self: &Arc<Self>,
+        mut entries: Vec<PreparedEntry>,
+    ) -> Result<HashSet<EntryId>, StorageError> {
+        self.check_open()?;
+        let ids: Vec<_> = entries.iter().map(|entry| entry.id.clone()).collect();
+        let guard = Arc::new(self.key_locks.lock(ids.clone()).await);
+        self.check_open()?;
+        let stored = self.stored_ids(ids.into()).await?;
+        entries.retain(|entry| !stored.contains(&entry.id));
+        let written = self.put_all(entries, guard, |id, written| match written {
+            Ok(()) => Ok(Some(id)),
+            // Another process was faster.
+            Err(StorageError::AlreadyExists { .. }) => Ok(None),
+            Err(error) => Err(error),
+        });
+        Ok(written.await?.into_iter().flatten().collect())
+    }
+
+    /// Writes `entries` concurrently, and collects what `outcome` returns for the result of each.
+    async fn put_all<T: Send + 'static>(
+        self: &Arc<Self>,
+        entries: Vec<PreparedEntry>,
+        guard: Arc<KeyGuard>,
+        outcome: fn(EntryId, Result<(), StorageError>) -> Result<T, StorageError>,
+    ) -> Result<Vec<T>, StorageError> {
         let first = self.sequence.reserve(entries.len());
         let writes = (first..).zip(entries).map(|(sequence, entry)| {
             let (client, guard) = (Arc::clone(self), Arc::clone(&guard));
             // The task holds the guard until the response, even if the caller's future is dropped.
             detached(async move {
                 let _guard = guard;
-                client.write_one(entry, sequence).await
+                let id = entry.id.clone();
+                outcome(id, client.write_one(entry, sequence).await)
             })
         });
         let written =
@@ -82,6 +121,24 @@ impl StoreClient {
             self.key_locks.wait_for_earlier().await;
         }
         written
+    }
+
+    /// Those of `ids` that are stored on any day.
+    async fn stored_ids(
+        self: &Arc<Self>,
+        ids: Arc<[EntryId]>,
+    ) -> Result<HashSet<EntryId>, StorageError> {
+        let searches = self.bucket.days().await?.into_iter().map(|day| {
+            let (client, ids) = (Arc::clone(self), Arc::clone(&ids));
+            async move { client.bucket.stored_ids(day, ids.to_vec()).await }
+        });
+        stream::iter(searches)
+            .buffer_unordered(self.bucket.concurrency())
+            .try_fold(HashSet::new(), async |mut all, found| {
+                all.extend(found);
+                Ok(all)
+            })
+            .await
     }
 
     async fn write_one(&self, entry: PreparedEntry, sequence: u64) -> Result<(), StorageError> {

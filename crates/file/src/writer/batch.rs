@@ -9,7 +9,7 @@ use attestry_core::{EntryId, StorageError, line};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::completion::{BatchResult, Completion, Waiter, share};
-use super::lines::Chunk;
+use super::lines::{Chunk, StoredLines};
 use super::sync::Mutex;
 use crate::active_segment::{AppendError, LinesToAppend};
 use crate::observer::LineEnd;
@@ -45,6 +45,17 @@ struct Call {
     refused: Option<Box<StorageError>>,
     /// Whether its ids are checked.
     checked: bool,
+    /// With it, lines whose id is stored are skipped.
+    skipping: Option<StoredLines>,
+}
+
+/// What the store has under the id of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stored {
+    Nothing,
+    /// The entry of the line.
+    SameEntry,
+    OtherEntry,
 }
 
 impl Batch {
@@ -76,7 +87,8 @@ impl Batch {
         let checked = !lines.checked_ids.is_empty();
         self.checked_ids.extend_from_slice(lines.checked_ids);
         let call = self.calls.len();
-        self.calls.push(Call { lines_needed: line_ends.len(), refused: None, checked });
+        let skipping = lines.skipping.cloned();
+        self.calls.push(Call { lines_needed: line_ends.len(), refused: None, checked, skipping });
         match &mut self.room {
             None => self.room = Some(room),
             Some(all) => all.merge(room),
@@ -102,10 +114,11 @@ impl Batch {
     }
 
     /// Deduplicates the calls whose ids are checked: drops lines that are stored already, and refuses a
-    /// call that would replace an entry. `is_stored` returns whether the line of an id is stored.
+    /// call that would replace an entry, unless it skips stored ids. `stored` looks up the id of a line, for a
+    /// call that skips stored ids or not.
     pub(super) fn check_ids(
         &mut self,
-        mut is_stored: impl FnMut(&EntryId, &[u8]) -> Result<bool, StorageError>,
+        mut stored: impl FnMut(&EntryId, &[u8], bool) -> Result<Stored, StorageError>,
     ) {
         if self.checked_ids.is_empty() {
             return;
@@ -131,22 +144,27 @@ impl Batch {
                 if call.refused.is_some() {
                     continue; // skip the other lines of the call, too
                 }
-                // The number of lines needed for an entry that is stored, or in this batch.
+                // With the number of lines needed for an entry that is in this batch.
                 let known = match &id {
-                    None => Ok(None),
+                    None => Ok((Stored::Nothing, 0)),
                     Some(id) => match batch_ids.get(id) {
-                        Some(&at) => {
-                            same_entry(self.buffers.line(at), line, id).map(|()| Some(at + 1))
-                        }
-                        None => is_stored(id, line).map(|stored| stored.then_some(0)),
+                        Some(&at) => Ok((compare(self.buffers.line(at), line), at + 1)),
+                        None => stored(id, line, call.skipping.is_some()).map(|stored| (stored, 0)),
                     },
                 };
                 match known {
-                    Ok(Some(needed)) => call.lines_needed = call.lines_needed.max(needed),
-                    Ok(None) => {
+                    Ok((Stored::Nothing, _)) => {
                         batch_ids.extend(id.map(|id| (id, self.buffers.line_ends.len())));
                         self.buffers.push(line, all.line_ends[number]);
                         call.lines_needed = self.buffers.line_ends.len();
+                        call.note(true);
+                    }
+                    Ok((Stored::OtherEntry, _)) if call.skipping.is_none() => {
+                        call.refused = id.map(|id| Box::new(StorageError::already_exists(id)));
+                    }
+                    Ok((_, needed)) => {
+                        call.lines_needed = call.lines_needed.max(needed);
+                        call.note(false);
                     }
                     Err(error) => call.refused = Some(Box::new(error)),
                 }
@@ -172,6 +190,15 @@ impl Batch {
     pub(super) fn refuse(self, error: &StorageError) {
         let stored = Err(AppendError { durable_lines: 0, error: share(error) });
         Acks { stored, batch: self }.send();
+    }
+}
+
+impl Call {
+    /// Records whether its next line is stored or skipped.
+    fn note(&self, stored: bool) {
+        if let Some(lines) = &self.skipping {
+            lines.push(stored);
+        }
     }
 }
 
@@ -250,11 +277,12 @@ fn result_of(call: Call, stored: &Result<(), AppendError>) -> Result<(), Storage
     }
 }
 
-fn same_entry(stored: &[u8], line: &[u8], id: &EntryId) -> Result<(), StorageError> {
+/// Compares the line `stored` with `line`, which has the same id.
+fn compare(stored: &[u8], line: &[u8]) -> Stored {
     if stored == line || line::decode(stored).ok() == line::decode(line).ok() {
-        Ok(())
+        Stored::SameEntry
     } else {
-        Err(StorageError::already_exists(id.clone()))
+        Stored::OtherEntry
     }
 }
 
@@ -277,6 +305,7 @@ mod tests {
             line_ends: vec![LineEnd { at: bytes.len(), leaf: None, key: None }],
             bytes,
             checked_ids: if checked { vec![id] } else { Vec::new() },
+            skipping: None,
         }
     }
 
@@ -294,7 +323,7 @@ mod tests {
     /// Commits `batch` to an empty store; returns how many lines were appended.
     fn commit(mut batch: Batch) -> usize {
         let mut appended = 0;
-        batch.check_ids(|_, _| Ok(false));
+        batch.check_ids(|_, _, _| Ok(Stored::Nothing));
         let acks = batch.commit(|lines| {
             appended = lines.ends.len();
             Ok(())
@@ -326,7 +355,7 @@ mod tests {
         let bytes = b"a\nbb\nccccccccc\nd\n".to_vec();
         let line_ends = [2, 5, 15, 17].map(|at| LineEnd { at, leaf: None, key: None }).to_vec();
         let checked_ids = ["a", "b", "c", "d"].map(|id| id.parse().unwrap()).to_vec();
-        let lines = EncodedLines { bytes, line_ends, checked_ids };
+        let lines = EncodedLines { bytes, line_ends, checked_ids, skipping: None };
         for (max_bytes, expected) in [(0, 4), (2, 4), (5, 3), (6, 3), (12, 2), (15, 2), (17, 1)] {
             let mut batch = Batch::default();
             let chunks: Vec<_> = lines.chunks(max_bytes).collect();

@@ -1,7 +1,11 @@
 //! Encoded entries on their way to the disk.
 
+use std::mem;
+use std::sync::{Arc, PoisonError};
+
 use attestry_core::EntryId;
 
+use super::sync::Mutex;
 use crate::observer::LineEnd;
 
 /// Encoded entries, one line each.
@@ -11,6 +15,24 @@ pub(crate) struct EncodedLines {
     pub(crate) line_ends: Vec<LineEnd>,
     /// The ids, if they are checked for duplicates; otherwise empty.
     pub(crate) checked_ids: Vec<EntryId>,
+    /// With it, a line whose id is stored is skipped, whatever entry has the id; without it, another entry
+    /// under a checked id is an error.
+    pub(crate) skipping: Option<StoredLines>,
+}
+
+/// Which lines of a call were stored, in order, and which were skipped because their id was stored already.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StoredLines(Arc<Mutex<Vec<bool>>>);
+
+impl StoredLines {
+    pub(super) fn push(&self, stored: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stored);
+    }
+
+    /// One value a line, once the call has succeeded.
+    pub(crate) fn take(&self) -> Vec<bool> {
+        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Consecutive lines of some [`EncodedLines`].
@@ -21,6 +43,7 @@ pub(crate) struct Chunk<'a> {
     pub(super) line_ends: &'a [LineEnd],
     pub(super) start: usize,
     pub(super) checked_ids: &'a [EntryId],
+    pub(super) skipping: Option<&'a StoredLines>,
 }
 
 impl EncodedLines {
@@ -40,13 +63,14 @@ impl EncodedLines {
                 &self.checked_ids[first..][..fit]
             };
             first += fit;
-            Some(Chunk { bytes: &self.bytes[start..end], line_ends, start, checked_ids })
+            let skipping = self.skipping.as_ref();
+            Some(Chunk { bytes: &self.bytes[start..end], line_ends, start, checked_ids, skipping })
         })
     }
 
     /// All lines as one chunk.
     pub(super) fn as_chunk(&self) -> Chunk<'_> {
-        let Self { bytes, line_ends, checked_ids } = self;
-        Chunk { bytes, line_ends, start: 0, checked_ids }
+        let Self { bytes, line_ends, checked_ids, skipping } = self;
+        Chunk { bytes, line_ends, start: 0, checked_ids, skipping: skipping.as_ref() }
     }
 }

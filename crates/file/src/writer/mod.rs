@@ -35,7 +35,7 @@ use crate::maintenance::LogParts;
 use crate::recovery::RecoveryReport;
 use batch::Acks;
 pub(crate) use job::Job;
-pub(crate) use lines::EncodedLines;
+pub(crate) use lines::{EncodedLines, StoredLines};
 use queue::Queue;
 use sync::{Mutex, MutexGuard, thread};
 

@@ -263,7 +263,7 @@ mod tests {
     fn line() -> EncodedLines {
         let bytes = b"{}\n".to_vec();
         let line_ends = vec![LineEnd { at: bytes.len(), leaf: None, key: None }];
-        EncodedLines { bytes, line_ends, checked_ids: Vec::new() }
+        EncodedLines { bytes, line_ends, checked_ids: Vec::new(), skipping: None }
     }
 
     /// Polls a call that must not be ready.

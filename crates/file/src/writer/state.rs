@@ -1,11 +1,12 @@
 //! Executes jobs under the store lock.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use attestry_core::{EntryId, StorageError, line};
 
-use super::batch::{Acks, Batch};
+use super::batch::{Acks, Batch, Stored};
 use super::job::{Job, Responder};
 use crate::erase;
 use crate::fs::lock::LockGuard;
@@ -56,43 +57,79 @@ pub(super) fn execute(log: &mut LogParts, jobs: VecDeque<Job>, guard: &LockGuard
 }
 
 fn append(log: &mut LogParts, mut batch: Batch, guard: &LockGuard<'_>) -> Acks {
-    let mut confirmed = HashSet::new();
-    batch.check_ids(|id, line| is_stored(log, id, line, &mut confirmed, guard));
+    let mut check = IdCheck::default();
+    batch.check_ids(|id, line, skipping| check.look_up(log, id, line, skipping, guard));
     let LogParts { active, erasures, observer, .. } = log;
     batch.commit(|lines| active.append(guard.epoch(), erasures, &mut **observer, lines))
 }
 
-/// Whether an entry equal to that of `line` is stored, as durably as if it were appended now.
-/// `confirmed`: the segments that are known to be durable.
-fn is_stored(
-    log: &mut LogParts,
-    id: &EntryId,
-    line: &[u8],
-    confirmed: &mut HashSet<FileId>,
-    guard: &LockGuard<'_>,
-) -> Result<bool, StorageError> {
-    // A pending erasure must not erase a line after it was acknowledged again.
-    let finished = log.erasures.finish_pending(&mut *log.observer);
-    let segments = log.catalog.snapshot_locked(guard)?;
-    let found = match finished {
-        Ok(_) => log.catalog.find(&segments, id)?,
-        Err(_) => not_doomed(log, &segments, id)?.next(),
-    };
-    let Some(Found { segment, entry, .. }) = found else { return Ok(false) };
-    let is_same = |entry| line::decode(line).ok() == Some(entry);
-    if !is_same(entry) {
-        return Err(StorageError::already_exists(id.clone()));
+/// Looks up the ids of one batch. Nothing else changes the store meanwhile.
+#[derive(Default)]
+struct IdCheck {
+    view: Option<View>,
+    /// The segments that are known to be durable.
+    confirmed: HashSet<FileId>,
+}
+
+/// The store as the ids of a batch find it.
+#[derive(Clone)]
+struct View {
+    segments: Arc<[Segment]>,
+    /// An erasure is pending that cannot be completed now.
+    erasure_is_pending: bool,
+}
+
+impl View {
+    fn of(log: &mut LogParts, guard: &LockGuard<'_>) -> Result<Self, StorageError> {
+        // A pending erasure must not erase a line after it was acknowledged again.
+        let erasure_is_pending = log.erasures.finish_pending(&mut *log.observer).is_err();
+        Ok(Self { segments: log.catalog.snapshot_locked(guard)?, erasure_is_pending })
     }
-    if is_durable(log, &segment, confirmed)? {
-        return Ok(true);
-    }
-    // It may have been appended again since its segment could not be synced.
-    for Found { segment, entry, .. } in not_doomed(log, &segments, id)? {
-        if is_same(entry) && is_durable(log, &segment, confirmed)? {
-            return Ok(true);
+}
+
+impl IdCheck {
+    /// What is stored under `id`, the id of `line`; as durably as if it were appended now, unless it is
+    /// another entry and `skipping` is false.
+    fn look_up(
+        &mut self,
+        log: &mut LogParts,
+        id: &EntryId,
+        line: &[u8],
+        skipping: bool,
+        guard: &LockGuard<'_>,
+    ) -> Result<Stored, StorageError> {
+        let view = match &mut self.view {
+            Some(view) => view,
+            none => none.insert(View::of(log, guard)?),
+        };
+        let View { segments, erasure_is_pending } = view.clone();
+        let found = if erasure_is_pending {
+            not_doomed(log, &segments, id)?.next()
+        } else {
+            log.catalog.find(&segments, id)?
+        };
+        let compare = |entry| match line::decode(line).ok() == Some(entry) {
+            true => Stored::SameEntry,
+            false => Stored::OtherEntry,
+        };
+        let Some(Found { segment, entry, .. }) = found else { return Ok(Stored::Nothing) };
+        let first = compare(entry);
+        if first == Stored::OtherEntry && !skipping {
+            return Ok(first);
         }
+        if is_durable(log, &segment, &mut self.confirmed)? {
+            return Ok(first);
+        }
+        // It may have been appended again since its segment could not be synced.
+        for Found { segment, entry, .. } in not_doomed(log, &segments, id)? {
+            let stored = compare(entry);
+            let counts = stored == Stored::SameEntry || skipping;
+            if counts && is_durable(log, &segment, &mut self.confirmed)? {
+                return Ok(stored);
+            }
+        }
+        Ok(Stored::Nothing)
     }
-    Ok(false)
 }
 
 /// Whether the lines of `segment` are as durable as the store promises now.
@@ -222,17 +259,16 @@ mod tests {
     }
 
     fn append_checked(log: &mut LogParts, entry: &AuditEntry, guard: &LockGuard<'_>) -> bool {
-        let mut confirmed = HashSet::new();
         let line = line::encode(entry).unwrap();
-        match is_stored(log, &entry.id, &line, &mut confirmed, guard) {
-            Ok(true) => true,
-            Ok(false) => {
+        match IdCheck::default().look_up(log, &entry.id, &line, false, guard) {
+            Ok(Stored::SameEntry) => true,
+            Ok(Stored::Nothing) => {
                 let ends = [crate::observer::LineEnd { at: line.len(), leaf: None, key: None }];
                 let LogParts { active, erasures, observer, .. } = log;
                 let lines = crate::active_segment::LinesToAppend { bytes: &line, ends: &ends };
                 active.append(guard.epoch(), erasures, &mut **observer, &lines).is_ok()
             }
-            Err(_) => false,
+            Ok(Stored::OtherEntry) | Err(_) => false,
         }
     }
 
@@ -296,14 +332,15 @@ mod tests {
             let (syncs, fails) =
                 if durability == Durability::Sync { (1, true) } else { (0, false) };
             SYNCS.set(0);
-            let mut confirmed = HashSet::new();
+            let mut check = IdCheck::default();
             for number in [0, 1] {
                 let line = line_of(number);
-                assert!(is_stored(&mut log, &id(number), &line, &mut confirmed, &guard).unwrap());
+                let stored = check.look_up(&mut log, &id(number), &line, false, &guard);
+                assert_eq!(stored.unwrap(), Stored::SameEntry);
             }
             assert_eq!(SYNCS.get(), syncs, "once for all lines of the file");
             SYNC_FAILS.set(true);
-            let stored = is_stored(&mut log, &id(0), &line_of(0), &mut HashSet::new(), &guard);
+            let stored = IdCheck::default().look_up(&mut log, &id(0), &line_of(0), false, &guard);
             assert_eq!(stored.is_err(), fails);
             SYNC_FAILS.set(false);
         }

@@ -48,7 +48,12 @@ fn entry(caller: usize, number: usize) -> AuditEntry {
 
 fn lines(text: String) -> EncodedLines {
     let end = LineEnd { at: text.len(), leaf: None, key: None };
-    EncodedLines { line_ends: vec![end], bytes: text.into_bytes(), checked_ids: Vec::new() }
+    EncodedLines {
+        line_ends: vec![end],
+        bytes: text.into_bytes(),
+        checked_ids: Vec::new(),
+        skipping: None,
+    }
 }
 
 /// The two ends of a queue.
