@@ -93,10 +93,12 @@ mod location;
 mod open;
 mod settings;
 
+#[doc(hidden)]
+pub use attestry_core::json_text;
 pub use attestry_core::{
     AuditEntry, CorruptRecord, Cursor, EntryId, EntryStream, ErrorChain, ErrorKind, IdScheme,
     MetadataCondition, MetadataTest, OptionalText, Order, Query, StorageBackend, StorageError,
-    Timestamp, create_entry_id, hash_content, line,
+    Timestamp, create_entry_id, hash_content, line, metadata,
 };
 pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Content, ContentField, ContentHash, ContentMatch,

@@ -15,6 +15,10 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
+    pub(crate) fn new(reason: String) -> Self {
+        Self { reason }
+    }
+
     /// serde's message without the values that it quotes. For types of this project that are parsed
     /// from similar lines.
     #[doc(hidden)]

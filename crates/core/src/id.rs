@@ -83,6 +83,39 @@ impl EntryId {
         Self(Arc::from(id))
     }
 
+    /// The id of an imported record: a UUID of version 5 of the record's SHA-256, `record_sha256` in
+    /// hexadecimal, and its `occurrence` among identical records of its file, counted from 0. Importing a
+    /// file again gives the same ids, so that no record is stored twice, and identical records of one
+    /// file have distinct ids.
+    ///
+    /// The name that is hashed is `record_sha256`, a slash and the occurrence in decimal, in the namespace
+    /// [`RECORD_NAMESPACE`](Self::RECORD_NAMESPACE). Other programs can compute the id, too: in Python,
+    /// `uuid.uuid5(namespace, f"{record_sha256}/{occurrence}")`.
+    ///
+    /// ```
+    /// use attestry_core::{EntryId, hash_content};
+    ///
+    /// let record = hash_content(r#"{"input": "2+2?", "output": "4"}"#);
+    /// let id = EntryId::for_record(&record, 0);
+    /// assert_eq!(id.as_str(), "d1a278aa-19bd-5179-b70a-80774e84b915");
+    /// assert_ne!(id, EntryId::for_record(&record, 1));
+    /// ```
+    #[must_use]
+    pub fn for_record(record_sha256: &str, occurrence: u64) -> Self {
+        let name = format!("{record_sha256}/{occurrence}");
+        Self::from_uuid(Uuid::new_v5(&Uuid::from_bytes(Self::RECORD_NAMESPACE), name.as_bytes()))
+    }
+
+    /// The namespace of [`for_record`](Self::for_record), as a UUID:
+    /// `3567d417-5bc1-4b7f-bd7d-4936ee01e5ec`.
+    pub const RECORD_NAMESPACE: [u8; 16] =
+        0x3567_d417_5bc1_4b7f_bd7d_4936_ee01_e5ec_u128.to_be_bytes();
+
+    fn from_uuid(uuid: Uuid) -> Self {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        Self(Arc::from(&*uuid.hyphenated().encode_lower(&mut text)))
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -162,8 +195,7 @@ impl IdScheme {
             Self::V4 => Uuid::new_v4(),
             Self::V7 => Uuid::now_v7(),
         };
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        EntryId(Arc::from(&*uuid.hyphenated().encode_lower(&mut text)))
+        EntryId::from_uuid(uuid)
     }
 }
 
@@ -283,6 +315,21 @@ mod tests {
             assert_eq!(EntryId::new_unchecked(id).validate(), Err(expected), "{id:?}");
         }
         assert_eq!(EntryId::new("x".repeat(256)), Err(InvalidId::TooLong { length: 256 }));
+    }
+
+    #[test]
+    fn record_ids_are_those_of_other_programs() {
+        // Python: uuid.uuid5(uuid.UUID("5e345a4f-12ae-4d82-88c4-633ef356d1cd"), "ab/N")
+        for (occurrence, id) in [
+            (0, "475ec3c2-7eb2-5954-b7ff-f4f9b174e876"),
+            (4711, "51ae5f5b-c25c-5053-a3b2-ed40ac24cdba"),
+        ] {
+            assert_eq!(EntryId::for_record("ab", occurrence).as_str(), id);
+        }
+        let hashes = ["a", "b"].into_iter().flat_map(|hash| [(hash, 0), (hash, 1)]);
+        let ids: std::collections::HashSet<_> =
+            hashes.map(|(hash, occurrence)| EntryId::for_record(hash, occurrence)).collect();
+        assert_eq!(ids.len(), 4);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! * [`AuditEntry`] with its 17 fields, [`EntryId`], [`Timestamp`];
 //! * [`hash_content`] and [`create_entry_id`];
 //! * [`line`](mod@line): the JSON form, byte for byte that of the Python package `rotalabs-comply`;
+//! * [`metadata`]: the keys that Attestry writes, and parsing that changes no value;
 //! * [`Query`]: a selection of entries and their order;
 //! * [`StorageBackend`]: the trait, with the promises on its methods;
 //! * [`StorageError`], [`InvalidEntry`]: failures, grouped by what a caller can do about them.
@@ -18,7 +19,10 @@ mod error;
 mod forward;
 mod hash;
 mod id;
+#[doc(hidden)]
+pub mod json_text;
 pub mod line;
+pub mod metadata;
 mod metadata_condition;
 mod optional_text;
 mod query;

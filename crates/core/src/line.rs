@@ -9,12 +9,11 @@
 #[doc(hidden)]
 pub mod fuzzing;
 mod python;
-mod tolerant;
 
 use serde::Serialize;
 
 pub use crate::decode_error::{DecodeError, MAX_LINE_BYTES};
-use crate::{AuditEntry, InvalidEntry};
+use crate::{AuditEntry, InvalidEntry, json_text};
 
 /// Appends `entry` to `out` as one line, with its line break. Does not validate the entry; see
 /// [`AuditEntry::validate`]. On an error `out` is unchanged.
@@ -79,7 +78,7 @@ pub fn decode(line: &[u8]) -> Result<AuditEntry, DecodeError> {
     if line.trim_ascii_start().first() == Some(&b'[') {
         return Err(DecodeError::not_an_object());
     }
-    serde_json::from_slice(line).or_else(|error| match tolerant::rewrite(line) {
+    serde_json::from_slice(line).or_else(|error| match json_text::without_extensions(line) {
         Some(rewritten) => {
             serde_json::from_slice(&rewritten).map_err(|_| DecodeError::from_json(&error))
         }

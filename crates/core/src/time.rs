@@ -1,5 +1,6 @@
 //! Timestamps of microsecond precision, in the text form of the Python package.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -11,9 +12,9 @@ use thiserror::Error;
 /// A point in time in UTC, to the microsecond, from year 1 to year 9999.
 ///
 /// The text form is that of Python's `datetime.utcnow().isoformat()`: without an offset, with six
-/// fractional digits, or none if the microseconds are zero. Parsing also accepts `Z` or an offset, a
-/// space instead of the `T`, fewer or more digits (truncated to microseconds), and a date alone, which
-/// means its first instant. A text without an offset is UTC.
+/// fractional digits, or none if the microseconds are zero. Parsing also accepts `Z`, ` UTC` or an
+/// offset, a space instead of the `T`, a comma before the fraction, fewer or more digits (truncated to
+/// microseconds), and a date alone, which means its first instant. A text without an offset is UTC.
 ///
 /// Arithmetic with [`Duration`] truncates it to microseconds, and comes
 /// [checked](Self::checked_add) and [saturating](Self::saturating_add):
@@ -198,12 +199,22 @@ fn parse_stored(text: &[u8]) -> Option<NaiveDateTime> {
     date.and_hms_micro_opt(number(11..13)?, number(14..16)?, number(17..19)?, micros)
 }
 
-/// Other ISO 8601 forms, those that Python's `fromisoformat` and RFC 3339 share.
+/// Other ISO 8601 forms, those that Python's `fromisoformat` and RFC 3339 share; ` UTC` at the end, as
+/// BigQuery writes it, and a comma before the fraction, as Python's logging does.
 fn parse_lenient(text: &str) -> Option<NaiveDateTime> {
+    let text =
+        text.strip_suffix(" UTC").map_or(Cow::Borrowed(text), |time| format!("{time}Z").into());
+    let text = if text.contains(',') { text.replacen(',', ".", 1).into() } else { text };
+    let text = &*text;
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.naive_utc());
     }
-    for form in ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"] {
+    for form in [
+        "%Y-%m-%dT%H:%M:%S%.f%#z",
+        "%Y-%m-%d %H:%M:%S%.f%#z",
+        "%Y-%m-%dT%H:%M%#z",
+        "%Y-%m-%d %H:%M%#z",
+    ] {
         if let Ok(time) = DateTime::parse_from_str(text, form) {
             return Some(time.naive_utc());
         }
@@ -314,6 +325,9 @@ mod tests {
             ("2026-01-28T09:15:00.1z", "2026-01-28T09:15:00.100000"),
             ("2026-01-28T00:15:00+05:30", "2026-01-27T18:45:00"),
             ("2026-01-28T00:15:00-0800", "2026-01-28T08:15:00"),
+            ("2026-01-28 09:15:00.123 UTC", "2026-01-28T09:15:00.123000"),
+            ("2026-01-28 09:15:00,123", "2026-01-28T09:15:00.123000"),
+            ("2026-01-28T09:15:00,5+01:00", "2026-01-28T08:15:00.500000"),
             ("2026-01-28T09:15", "2026-01-28T09:15:00"),
             ("2026-01-28", "2026-01-28T00:00:00"),
             ("0001-01-01T00:00:00", "0001-01-01T00:00:00"),
@@ -332,6 +346,10 @@ mod tests {
             "2026-01-28T25:00:00",
             "2026-1-28T09:15:00x",
             "20260128",
+            "2026-01-28, 09:15",
+            "2026-01-28T09:15:00,123.456",
+            "2026-01-28T09:15:00 UTC+1",
+            " UTC",
         ] {
             assert!(parse(text).starts_with("Malformed"), "{text:?} gave {}", parse(text));
         }

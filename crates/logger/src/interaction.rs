@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use attestry_core::{DecodeError, EntryId, OptionalText, Timestamp};
+use attestry_core::{DecodeError, EntryId, OptionalText, Timestamp, metadata};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// Input, output and metadata of one interaction: the parameters of the specification's `log()`, with
@@ -35,7 +36,7 @@ pub struct Interaction<'a> {
     pub(crate) model: Option<String>,
     #[serde(default)]
     pub(crate) conversation_id: Option<String>,
-    #[serde(default = "passed")]
+    #[serde(default = "passed", deserialize_with = "null_is_passed")]
     pub(crate) safety_passed: bool,
     #[serde(default, deserialize_with = "null_is_default")]
     pub(crate) detectors_triggered: Vec<String>,
@@ -43,17 +44,17 @@ pub struct Interaction<'a> {
     pub(crate) block_reason: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     pub(crate) alerts: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub(crate) latency_ms: f64,
     #[serde(default)]
     pub(crate) input_tokens: Option<i64>,
     #[serde(default)]
     pub(crate) output_tokens: Option<i64>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "metadata::deserialize")]
     pub(crate) metadata: Map<String, Value>,
     #[serde(default)]
     pub(crate) timestamp: Option<Timestamp>,
-    #[serde(skip)]
+    #[serde(default)]
     pub(crate) id: Option<EntryId>,
 }
 
@@ -61,11 +62,25 @@ const fn passed() -> bool {
     true
 }
 
-/// Accepts `null` for a list or a map, as Python callers pass `None` for an empty one.
+fn null_is_passed<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(d)?.unwrap_or(true))
+}
+
+/// Accepts `null` for a list or a number, as Python callers pass `None` for an unknown one.
 fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     d: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(d)?.unwrap_or_default())
+}
+
+/// The metadata in the JSON of an interaction.
+fn metadata_of(json: &[u8]) -> &str {
+    #[derive(Deserialize)]
+    struct Only<'a> {
+        #[serde(borrow)]
+        metadata: &'a RawValue,
+    }
+    serde_json::from_slice(json).map_or("", |Only { metadata }| metadata.get())
 }
 
 impl<'a> Interaction<'a> {
@@ -92,7 +107,7 @@ impl<'a> Interaction<'a> {
     }
 
     /// Parses an interaction from one JSON object with the parameters of `log()` and an optional
-    /// `timestamp`.
+    /// `timestamp` and `id`.
     ///
     /// ```
     /// use attestry_logger::Interaction;
@@ -103,13 +118,17 @@ impl<'a> Interaction<'a> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if it is not JSON, input or output is missing, a key is unknown, or a type is
-    /// wrong. The message names the key and quotes no content.
+    /// [`DecodeError`] if it is not JSON, input or output is missing, a key is unknown or repeated, a
+    /// type is wrong, or an integer in the metadata has more than 64 bits. The message names the key and
+    /// quotes no content.
     pub fn from_json(json: &[u8]) -> Result<Interaction<'static>, DecodeError> {
         if json.trim_ascii_start().first() == Some(&b'[') {
             return Err(DecodeError::not_an_object());
         }
-        serde_json::from_slice(json).map_err(|error| DecodeError::from_json(&error))
+        let interaction: Interaction<'static> =
+            serde_json::from_slice(json).map_err(|error| DecodeError::from_json(&error))?;
+        metadata::check_integers(&interaction.metadata, || metadata_of(json))?;
+        Ok(interaction)
     }
 
     /// The input.
@@ -122,6 +141,18 @@ impl<'a> Interaction<'a> {
     #[must_use]
     pub fn output(&self) -> &str {
         &self.output
+    }
+
+    /// The id of its entry, if one was set.
+    #[must_use]
+    pub fn given_id(&self) -> Option<&EntryId> {
+        self.id.as_ref()
+    }
+
+    /// When it occurred, if that was set.
+    #[must_use]
+    pub fn given_timestamp(&self) -> Option<Timestamp> {
+        self.timestamp
     }
 
     /// The AI provider, such as `openai`.
