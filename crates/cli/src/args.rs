@@ -30,7 +30,7 @@ pub(crate) use self::record::{ImportArgs, LogArgs};
 pub(crate) use self::selection::{Filters, Selection, ZoneArgs};
 pub(crate) use self::tree::TreeCommand;
 pub(crate) use self::values::{
-    GroupKey, ListFormat, ReportFormat, Safety, SearchFormat, StatsFormat,
+    GroupKey, ListFormat, Outcome, ReportFormat, Safety, SearchFormat, StatsFormat,
 };
 
 /// Audit log for AI systems: record interactions with models, list, verify and erase them

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::errors::Failure;
+use crate::format::Records;
+use crate::text::{escaped, stderr_line};
 
 /// An open input.
 pub(crate) struct Input {
@@ -35,6 +37,24 @@ impl Input {
         }
         let length = metadata.is_file().then_some(metadata.len());
         Ok(Self { reader: Box::new(file), name, length })
+    }
+
+    /// [`open`](Self::open) for records: compressed files are decompressed, and files of another format are
+    /// refused. The format of standard input is recognised when it is read.
+    pub(crate) fn open_records(path: &Path) -> Result<Self, Failure> {
+        let Self { reader, name, length } = Self::open(path)?;
+        let mut reader = Records::new(reader);
+        let mut length = length;
+        if !is_stdin(path) {
+            reader.recognise().map_err(|error| cannot_read(&name, error))?;
+            if reader.is_empty() {
+                stderr_line(format_args!("warning: {} is empty", escaped(&name)));
+            }
+            if reader.is_compressed() {
+                length = None;
+            }
+        }
+        Ok(Self { reader: Box::new(reader), name, length })
     }
 
     /// Reads the whole input, at most `limit` bytes.

@@ -209,7 +209,7 @@ fn repeated_interaction_must_be_recorded_repeatedly() {
     assert_eq!(result["problems"][0]["kind"], "bad line");
     assert_eq!(result["problems"][1]["where"], "twice.jsonl:7");
 
-    folder.ok(&["import", "sample.jsonl"]);
+    folder.ok(&["import", "sample.jsonl", "--new-ids"]);
     assert!(folder.run(&["check", "--against", "twice.jsonl"]).stdout.ends_with(": 1 problem\n"));
     folder.run(&["check", "--against", "missing.jsonl"]).expect(2, "cannot read missing.jsonl");
 }

@@ -101,7 +101,8 @@ fn commands_work_with_little_memory_or_fail_with_a_hint() {
     account.folder.write("large.jsonl", &line.repeat(20_000));
     let limit = format!("--as={}", 256 << 20);
     account.run(&limit, &["import", "large.jsonl"]).expect(0, "imported 20,000 interactions");
-    account.run(&limit, &["import", "--store-content", "large.jsonl"]).expect(0, "imported 20,000");
+    let import = ["import", "--new-ids", "--store-content", "large.jsonl"];
+    account.run(&limit, &import).expect(0, "imported 20,000");
     account.run(&limit, &["check"]).expect(0, "");
 }
 

@@ -255,6 +255,6 @@ fn failed_output_write_is_an_error() {
     let full = || Stdio::from(std::fs::File::create("/dev/full").unwrap());
     run(folder.command(&["list"]).stdout(full()))
         .expect(2, "error: cannot write to standard output: No space left on device");
-    run(folder.command(&["import", "sample.jsonl"]).stdout(full()))
+    run(folder.command(&["import", "sample.jsonl", "--new-ids"]).stdout(full()))
         .expect(2, "stopped: imported 6 interactions, all up to line 6;");
 }

@@ -319,10 +319,10 @@ mod tests {
 
     #[test]
     fn record_ids_are_those_of_other_programs() {
-        // Python: uuid.uuid5(uuid.UUID("5e345a4f-12ae-4d82-88c4-633ef356d1cd"), "ab/N")
+        // Python: uuid.uuid5(uuid.UUID("3567d417-5bc1-4b7f-bd7d-4936ee01e5ec"), "ab/N")
         for (occurrence, id) in [
-            (0, "475ec3c2-7eb2-5954-b7ff-f4f9b174e876"),
-            (4711, "51ae5f5b-c25c-5053-a3b2-ed40ac24cdba"),
+            (0, "2c8ed7b7-e915-5b5b-a0ba-21262bc9f5c8"),
+            (4711, "29294c6f-bc9f-51f5-83e0-8379e5c6eeb1"),
         ] {
             assert_eq!(EntryId::for_record("ab", occurrence).as_str(), id);
         }

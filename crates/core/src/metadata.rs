@@ -129,7 +129,8 @@ mod tests {
     fn repeated_keys_are_refused_at_any_depth() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"b":{"a":1,"a":2}}"#, r#"{"b":[{"a":1,"\u0061":2}]}"#]
         {
-            assert!(error(text).starts_with("metadata: the key `a` occurs twice"), "{text}");
+            let error = error(text);
+            assert!(error.starts_with("metadata: the key `a` occurs twice"), "{text}: {error}");
         }
     }
 

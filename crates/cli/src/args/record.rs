@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use attestry::Timestamp;
+use attestry::{EntryId, Timestamp};
 use clap::{ArgGroup, Args};
 use serde_json::Value;
 
-use super::values::{Safety, metadata};
+use super::values::{Outcome, ReportFormat, Safety, metadata, metadata_text};
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "attestry log [OPTIONS] <--input TEXT|--input-file FILE> \
-                      <--output TEXT|--output-file FILE>",
+    override_usage = "attestry log [OPTIONS] <--input TEXT|--input-file FILE>\n    \
+                      <--output TEXT|--output-file FILE|--outcome OUTCOME>",
     group(ArgGroup::new("input_source").required(true).args(["input", "input_file"])),
-    group(ArgGroup::new("output_source").required(true).args(["output", "output_file"])),
+    group(ArgGroup::new("output_source").args(["output", "output_file"])),
     after_help = "\
 Arguments are visible in the process list and kept in the shell's history. For
 confidential text use --input-file and --output-file.
@@ -23,7 +23,8 @@ Examples:
   attestry log --input-file prompt.txt --output-file answer.txt --store-content
   ask 'What is 2+2?' | attestry log --input 'What is 2+2?' --output-file -
   attestry log --input ... --output ... --safety failed --detector pii \\
-      --block-reason 'policy 4.2' --metadata user=\"42\" --metadata tags='[\"a\"]'"
+      --block-reason 'policy 4.2' --metadata-text user=42 --metadata tags='[\"a\"]'
+  attestry log --input-file messages.json --json --outcome failed"
 )]
 pub(crate) struct LogArgs {
     /// Input of the model, such as the prompt
@@ -38,6 +39,15 @@ pub(crate) struct LogArgs {
     /// File with the output; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) output_file: Option<PathBuf>,
+    /// Input and output are JSON, such as lists of messages: record them in canonical form
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How the call ended; the output may be left out unless it was completed
+    #[arg(long, value_name = "OUTCOME", required_unless_present = "output_source")]
+    pub(crate) outcome: Option<Outcome>,
+    /// Id of the entry: if the id is stored already, nothing is stored; default: a new id
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<EntryId>,
     /// AI provider, such as openai
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Option<String>,
@@ -72,9 +82,12 @@ pub(crate) struct LogArgs {
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) output_tokens: Option<i64>,
     /// Additional field; VALUE is parsed as JSON, or stored as text if it is not JSON; may be
-    /// repeated
+    /// repeated with other keys
     #[arg(long, value_name = "KEY=VALUE", value_parser = metadata)]
     pub(crate) metadata: Vec<(String, Value)>,
+    /// Additional field whose value is text, also if it looks like a number; may be repeated
+    #[arg(long, value_name = "KEY=TEXT", value_parser = metadata_text)]
+    pub(crate) metadata_text: Vec<(String, Value)>,
     /// Time of the interaction, in UTC unless it has an offset; default: now
     #[arg(long, value_name = "TIME")]
     pub(crate) timestamp: Option<Timestamp>,
@@ -85,20 +98,34 @@ pub(crate) struct LogArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each line is a JSON object with `input` and `output`. Optional fields: `provider`,
+Each line is a JSON object with `input` and `output`: text, a list of messages, or other
+JSON. Without `output` the call counts as failed. Optional fields: `id`, `provider`,
 `model`, `conversation_id`, `safety_passed`, `detectors_triggered`, `block_reason`,
-`alerts`, `latency_ms`, `input_tokens`, `output_tokens`, `metadata`, `timestamp`.
+`alerts`, `latency_ms`, `input_tokens`, `output_tokens`, `metadata`, `timestamp`. Lines
+of `attestry export` are recorded as they are. Files may be compressed (gzip, zstd).
+docs/importing.md lists what is accepted and how it is recorded.
 
-An id is printed once its entry is on stable storage, in the order of the lines. Bad
-lines are reported on standard error as FILE:LINE: REASON; the other lines are
-recorded, and the exit status is 1. Ctrl-C completes the current batch, prints its
-ids, and prints the line to continue from. If standard output is closed, the import
+A file can be imported again, after an interruption for instance: nothing is stored
+twice. A record without an id of its own gets one that is computed from the record and
+its number among identical records of the file.
+
+Numbers must fit 64 bits; write longer ones as text.
+
+An id is printed once its entry is on stable storage, in the order of the lines, also if
+it was stored before. Bad lines are reported on standard error as FILE:LINE: REASON, the
+first 20 of them; the other lines are recorded, and the exit status is 1. Ctrl-C
+completes the current batch and prints its ids. If standard output is closed, the import
 continues.
+
+With --format json each line is answered by one line, in the same order, once it is on
+stable storage: {\"line\":3,\"id\":\"...\"} or {\"line\":4,\"error\":\"...\"}. Blank
+lines have no answer.
 
 Examples:
   attestry import interactions.jsonl
-  attestry --key-file audit.key import interactions.jsonl --store-content > ids
-  my-service | attestry import -
+  attestry --key-file audit.key import interactions.jsonl.gz --store-content > ids
+  attestry import interactions.jsonl --rejects bad.jsonl    keep refused lines
+  my-service | attestry import - --format json
   attestry --store memory: import interactions.jsonl    check the lines, store nothing")]
 pub(crate) struct ImportArgs {
     /// File to import; `-` reads standard input
@@ -107,4 +134,19 @@ pub(crate) struct ImportArgs {
     /// Store the texts, encrypted if a key is given; default: only their SHA-256 hashes
     #[arg(long)]
     pub(crate) store_content: bool,
+    /// Give every record without an id a new one: importing the file again stores it again
+    #[arg(long, conflicts_with = "dedupe")]
+    pub(crate) new_ids: bool,
+    /// Compute ids from the records of standard input, too, as for a file
+    #[arg(long)]
+    pub(crate) dedupe: bool,
+    /// Append refused lines to FILE, and their numbers and reasons to FILE.reasons
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Record negative tokens and latencies, and times before 1970 or more than a day in the future
+    #[arg(long)]
+    pub(crate) allow_odd: bool,
+    /// Output: ids, or one JSON object for each line
+    #[arg(long, default_value = "text")]
+    pub(crate) format: ReportFormat,
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use attestry::metadata;
 use clap::ValueEnum;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -15,6 +17,30 @@ pub(crate) enum Safety {
 impl Safety {
     pub(crate) fn passed(self) -> bool {
         self == Self::Passed
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Outcome {
+    Completed,
+    Failed,
+    #[value(name = "cut_off")]
+    CutOff,
+    Abandoned,
+    Blocked,
+}
+
+impl Outcome {
+    /// The value of `attestry.outcome`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => metadata::OUTCOME_COMPLETED,
+            Self::Failed => metadata::OUTCOME_FAILED,
+            Self::CutOff => metadata::OUTCOME_CUT_OFF,
+            Self::Abandoned => metadata::OUTCOME_ABANDONED,
+            Self::Blocked => metadata::OUTCOME_BLOCKED,
+        }
     }
 }
 
@@ -101,13 +127,31 @@ pub(crate) enum ReportFormat {
     Json,
 }
 
-/// `KEY=VALUE`.
+/// `KEY=VALUE`, with JSON or text as the value.
 pub(super) fn metadata(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = key_and_value(text)?;
+    if serde_json::from_str::<IgnoredAny>(value).is_err() {
+        return Ok((key, value.into()));
+    }
+    // As in a record, so that the same values are refused.
+    let object = format!("{{{}:{value}}}", Value::from(key.as_str()));
+    let mut object = metadata::from_json(&object).map_err(|error| error.to_string())?;
+    let value = object.remove(&key).unwrap_or_default();
+    Ok((key, value))
+}
+
+/// `KEY=TEXT`.
+pub(super) fn metadata_text(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = key_and_value(text)?;
+    Ok((key, value.into()))
+}
+
+fn key_and_value(text: &str) -> Result<(String, &str), String> {
     let (key, value) = text
         .split_once('=')
         .filter(|(key, _)| !key.is_empty())
         .ok_or("expected KEY=VALUE, such as user=42 or tags='[\"a\", \"b\"]'")?;
-    Ok((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+    Ok((key.to_owned(), value))
 }
 
 #[cfg(test)]
@@ -119,6 +163,9 @@ mod tests {
         assert_eq!(metadata("n=5").unwrap(), ("n".into(), 5.into()));
         assert_eq!(metadata("s=\"5\"").unwrap(), ("s".into(), "5".into()));
         assert_eq!(metadata("s=a=b").unwrap(), ("s".into(), "a=b".into()));
+        assert_eq!(metadata_text("n=5").unwrap(), ("n".into(), "5".into()));
+        assert!(metadata("n=18446744073709551616").unwrap_err().contains("metadata.n: an integer"));
+        assert!(metadata(r#"n={"a":1,"a":2}"#).unwrap_err().contains("`a` occurs twice"));
         assert!(metadata("alone").is_err());
         assert!(metadata("=x").is_err());
     }

@@ -24,7 +24,7 @@ mod verify;
 mod verify_proof;
 
 use attestry::line::MAX_LINE_BYTES;
-use attestry::{AuditError, AuditLogger, EntryId, Interaction, Query, StorageError};
+use attestry::{AuditError, AuditLogger, EntryId, Query, StorageError};
 use futures_util::{Stream, StreamExt};
 
 use crate::args::{Cli, Command};
@@ -114,11 +114,6 @@ async fn count(logger: &AuditLogger, query: Query) -> Result<(u64, Status), Fail
 fn not_found(id: &EntryId) -> Status {
     stderr_line(format_args!("there is no entry with the id {}", escaped(id.as_str())));
     Status::Problems
-}
-
-/// The interaction in `line`, which has no surrounding white space.
-fn interaction(line: &[u8]) -> Result<Interaction<'static>, String> {
-    Interaction::from_json(line).map_err(|error| error.to_string())
 }
 
 /// The reason why a line of `length` bytes is bad.

@@ -84,9 +84,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut map = Map::new();
         while let Some(key) = items.next_key::<String>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!(
-                    "metadata: the key `{key}` occurs twice"
-                )));
+                return Err(A::Error::custom(format_args!("the key `{key}` occurs twice")));
             }
             let value = items.next_value_seed(Self)?;
             map.insert(key, value);

@@ -12,6 +12,7 @@ use crate::errors::Failure;
 use crate::input::Input;
 use crate::output::Stdout;
 use crate::pipeline;
+use crate::record::{self, Record};
 use crate::text::{counted, escaped, thousands};
 
 /// The interactions of a file, identified by a hash of their two content hashes, with the number of
@@ -91,9 +92,12 @@ impl Expected {
                     let contents = line_hasher.hash_one((entry.input_hash, entry.output_hash));
                     return Ok(Hashes { contents, leaf: Some(leaf) });
                 }
-                let interaction = commands::interaction(line)?;
-                let input = hash_content(interaction.input());
-                let contents = (input, hash_content(interaction.output()));
+                let contents = match record::decode(line)? {
+                    Record::Interaction(interaction) => {
+                        (hash_content(interaction.input()), hash_content(interaction.output()))
+                    }
+                    Record::Entry(entry) => (entry.input_hash, entry.output_hash),
+                };
                 Ok(Hashes { contents: line_hasher.hash_one(contents), leaf: None })
             };
             let lines = chunk.lines();

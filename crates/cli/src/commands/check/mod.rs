@@ -31,7 +31,7 @@ pub(super) async fn run(
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
     let encryption = store.encryption()?;
-    let input = args.against.as_deref().map(Input::open).transpose()?;
+    let input = args.against.as_deref().map(Input::open_records).transpose()?;
     let logger = store.open_reader(Settings { encryption, ..Settings::default() }).await?;
     let mut problems = Problems::new(args.format);
     files::report(&logger, store, &mut problems, out).await?;

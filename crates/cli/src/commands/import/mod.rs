@@ -1,0 +1,271 @@
+//! `attestry import`: records the interactions of a JSON Lines file.
+
+mod acknowledged;
+mod occurrences;
+mod prepare;
+mod rejects;
+mod report;
+
+use attestry::{AuditEntry, AuditLogger, EntryId};
+
+use self::acknowledged::{Acknowledged, Missing};
+use self::occurrences::Occurrences;
+use self::prepare::{IdOrigin, Origin, Prepared, Preparer};
+use self::rejects::Rejects;
+use self::report::{Answer, Report};
+use crate::args::{ImportArgs, StoreArgs};
+use crate::errors::{Failure, Status};
+use crate::input::{Input, is_stdin};
+use crate::interrupt::{self, Interrupt};
+use crate::output::Stdout;
+use crate::pipeline::{self, Outputs, Processed};
+use crate::progress;
+use crate::record::is_same_interaction;
+use crate::store::Settings;
+use crate::text::counted;
+
+/// Maximum number of lines whose entries are stored with one sync.
+const BATCH_LINES: usize = 1000;
+
+pub(super) async fn run(
+    args: ImportArgs,
+    store: &StoreArgs,
+    out: &mut Stdout,
+) -> Result<Status, Failure> {
+    let from_stdin = is_stdin(&args.file);
+    let input = Input::open_records(&args.file)?;
+    let rejects = args.rejects.as_deref().map(Rejects::open).transpose()?;
+    let encryption = store.encryption()?;
+    let settings =
+        Settings { encryption, store_content: args.store_content, ..Settings::default() };
+    let logger = store.open_writer(settings).await?;
+    // Before the first read: a signal would otherwise end the program without a summary.
+    let interrupt = interrupt::listen();
+    let derive_ids = if from_stdin { args.dedupe } else { !args.new_ids };
+    let preparer = Preparer {
+        logger: logger.clone(),
+        derive_ids,
+        allow_odd: args.allow_odd,
+        keep_refused: rejects.is_some(),
+    };
+    let bar = progress::bytes(input.length);
+    let mut import = Import {
+        report: Report::new(out, args.format, input.name.clone(), bar, rejects.is_some()),
+        logger,
+        occurrences: derive_ids.then(Occurrences::new),
+        rejects,
+        acknowledged: Acknowledged::default(),
+        in_doubt: 0,
+        last_line: 0,
+        repeatable: derive_ids && !from_stdin,
+    };
+    let prepared = pipeline::process(input, move |chunk| preparer.prepare(chunk))?;
+    import.run(prepared, interrupt).await
+}
+
+struct Import<'a> {
+    report: Report<'a>,
+    logger: AuditLogger,
+    /// `None` if no ids are derived.
+    occurrences: Option<Occurrences>,
+    rejects: Option<Rejects>,
+    acknowledged: Acknowledged,
+    /// Number of entries of a batch whose append has not succeeded: they may have been stored.
+    in_doubt: u64,
+    /// All lines up to this one are stored or reported.
+    last_line: u64,
+    /// Whether the same command can be run again to complete the import.
+    repeatable: bool,
+}
+
+impl Import<'_> {
+    async fn run(
+        &mut self,
+        mut prepared: Outputs<Prepared>,
+        mut interrupt: Interrupt,
+    ) -> Result<Status, Failure> {
+        let outcome = loop {
+            // A signal ends the wait for input, but not an append.
+            let first = tokio::select! {
+                biased;
+                signal = interrupt.wait() => break Ok(Some(signal)),
+                next = prepared.next() => next,
+            };
+            let Some(first) = first else { break Ok(None) };
+            if let Err(failure) = self.batch(first, &mut prepared).await {
+                break Err(failure);
+            }
+        };
+        drop(prepared);
+        self.report.finish_progress();
+        let missing = match &outcome {
+            Ok(_) => self.acknowledged.missing(&self.logger).await,
+            Err(_) => Ok(Missing::default()),
+        };
+        // The first error is reported: closing often fails after it.
+        let closed = self.logger.close().await.map_err(Failure::from);
+        let outcome = outcome.and_then(|signal| {
+            let missing = missing?;
+            closed.map(|()| (signal, missing))
+        });
+        self.summarise(outcome)
+    }
+
+    /// Stores the entries of `first` and of other chunks that are ready, up to a batch, and prints the
+    /// answers.
+    async fn batch(
+        &mut self,
+        first: Result<Processed<Prepared>, Failure>,
+        prepared: &mut Outputs<Prepared>,
+    ) -> Result<(), Failure> {
+        let mut failure = None;
+        let mut batch = Prepared::default();
+        let mut chunks = Vec::new();
+        let mut next = Some(first);
+        while let Some(chunk) = next {
+            match chunk {
+                Ok(mut chunk) => {
+                    batch.lines.append(&mut chunk.output.lines);
+                    batch.entries.append(&mut chunk.output.entries);
+                    chunks.push(chunk);
+                }
+                Err(error) => {
+                    // The entries read before the error are stored first.
+                    failure = Some(error);
+                    break;
+                }
+            }
+            next = if batch.lines.len() < BATCH_LINES { prepared.ready().await } else { None };
+        }
+        self.number(&mut batch);
+        let stored = self.store(&batch).await?;
+        if let Some(rejects) = &mut self.rejects {
+            rejects.keep(&batch.lines)?;
+        }
+        if let (Some(line), Some(entry)) = (batch.lines.first(), batch.entries.last()) {
+            let (first, last) = (line.number, batch.lines.last().map_or(0, |line| line.number));
+            self.acknowledged.add(entry.id.clone(), first, last, batch.entries.len() as u64);
+        }
+        let (last_line, end) =
+            chunks.last().map_or((self.last_line, 0), |last| (last.last_line, last.end));
+        self.last_line = last_line;
+        let mut entries = batch.entries.iter().zip(stored);
+        let answers = batch.lines.iter().filter_map(|line| {
+            let answer = match &line.outcome {
+                Err(refused) => Answer::Refused(refused),
+                Ok(_) => entries.next().map(|(entry, stored)| stored.answer(entry))?,
+            };
+            Some((line.number, answer))
+        });
+        self.report.answers(answers, end)?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Gives repeated records their own ids.
+    fn number(&mut self, batch: &mut Prepared) {
+        let Some(occurrences) = &mut self.occurrences else { return };
+        let origins = batch.lines.iter().filter_map(|line| line.outcome.as_ref().ok());
+        for (entry, origin) in batch.entries.iter_mut().zip(origins) {
+            if let IdOrigin::Derived(hash) = &origin.id {
+                let occurrence = occurrences.next(hash);
+                if occurrence > 0 {
+                    entry.id = EntryId::for_record(hash, occurrence);
+                }
+            }
+        }
+    }
+
+    /// Stores the entries of `batch` whose ids are new; returns what became of each.
+    async fn store(&mut self, batch: &Prepared) -> Result<Vec<Stored>, Failure> {
+        let Prepared { lines, entries } = batch;
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let origins: Vec<_> = lines.iter().filter_map(|line| line.outcome.as_ref().ok()).collect();
+        let storage = self.logger.storage();
+        self.in_doubt = entries.len() as u64;
+        if origins.iter().all(|origin| matches!(origin.id, IdOrigin::New)) {
+            storage.append(entries).await?;
+            self.in_doubt = 0;
+            return Ok(vec![Stored::Now; entries.len()]);
+        }
+        let is_new = storage.write_new(entries).await?;
+        self.in_doubt = 0;
+        let mut stored = Vec::with_capacity(entries.len());
+        for ((entry, origin), is_new) in entries.iter().zip(origins).zip(is_new) {
+            stored.push(match is_new {
+                true => Stored::Now,
+                false if self.differs(entry, origin).await? => Stored::Differs,
+                false => Stored::Before,
+            });
+        }
+        Ok(stored)
+    }
+
+    /// Whether the stored entry with the id of `entry` is of another interaction.
+    async fn differs(&self, entry: &AuditEntry, origin: &Origin) -> Result<bool, Failure> {
+        // A derived id is that of the record itself.
+        if !matches!(origin.id, IdOrigin::Given) {
+            return Ok(false);
+        }
+        let stored = self.logger.storage().read(&entry.id).await?;
+        Ok(stored.is_some_and(|stored| !is_same_interaction(&stored, entry, origin.dated_now)))
+    }
+
+    fn summarise(
+        &self,
+        outcome: Result<(Option<u8>, Missing), Failure>,
+    ) -> Result<Status, Failure> {
+        let (signal, missing) = match outcome {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                self.report.stopped("stopped", &Missing::default(), &self.position());
+                return Err(failure);
+            }
+        };
+        self.report.missing(&missing);
+        match signal {
+            None => Ok(self.report.summary(&missing)),
+            Some(signal) => {
+                self.report.stopped("interrupted", &missing, &self.position());
+                Ok(Status::Interrupted(signal))
+            }
+        }
+    }
+
+    /// How far the import got, and how to continue it.
+    fn position(&self) -> String {
+        let next = self.last_line + 1;
+        let how = match self.repeatable {
+            true => "run the command again to continue".to_owned(),
+            false => format!("continue with `tail -n +{next}`"),
+        };
+        let mut text = format!("all up to line {}; {how}", self.last_line);
+        if self.in_doubt > 0 {
+            let more = counted(self.in_doubt, "interaction", "interactions");
+            text += &format!(", of which the first {more} may have been stored");
+        }
+        text
+    }
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy)]
+enum Stored {
+    Now,
+    /// It was stored before.
+    Before,
+    /// Its id was stored before, with another entry.
+    Differs,
+}
+
+impl Stored {
+    fn answer(self, entry: &AuditEntry) -> Answer<'_> {
+        let id = entry.id.as_str();
+        match self {
+            Self::Now => Answer::Stored { id },
+            Self::Before => Answer::Present { id, differs: false },
+            Self::Differs => Answer::Present { id, differs: true },
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! `import`: repeated imports, refused lines, and what is accepted.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use common::{Folder, Run, json, sample};
+use serde_json::{Value, json};
+
+/// From `printf '2+2?' | sha256sum`.
+const HASH_OF_QUESTION: &str = "30ad205245cd25231f697fa8934fdf8d65d0cb24040d9f0d4106fa4cfc68e4c7";
+
+/// Imports the line `record`, which must be accepted, and returns its entry.
+fn recorded(record: &str) -> Value {
+    let folder = Folder::new();
+    folder.write("in.jsonl", record);
+    folder.run(&["import", "in.jsonl", "--store-content"]).expect(0, "imported 1 interaction,");
+    folder.entries().remove(0)
+}
+
+/// Imports the line `record`, which must be refused, and returns the reason.
+fn refused(record: &str) -> String {
+    let folder = Folder::new();
+    folder.write("in.jsonl", record);
+    let run = folder.run(&["import", "in.jsonl"]);
+    run.expect(1, "imported 0 interactions, 1 bad line");
+    run.stderr.lines().next().unwrap().strip_prefix("in.jsonl:1: ").unwrap().to_owned()
+}
+
+fn import_stdin(folder: &Folder, more: &[&str], input: &str) -> Run {
+    folder.run_with_input(&[&["import", "-"], more].concat(), input.as_bytes())
+}
+
+#[test]
+fn same_file_imported_again_stores_nothing() {
+    let folder = Folder::new();
+    folder.write("in.jsonl", &(sample() + &sample()));
+    let first = folder.run(&["import", "in.jsonl"]);
+    first.expect(0, "imported 12 interactions, 0 bad lines, 0 present already");
+    let again = folder.run(&["import", "in.jsonl"]);
+    again.expect(0, "imported 0 interactions, 0 bad lines, 12 present already");
+    assert_eq!(first.stdout, again.stdout, "the ids are the same");
+    let mut ids: Vec<_> = first.stdout.lines().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 12, "identical lines have distinct ids");
+    // The file has grown, and has other line breaks.
+    folder.write("in.jsonl", &(sample().replace('\n', "\r\n") + &sample() + &sample()));
+    let grown = folder.run(&["import", "in.jsonl"]);
+    grown.expect(0, "imported 6 interactions, 0 bad lines, 12 present already");
+    assert_eq!(folder.ok(&["count"]), "18\n");
+    folder.run(&["import", "in.jsonl", "--new-ids"]).expect(0, "imported 18 interactions");
+    folder.run(&["check"]).expect(0, "");
+}
+
+#[test]
+fn ids_are_those_of_the_record_hash() {
+    let folder = Folder::new();
+    let record = r#"{"input": "2+2?", "output": "4"}"#;
+    folder.write("in.jsonl", &format!("{record}\n"));
+    let hash = attestry::hash_content(record);
+    let expected = attestry::EntryId::for_record(&hash, 0);
+    assert_eq!(folder.ok(&["import", "in.jsonl"]), format!("{expected}\n"));
+}
+
+#[test]
+fn killed_import_is_completed_by_another() {
+    let folder = Folder::new();
+    let lines: String =
+        (0..60_000).map(|n| format!("{{\"input\": \"{n}\", \"output\": \"o\"}}\n")).collect();
+    folder.write("in.jsonl", &lines);
+    let mut child = folder.command(&["import", "in.jsonl"]).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    for _ in 0..1_500 {
+        output.read_line(&mut String::new()).unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let stored: u64 = folder.ok(&["count"]).trim().parse().unwrap();
+    assert!((1_000..60_000).contains(&stored), "{stored} entries were stored when it was killed");
+    folder.run(&["import", "in.jsonl"]).expect(0, " present already");
+    assert_eq!(folder.ok(&["count"]), "60000\n");
+    folder.run(&["check", "--against", "in.jsonl"]).expect(0, "");
+}
+
+#[test]
+fn concurrent_imports_of_a_file_store_it_once() {
+    let folder = Folder::new();
+    let lines: String =
+        (0..5_000).map(|n| format!("{{\"input\": \"{n}\", \"output\": \"o\"}}\n")).collect();
+    folder.write("in.jsonl", &lines);
+    let start = || folder.command(&["import", "in.jsonl"]).spawn().unwrap();
+    let children = [start(), start(), start()];
+    for child in children {
+        common::finish(child).expect(0, "imported");
+    }
+    assert_eq!(folder.ok(&["count"]), "5000\n");
+    folder.run(&["check"]).expect(0, "");
+}
+
+#[test]
+fn standard_input_is_deduplicated_on_request() {
+    let folder = Folder::new();
+    import_stdin(&folder, &[], &sample()).expect(0, "imported 6 interactions");
+    import_stdin(&folder, &[], &sample()).expect(0, "imported 6 interactions");
+    import_stdin(&folder, &["--dedupe"], &sample()).expect(0, "imported 6 interactions");
+    import_stdin(&folder, &["--dedupe"], &sample())
+        .expect(0, "imported 0 interactions, 0 bad lines, 6 present already");
+    folder.run(&["import", "-", "--dedupe", "--new-ids"]).expect(2, "cannot be used with");
+}
+
+#[test]
+fn given_ids_are_stored_once() {
+    let folder = Folder::new();
+    let record = r#"{"id": "order-1", "input": "2+2?", "output": "4"}"#;
+    let other = r#"{"id": "order-1", "input": "2+2?", "output": "5"}"#;
+    let run = import_stdin(&folder, &[], &format!("{record}\n{record}\n"));
+    run.expect(0, "imported 1 interaction, 0 bad lines, 1 present already");
+    assert_eq!(run.stdout, "order-1\norder-1\n");
+    let run = import_stdin(&folder, &["--format", "json"], &format!("{record}\n{other}\n"));
+    run.expect(
+        1,
+        "standard input:2: warning: another entry with the id order-1 is stored; it stays",
+    );
+    run.expect(1, "0 bad lines, 2 present already (1 with other values)");
+    assert_eq!(
+        run.stdout.lines().map(json).collect::<Vec<_>>(),
+        [
+            json!({"line": 1, "id": "order-1", "present": true}),
+            json!({"line": 2, "id": "order-1", "present": true, "differs": true}),
+        ]
+    );
+    assert!(refused(r#"{"id": "a/b", "input": "i", "output": "o"}"#).contains("path separator"));
+    assert_eq!(folder.ok(&["count"]), "1\n");
+}
+
+#[test]
+fn encrypted_import_is_repeatable() {
+    let folder = Folder::new();
+    folder.ok(&["key", "generate", "--out", "audit.key"]);
+    let record = r#"{"id": "x", "input": "i", "output": "o", "timestamp": "2026-01-28"}"#;
+    folder.write("in.jsonl", record);
+    let import = ["--key-file", "audit.key", "import", "in.jsonl", "--store-content"];
+    folder.run(&import).expect(0, "imported 1 interaction");
+    folder.run(&import).expect(0, "imported 0 interactions, 0 bad lines, 1 present already,");
+}
+
+#[test]
+fn log_with_an_id_is_idempotent() {
+    let folder = Folder::new();
+    let log =
+        |output: &str| folder.run(&["log", "--id", "o-1", "--input", "i", "--output", output]);
+    for _ in 0..2 {
+        let run = log("o");
+        run.expect(0, "");
+        assert_eq!(run.stdout, "o-1\n");
+    }
+    log("other").expect(1, "warning: another entry with the id o-1 is stored; it stays");
+    assert_eq!(folder.ok(&["count"]), "1\n");
+    folder
+        .run(&["log", "--id", "a/b", "--input", "i", "--output", "o"])
+        .expect(2, "path separator");
+}
+
+#[test]
+fn exported_entries_are_imported_unchanged() {
+    let folder = Folder::new();
+    folder.ok(&["key", "generate", "--out", "audit.key"]);
+    folder.write("in.jsonl", &sample());
+    folder.ok(&["import", "in.jsonl"]);
+    let arguments =
+        ["--key-file", "audit.key", "import", "in.jsonl", "--new-ids", "--store-content"];
+    folder.ok(&arguments);
+    let exported = folder.ok(&["list", "--format", "json"]);
+    folder.write("exported.jsonl", &exported);
+    let import = ["--store", "copy", "import", "exported.jsonl"];
+    folder.run(&import).expect(0, "imported 12 interactions, 0 bad lines, 0 present already");
+    assert_eq!(folder.ok(&["--store", "copy", "list", "--format", "json"]), exported);
+    folder.run(&import).expect(0, "imported 0 interactions, 0 bad lines, 12 present already");
+    let checked = folder.ok(&["--store", "copy", "check", "--against", "exported.jsonl"]);
+    assert!(checked.contains("12 of 12 interactions of exported.jsonl recorded"), "{checked}");
+}
+
+#[test]
+fn exported_entries_that_would_change_are_refused() {
+    let entry = |latency: &str, metadata: &str| {
+        format!(
+            r#"{{"id": "x", "timestamp": "2026-01-28T09:15:00", "input_hash": "i", "output_hash": "o", "latency_ms": {latency}, "metadata": {metadata}}}"#
+        )
+    };
+    assert_eq!(recorded(&entry("1", r#"{"a": 1e20}"#))["metadata"], json!({"a": 1e20}));
+    assert!(refused(&entry("NaN", "{}")).starts_with("latency_ms"));
+    assert!(refused(&entry("1", r#"{"a": 18446744073709551616}"#)).starts_with("metadata.a"));
+    assert!(refused(&entry("1", r#"{"a": 1, "a": 2}"#)).contains("`a` occurs twice"));
+    assert!(refused(&entry("1", r#"{"a": "\ud800"}"#)).contains("surrogate"));
+}
+
+#[test]
+fn refused_lines_are_kept_as_they_came() {
+    let folder = Folder::new();
+    let bad = [b"{\"input\": \"MARK \xff\"}".as_slice(), b"{broken"];
+    let input =
+        [b"{\"input\": \"a\", \"output\": \"b\"}\n", bad[0], b"\n\n", bad[1], b"\n"].concat();
+    for _ in 0..2 {
+        folder
+            .run_with_input(&["import", "-", "--rejects", "bad.jsonl"], &input)
+            .expect(1, "imported 1 interaction, 2 bad lines");
+    }
+    let kept = [bad[0], b"\n", bad[1], b"\n"].concat().repeat(2);
+    assert_eq!(std::fs::read(folder.path("bad.jsonl")).unwrap(), kept);
+    let reasons = std::fs::read_to_string(folder.path("bad.jsonl.reasons")).unwrap();
+    let reasons: Vec<_> = reasons.lines().map(json).collect();
+    assert_eq!(reasons.len(), 4);
+    assert_eq!(reasons[0]["line"], 2);
+    assert_eq!(reasons[0]["reason"], "the line is not UTF-8: invalid byte at column 17");
+    assert_eq!(reasons[1]["line"], 4);
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(folder.path("bad.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    folder.run(&["import", "-", "--rejects", "."]).expect(2, "cannot open .: ");
+}
+
+#[test]
+fn each_line_is_answered_in_order_once_durable() {
+    let folder = Folder::new();
+    let mut child =
+        folder.command(&["import", "-", "--format", "json"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    for (number, line, good) in [
+        (1, r#"{"input": "a", "output": "b"}"#, true),
+        (2, r#"{"input": 5, "output": "b"}"#, false),
+        (4, r#"{"input": "a", "output": "b", "id": "x"}"#, true),
+    ] {
+        let blank = if number == 4 { "\n" } else { "" };
+        input.write_all(format!("{blank}{line}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        output.read_line(&mut answer).unwrap();
+        let answer = json(&answer);
+        assert_eq!(answer["line"], number);
+        assert_eq!(answer["id"].is_string(), good, "{answer}");
+        assert_eq!(answer["error"].is_string(), !good, "{answer}");
+        if good {
+            folder.ok(&["get", answer["id"].as_str().unwrap()]);
+        }
+    }
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn complaints_are_limited_to_20_and_counted() {
+    let folder = Folder::new();
+    folder.write("in.jsonl", &"{}\n".repeat(1_000));
+    let run = folder.run(&["import", "in.jsonl"]);
+    run.expect(1, "in.jsonl: 980 more complaints not shown; --rejects FILE keeps refused lines");
+    run.expect(1, "imported 0 interactions, 1,000 bad lines");
+    assert_eq!(run.stderr.lines().count(), 22, "{}", run.stderr);
+}
+
+#[test]
+fn metadata_that_would_change_are_refused() {
+    let with =
+        |metadata: &str| format!(r#"{{"input": "i", "output": "o", "metadata": {metadata}}}"#);
+    assert_eq!(
+        refused(&with(r#"{"user": 18446744073709551616}"#)),
+        "metadata.user: an integer has more than 64 bits; write it as text"
+    );
+    assert!(
+        refused(&with(r#"{"user": 1, "user": 2}"#)).contains("metadata: the key `user` occurs")
+    );
+    assert!(refused(&with(r#"{"a": {"b": 1, "b": 2}}"#)).contains("metadata: the key `b` occurs"));
+    assert_eq!(
+        refused(r#"{"input": "i", "input": "j", "output": "o"}"#),
+        "input: the field occurs twice"
+    );
+    let kept = r#"{"max": 18446744073709551615, "min": -9223372036854775808, "float": 1e20}"#;
+    assert_eq!(recorded(&with(kept))["metadata"], json(kept));
+
+    let folder = Folder::new();
+    let log =
+        |more: &[&str]| folder.run(&[&["log", "--input", "i", "--output", "o"], more].concat());
+    log(&["--metadata", "a=1", "--metadata", "a=2"])
+        .expect(2, "metadata.a: the key is given twice");
+    log(&["--metadata", "a=1", "--metadata-text", "a=2"])
+        .expect(2, "metadata.a: the key is given twice");
+    log(&["--metadata", "a=18446744073709551616"]).expect(2, "an integer has more than 64 bits");
+    log(&["--metadata-text", "a=18446744073709551616"]).expect(0, "");
+    assert_eq!(folder.entries()[0]["metadata"], json!({"a": "18446744073709551616"}));
+}
+
+#[test]
+fn unknown_values_of_other_programs_are_accepted() {
+    let with = |more: &str| recorded(&format!(r#"{{"input": "i", "output": "o", {more}}}"#));
+    let entry =
+        with(r#""latency_ms": null, "safety_passed": null, "input_tokens": null, "alerts": null"#);
+    assert_eq!((&entry["latency_ms"], &entry["safety_passed"]), (&json!(0.0), &json!(true)));
+    assert_eq!(entry["metadata"], json!({}));
+    let entry = with(r#""input_tokens": 5.0, "output_tokens": 1e3"#);
+    assert_eq!((&entry["input_tokens"], &entry["output_tokens"]), (&json!(5), &json!(1000)));
+    let entry =
+        with(r#""latency_ms": NaN, "input_tokens": NaN, "metadata": {"a": Infinity, "s": "NaN"}"#);
+    assert_eq!((&entry["latency_ms"], &entry["input_tokens"]), (&json!(0.0), &json!(null)));
+    let lossy = json!(["latency_ms", "input_tokens", "metadata"]);
+    assert_eq!(entry["metadata"], json!({"a": null, "s": "NaN", "attestry.lossy": lossy}));
+}
+
+#[test]
+fn lone_surrogates_are_replaced_and_noted() {
+    for (escape, text) in [
+        (r"\ud83d", "\u{fffd}"),
+        (r"a\ude00b", "a\u{fffd}b"),
+        (r"\ud83d\ud83d\ude00", "\u{fffd}😀"),
+        (r"\ud83dx", "\u{fffd}x"),
+        (r"\ud83d\n", "\u{fffd}\n"),
+    ] {
+        let entry = recorded(&format!(
+            r#"{{"input": "{escape}", "output": "o", "provider": "p{escape}"}}"#
+        ));
+        assert_eq!(entry["input_content"], text);
+        assert_eq!(entry["provider"], format!("p{text}"));
+        assert_eq!(entry["metadata"], json!({"attestry.lossy": ["input", "provider"]}));
+    }
+    let nested =
+        recorded(r#"{"input": "i", "output": "o", "metadata": {"a": {"k\udc00": "\ud83d"}}}"#);
+    assert_eq!(nested["metadata"]["a"], json!({"k\u{fffd}": "\u{fffd}"}));
+    assert_eq!(nested["metadata"]["attestry.lossy"], json!(["metadata"]));
+    assert!(refused(r#"{"input": "i", "output": "o", "x\ud83d": 1}"#).contains("unknown field"));
+}
+
+#[test]
+fn times_of_other_programs_are_accepted() {
+    for time in [
+        "1769591700.123",
+        "1769591700123",
+        "1769591700123000000",
+        "\"2026-01-28 09:15:00.123 UTC\"",
+        "\"2026-01-28 09:15:00,123\"",
+        "\"2026-01-28T10:15:00,123+01:00\"",
+    ] {
+        let entry = recorded(&format!(r#"{{"input": "i", "output": "o", "timestamp": {time}}}"#));
+        assert_eq!(entry["timestamp"], "2026-01-28T09:15:00.123000", "{time}");
+    }
+}
+
+#[test]
+fn refusals_name_the_field_and_what_is_accepted() {
+    for (more, reason) in [
+        (
+            r#""conversation_id": 12345"#,
+            "conversation_id: expected text, not a number; write it in quotes",
+        ),
+        (r#""provider": ["a"]"#, "provider: expected text or null, not a list"),
+        (r#""safety_passed": "yes""#, "safety_passed: expected true, false or null, not text"),
+        (r#""latency_ms": "12 ms""#, "latency_ms: expected a number or null, not text"),
+        (r#""input_tokens": 5.5"#, "input_tokens: expected a whole number"),
+        (r#""output_tokens": 9223372036854775808"#, "output_tokens: expected a whole number"),
+        (r#""alerts": "fire""#, "alerts: expected a list of texts or null, not text"),
+        (r#""alerts": [1]"#, "alerts: expected a list of texts or null"),
+        (r#""metadata": 5"#, "metadata: expected an object or null, not a number"),
+        (r#""timestamp": "soon""#, "timestamp: expected a time such as"),
+        (r#""timestamp": true"#, "timestamp: expected a time such as"),
+        (r#""id": 7"#, "id: expected text, not a number"),
+        (r#""colour": 1"#, "colour: unknown field; put it into `metadata`"),
+    ] {
+        let found = refused(&format!(r#"{{"input": "secret", "output": "o", {more}}}"#));
+        assert!(found.starts_with(reason), "{more}: {found}");
+        assert!(!found.contains("secret") && !found.contains("fire"), "{found}");
+    }
+    assert!(refused(r#"{"output": "o"}"#).starts_with("input: missing"));
+    assert!(
+        refused(r#"{"input": 5, "output": "o"}"#).starts_with("input: expected text, messages")
+    );
+}
+
+#[test]
+fn odd_values_are_refused_unless_allowed() {
+    let tomorrow = "\"2999-01-01T00:00:00\"";
+    for (field, value) in [
+        ("input_tokens", "-1"),
+        ("output_tokens", "-1"),
+        ("latency_ms", "-0.5"),
+        ("timestamp", "\"1969-12-31T23:59:59\""),
+        ("timestamp", tomorrow),
+        ("timestamp", "-1"),
+    ] {
+        let record = format!(r#"{{"input": "i", "output": "o", "{field}": {value}}}"#);
+        let reason = refused(&record);
+        assert!(
+            reason.starts_with(&format!("{field}: ")) && reason.ends_with("--allow-odd records it")
+        );
+        let folder = Folder::new();
+        folder.write("in.jsonl", &record);
+        folder.run(&["import", "in.jsonl", "--allow-odd"]).expect(0, "imported 1 interaction");
+        let option = format!("--{}={}", field.replace('_', "-"), value.trim_matches('"'));
+        if value != "-1" || field != "timestamp" {
+            let log = ["log", "--input", "i", "--output", "o", &option];
+            folder.run(&log).expect(2, &format!("error: {field}: "));
+        }
+        assert_eq!(folder.ok(&["count"]), "1\n");
+    }
+}
+
+#[test]
+fn messages_have_one_hash_in_any_spelling() {
+    let spellings = [
+        r#"[{"role": "user", "content": "2+2?"}]"#,
+        r#"[{"content":[{"text":"2+2?","type":"text"}],"role":"user"}]"#,
+        r#"[ {"role":"user","parts":[{"type":"text","content":"2\u002b2?"}]} ]"#,
+        r#"{"role": "user", "content": "2+2?"}"#,
+    ];
+    let canonical = r#"[{"parts":[{"content":"2+2?","type":"text"}],"role":"user"}]"#;
+    for spelling in spellings {
+        let entry = recorded(&format!(r#"{{"input": {spelling}, "output": {spelling}}}"#));
+        assert_eq!(entry["input_content"], canonical);
+        assert_eq!(entry["input_hash"], attestry::hash_content(canonical));
+        assert_eq!(entry["output_hash"], entry["input_hash"]);
+        assert_eq!(entry["metadata"], json!({"attestry.content": "messages/v1"}));
+    }
+    let mixed = recorded(r#"{"input": {"b": 1.0, "a": [2e0]}, "output": "4"}"#);
+    assert_eq!(mixed["input_content"], r#"{"a":[2],"b":1}"#);
+    assert_eq!(mixed["output_content"], "4");
+    assert_eq!(mixed["metadata"], json!({"attestry.content.input": "json"}));
+    assert!(
+        refused(r#"{"input": [9007199254740993], "output": "o"}"#).starts_with("input: an integer")
+    );
+
+    let folder = Folder::new();
+    folder.write("messages", spellings[1]);
+    folder.ok(&[
+        "log",
+        "--json",
+        "--input-file",
+        "messages",
+        "--outcome",
+        "failed",
+        "--store-content",
+    ]);
+    let entry = &folder.entries()[0];
+    assert_eq!(entry["input_content"], canonical);
+    let metadata = json!({"attestry.content": "messages/v1", "attestry.outcome": "failed"});
+    assert_eq!(entry["metadata"], metadata);
+}
+
+#[test]
+fn calls_without_output_are_recorded_as_failed() {
+    for record in [r#"{"input": "2+2?"}"#, r#"{"input": "2+2?", "output": null}"#] {
+        let entry = recorded(record);
+        assert_eq!(entry["input_hash"], HASH_OF_QUESTION);
+        assert_eq!(entry["output_content"], "");
+        assert_eq!(entry["metadata"], json!({"attestry.outcome": "failed"}));
+    }
+    let blocked = recorded(r#"{"input": "i", "block_reason": "policy"}"#);
+    assert_eq!(blocked["metadata"], json!({"attestry.outcome": "blocked"}));
+    let given = recorded(r#"{"input": "i", "metadata": {"attestry.outcome": "cut_off"}}"#);
+    assert_eq!(given["metadata"], json!({"attestry.outcome": "cut_off"}));
+
+    let folder = Folder::new();
+    folder.ok(&["log", "--input", "i", "--outcome", "cut_off", "--output", "half"]);
+    assert_eq!(folder.entries()[0]["metadata"], json!({"attestry.outcome": "cut_off"}));
+    folder.run(&["log", "--input", "i"]).expect(2, "--output");
+    folder.run(&["log", "--input", "i", "--outcome", "completed"]).expect(2, "has an output");
+}
+
+#[test]
+fn other_formats_are_refused_once_before_a_store_is_made() {
+    for (name, content, message) in [
+        ("array.json", &b"[{\"input\": 1}]"[..], "it is a JSON array, not JSON Lines"),
+        ("pretty.json", b"{\n  \"input\": \"a\"\n}\n", "line breaks inside records"),
+        ("a.parquet", b"PAR1....", "it is Parquet"),
+        ("utf16", b"\xff\xfe{\0", "it is UTF-16"),
+    ] {
+        let folder = Folder::new();
+        std::fs::write(folder.path(name), content).unwrap();
+        let run = folder.run(&["import", name]);
+        run.expect(2, &format!("error: cannot read {name}: it is "));
+        run.expect(2, message);
+        assert_eq!(run.stderr.lines().count(), 1);
+        assert!(!common::exists(&folder.path("audit")));
+        folder.run_with_input(&["import", "-"], content).expect(2, message);
+    }
+    let folder = Folder::new();
+    folder.write("empty", "");
+    folder.run(&["import", "empty"]).expect(0, "warning: empty is empty");
+}
+
+#[test]
+fn compressed_files_are_imported_and_checked() {
+    let folder = Folder::new();
+    folder.write("in.jsonl", &sample());
+    let packed = Command::new("gzip").arg(folder.path("in.jsonl")).status();
+    assert!(packed.unwrap().success(), "gzip is part of every system that the tests run on");
+    folder.run(&["import", "in.jsonl.gz"]).expect(0, "imported 6 interactions");
+    folder.write("in.jsonl", &sample());
+    folder.run(&["import", "in.jsonl"]).expect(0, "6 present already");
+    let checked = folder.ok(&["check", "--against", "in.jsonl.gz"]);
+    assert!(checked.contains("6 of 6 interactions"), "{checked}");
+    let gz = std::fs::read(folder.path("in.jsonl.gz")).unwrap();
+    std::fs::write(folder.path("cut.gz"), &gz[..gz.len() - 9]).unwrap();
+    folder.run(&["import", "cut.gz"]).expect(2, "cannot read cut.gz: ");
+}
+
+#[test]
+fn removed_files_of_the_store_are_reported_at_the_end() {
+    let folder = Folder::new();
+    let mut child = folder.command(&["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut import = |lines: &str| {
+        input.write_all(lines.as_bytes()).unwrap();
+        for _ in lines.lines() {
+            output.read_line(&mut String::new()).unwrap();
+        }
+    };
+    let (first, second) = (sample(), sample());
+    import(&first);
+    std::fs::remove_file(folder.segment().0).unwrap();
+    import(&second);
+    drop(input);
+    drop(output);
+    let run = common::finish(child);
+    run.expect(1, "not in the store any more: lines 1 to ");
+    let stored: u64 = folder.ok(&["count"]).trim().parse().unwrap();
+    run.expect(1, &format!("imported {stored} interactions"));
+}
