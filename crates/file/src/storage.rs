@@ -161,15 +161,15 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// [`StorageError::ReadOnly`] if the store is open read-only, [`StorageError::Io`].
+    /// [`StorageError::ReadOnly`] if the store is open read-only, [`StorageError::Closed`],
+    /// [`StorageError::Locked`], [`StorageError::Io`].
     ///
     /// # Cancel safety
     ///
     /// A dropped future does not cancel the removal.
     pub async fn remove_quarantined(&self, name: &str) -> Result<bool, StorageError> {
-        self.writer()?;
         let name = name.to_owned();
-        self.read_blocking(move |catalog| quarantine::remove(catalog.folder(), &name)).await
+        self.writer()?.submit(|responder| Job::RemoveQuarantined { name, responder }).await
     }
 
     pub(crate) fn writer(&self) -> Result<&WriterThread, StorageError> {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use attestry_core::{StorageBackend, Timestamp};
+use attestry_core::{StorageBackend, StorageError, Timestamp};
 use attestry_file::{FileStorage, QuarantinedKind};
 use common::{entry, folder, line_of, open, open_read_only};
 
@@ -136,6 +136,18 @@ async fn delete_reaches_a_line_that_was_just_torn() {
         }
         assert_eq!(fs::read(&segment).unwrap(), line_of(&entry("whole", 9)));
         assert_eq!(storage.quarantine().await.unwrap(), []);
+        storage.flush().await.unwrap(); // the report is updated after the response
         assert_eq!(storage.recovery().torn_tails.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn closed_store_removes_nothing_from_quarantine() {
+    let (_temporary, path) = folder();
+    let storage = with_torn(&path, &[("torn", 77)], 20).await;
+    let found = storage.quarantine().await.unwrap();
+    storage.close().await.unwrap();
+    let refused = storage.remove_quarantined(&found[0].name).await;
+    assert!(matches!(refused, Err(StorageError::Closed)), "{refused:?}");
+    assert_eq!(storage.quarantine().await.unwrap(), found);
 }

@@ -25,6 +25,10 @@ pub(crate) enum Job {
         job: MaintenanceJob,
         responder: Responder<u64>,
     },
+    RemoveQuarantined {
+        name: String,
+        responder: Responder<bool>,
+    },
     Flush {
         responder: Responder<()>,
     },
@@ -49,6 +53,7 @@ impl Job {
         match self {
             Self::Append(batch) => batch.refuse(error),
             Self::Delete { responder, .. } => drop(responder.send(Err(share(error)))),
+            Self::RemoveQuarantined { responder, .. } => drop(responder.send(Err(share(error)))),
             Self::Maintain { responder, .. } => drop(responder.send(Err(share(error)))),
             Self::Flush { responder } | Self::Close { responder } => {
                 drop(responder.send(Err(share(error))));

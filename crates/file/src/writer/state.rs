@@ -12,6 +12,7 @@ use crate::erase;
 use crate::fs::lock::LockGuard;
 use crate::fs::sys::FileId;
 use crate::maintenance::{LogParts, Progress, delete};
+use crate::quarantine;
 use crate::reader::Found;
 use crate::segment::Segment;
 
@@ -47,6 +48,9 @@ pub(super) fn execute(log: &mut LogParts, jobs: VecDeque<Job>, guard: &LockGuard
                 Ok(Progress::Done(result)) => drop(responder.send(Ok(result))),
                 Err(error) => drop(responder.send(Err(error))),
             },
+            Job::RemoveQuarantined { name, responder } => {
+                drop(responder.send(quarantine::remove(log.catalog.folder(), &name)));
+            }
             Job::Flush { responder } => drop(responder.send(log.active.sync())),
             Job::Observer(call) => call.run(log.active.sync().map(|()| &mut *log.observer)),
             Job::Close { .. } if !remaining.pending.is_empty() => remaining.pending.push(job),
