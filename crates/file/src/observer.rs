@@ -23,7 +23,7 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::time::Instant;
 
-use attestry_core::{StorageError, Timestamp};
+use attestry_core::{AuditEntry, StorageError, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::segment::SegmentName;
@@ -49,11 +49,24 @@ pub(crate) struct LineEnd {
     pub(crate) key: Option<LineKey>,
 }
 
-/// The entry of a line, as an index knows it.
+/// What an index is made of. The id is not hashed yet: that would cost each append more than all else here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LineKey {
     pub(crate) timestamp: Timestamp,
-    pub(crate) id_hash: u64,
+    /// The id is in the line from [`ID_OFFSET`](Self::ID_OFFSET) on, unescaped.
+    pub(crate) id_len: u32,
+}
+
+impl LineKey {
+    pub(crate) const ID_OFFSET: usize = br#"{"id": ""#.len();
+
+    /// The key of an entry encoded as `line`; `None` if its id is escaped there.
+    pub(crate) fn of(entry: &AuditEntry, line: &[u8]) -> Option<Self> {
+        let id = entry.id.as_str().as_bytes();
+        let timestamp = entry.timestamp;
+        let key = Self { timestamp, id_len: u32::try_from(id.len()).ok()? };
+        line.get(Self::ID_OFFSET..)?.starts_with(id).then_some(key)
+    }
 }
 
 /// Why, by whom and when entries were erased. Stored in the intent log and in the erasure record.

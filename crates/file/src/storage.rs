@@ -22,7 +22,6 @@ use crate::observer::{EraseReason, LeafHasher, LineEnd, LineKey, LogObserver};
 use crate::quarantine::{self, Quarantined};
 use crate::reader::{Catalog, Found, scan};
 use crate::recovery::{self, RecoveryReport, Unfinished};
-use crate::segment::hash_id;
 use crate::settings::{EraseDefaults, Settings};
 #[cfg(feature = "evidence")]
 use crate::tree::TreeObserver;
@@ -214,8 +213,8 @@ impl FileStorage {
             line::encode_into(entry, &mut lines.bytes)?;
             let start = lines.line_ends.last().map_or(0, |end| end.at);
             let leaf = self.leaf_hasher.map(|hash| hash(&lines.bytes[start..]));
-            let key = LineKey { timestamp: entry.timestamp, id_hash: hash_id(&entry.id) };
-            lines.line_ends.push(LineEnd { at: lines.bytes.len(), leaf, key: Some(key) });
+            let key = LineKey::of(entry, &lines.bytes[start..]);
+            lines.line_ends.push(LineEnd { at: lines.bytes.len(), leaf, key });
         }
         Ok(lines)
     }

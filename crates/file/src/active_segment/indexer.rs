@@ -19,11 +19,11 @@ use crate::fs::layout::Folder;
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId, FileState};
-use crate::observer::LineEnd;
-use crate::segment::{IndexFile, Line, MemoryIndex, TemporaryIndex, load_index_file};
+use crate::observer::{LineEnd, LineKey};
+use crate::segment::{IndexFile, Line, MemoryIndex, TemporaryIndex, hash_id_text, load_index_file};
 
-/// Lines that are remembered at most, in 48 MB. Those of a larger segment are read when it is sealed.
-const MAX_LINES: usize = 1 << 20;
+/// Lines that are remembered at most, in some 40 MB. Those of a larger segment are read when it is sealed.
+const MAX_LINES: usize = 1 << 19;
 /// An index of fewer remembered lines is written without a thread: it takes less than a millisecond.
 const MIN_LINES_FOR_THREAD: usize = 4_096;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -33,7 +33,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(super) struct AppendedLines {
     /// Offset of the first one.
     from: u64,
-    lines: Vec<(Line, u64)>,
+    /// With the lengths of their ids.
+    lines: Vec<(Line, u32)>,
+    /// The ids, one after the other. They are hashed when the index is written.
+    ids: Vec<u8>,
     /// The erasure epoch when the segment was opened.
     erasures: u64,
 }
@@ -41,33 +44,48 @@ pub(super) struct AppendedLines {
 impl AppendedLines {
     /// None yet; the segment has `length` bytes.
     pub(super) fn new(length: u64, erasures: u64) -> Self {
-        Self { from: length, lines: Vec::new(), erasures }
+        Self { from: length, lines: Vec::new(), ids: Vec::new(), erasures }
     }
 
     /// Another program has appended; the segment has `length` bytes.
     pub(super) fn restart(&mut self, length: u64) {
-        (self.from, self.lines) = (length, Vec::new());
+        *self = Self::new(length, self.erasures);
     }
 
-    /// Adds the lines that were appended at `offset` of the segment: those from `start` on that end at
-    /// `ends`.
-    pub(super) fn add(&mut self, offset: u64, start: usize, ends: &[LineEnd]) {
+    /// Adds the lines that were appended at `offset` of the segment: those of `bytes` from `start` on that
+    /// end at `ends`.
+    pub(super) fn add(&mut self, offset: u64, bytes: &[u8], start: usize, ends: &[LineEnd]) {
         if self.lines.len() >= MAX_LINES {
             self.restart(offset);
         }
         let mut begin = start;
         for end in ends {
             let at = offset + (begin - start) as u64;
-            let length = u32::try_from(end.at - begin - 1);
+            let line = &bytes[begin..end.at];
             begin = end.at;
-            match (end.key, length) {
-                (Some(key), Ok(length)) => {
-                    let line = Line { timestamp: key.timestamp, offset: at, length };
-                    self.lines.push((line, key.id_hash));
+            let known = end.key.and_then(|key| {
+                let length = u32::try_from(line.len() - 1).ok()?;
+                let id = line.get(LineKey::ID_OFFSET..)?.get(..key.id_len as usize)?;
+                Some((Line { timestamp: key.timestamp, offset: at, length }, id))
+            });
+            match known {
+                Some((line, id)) => {
+                    self.lines.push((line, id.len() as u32));
+                    self.ids.extend_from_slice(id);
                 }
-                _ => self.restart(offset + (begin - start) as u64),
+                None => self.restart(offset + (begin - start) as u64),
             }
         }
+    }
+
+    /// The lines with the hashes of their ids.
+    fn hashed(&self) -> impl Iterator<Item = (Line, u64)> {
+        let mut ids = &self.ids[..];
+        self.lines.iter().filter_map(move |&(line, id_len)| {
+            let (id, rest) = ids.split_at_checked(id_len as usize)?;
+            ids = rest;
+            Some((line, hash_id_text(id)))
+        })
     }
 }
 
@@ -240,7 +258,7 @@ fn write_index(folder: &Folder, segment: &Unindexed) -> io::Result<TemporaryInde
     if index.indexed_len() != appended.from || index.has_open_tail() {
         return Err(stale());
     }
-    appended.lines.iter().for_each(|&(line, id_hash)| index.push_appended(line, id_hash));
+    appended.hashed().for_each(|(line, id_hash)| index.push_appended(line, id_hash));
     if !index.is_current(file)? {
         return Err(stale());
     }

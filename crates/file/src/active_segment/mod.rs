@@ -133,7 +133,7 @@ impl ActiveSegment {
             if let Some(open) = &mut self.open {
                 let ends = &ends[done..done + count];
                 let written = ends.last().map_or(0, |end| end.at - start) as u64;
-                open.appended.add(open.length - written, start, ends);
+                open.appended.add(open.length - written, bytes, start, ends);
                 observer.appended(bytes, start, ends, open.length);
             }
             done += count;

@@ -105,8 +105,13 @@ impl BloomFilter {
 }
 
 /// The first 64 bits of the SHA-256 of an id. Part of the index file format; evenly spread for any ids.
-pub(crate) fn hash_id(id: &EntryId) -> u64 {
-    let digest = Sha256::digest(id.as_str().as_bytes());
+pub(super) fn hash_id(id: &EntryId) -> u64 {
+    hash_id_text(id.as_str().as_bytes())
+}
+
+/// [`hash_id`] of the text of an id.
+pub(crate) fn hash_id_text(id: &[u8]) -> u64 {
+    let digest = Sha256::digest(id);
     digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 

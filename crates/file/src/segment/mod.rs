@@ -19,7 +19,7 @@ use attestry_core::Timestamp;
 use crate::fs::sys::{FileId, IoMode};
 
 pub(crate) use crate::fs::segment_name::SegmentName;
-pub(crate) use bloom::{HashedId, hash_id};
+pub(crate) use bloom::{HashedId, hash_id_text};
 pub(crate) use cursor::LineCursor;
 pub(crate) use index::{CorruptLine, Line, MemoryIndex};
 pub(crate) use index_file::{
