@@ -123,7 +123,7 @@ pub mod file {
     pub use attestry_file::{
         Durability, FileStorage, FileStorageBuilder, IndexingProgress, LinesMayBeLost,
         NotRegularFile, Quarantined, QuarantinedKind, RecoveryReport, TornTail, Unfinished,
-        UnfinishedTask,
+        UnfinishedTask, UnknownVersion,
     };
 }
 

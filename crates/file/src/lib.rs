@@ -71,6 +71,7 @@ mod writer;
 pub use builder::FileStorageBuilder;
 pub use durability::{Durability, LinesMayBeLost};
 pub use fs::open::NotRegularFile;
+pub use fs::version::UnknownVersion;
 pub use quarantine::{Quarantined, QuarantinedKind};
 pub use reader::IndexingProgress;
 pub use recovery::{RecoveryReport, TornTail, Unfinished, UnfinishedTask};

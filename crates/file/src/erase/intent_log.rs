@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys;
+use crate::fs::version::UnknownVersion;
 use crate::observer::EraseReason;
 
 /// What is erased together.
@@ -188,6 +189,25 @@ pub(super) fn encode(intent: &EraseIntent) -> io::Result<String> {
     })?;
     let checksum = hash_content(&document);
     Ok(format!("{document}\n{checksum}\n"))
+}
+
+/// The content of an intent log; an empty or void one is an empty intent. One of another version is an
+/// error: it must not be emptied.
+pub(super) fn read(bytes: &[u8]) -> io::Result<EraseIntent> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: serde_json::Value,
+    }
+    if let Some(intent) = decode(bytes) {
+        return Ok(intent);
+    }
+    let document = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    match serde_json::from_slice(document) {
+        Ok(Versioned { version }) if version != VERSION => {
+            Err(UnknownVersion::error(version.to_string(), VERSION.to_string()))
+        }
+        _ => Ok(EraseIntent::default()),
+    }
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Option<EraseIntent> {

@@ -372,12 +372,13 @@ pub(crate) fn is_refused(error: &StorageError) -> bool {
     )
 }
 
-/// The content of the intent log; an empty or void one is an empty intent.
+/// The content of the intent log; an empty or void one is an empty intent, and one of another version is an
+/// error.
 pub(crate) fn pending(folder: &Folder) -> Result<EraseIntent, StorageError> {
     let path = folder.intent_log();
     let failed = |source| StorageError::io("read", &path, source);
     match open::read_all(&path) {
-        Ok(bytes) => Ok(intent_log::decode(&bytes).unwrap_or_default()),
+        Ok(bytes) => intent_log::read(&bytes).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EraseIntent::default()),
         Err(source) => Err(failed(source)),
     }

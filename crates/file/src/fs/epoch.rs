@@ -9,11 +9,15 @@ use attestry_core::StorageError;
 use crate::fs::layout::Folder;
 use crate::fs::open;
 use crate::fs::sys::{self, IoMode};
+use crate::fs::version::UnknownVersion;
 
 /// Digits of each counter.
 const DIGITS: usize = 20;
 /// Two counters, a space and a line break.
 const TEXT_BYTES: usize = 2 * DIGITS + 2;
+
+/// The file of a later version begins with this; that of the first version has no version.
+const VERSIONED: &[u8] = b"attestry-";
 
 /// The layout epoch as it is written.
 pub(crate) type LayoutDigits = [u8; DIGITS];
@@ -104,6 +108,11 @@ fn read_epochs(folder: &Folder, cached: &mut Option<File>) -> Result<Epochs, Sto
             .and_then(|file| sys::read_at(cached.insert(file), &mut text, 0)),
     };
     match read {
+        Ok(_) if text.starts_with(VERSIONED) => {
+            let version = text.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+            let source = UnknownVersion::error(String::from_utf8_lossy(version), "1");
+            Err(StorageError::io("read", folder.epochs(), source))
+        }
         Ok(_) => Ok(Epochs::parse(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Epochs::default()),
         Err(source) => Err(StorageError::io("read", folder.epochs(), source)),

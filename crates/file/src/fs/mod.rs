@@ -9,3 +9,4 @@ pub(crate) mod lock;
 pub(crate) mod open;
 pub(crate) mod segment_name;
 pub(crate) mod sys;
+pub(crate) mod version;

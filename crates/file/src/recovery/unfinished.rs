@@ -10,6 +10,7 @@ use crate::erase::{self, EraseIntent, Refused};
 use crate::fs::layout::Folder;
 use crate::fs::lock;
 use crate::fs::segment_name::SegmentName;
+use crate::fs::version::UnknownVersion;
 
 /// A task that opening the store for writing completes, or could not complete. It stops neither recording
 /// nor reading.
@@ -34,6 +35,9 @@ pub enum UnfinishedTask {
         /// How many.
         entries: usize,
     },
+    /// Carry out the intent log at the path, which another version of Attestry wrote. Until then nothing can be
+    /// erased or compacted.
+    EraseUnknown,
     /// Remove the segment, whose entries have expired. They are read until then; the next expiry tries it
     /// again.
     Remove,
@@ -57,6 +61,10 @@ impl fmt::Display for Unfinished {
         match self.task {
             UnfinishedTask::Erase { entries } => {
                 write!(f, "the erasure of {entries} entries in {path} is not finished")?;
+            }
+            UnfinishedTask::EraseUnknown => {
+                let reason = self.reason.as_deref().unwrap_or_default();
+                return write!(f, "an erasure is not finished: {reason}; recording continues");
             }
             UnfinishedTask::Remove => write!(f, "the expired segment {path} is not removed")?,
             UnfinishedTask::RepairLastLine if self.reason.is_none() => {
@@ -86,8 +94,11 @@ pub(super) fn erasure(
     folder: &Folder,
     error: &StorageError,
 ) -> Result<Vec<Unfinished>, StorageError> {
-    let tasks = tasks(folder, &erase::pending(folder)?).into_iter();
-    Ok(tasks.map(|task| task.because(error)).collect())
+    let because = |task: Unfinished| match task.reason {
+        Some(_) => task,
+        None => task.because(error),
+    };
+    Ok(pending_tasks(folder)?.into_iter().map(because).collect())
 }
 
 /// A segment that could not be removed.
@@ -107,12 +118,23 @@ pub(crate) fn open_tail(folder: &Folder, segment: SegmentName) -> Unfinished {
 
 /// The erasures that no process is carrying out now, without the store lock.
 pub(crate) fn pending_erasures(folder: &Folder) -> Result<Vec<Unfinished>, StorageError> {
-    if tasks(folder, &erase::pending(folder)?).is_empty() {
+    if pending_tasks(folder)?.is_empty() {
         return Ok(Vec::new());
     }
     match lock::try_exclude_writers(folder)? {
-        Some(_excluded) => Ok(tasks(folder, &erase::pending(folder)?)),
+        Some(_excluded) => pending_tasks(folder),
         None => Ok(Vec::new()), // a writer is at work
+    }
+}
+
+/// The tasks of the intent log, or that it has a version that is not known.
+fn pending_tasks(folder: &Folder) -> Result<Vec<Unfinished>, StorageError> {
+    match erase::pending(folder) {
+        Err(error) if UnknownVersion::is(&error) => {
+            let (path, task) = (folder.intent_log(), UnfinishedTask::EraseUnknown);
+            Ok(vec![Unfinished { path, task, reason: None }.because(&error)])
+        }
+        intent => Ok(tasks(folder, &intent?)),
     }
 }
 

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use crate::fs::version::UnknownVersion;
 use crate::fs::{open, sys};
 use crate::segment::SegmentName;
 
@@ -73,6 +74,12 @@ impl TreeHead {
     }
 }
 
+/// The first word of a slot, if it is a version of the tree.
+fn version_of(slot: &[u8]) -> Option<&str> {
+    let word = slot.split(u8::is_ascii_whitespace).next()?;
+    str::from_utf8(word).ok().filter(|word| word.starts_with("attestry-tree/"))
+}
+
 #[derive(Debug)]
 pub(super) struct TreeHeadFile(File);
 
@@ -102,7 +109,12 @@ impl TreeHeadFile {
     fn read(&self, slot: u64) -> io::Result<Option<TreeHead>> {
         let mut bytes = [0; TEXT_BYTES];
         match sys::read_exact_at(&self.0, &mut bytes, slot * SLOT_BYTES) {
-            Ok(()) => Ok(TreeHead::decode(&bytes)),
+            Ok(()) => match (TreeHead::decode(&bytes), version_of(&bytes)) {
+                (None, Some(version)) if version != VERSION => {
+                    Err(UnknownVersion::error(version, VERSION))
+                }
+                (head, _) => Ok(head),
+            },
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),
         }
@@ -181,6 +193,21 @@ mod tests {
             changed[at] ^= 1;
             assert_eq!(TreeHead::decode(&changed), None, "byte {at}");
         }
+    }
+
+    #[test]
+    fn unknown_version_is_not_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head");
+        TreeHeadFile::create(&path).unwrap();
+        let file = TreeHeadFile::open(&path, true).unwrap();
+        sys::write_all_at(&file.0, b"attestry-tree/v2 1 2 3\n", SLOT_BYTES).unwrap();
+        let error = file.persisted().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("version attestry-tree/v2"), "{error}");
+        // A damaged slot of the known version is not used.
+        sys::write_all_at(&file.0, b"attestry-tree/v1 1 2 3\n", SLOT_BYTES).unwrap();
+        assert_eq!(file.persisted().unwrap(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use attestry_core::{EntryId, StorageError, line};
 
 use super::batch::{Acks, Batch, Stored};
 use super::job::{Job, Responder};
-use crate::erase;
+use crate::erase::{self, EraseIntent};
 use crate::fs::lock::LockGuard;
 use crate::fs::sys::FileId;
 use crate::maintenance::{LogParts, Progress, delete};
@@ -155,9 +155,14 @@ fn not_doomed(
     segments: &[Segment],
     id: &EntryId,
 ) -> Result<impl Iterator<Item = Found> + use<>, StorageError> {
-    let intent = erase::pending(log.catalog.folder())?;
-    let found = log.catalog.find_all(segments, id)?.into_iter();
-    Ok(found.filter(move |found| !intent.names_line(found.segment.name, found.line.offset)))
+    let found = log.catalog.find_all(segments, id)?;
+    // An intent log that cannot be read concerns stored ids only.
+    let intent = match found.is_empty() {
+        true => EraseIntent::default(),
+        false => erase::pending(log.catalog.folder())?,
+    };
+    let is_left = move |found: &Found| !intent.names_line(found.segment.name, found.line.offset);
+    Ok(found.into_iter().filter(is_left))
 }
 
 /// Makes everything durable, and ends with a checkpoint if one is due. Idempotent.
