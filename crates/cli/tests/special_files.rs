@@ -43,7 +43,7 @@ fn every_command_names_a_segment_that_is_a_link_or_fifo() {
     for (found, make) in replacements {
         make(&folder, &segment);
         for command in COMMANDS {
-            let message = format!("audit_20200101.jsonl: it is {found}, and the files of a store");
+            let message = format!("audit_20200101.jsonl: it is {found}, but files");
             folder.run(command).expect(2, &message);
         }
         std::fs::remove_file(&segment).unwrap();
