@@ -310,6 +310,32 @@ async fn interrupted_erasure_is_recorded_once() {
     }
 }
 
+/// Another process has died after it had removed the active segment of this day, before the record.
+#[tokio::test]
+async fn name_of_a_removed_segment_is_reused_after_its_record() {
+    let (_guard, path) = folder();
+    let storage = with_evidence(FileStorage::builder(&path)).open().await.unwrap();
+    storage.append(&entries(0..20)).await.unwrap();
+    let external = storage.checkpoint().await.unwrap();
+    let active = common::only_segment(&path);
+    let name = &names(std::slice::from_ref(&active))[0];
+    let content = fs::read(&active).unwrap();
+    let (length, sum) = (content.len(), crc32fast::hash(&content[..content.len().min(4_096)]));
+    let document = format!(
+        r#"{{"version":1,"erase":[],"unlink":[{{"segment":"{name}","length":{length},"crc32":{sum},"leaves":[[0,20]]}}],"note":{{"reason":"why","by":"who","at":"2026-01-28T09:15:00"}}}}"#
+    );
+    let whole = format!("{document}\n{}\n", attestry_core::hash_content(&document));
+    fs::write(path.join(".attestry/erasures.journal"), &whole).unwrap();
+    fs::remove_file(&active).unwrap();
+    storage.append(&entries(20..22)).await.unwrap();
+    storage.close().await.unwrap();
+    let storage = with_evidence(FileStorage::builder(&path)).open().await.unwrap();
+    assert!(storage.recovery().is_clean(), "{}", storage.recovery());
+    let found = verify(&storage, &[external]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.lines, found.erased, found.records), (2, 20, 1));
+}
+
 #[tokio::test]
 async fn verification_beside_a_writer_is_clean() {
     let (_guard, path) = folder();
