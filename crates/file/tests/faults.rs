@@ -177,3 +177,24 @@ async fn closed_store_refuses_writes_and_reopens_at_once() {
     assert!(matches!(storage.delete(&entry("a", 1).id).await, Err(StorageError::Closed)));
     assert_eq!(all(&again).await.unwrap(), [entry("a", 1)]);
 }
+
+#[tokio::test]
+async fn exhausted_inodes_are_named() {
+    let Some(mount) = Mount::new("size=4m,nr_inodes=40") else { return };
+    let builder = FileStorage::builder(mount.path()).rotation_size_bytes(1_000);
+    let storage = builder.open().await.unwrap();
+    storage.write_batch(&entries(0..2)).await.unwrap();
+    let fillers = (0..).map(|number| mount.root().join(format!("filler{number}")));
+    let taken = fillers.take_while(|path| fs::write(path, "").is_ok()).count();
+    assert!(taken > 0);
+    // The next segment is a new file.
+    let error = storage.write_batch(&entries(2..9)).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::StorageFull, "{error}");
+    let chain = attestry_core::ErrorChain(&error).to_string();
+    assert!(chain.contains("no inodes left"), "{chain}");
+    assert!(error.is_retryable());
+    (0..taken).for_each(|n| fs::remove_file(mount.root().join(format!("filler{n}"))).unwrap());
+    storage.write_batch(&entries(2..9)).await.unwrap();
+    assert_eq!(all(&storage).await.unwrap(), entries(0..9));
+    storage.close().await.unwrap();
+}

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
+use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstatvfs, mkdirat, openat};
 use rustix::io::Errno;
 
 /// The folder inside a store of what the Python package does not know.
@@ -19,7 +19,8 @@ pub(super) const PRIVATE: &str = ".attestry";
 pub(super) fn file(path: &Path, access: OFlags) -> io::Result<File> {
     let (folder, name) = folder_and_name(path)?;
     let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let created = openat(&folder, name, flags, Mode::RUSR | Mode::WUSR)?;
+    let created = openat(&folder, name, flags, Mode::RUSR | Mode::WUSR);
+    let created = created.map_err(|error| no_room(error, &folder))?;
     let created = File::from(created);
     inherit(&created, &folder)?;
     share(&created, &folder, path, 0o040)?;
@@ -29,7 +30,7 @@ pub(super) fn file(path: &Path, access: OFlags) -> io::Result<File> {
 /// Creates the folder `path`, which must not exist, with mode 0700.
 pub(super) fn folder(path: &Path) -> io::Result<()> {
     let (folder, name) = folder_and_name(path)?;
-    mkdirat(&folder, name, Mode::RWXU)?;
+    mkdirat(&folder, name, Mode::RWXU).map_err(|error| no_room(error, &folder))?;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
     let created = openat(&folder, name, flags, Mode::empty())?;
     let created = File::from(created);
@@ -46,6 +47,17 @@ pub(crate) fn like(replaced: &Metadata, mode: u32, file: &File) -> io::Result<()
         Err(Errno::PERM) => Ok(()), // another account has created the file
         changed => Ok(changed?),
     }
+}
+
+/// `error` of creating a file in `folder`. A full file system may have room and no inodes: then it says that.
+fn no_room(error: Errno, folder: &File) -> io::Error {
+    let lacks_inodes = || fstatvfs(folder).is_ok_and(|fs| fs.f_files > 0 && fs.f_ffree == 0);
+    if error == Errno::NOSPC && lacks_inodes() {
+        let message =
+            "the file system has no inodes left, whatever room it has; remove files from it";
+        return io::Error::new(io::ErrorKind::StorageFull, message);
+    }
+    error.into()
 }
 
 /// The folder that contains `path`.
