@@ -53,8 +53,8 @@ pub(crate) fn full(name: &str, micros: i64) -> AuditEntry {
 /// Several keys, types and absent keys.
 fn metadata(n: usize) -> Map<String, Value> {
     let user = ["u-1", "u-2", "u-3"][n % 3];
-    let team = json!({"user.id": user, "attempt": n % 4, "cached": n.is_multiple_of(2)});
-    let other = json!({"user.id": n % 3, "trace_id": null, "tags": ["Zoë", n], "score": 0.5});
+    let team = json!({"account": user, "attempt": n % 4, "cached": n.is_multiple_of(2)});
+    let other = json!({"account": n % 3, "trace_id": null, "tags": ["Zoë", n], "score": 0.5});
     let value = if n % 6 < 4 { team } else { other };
     value.as_object().cloned().unwrap_or_default()
 }
