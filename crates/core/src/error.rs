@@ -297,6 +297,15 @@ pub enum InvalidEntry {
     /// The metadata nest too deep to be read back.
     #[error("metadata must nest at most {} levels deep", crate::MAX_METADATA_DEPTH)]
     MetadataTooDeep,
+    /// A key of the [vocabulary](crate::metadata) has a value of the wrong type.
+    #[error("metadata.{key} must be {expected}")]
+    #[non_exhaustive]
+    MetadataType {
+        /// The key.
+        key: String,
+        /// The type, such as `a text`.
+        expected: &'static str,
+    },
     /// The line would be too long.
     #[error(
         "the entry takes at least {length} bytes as a line; at most {MAX_LINE_BYTES} are allowed"

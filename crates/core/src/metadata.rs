@@ -1,47 +1,22 @@
-//! Metadata of an entry: the keys that Attestry itself writes, and parsing that changes no value.
+//! Metadata of an entry: a vocabulary of keys that have a meaning, and parsing that changes no value.
 //!
 //! An entry has 17 fields and gains none, so what has no field is metadata, under the names of
-//! OpenTelemetry where it has one, and under `attestry.` otherwise.
+//! OpenTelemetry where it has one, and under `attestry.` otherwise. `docs/metadata.md` is the reference.
+//! Every other key is the caller's.
 
+mod getters;
 mod strict;
+mod vocabulary;
 
 use serde_json::{Map, Value};
 
 use crate::DecodeError;
 
+pub(crate) use self::vocabulary::check;
+pub use self::vocabulary::*;
+
 #[doc(hidden)]
 pub use self::strict::{deserialize, value_from_json};
-
-/// How the call ended: one of the `OUTCOME_…` values. Absent means completed.
-pub const OUTCOME: &str = "attestry.outcome";
-
-/// [`OUTCOME`]: the model answered.
-pub const OUTCOME_COMPLETED: &str = "completed";
-/// [`OUTCOME`]: the call failed; there is no output, or an incomplete one.
-pub const OUTCOME_FAILED: &str = "failed";
-/// [`OUTCOME`]: the output ends before its end, because the stream broke or was closed.
-pub const OUTCOME_CUT_OFF: &str = "cut_off";
-/// [`OUTCOME`]: the process that made the call ended first.
-pub const OUTCOME_ABANDONED: &str = "abandoned";
-/// [`OUTCOME`]: the call was blocked before the model answered.
-pub const OUTCOME_BLOCKED: &str = "blocked";
-
-/// What input and output are: one of the `CONTENT_…` values. Absent means text.
-pub const CONTENT: &str = "attestry.content";
-/// What the input is, where [`CONTENT`] does not apply to both. Absent means text.
-pub const CONTENT_INPUT: &str = "attestry.content.input";
-/// What the output is, where [`CONTENT`] does not apply to both. Absent means text.
-pub const CONTENT_OUTPUT: &str = "attestry.content.output";
-
-/// [`CONTENT`]: a list of messages in the schema of OpenTelemetry's conventions for generative AI, as
-/// canonical JSON (RFC 8785).
-pub const CONTENT_MESSAGES_V1: &str = "messages/v1";
-/// [`CONTENT`]: any other JSON value, as canonical JSON (RFC 8785).
-pub const CONTENT_JSON: &str = "json";
-
-/// The names of the fields whose value could not be recorded as it was, as a list: half of a surrogate
-/// pair became U+FFFD, or a number that is not finite was left out.
-pub const LOSSY: &str = "attestry.lossy";
 
 /// Parses metadata from a JSON object. No value changes: what a [`Value`] cannot hold is refused.
 ///

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{AuditEntry, InvalidEntry, MAX_LINE_BYTES};
+use crate::{AuditEntry, InvalidEntry, MAX_LINE_BYTES, metadata};
 
 /// The maximum depth of arrays and objects in metadata. JSON parsers limit the depth (serde_json to
 /// 128 levels, including the entry itself), and every written entry must be readable.
@@ -10,7 +10,8 @@ pub const MAX_METADATA_DEPTH: usize = 100;
 
 impl AuditEntry {
     /// Checks whether the entry may be written: a valid id, a finite latency, metadata nested at most
-    /// [`MAX_METADATA_DEPTH`] deep, content that fits a line. The exact length is checked when the
+    /// [`MAX_METADATA_DEPTH`] deep, values of the right type for the keys of the
+    /// [vocabulary](crate::metadata), content that fits a line. The exact length is checked when the
     /// line is encoded ([`line::encode`](crate::line::encode)).
     ///
     /// Every backend calls this before it writes.
@@ -26,6 +27,7 @@ impl AuditEntry {
         if !self.metadata.values().all(|value| nests_within(value, MAX_METADATA_DEPTH)) {
             return Err(InvalidEntry::MetadataTooDeep);
         }
+        metadata::check(&self.metadata)?;
         let content = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let length = content(&self.input_content) + content(&self.output_content);
         if length > MAX_LINE_BYTES {

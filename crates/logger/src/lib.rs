@@ -28,6 +28,7 @@ mod logger;
 mod page;
 mod policy;
 mod scan;
+mod vocabulary;
 
 pub use builder::AuditLoggerBuilder;
 pub use content::{Content, ContentMatch};
