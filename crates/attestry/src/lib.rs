@@ -40,6 +40,30 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # A call has a start and an end
+//!
+//! `log` records a call that has ended. A process that is killed, or a client that disconnects in the
+//! middle of an answer, then leaves no record. [`AuditLogger::start`] stores an entry before the model is
+//! called, and the [`Call`] stores another one when it ends or is dropped:
+//!
+//! ```
+//! # async fn streaming() -> Result<(), Box<dyn std::error::Error>> {
+//! use attestry::Interaction;
+//!
+//! let log = attestry::open_url("memory:").store_content(true).await?;
+//! let mut call = log.start(Interaction::new("What is 2+2?", "").model("gpt-4")).await?;
+//! for token in ["The answer", " is 4."] {
+//!     call.push(token);
+//! }
+//! call.finish().await?;
+//! # assert_eq!(log.count().await?, 2);
+//! # Ok(()) }
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(streaming())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The example `streaming_chat` is a web handler that records the disconnect of a client.
+//!
 //! # Finding entries
 //!
 //! A record that cannot be read is an item of the stream, and the entries after it follow. A loop with
@@ -101,8 +125,9 @@ pub use attestry_core::{
     Timestamp, create_entry_id, hash_content, line, metadata,
 };
 pub use attestry_logger::{
-    AuditError, AuditLogger, AuditLoggerBuilder, Content, ContentField, ContentHash, ContentMatch,
-    DeleteMode, Deletion, FailurePolicy, HashKey, Interaction, Page,
+    AuditError, AuditLogger, AuditLoggerBuilder, Call, Content, ContentField, ContentHash,
+    ContentMatch, DeleteMode, Deletion, FailurePolicy, HashKey, Interaction, Page, StartRecord,
+    Tee,
 };
 pub use error::OpenError;
 #[cfg(feature = "file")]

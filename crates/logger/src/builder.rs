@@ -15,6 +15,7 @@ use crate::{AuditLogger, ContentHash, FailurePolicy};
 /// | --- | --- |
 /// | [`store_content`](Self::store_content) | `false`: hashes only |
 /// | `encryption` | none: stored content is plain |
+/// | [`max_content_bytes`](Self::max_content_bytes) | 8 MiB |
 /// | [`retention_days`](Self::retention_days) | 365 |
 /// | [`allow_large_cleanup`](Self::allow_large_cleanup) | `false` |
 /// | [`content_hash`](Self::content_hash) | SHA-256 |
@@ -57,6 +58,17 @@ impl<S> AuditLoggerBuilder<S> {
     /// Whether to store the content itself in addition to its hash. Default: false.
     pub fn store_content(mut self, store: bool) -> Self {
         self.policy.store_content = store;
+        self
+    }
+
+    /// The maximum length in bytes of an output that an open [`Call`](crate::Call) keeps in memory and
+    /// stores. Of a longer output the start is stored; the metadata `attestry.truncated` then names it,
+    /// and `attestry.output.bytes` and `attestry.output.hash` are length and hash of the whole output.
+    /// Default: 8 MiB, which fits a line also when it is encrypted or consists of escapes.
+    ///
+    /// Has no effect on [`log`](AuditLogger::log), which stores content whole or fails.
+    pub fn max_content_bytes(mut self, bytes: usize) -> Self {
+        self.policy.max_content_bytes = bytes;
         self
     }
 

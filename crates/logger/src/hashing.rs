@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use attestry_core::{hash_content, to_hex};
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -82,6 +82,40 @@ impl HashKey {
     }
 }
 
+impl HashKey {
+    fn mac(&self) -> Hmac<Sha256> {
+        // HMAC accepts keys of any length, so this cannot fail.
+        let Ok(mac) = Hmac::new_from_slice(&self.0) else { unreachable!() };
+        mac
+    }
+}
+
+fn keyed(mac: Hmac<Sha256>) -> String {
+    format!("{KEYED_PREFIX}{}", to_hex(&mac.finalize().into_bytes()))
+}
+
+/// [`ContentHash::hash`] in pieces.
+pub(crate) enum Hasher {
+    Sha256(Sha256),
+    HmacSha256(Box<Hmac<Sha256>>),
+}
+
+impl Hasher {
+    pub(crate) fn update(&mut self, content: &str) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(content),
+            Self::HmacSha256(mac) => mac.update(content.as_bytes()),
+        }
+    }
+
+    pub(crate) fn finish(self) -> String {
+        match self {
+            Self::Sha256(hasher) => to_hex(&hasher.finalize()),
+            Self::HmacSha256(mac) => keyed(*mac),
+        }
+    }
+}
+
 impl fmt::Debug for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HashKey(..)")
@@ -104,11 +138,18 @@ impl ContentHash {
         match self {
             Self::Sha256 => hash_content(content),
             Self::HmacSha256(key) => {
-                // HMAC accepts keys of any length, so this cannot fail.
-                let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key.0) else { unreachable!() };
+                let mut mac = key.mac();
                 mac.update(content.as_bytes());
-                format!("{KEYED_PREFIX}{}", to_hex(&mac.finalize().into_bytes()))
+                keyed(mac)
             }
+        }
+    }
+
+    /// Hashes content that arrives in pieces.
+    pub(crate) fn hasher(&self) -> Hasher {
+        match self {
+            Self::Sha256 => Hasher::Sha256(Sha256::new()),
+            Self::HmacSha256(key) => Hasher::HmacSha256(Box::new(key.mac())),
         }
     }
 

@@ -19,6 +19,7 @@
 //! ```
 
 mod builder;
+mod call;
 mod content;
 mod deletion;
 mod error;
@@ -27,10 +28,12 @@ mod interaction;
 mod logger;
 mod page;
 mod policy;
+mod recorder;
 mod scan;
 mod vocabulary;
 
 pub use builder::AuditLoggerBuilder;
+pub use call::{Call, StartRecord, Tee};
 pub use content::{Content, ContentMatch};
 pub use deletion::{DeleteMode, Deletion};
 pub use error::{AuditError, ContentField};

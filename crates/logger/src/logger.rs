@@ -8,6 +8,7 @@ use attestry_core::{
 
 use crate::deletion::{self, DeleteMode, Deletion};
 use crate::policy::Policy;
+use crate::recorder::Recorder;
 use crate::{AuditError, Content, ContentMatch, FailurePolicy, Interaction, Page, scan};
 
 /// Records interactions with AI systems and retrieves them.
@@ -20,11 +21,20 @@ pub struct AuditLogger(Arc<Inner>);
 struct Inner {
     storage: Arc<dyn StorageBackend>,
     policy: Policy,
+    recorder: Arc<Recorder>,
 }
 
 impl AuditLogger {
     pub(crate) fn from_parts(storage: Arc<dyn StorageBackend>, policy: Policy) -> Self {
-        Self(Arc::new(Inner { storage, policy }))
+        Self(Arc::new(Inner { storage, policy, recorder: Arc::default() }))
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.0.policy
+    }
+
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
+        &self.0.recorder
     }
 
     /// The backend itself. A call through the `Arc` would box the future twice.
@@ -80,14 +90,18 @@ impl AuditLogger {
     }
 
     /// Stores an entry that is needed until it is stored.
-    async fn store(&self, entry: AuditEntry, caller_chose_id: bool) -> Result<(), StorageError> {
+    pub(crate) async fn store(
+        &self,
+        entry: AuditEntry,
+        caller_chose_id: bool,
+    ) -> Result<(), StorageError> {
         let entries = std::slice::from_ref(&entry);
         let stored = if caller_chose_id {
             self.backend().write(&entry).await.map(drop)
         } else {
             self.backend().append(entries).await
         };
-        self.apply_failure_policy(stored, entries)
+        self.policy().apply_failure_policy(stored, entries)
     }
 
     /// Records a batch of interactions and returns their ids in the same order. Much cheaper than
@@ -116,7 +130,7 @@ impl AuditLogger {
         } else {
             self.backend().append(&entries).await
         };
-        self.apply_failure_policy(stored, &entries)?;
+        self.policy().apply_failure_policy(stored, &entries)?;
         Ok(entries.into_iter().map(|entry| entry.id).collect())
     }
 
@@ -129,10 +143,20 @@ impl AuditLogger {
     /// [`AuditError::Storage`] with [`StorageError::InvalidEntry`].
     pub fn prepare(&self, interaction: Interaction<'_>) -> Result<AuditEntry, AuditError> {
         let policy = &self.0.policy;
-        let (input_content, input_hash) = policy.prepare(&interaction.input);
-        let (output_content, output_hash) = policy.prepare(&interaction.output);
+        let input = policy.prepare(&interaction.input);
+        let output = policy.prepare(&interaction.output);
+        self.entry(interaction, input, output)
+    }
+
+    /// The entry of an interaction whose content is prepared already.
+    pub(crate) fn entry(
+        &self,
+        interaction: Interaction<'_>,
+        (input_content, input_hash): (Option<String>, String),
+        (output_content, output_hash): (Option<String>, String),
+    ) -> Result<AuditEntry, AuditError> {
         let entry = AuditEntry {
-            id: interaction.id.unwrap_or_else(|| policy.id_scheme.create()),
+            id: interaction.id.unwrap_or_else(|| self.0.policy.id_scheme.create()),
             timestamp: interaction.timestamp.unwrap_or_else(Timestamp::now),
             input_hash,
             output_hash,
@@ -152,24 +176,6 @@ impl AuditLogger {
         };
         entry.validate()?;
         Ok(entry)
-    }
-
-    /// Applies the failure policy to the result of storing `entries`.
-    fn apply_failure_policy(
-        &self,
-        stored: Result<(), StorageError>,
-        entries: &[AuditEntry],
-    ) -> Result<(), StorageError> {
-        let Err(error) = stored else { return Ok(()) };
-        let rejected =
-            matches!(error, StorageError::InvalidEntry(_) | StorageError::AlreadyExists { .. });
-        match &self.0.policy.failure_policy {
-            FailurePolicy::FailOpen(handler) if !rejected => {
-                entries.iter().for_each(|entry| handler(entry, &error));
-                Ok(())
-            }
-            _ => Err(error),
-        }
     }
 
     /// The entry with this id, or `None`. Its content is returned as stored; see
@@ -398,13 +404,23 @@ impl AuditLogger {
         Ok(self.backend().flush().await?)
     }
 
-    /// Finishes pending operations and closes the storage, for all clones of this logger.
+    /// Finishes pending operations and closes the storage, for all clones of this logger. Waits for the
+    /// end entries of calls that were dropped; a [`Call`](crate::Call) that is still open cannot be
+    /// ended afterwards.
     ///
     /// # Errors
     ///
-    /// [`AuditError::Storage`].
+    /// [`AuditError::Storage`]: the storage could not be closed, or the end entry of a dropped call could
+    /// not be stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the storage may be closed or not. No entry is lost; calling it again
+    /// resumes.
     pub async fn close(&self) -> Result<(), AuditError> {
-        Ok(self.backend().close().await?)
+        let drained = self.0.recorder.drain().await;
+        self.backend().close().await?;
+        drained
     }
 
     /// The storage backend.

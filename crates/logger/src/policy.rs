@@ -14,6 +14,7 @@ pub(crate) struct Policy {
     #[cfg(feature = "encryption")]
     pub(crate) encryption: Option<EncryptionManager>,
     pub(crate) store_content: bool,
+    pub(crate) max_content_bytes: usize,
     pub(crate) retention_days: u32,
     pub(crate) allow_large_cleanup: bool,
     pub(crate) content_hash: ContentHash,
@@ -27,11 +28,32 @@ impl Default for Policy {
             #[cfg(feature = "encryption")]
             encryption: None,
             store_content: false,
+            max_content_bytes: 8 << 20,
             retention_days: 365,
             allow_large_cleanup: false,
             content_hash: ContentHash::default(),
             id_scheme: IdScheme::default(),
             failure_policy: FailurePolicy::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// Applies the failure policy to the result of storing `entries`.
+    pub(crate) fn apply_failure_policy(
+        &self,
+        stored: Result<(), StorageError>,
+        entries: &[AuditEntry],
+    ) -> Result<(), StorageError> {
+        let Err(error) = stored else { return Ok(()) };
+        let rejected =
+            matches!(error, StorageError::InvalidEntry(_) | StorageError::AlreadyExists { .. });
+        match &self.failure_policy {
+            FailurePolicy::FailOpen(handler) if !rejected => {
+                entries.iter().for_each(|entry| handler(entry, &error));
+                Ok(())
+            }
+            _ => Err(error),
         }
     }
 }

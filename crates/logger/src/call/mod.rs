@@ -1,0 +1,338 @@
+//! A call of a model that is on record from its start.
+//!
+//! [`AuditLogger::start`] stores an entry before the model is called, and the [`Call`] stores another
+//! one when the call ends, in any way: a record of what was asked exists even if the process is killed.
+
+mod output;
+mod tee;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::mem;
+use std::time::Instant;
+
+use attestry_core::{AuditEntry, EntryId, Timestamp, metadata};
+
+use self::output::Output;
+pub use self::tee::Tee;
+use crate::{AuditError, AuditLogger, Interaction};
+
+/// Whether [`AuditLogger::start_with`] stores an entry at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum StartRecord {
+    /// Store a start entry before returning, so that the call is on record whatever happens.
+    #[default]
+    Store,
+    /// Store only the end entry. A call of a process that is killed leaves no record.
+    Skip,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Completed,
+    Failed { error_type: String },
+    CutOff,
+    Abandoned,
+}
+
+/// A call that has started and not ended; returned by [`AuditLogger::start`].
+///
+/// It ends with [`finish`](Self::finish), [`fail`](Self::fail) or [`cut_off`](Self::cut_off), each of
+/// which stores the end entry and returns its id. Dropping it without one of them stores the end entry
+/// too, with the outcome `abandoned` and the output so far: a request handler whose client disconnects
+/// is dropped at an `.await`, and needs no code for that.
+///
+/// # Dropping
+///
+/// Dropping never blocks and works in any context: in a runtime, outside, during a panic, and while a
+/// runtime shuts down. A thread stores the end entry; [`AuditLogger::close`] waits for it and returns
+/// its failure. A process that ends before that leaves the start entry alone.
+pub struct Call(Option<Box<Open>>);
+
+/// The state of an open call.
+struct Open {
+    logger: AuditLogger,
+    /// The id of the start entry, if one was stored.
+    start: Option<EntryId>,
+    timestamp: Timestamp,
+    started: Instant,
+    /// The fields of the end entry; its input and output are empty.
+    fields: Interaction<'static>,
+    /// Stored form and hash of the input, as in the start entry.
+    input: (Option<String>, String),
+    output: Output,
+}
+
+impl AuditLogger {
+    /// Records that a call of a model starts, and returns the open call. The start entry is durable
+    /// when this returns: call the model after that.
+    ///
+    /// The start entry is what [`log`](Self::log) would store with an empty output, and has the
+    /// metadata `attestry.phase` = `start`. The end entry is what `log` would store of the whole call,
+    /// with `attestry.phase` = `end` and `attestry.call` = the id of the start entry. Its timestamp is
+    /// that of the start plus the elapsed time, and its latency is the elapsed time unless it is set.
+    ///
+    /// ```
+    /// use attestry_core::metadata;
+    /// use attestry_logger::{AuditLogger, Interaction};
+    /// use attestry_memory::MemoryStorage;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let logger = AuditLogger::builder(MemoryStorage::new()).build();
+    /// let question = Interaction::new("What is 2+2?", "").provider("openai").model("gpt-4");
+    /// let mut call = logger.start(question).await?;
+    /// for token in ["The answer", " is 4."] {
+    ///     call.push(token);
+    /// }
+    /// call.set(|fields| fields.output_tokens(6));
+    /// let id = call.finish().await?;
+    ///
+    /// let entry = logger.get_entry(&id).await?.expect("just stored");
+    /// assert!(logger.verify_content(&entry, "What is 2+2?", "The answer is 4.")?.both());
+    /// assert_eq!(entry.metadata[metadata::PHASE], metadata::PHASE_END);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// An output of `interaction` is the output so far. Its id, if set, is that of the start entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`log`](Self::log): a call that cannot be recorded should not be made.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the start entry is either stored or not; no end entry is stored.
+    pub async fn start(&self, interaction: Interaction<'_>) -> Result<Call, AuditError> {
+        self.start_with(interaction, StartRecord::Store).await
+    }
+
+    /// [`start`](Self::start), with the choice whether to store a start entry. Without one the end entry
+    /// has neither phase nor call in its metadata: it is as [`log`](Self::log) would store it, and the
+    /// id of `interaction` is its id.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start). With [`StartRecord::Skip`] nothing is stored yet.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        &self,
+        mut interaction: Interaction<'_>,
+        record: StartRecord,
+    ) -> Result<Call, AuditError> {
+        let started = Instant::now();
+        let timestamp = interaction.timestamp.take().unwrap_or_else(Timestamp::now);
+        let mut output = Output::new(self.policy());
+        output.push(&mem::take(&mut interaction.output));
+        let input = self.policy().prepare(&mem::take(&mut interaction.input));
+        let mut fields = interaction.without_content();
+        let start = match record {
+            StartRecord::Skip => None,
+            StartRecord::Store => {
+                let first = fields
+                    .clone()
+                    .timestamp(timestamp)
+                    .metadata(metadata::PHASE, metadata::PHASE_START);
+                let entry = self.entry(first, input.clone(), self.policy().prepare(""))?;
+                let id = entry.id.clone();
+                // From now on the id of the end entry.
+                let caller_chose_id = fields.id.take().is_some();
+                self.store(entry, caller_chose_id).await?;
+                Some(id)
+            }
+        };
+        let logger = self.clone();
+        Ok(Call(Some(Box::new(Open { logger, start, timestamp, started, fields, input, output }))))
+    }
+}
+
+impl Call {
+    /// The id of the start entry; `None` with [`StartRecord::Skip`].
+    #[must_use]
+    pub fn id(&self) -> Option<&EntryId> {
+        self.0.as_ref()?.start.as_ref()
+    }
+
+    /// Appends text to the output.
+    ///
+    /// Memory is bounded: content after
+    /// [`max_content_bytes`](crate::AuditLoggerBuilder::max_content_bytes) is hashed and counted, not
+    /// kept, and no content is kept at all if the logger stores only hashes.
+    pub fn push(&mut self, text: &str) {
+        if let Some(open) = &mut self.0 {
+            open.output.push(text);
+        }
+    }
+
+    /// Sets fields of the end entry that are known only during or after the call, such as tokens,
+    /// detectors or metadata.
+    ///
+    /// The fields given to [`start`](AuditLogger::start) are set already. Input, output and timestamp
+    /// cannot be changed.
+    pub fn set(&mut self, change: impl FnOnce(Interaction<'static>) -> Interaction<'static>) {
+        if let Some(open) = &mut self.0 {
+            let fields = mem::replace(&mut open.fields, Interaction::new("", ""));
+            open.fields = change(fields).without_content();
+        }
+    }
+
+    /// Ends the call: the model answered. Returns the id of the end entry once it is stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`log`](AuditLogger::log). The end entry is then not stored, or with an unknown result.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped after its first poll, the end entry is stored as if the call had been
+    /// dropped, but with the outcome of this method. If it was never polled, the outcome is
+    /// `abandoned`.
+    pub async fn finish(self) -> Result<EntryId, AuditError> {
+        self.end(Outcome::Completed).await
+    }
+
+    /// Ends the call: it failed. `error_type` is a short, stable name without content, such as
+    /// `timeout` or `429`; it becomes the metadata `error.type`.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`finish`](Self::finish).
+    pub async fn fail(self, error_type: impl Into<String> + Send) -> Result<EntryId, AuditError> {
+        let error_type = error_type.into();
+        self.end(Outcome::Failed { error_type }).await
+    }
+
+    /// Ends the call: the output ended before its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`finish`](Self::finish).
+    pub async fn cut_off(self) -> Result<EntryId, AuditError> {
+        self.end(Outcome::CutOff).await
+    }
+
+    async fn end(mut self, outcome: Outcome) -> Result<EntryId, AuditError> {
+        let Some(open) = self.0.take() else { unreachable!("taken only here and when dropped") };
+        let logger = open.logger.clone();
+        let caller_chose_id = open.fields.id.is_some();
+        let mut unstored = Unstored { entry: Some(open.into_entry(outcome)?), logger };
+        let stored = match &unstored.entry {
+            Some(entry) if caller_chose_id => {
+                unstored.logger.storage().write(entry).await.map(drop)
+            }
+            entry => unstored.logger.storage().append(entry.as_slice()).await,
+        };
+        let Some(entry) = unstored.entry.take() else {
+            unreachable!("taken only here and when dropped")
+        };
+        unstored.logger.policy().apply_failure_policy(stored, std::slice::from_ref(&entry))?;
+        Ok(entry.id)
+    }
+}
+
+/// An end entry that is being stored. Dropping it stores the entry in the background.
+struct Unstored {
+    entry: Option<AuditEntry>,
+    logger: AuditLogger,
+}
+
+impl Drop for Unstored {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            store_later(&self.logger, entry);
+        }
+    }
+}
+
+/// Stores an end entry in the background.
+fn store_later(logger: &AuditLogger, entry: AuditEntry) {
+    let recorder = logger.recorder();
+    let logger = logger.clone();
+    recorder.clone().run(Box::pin(async move {
+        // Idempotent, as an append is not: the entry may have been stored before its call was dropped.
+        let stored = logger.storage().write(&entry).await.map(drop);
+        Ok(logger.policy().apply_failure_policy(stored, std::slice::from_ref(&entry))?)
+    }));
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(open) = self.0.take() {
+            let logger = open.logger.clone();
+            match open.into_entry(Outcome::Abandoned) {
+                Ok(entry) => store_later(&logger, entry),
+                Err(error) => logger.recorder().fail(error),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let output = self.0.as_ref().map(|open| open.output.bytes());
+        f.debug_struct("Call").field("id", &self.id()).field("output_bytes", &output).finish()
+    }
+}
+
+impl Open {
+    /// The end entry.
+    fn into_entry(self, outcome: Outcome) -> Result<AuditEntry, AuditError> {
+        let Self { logger, start, timestamp, started, mut fields, input, output } = self;
+        let elapsed = started.elapsed();
+        fields.timestamp = Some(timestamp.saturating_add(elapsed));
+        if fields.latency_ms == 0.0 {
+            fields = fields.latency(elapsed);
+        }
+        if let Some(start) = start {
+            fields = fields
+                .metadata(metadata::PHASE, metadata::PHASE_END)
+                .metadata(metadata::CALL, start.as_str());
+        }
+        fields = match outcome {
+            Outcome::Completed => fields,
+            Outcome::Failed { error_type } => fields
+                .metadata(metadata::OUTCOME, metadata::OUTCOME_FAILED)
+                .metadata(metadata::ERROR_TYPE, error_type),
+            Outcome::CutOff => fields.metadata(metadata::OUTCOME, metadata::OUTCOME_CUT_OFF),
+            Outcome::Abandoned => fields.metadata(metadata::OUTCOME, metadata::OUTCOME_ABANDONED),
+        };
+        let (output, fields) = output.finish(logger.policy(), fields);
+        logger.entry(fields, input, output)
+    }
+}
+
+impl Interaction<'_> {
+    /// The fields, with empty input and output.
+    fn without_content(self) -> Interaction<'static> {
+        Interaction {
+            input: Cow::Borrowed(""),
+            output: Cow::Borrowed(""),
+            provider: self.provider,
+            model: self.model,
+            conversation_id: self.conversation_id,
+            safety_passed: self.safety_passed,
+            detectors_triggered: self.detectors_triggered,
+            block_reason: self.block_reason,
+            alerts: self.alerts,
+            latency_ms: self.latency_ms,
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+            metadata: self.metadata,
+            timestamp: self.timestamp,
+            id: self.id,
+        }
+    }
+}
