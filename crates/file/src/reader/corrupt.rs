@@ -1,5 +1,7 @@
 //! Lines that are not valid entries: corrupt lines, torn tails, and lines in the middle of an erasure.
 
+use std::slice;
+
 use attestry_core::{CorruptRecord, EntryId, StorageError, line};
 
 use super::Catalog;
@@ -23,25 +25,33 @@ impl Catalog {
         Ok(found)
     }
 
-    /// An error for each corrupt line and torn tail.
-    pub(crate) fn corrupt_records(
+    /// Calls `visit` with an error for each corrupt line and torn tail until it returns false; returns what it
+    /// returned last. Holds the corrupt lines of one segment at a time.
+    pub(crate) fn visit_corrupt(
         &self,
         segments: &[Segment],
-    ) -> Result<Vec<StorageError>, StorageError> {
-        let mut errors = Vec::new();
-        for (segment, corrupt) in self.corrupt_lines(segments)? {
-            let bytes = self.read_corrupt(&segment, corrupt)?;
-            errors.push(self.corrupt(segment.name, corrupt.offset, reason(corrupt, &bytes)));
+        mut visit: impl FnMut(StorageError) -> Result<bool, StorageError>,
+    ) -> Result<bool, StorageError> {
+        for segment in segments {
+            for (segment, corrupt) in self.corrupt_lines(slice::from_ref(segment))? {
+                let bytes = self.read_corrupt(&segment, corrupt)?;
+                let reason = reason(corrupt, &bytes);
+                if !visit(self.corrupt(segment.name, corrupt.offset, reason))? {
+                    return Ok(false);
+                }
+            }
         }
         for segment in segments {
             if let Some((offset, length)) = self.torn_tail(segment)? {
                 let reason = format!(
                     "the last line is torn: {length} bytes without a line break; opening the store for writing moves them to quarantine"
                 );
-                errors.push(self.corrupt(segment.name, offset, reason));
+                if !visit(self.corrupt(segment.name, offset, reason))? {
+                    return Ok(false);
+                }
             }
         }
-        Ok(errors)
+        Ok(true)
     }
 
     /// The segments whose last line is a whole entry without a line break, and that no process is writing.
@@ -62,10 +72,12 @@ impl Catalog {
         segments: &[Segment],
         id: &EntryId,
     ) -> Result<(), StorageError> {
-        for (segment, corrupt) in self.corrupt_lines(segments)? {
-            let bytes = self.read_corrupt(&segment, corrupt)?;
-            if contains_id(&bytes, id) {
-                return Err(self.corrupt(segment.name, corrupt.offset, reason(corrupt, &bytes)));
+        for segment in segments {
+            for (segment, corrupt) in self.corrupt_lines(slice::from_ref(segment))? {
+                let bytes = self.read_corrupt(&segment, corrupt)?;
+                if contains_id(&bytes, id) {
+                    return Err(self.corrupt(segment.name, corrupt.offset, reason(corrupt, &bytes)));
+                }
             }
         }
         Ok(())

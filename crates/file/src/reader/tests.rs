@@ -1,6 +1,8 @@
 use std::fs;
 
-use attestry_core::{AuditEntry, Timestamp, hash_content, line};
+use attestry_core::{AuditEntry, Cursor, Order, Query, Timestamp, hash_content, line};
+
+use futures_util::TryStreamExt;
 
 use super::*;
 use crate::erase::{EraseIntent, ErasedLine};
@@ -73,4 +75,70 @@ fn stale_index_is_rebuilt_after_an_undone_append() {
     // The older snapshot keeps its index.
     assert_eq!(older[0].file.records(IoMode::Blocking).unwrap(), 2);
     assert!(catalog.find(&older, &"kept".parse().unwrap()).unwrap().is_some());
+}
+
+#[test]
+fn corrupt_lines_are_visited_one_by_one() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    recovery::create(&folder).unwrap();
+    let path = |name: &str| folder.segment(SegmentName::parse(name).unwrap());
+    fs::write(path("audit_20260127.jsonl"), "{}\n{}\n").unwrap();
+    fs::write(path("audit_20260128.jsonl"), "{}\ntorn").unwrap();
+    let catalog = Catalog::new(folder.clone(), None, Listener::default());
+    let segments = catalog.snapshot().unwrap();
+    let visit = |most: usize| {
+        let mut places = Vec::new();
+        let visited = catalog.visit_corrupt(&segments, |error| {
+            let StorageError::Corrupt(record) = error else { return Err(error) };
+            places.push((record.location.ends_with("28.jsonl"), record.offset));
+            Ok(places.len() < most)
+        });
+        (visited.unwrap(), places)
+    };
+    let all = [(false, Some(0)), (false, Some(3)), (true, Some(0)), (true, Some(3))];
+    assert_eq!(visit(9), (true, all.to_vec()));
+    for most in 1..=4 {
+        assert_eq!(visit(most), (false, all[..most].to_vec()));
+    }
+}
+
+/// Pages of entries of one timestamp continue behind the last line of the cursor's entry, whatever its
+/// segment; if the entry is gone, they begin with the first one.
+#[test]
+fn cursor_is_found_among_entries_of_one_timestamp() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    recovery::create(&folder).unwrap();
+    let ids: Vec<_> = (0..30).map(|number| format!("id{number:02}")).collect();
+    for (number, ids) in ids.chunks(10).enumerate() {
+        let name = SegmentName::parse(&format!("audit_2026012{number}.jsonl")).unwrap();
+        let lines: Vec<u8> = ids.iter().flat_map(|id| line_of(id)).collect();
+        fs::write(folder.segment(name), lines).unwrap();
+    }
+    let catalog = Arc::new(Catalog::new(folder, None, Listener::default()));
+    let scan = |query: Query| {
+        let stream = scan::stream(Arc::clone(&catalog), query, |_, entry| entry.id.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(stream.try_collect::<Vec<_>>()).unwrap()
+    };
+    for order in [Order::Ascending, Order::Descending] {
+        let mut expected = ids.clone();
+        if order == Order::Descending {
+            expected.reverse();
+        }
+        let page = |id: &str, limit| {
+            let (timestamp, id) = (Timestamp::UNIX_EPOCH, id.parse().unwrap());
+            let mut query = Query::range(Timestamp::MIN, Timestamp::MAX);
+            query.order = order;
+            query.after = Some(Cursor { timestamp, id });
+            query.limit = Some(limit);
+            scan(query)
+        };
+        for (number, id) in expected.iter().enumerate() {
+            let end = expected.len().min(number + 1 + 7);
+            assert_eq!(page(id, 7), expected[number + 1..end], "{order:?} {id}");
+        }
+        assert_eq!(page("gone", 7), expected[..7]);
+    }
 }

@@ -42,7 +42,7 @@ struct Unopened {
 }
 
 /// Timestamp, segment number, offset; negated when descending.
-type Key = (i64, i64, i64);
+pub(super) type Key = (i64, i64, i64);
 
 impl<'a> Merge<'a> {
     pub(super) fn new(
@@ -86,6 +86,28 @@ impl<'a> Merge<'a> {
             offset: line.offset,
             bytes: bytes.unwrap_or_default(),
         }))
+    }
+
+    /// The key of the line returned last.
+    pub(super) fn key(&self) -> Option<Key> {
+        self.next.peek().filter(|_| self.returned).map(|Reverse((key, _))| *key)
+    }
+
+    /// Skips all lines up to that with `key`, without reading them.
+    pub(super) fn skip_through(&mut self, key: Key) -> Result<(), StorageError> {
+        loop {
+            self.skip_returned()?;
+            self.open_due()?;
+            match self.next.peek() {
+                Some(&Reverse((next, number))) if next <= key => {
+                    if let Some(open) = &mut self.open[number] {
+                        open.last = Some(next);
+                    }
+                    self.returned = true;
+                }
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Advances the segment whose line was returned last.

@@ -6,8 +6,8 @@ mod stream;
 use attestry_core::{AuditEntry, Cursor, Query, StorageError, Timestamp};
 
 use super::Catalog;
-use crate::segment::{LONG_LINE_BYTES, SegmentName};
-use merge::{Merge, ScannedLine};
+use crate::segment::LONG_LINE_BYTES;
+use merge::{Key, Merge, ScannedLine};
 pub(crate) use stream::stream;
 
 /// All entries from `start` to `end`, in order; fails on the first corrupt record.
@@ -47,10 +47,8 @@ fn run(
     let Some((start, end)) = query.time_range() else { return Ok(()) };
     let segments = catalog.snapshot()?;
     // Corrupt lines have no timestamp to sort by, so they come first.
-    for error in catalog.corrupt_records(&segments)? {
-        if !visit(Err(error))? {
-            return Ok(());
-        }
+    if !catalog.visit_corrupt(&segments, |error| visit(Err(error)))? {
+        return Ok(());
     }
     let mut left = query.limit.unwrap_or(usize::MAX);
     if left == 0 {
@@ -75,10 +73,10 @@ fn run(
     };
     let mut merge = Merge::new(catalog, &segments, start, end, query.order);
     if let Some(cursor) = &query.after {
-        for line in skip_to(catalog, &mut merge, cursor)? {
-            if !select(line.as_scanned())? {
-                return Ok(());
-            }
+        let time = cursor.timestamp;
+        let ties = Merge::new(catalog, &segments, time, time, query.order);
+        if let Some(key) = key_of(catalog, ties, cursor)? {
+            merge.skip_through(key)?;
         }
     }
     while let Some(line) = merge.next()? {
@@ -89,43 +87,18 @@ fn run(
     Ok(())
 }
 
-/// A [`ScannedLine`] that owns its bytes.
-struct OwnedLine {
-    segment: SegmentName,
-    offset: u64,
-    bytes: Vec<u8>,
-}
-
-impl OwnedLine {
-    fn as_scanned(&self) -> ScannedLine<'_> {
-        ScannedLine { segment: self.segment, offset: self.offset, bytes: &self.bytes }
-    }
-}
-
-/// Reads the lines with the timestamp of `cursor`, which come first, and one more. Returns those after the
-/// entry of the cursor, or all if that entry is gone.
-fn skip_to(
+/// The key of the last line of the entry of `cursor` among those with its timestamp; `None` if it is gone.
+fn key_of(
     catalog: &Catalog,
-    merge: &mut Merge<'_>,
+    mut ties: Merge<'_>,
     cursor: &Cursor,
-) -> Result<Vec<OwnedLine>, StorageError> {
-    let mut ties = Vec::new();
-    while let Some(line) = merge.next()? {
-        let (is_tie, is_cursor) = match line.entry(catalog) {
-            Ok(Some(entry)) => {
-                let is_tie = entry.timestamp == cursor.timestamp;
-                (is_tie, is_tie && entry.id == cursor.id)
-            }
-            _ => (true, false),
-        };
-        let ScannedLine { segment, offset, bytes } = line;
-        ties.push(OwnedLine { segment, offset, bytes: bytes.to_vec() });
-        if is_cursor {
-            ties.clear();
-        }
-        if !is_tie {
-            break;
+) -> Result<Option<Key>, StorageError> {
+    let mut found = None;
+    while let Some(line) = ties.next()? {
+        // Corrupt lines are reported by the scan itself.
+        if line.entry(catalog).is_ok_and(|entry| entry.is_some_and(|entry| entry.id == cursor.id)) {
+            found = ties.key();
         }
     }
-    Ok(ties)
+    Ok(found)
 }
