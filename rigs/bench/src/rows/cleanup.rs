@@ -31,10 +31,8 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         let (path, rotation, before) = (store.path.clone(), store.rotation, store.remaining());
         let (took, deleted) = rig.run(async move {
             let storage = crate::store::open(&path, rotation).await?;
-            let logger = AuditLogger::builder(storage)
-                .retention_days(365)
-                .allow_large_cleanup(true)
-                .build();
+            let logger =
+                AuditLogger::builder(storage).retention_days(365).allow_large_cleanup(true).build();
             let held = logger.storage().count().await?;
             let start = Instant::now();
             let deleted = logger.cleanup_expired().await?;
