@@ -76,7 +76,11 @@ impl Catalog {
             for (segment, corrupt) in self.corrupt_lines(slice::from_ref(segment))? {
                 let bytes = self.read_corrupt(&segment, corrupt)?;
                 if contains_id(&bytes, id) {
-                    return Err(self.corrupt(segment.name, corrupt.offset, reason(corrupt, &bytes)));
+                    return Err(self.corrupt(
+                        segment.name,
+                        corrupt.offset,
+                        reason(corrupt, &bytes),
+                    ));
                 }
             }
         }
