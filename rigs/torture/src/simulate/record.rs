@@ -105,14 +105,14 @@ impl Reading {
     fn take(&mut self, call: &Call) -> Result {
         match call.name.as_str() {
             "openat" => self.open_file(call),
-            "mkdir" => match self.path(call, 0)? {
-                Some(path) => self.create(call, path, true).map(drop),
-                None => Ok(()),
-            },
+            "mkdir" => self.make_folder(call, self.path(call, 0)?),
+            "mkdirat" => self.make_folder(call, self.path_at(call, 0)?),
             "rename" => self.rename(call, self.path(call, 0)?, self.path(call, 1)?),
-            "renameat" | "renameat2" => self.rename(call, self.path(call, 1)?, self.path(call, 3)?),
+            "renameat" | "renameat2" => {
+                self.rename(call, self.path_at(call, 0)?, self.path_at(call, 2)?)
+            }
             "unlink" => self.remove(call, self.path(call, 0)?),
-            "unlinkat" => self.remove(call, self.path(call, 1)?),
+            "unlinkat" => self.remove(call, self.path_at(call, 0)?),
             _ => self.on_descriptor(call),
         }
     }
@@ -121,6 +121,22 @@ impl Reading {
     fn path(&self, call: &Call, argument: usize) -> Result<Option<PathBuf>> {
         let path = PathBuf::from(String::from_utf8_lossy(&call.bytes(argument)?).into_owned());
         Ok(path.starts_with(&self.root).then_some(path))
+    }
+
+    /// The path in the argument after `folder`, which is `AT_FDCWD` or the descriptor of the folder that a
+    /// relative path is in, if below the root.
+    fn path_at(&self, call: &Call, folder: usize) -> Result<Option<PathBuf>> {
+        let Ok(descriptor) = call.number(folder) else { return self.path(call, folder + 1) };
+        let name = PathBuf::from(String::from_utf8_lossy(&call.bytes(folder + 1)?).into_owned());
+        // A descriptor that is not known is that of a folder above the root.
+        let folder = self.open.get(&descriptor).and_then(|open| {
+            self.names.iter().find(|(_, inode)| **inode == open.inode).map(|(path, _)| path)
+        });
+        Ok(folder.map(|folder| folder.join(name)))
+    }
+
+    fn make_folder(&mut self, call: &Call, path: Option<PathBuf>) -> Result {
+        path.map_or(Ok(()), |path| self.create(call, path, true).map(drop))
     }
 
     fn step(&mut self, call: &Call, change: Change, needs: Vec<Inode>) {
@@ -148,7 +164,7 @@ impl Reading {
 
     fn open_file(&mut self, call: &Call) -> Result {
         self.open.remove(&call.result);
-        let Some(path) = self.path(call, 1)? else { return Ok(()) };
+        let Some(path) = self.path_at(call, 0)? else { return Ok(()) };
         let flags = call.argument(2);
         let inode = match self.names.get(&path).copied() {
             Some(inode) => inode,
