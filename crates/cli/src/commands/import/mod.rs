@@ -52,7 +52,7 @@ pub(super) async fn run(
     let mut import = Import {
         report: Report::new(out, args.format, input.name.clone(), bar, rejects.is_some()),
         logger,
-        occurrences: derive_ids.then(Occurrences::new),
+        occurrences: derive_ids.then(|| Occurrences::new(input.length)),
         rejects,
         acknowledged: Acknowledged::default(),
         in_doubt: 0,
@@ -60,7 +60,7 @@ pub(super) async fn run(
         repeatable: derive_ids && !from_stdin,
     };
     let prepared = pipeline::process(input, move |chunk| preparer.prepare(chunk))?;
-    import.run(prepared, interrupt).await
+    import.run(prepared, interrupt, store).await
 }
 
 struct Import<'a> {
@@ -83,6 +83,7 @@ impl Import<'_> {
         &mut self,
         mut prepared: Outputs<Prepared>,
         mut interrupt: Interrupt,
+        store: &StoreArgs,
     ) -> Result<Status, Failure> {
         let outcome = loop {
             // A signal ends the wait for input, but not an append.
@@ -98,17 +99,22 @@ impl Import<'_> {
         };
         drop(prepared);
         self.report.finish_progress();
-        let missing = match &outcome {
-            Ok(_) => self.acknowledged.missing(&self.logger).await,
-            Err(_) => Ok(Missing::default()),
-        };
-        // The first error is reported: closing often fails after it.
         let closed = self.logger.close().await.map_err(Failure::from);
-        let outcome = outcome.and_then(|signal| {
-            let missing = missing?;
-            closed.map(|()| (signal, missing))
-        });
+        // The first error is reported: closing often fails after it.
+        let outcome = match outcome.and_then(|signal| closed.map(|()| signal)) {
+            Ok(signal) => self.missing(store).await.map(|missing| (signal, missing)),
+            Err(failure) => Err(failure),
+        };
         self.summarise(outcome)
+    }
+
+    /// Asks the closed store, which has indexed what was stored.
+    async fn missing(&self, store: &StoreArgs) -> Result<Missing, Failure> {
+        if self.acknowledged.is_empty() || !store.is_persistent()? {
+            return Ok(Missing::default());
+        }
+        let logger = store.open_reader(Settings::default()).await?;
+        self.acknowledged.missing(&logger).await
     }
 
     /// Stores the entries of `first` and of other chunks that are ready, up to a batch, and prints the
