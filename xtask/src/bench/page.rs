@@ -26,7 +26,7 @@ const SELECTED: &[(&str, &str, &str)] = &[
     ("durable", "durable log, 1,024 tasks", "fjall"),
     ("durable", "durable log, 1,024 tasks", "SQLite"),
     ("writers", "durable log, one writer", ""),
-    ("latency", "durable log, 256 tasks, p99 at half of the peak", "256 tasks"),
+    ("latency", "durable log, 256 tasks, p99 at half of the peak", "the plainest"),
     ("single", "durable log, one caller in main", ""),
     ("buffered", "buffered log, one caller", "hash"),
     ("encrypt", "EncryptionManager::encrypt", "Python cryptography"),
