@@ -37,6 +37,8 @@ pub(super) struct AppendedLines {
     lines: Vec<(Line, u32)>,
     /// The ids, one after the other. They are hashed when the index is written.
     ids: Vec<u8>,
+    /// How many lines, and bytes of ids, [`take_new`](Self::take_new) has returned.
+    taken: (usize, usize),
     /// The erasure epoch when the segment was opened.
     erasures: u64,
 }
@@ -44,7 +46,7 @@ pub(super) struct AppendedLines {
 impl AppendedLines {
     /// None yet; the segment has `length` bytes.
     pub(super) fn new(length: u64, erasures: u64) -> Self {
-        Self { from: length, lines: Vec::new(), ids: Vec::new(), erasures }
+        Self { from: length, lines: Vec::new(), ids: Vec::new(), taken: (0, 0), erasures }
     }
 
     /// Another program has appended; the segment has `length` bytes.
@@ -80,13 +82,22 @@ impl AppendedLines {
 
     /// The lines with the hashes of their ids.
     fn hashed(&self) -> impl Iterator<Item = (Line, u64)> {
-        let mut ids = &self.ids[..];
-        self.lines.iter().filter_map(move |&(line, id_len)| {
-            let (id, rest) = ids.split_at_checked(id_len as usize)?;
-            ids = rest;
-            Some((line, hash_id_text(id)))
-        })
+        hashed(&self.lines, &self.ids)
     }
+
+    /// [`hashed`](Self::hashed), of the lines since the last call.
+    pub(super) fn take_new(&mut self) -> impl Iterator<Item = (Line, u64)> {
+        let (lines, ids) = std::mem::replace(&mut self.taken, (self.lines.len(), self.ids.len()));
+        hashed(&self.lines[lines..], &self.ids[ids..])
+    }
+}
+
+fn hashed(lines: &[(Line, u32)], mut ids: &[u8]) -> impl Iterator<Item = (Line, u64)> {
+    lines.iter().filter_map(move |&(line, id_len)| {
+        let (id, rest) = ids.split_at_checked(id_len as usize)?;
+        ids = rest;
+        Some((line, hash_id_text(id)))
+    })
 }
 
 /// A segment that is to be indexed.

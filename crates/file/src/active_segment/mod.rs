@@ -23,6 +23,7 @@ use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId};
 use crate::observer::{LineEnd, LogObserver};
 use crate::recovery::{self, TornTail};
+use crate::segment::Line;
 use indexer::{AppendedLines, Indexer};
 use newest::Newest;
 use open_segment::OpenSegment;
@@ -139,6 +140,11 @@ impl ActiveSegment {
             done += count;
         }
         Ok(())
+    }
+
+    /// The lines that were appended to the open segment since the last call, with the hashes of their ids.
+    pub(crate) fn take_new_lines(&mut self) -> Option<(FileId, impl Iterator<Item = (Line, u64)>)> {
+        self.open.as_mut().map(|open| (open.id, open.appended.take_new()))
     }
 
     /// The size from which a segment is rotated.

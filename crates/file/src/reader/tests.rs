@@ -10,7 +10,7 @@ use crate::fs::epoch;
 use crate::fs::sys::{self, FileId, IoMode};
 use crate::observer::NoObserver;
 use crate::recovery;
-use crate::segment::SegmentName;
+use crate::segment::{Line, SegmentName, hash_id_text};
 
 fn line_of(id: &str) -> Vec<u8> {
     let hash = hash_content(id);
@@ -141,4 +141,42 @@ fn cursor_is_found_among_entries_of_one_timestamp() {
         }
         assert_eq!(page("gone", 7), expected[..7]);
     }
+}
+
+#[test]
+fn appended_lines_are_indexed_without_being_read() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    recovery::create(&folder).unwrap();
+    let path = folder.segment(SegmentName::parse("audit_20260128.jsonl").unwrap());
+    fs::write(&path, line_of("a")).unwrap();
+    let catalog = Catalog::new(folder.clone(), None, Listener::default());
+    assert_eq!(catalog.count(&catalog.snapshot().unwrap()).unwrap(), 1);
+
+    let id = FileId::of(&fs::metadata(&path).unwrap());
+    let append = |bytes: &[u8]| {
+        let offset = fs::metadata(&path).unwrap().len();
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        let length = bytes.len() as u32 - 1;
+        let line = Line { timestamp: Timestamp::UNIX_EPOCH, offset, length };
+        (line, hash_id_text(b"b"))
+    };
+    let unread = || {
+        let segments = catalog.snapshot().unwrap();
+        let index = segments[0].file.memory_index().unwrap();
+        (index.records(), index.corrupt().len(), index.indexed_len())
+    };
+    // Reading it would find a corrupt line.
+    let first = append(b"no entry\n");
+    catalog.note_appended(id, [first].into_iter());
+    assert_eq!(unread(), (2, 0, fs::metadata(&path).unwrap().len()));
+    // It was read or added before.
+    catalog.note_appended(id, [first].into_iter());
+    assert_eq!(unread(), (2, 0, fs::metadata(&path).unwrap().len()));
+    // The lines before it are not indexed: the next snapshot reads, and finds what is there.
+    append(&line_of("c"));
+    let last = append(b"no entry\n");
+    catalog.note_appended(id, [last].into_iter());
+    assert_eq!(unread(), (4, 2, fs::metadata(&path).unwrap().len()));
 }

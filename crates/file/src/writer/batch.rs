@@ -97,6 +97,11 @@ impl Batch {
         Waiter { completion: Arc::clone(&self.completion), call }
     }
 
+    /// Whether ids are looked up before its lines are stored.
+    pub(super) fn checks_ids(&self) -> bool {
+        !self.checked_ids.is_empty()
+    }
+
     /// How many calls it has.
     pub(super) fn calls(&self) -> usize {
         self.calls.len()

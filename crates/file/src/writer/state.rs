@@ -61,6 +61,11 @@ pub(super) fn execute(log: &mut LogParts, jobs: VecDeque<Job>, guard: &LockGuard
 }
 
 fn append(log: &mut LogParts, mut batch: Batch, guard: &LockGuard<'_>) -> Acks {
+    if batch.checks_ids()
+        && let Some((segment, lines)) = log.active.take_new_lines()
+    {
+        log.catalog.note_appended(segment, lines);
+    }
     let mut check = IdCheck::default();
     batch.check_ids(|id, line, skipping| check.look_up(log, id, line, skipping, guard));
     let LogParts { active, erasures, observer, .. } = log;
