@@ -6,7 +6,12 @@ mod prepare;
 mod rejects;
 mod report;
 
-use attestry::{AuditEntry, AuditLogger, EntryId};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use attestry::{AuditEntry, AuditLogger, EntryId, StorageBackend, StorageError};
 
 use self::acknowledged::{Acknowledged, Missing};
 use self::occurrences::Occurrences;
@@ -70,7 +75,7 @@ struct Import<'a> {
     occurrences: Option<Occurrences>,
     rejects: Option<Rejects>,
     acknowledged: Acknowledged,
-    /// Number of entries of a batch whose append has not succeeded: they may have been stored.
+    /// Number of entries of batches that are not known to be stored: they may have been.
     in_doubt: u64,
     /// All lines up to this one are stored or reported.
     last_line: u64,
@@ -85,17 +90,32 @@ impl Import<'_> {
         mut interrupt: Interrupt,
         store: &StoreArgs,
     ) -> Result<Status, Failure> {
+        let mut writing = None;
         let outcome = loop {
-            // A signal ends the wait for input, but not an append.
+            // A signal ends the wait for input, but not a write.
             let first = tokio::select! {
                 biased;
                 signal = interrupt.wait() => break Ok(Some(signal)),
+                written = written(&mut writing) => {
+                    match self.finish(written).await {
+                        Ok(()) => continue,
+                        Err(failure) => break Err(failure),
+                    }
+                }
                 next = prepared.next() => next,
             };
             let Some(first) = first else { break Ok(None) };
-            if let Err(failure) = self.batch(first, &mut prepared).await {
+            let next = self.begin(first, &mut prepared).await;
+            // Prepared and queued while the batch before it was written.
+            if let Some(before) = writing.replace(next)
+                && let Err(failure) = self.finish(before.await).await
+            {
                 break Err(failure);
             }
+        };
+        let outcome = match (outcome, writing) {
+            (Ok(signal), Some(last)) => self.finish(last.await).await.map(|()| signal),
+            (outcome, _) => outcome,
         };
         drop(prepared);
         self.report.finish_progress();
@@ -117,13 +137,12 @@ impl Import<'_> {
         self.acknowledged.missing(&logger).await
     }
 
-    /// Stores the entries of `first` and of other chunks that are ready, up to a batch, and prints the
-    /// answers.
-    async fn batch(
+    /// Begins to store the entries of `first` and of other chunks that are ready, up to a batch.
+    async fn begin(
         &mut self,
         first: Result<Processed<Prepared>, Failure>,
         prepared: &mut Outputs<Prepared>,
-    ) -> Result<(), Failure> {
+    ) -> Writing {
         let mut failure = None;
         let mut batch = Prepared::default();
         let mut chunks = Vec::new();
@@ -144,7 +163,25 @@ impl Import<'_> {
             next = if batch.lines.len() < BATCH_LINES { prepared.ready().await } else { None };
         }
         self.number(&mut batch);
-        let stored = self.store(&batch).await?;
+        self.in_doubt += batch.entries.len() as u64;
+        let storage = Arc::clone(self.logger.storage());
+        let mut writing: Writing = Box::pin(async move {
+            let is_new = write(&*storage, &batch).await;
+            Written { batch, chunks, is_new, failure }
+        });
+        // Queues the lines: batches are stored in order.
+        match poll_fn(|context| Poll::Ready(writing.as_mut().poll(context))).await {
+            Poll::Ready(written) => Box::pin(std::future::ready(written)),
+            Poll::Pending => writing,
+        }
+    }
+
+    /// Prints the answers of a batch that is stored.
+    async fn finish(&mut self, written: Written) -> Result<(), Failure> {
+        let Written { batch, chunks, is_new, failure } = written;
+        let is_new = is_new?;
+        self.in_doubt -= batch.entries.len() as u64;
+        let stored = self.stored(&batch, &is_new).await?;
         if let Some(rejects) = &mut self.rejects {
             rejects.keep(&batch.lines)?;
         }
@@ -181,24 +218,11 @@ impl Import<'_> {
         }
     }
 
-    /// Stores the entries of `batch` whose ids are new; returns what became of each.
-    async fn store(&mut self, batch: &Prepared) -> Result<Vec<Stored>, Failure> {
-        let Prepared { lines, entries } = batch;
-        if entries.is_empty() {
-            return Ok(Vec::new());
-        }
-        let origins: Vec<_> = lines.iter().filter_map(|line| line.outcome.as_ref().ok()).collect();
-        let storage = self.logger.storage();
-        self.in_doubt = entries.len() as u64;
-        if origins.iter().all(|origin| matches!(origin.id, IdOrigin::New)) {
-            storage.append(entries).await?;
-            self.in_doubt = 0;
-            return Ok(vec![Stored::Now; entries.len()]);
-        }
-        let is_new = storage.write_new(entries).await?;
-        self.in_doubt = 0;
-        let mut stored = Vec::with_capacity(entries.len());
-        for ((entry, origin), is_new) in entries.iter().zip(origins).zip(is_new) {
+    /// What became of each entry of `batch`.
+    async fn stored(&self, batch: &Prepared, is_new: &[bool]) -> Result<Vec<Stored>, Failure> {
+        let origins = batch.lines.iter().filter_map(|line| line.outcome.as_ref().ok());
+        let mut stored = Vec::with_capacity(is_new.len());
+        for ((entry, origin), is_new) in batch.entries.iter().zip(origins).zip(is_new) {
             stored.push(match is_new {
                 true => Stored::Now,
                 false if self.differs(entry, origin).await? => Stored::Differs,
@@ -253,6 +277,43 @@ impl Import<'_> {
         }
         text
     }
+}
+
+/// A batch that is being stored.
+type Writing = Pin<Box<dyn Future<Output = Written> + Send>>;
+
+/// A batch that is stored, or not.
+struct Written {
+    batch: Prepared,
+    chunks: Vec<Processed<Prepared>>,
+    /// Whether each entry was stored now.
+    is_new: Result<Vec<bool>, StorageError>,
+    /// The failure that ended the batch.
+    failure: Option<Failure>,
+}
+
+/// Waits for the batch that is being stored; forever if there is none.
+async fn written(writing: &mut Option<Writing>) -> Written {
+    let written = match writing {
+        Some(writing) => writing.await,
+        None => std::future::pending().await,
+    };
+    *writing = None;
+    written
+}
+
+/// Stores the entries of `batch` whose ids are new.
+async fn write(storage: &dyn StorageBackend, batch: &Prepared) -> Result<Vec<bool>, StorageError> {
+    let Prepared { lines, entries } = batch;
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut origins = lines.iter().filter_map(|line| line.outcome.as_ref().ok());
+    if origins.all(|origin| matches!(origin.id, IdOrigin::New)) {
+        storage.append(entries).await?;
+        return Ok(vec![true; entries.len()]);
+    }
+    storage.write_new(entries).await
 }
 
 /// What became of an entry.
