@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 #[cfg(feature = "evidence")]
 pub(crate) mod evidence;
+pub(crate) mod indexes;
 pub(crate) mod mount;
 pub(crate) mod refusal;
 
