@@ -1,6 +1,6 @@
 //! Filters that select entries.
 
-use attestry::{MetadataCondition, Query, Timestamp};
+use attestry::{MetadataCondition, Query, Timestamp, metadata};
 use clap::Args;
 
 use super::Safety;
@@ -94,7 +94,7 @@ impl Filters {
             .safety_passed(self.safety.map(Safety::passed))
             .detector(self.detector.as_deref());
         query.metadata.clone_from(&self.metadata);
-        for (key, value) in [("user.id", &self.user), ("attestry.tenant", &self.tenant)] {
+        for (key, value) in [(metadata::USER, &self.user), (metadata::TENANT, &self.tenant)] {
             if let Some(value) = value {
                 query = query.metadata_equals(key, value.as_str());
             }

@@ -95,8 +95,8 @@ impl FromStr for GroupKey {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let metadata = match text {
-            "user" => Some("user.id"),
-            "tenant" => Some("attestry.tenant"),
+            "user" => Some(metadata::USER),
+            "tenant" => Some(metadata::TENANT),
             _ => text.strip_prefix("metadata:").filter(|key| !key.is_empty()),
         };
         let named = Self::NAMED.into_iter().find(|(name, _)| *name == text);
