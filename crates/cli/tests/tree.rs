@@ -71,7 +71,7 @@ fn rebuild_needs_a_folder_with_a_tree() {
     assert!(!folder.path("audit/.attestry/tree").exists());
 }
 
-/// An attacker without the key who makes lines and tree fit removes the checkpoints, too.
+/// Without the key, an attacker makes lines and tree fit, and removes the checkpoints, too.
 #[test]
 fn removed_checkpoints_are_reported_to_the_next_writer() {
     let folder = with_tree();

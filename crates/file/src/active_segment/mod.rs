@@ -225,7 +225,7 @@ impl ActiveSegment {
             self.seal_poisoned(erasures, observer)?;
             if self.open.is_none() {
                 // A process that died may have removed the segment of this name without a record of its
-                // lines; afterwards they could not be told from those of a new one. If that fails,
+                // lines; afterwards nothing distinguishes them from those of a new one. If that fails,
                 // recording continues.
                 let _ = erasures.finish_before_rename(name, observer);
                 length = self.open_segment(name, epoch)?;

@@ -251,7 +251,7 @@ impl MemoryIndex {
     /// Marks the lines that another process has erased.
     pub(crate) fn detect_erased(&mut self, file: &File) -> io::Result<()> {
         if self.has_open_tail {
-            *self = Self::default(); // rare; what is erased cannot be told from a torn line
+            *self = Self::default(); // rare; an erased line looks like a torn one
             return Ok(());
         }
         let mut lines = self.lines.iter_mut().filter(|indexed| !indexed.erased).peekable();

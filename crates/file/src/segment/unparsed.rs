@@ -1,4 +1,4 @@
-//! What can be told of a line that is not valid JSON: torn, or corrupt.
+//! What is known of a line that is not valid JSON: torn, or corrupt.
 
 use attestry_core::{EntryId, Timestamp};
 
