@@ -28,7 +28,8 @@
 pub use attestry_evidence::*;
 pub use attestry_file::{
     Backfill, CosignedCheckpoint, EntryProof, Erasure, Erasures, EvidenceError, EvidenceOptions,
-    EvidenceProblem, ProblemKind, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
+    EvidenceProblem, ProblemKind, TileExport, TreeRebuild, Verification, VerifyOptions,
+    VerifyProgress,
 };
 
 use attestry_core::StorageBackend as _;
@@ -42,7 +43,8 @@ pub trait EvidenceExt {
     /// [`store_cosigned_checkpoint`](FileStorage::store_cosigned_checkpoint),
     /// [`inclusion_proof`](FileStorage::inclusion_proof),
     /// [`inclusion_proofs`](FileStorage::inclusion_proofs),
-    /// [`consistency_proof`](FileStorage::consistency_proof), [`verify`](FileStorage::verify),
+    /// [`consistency_proof`](FileStorage::consistency_proof),
+    /// [`export_tiles`](FileStorage::export_tiles), [`verify`](FileStorage::verify),
     /// [`erasures_of`](FileStorage::erasures_of) and [`delete_because`](FileStorage::delete_because).
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The public API of the feature `evidence`: methods of the store and its builder.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attestry_core::{EntryId, StorageError};
 use attestry_evidence::{ConsistencyProof, Hash, OpenedCheckpoint, Policy, SignedCheckpoint};
@@ -11,8 +11,8 @@ use crate::fs::layout::Folder;
 use crate::observer::EraseReason;
 use crate::storage::FileStorage;
 use crate::tree::{
-    EntryProof, Erasures, EvidenceError, EvidenceOptions, TreeObserver, TreeRebuild, Verification,
-    VerifyOptions, erasures, prove, rebuild, verify,
+    EntryProof, Erasures, EvidenceError, EvidenceOptions, TileExport, TreeObserver, TreeRebuild,
+    Verification, VerifyOptions, erasures, prove, rebuild, tile_export, verify,
 };
 use crate::writer::Job;
 
@@ -182,6 +182,38 @@ impl FileStorage {
     ) -> Result<ConsistencyProof, EvidenceError> {
         let older = older.clone();
         self.read_blocking(move |catalog| prove::consistency(catalog.folder(), &older)).await
+    }
+
+    /// Writes the latest checkpoint and the tiles of its tree to `folder` in the layout of C2SP tlog-tiles
+    /// (`checkpoint`, `tile/0/x001/234`, `tile/0/x001/235.p/17`), so that any static web server can serve
+    /// them to clients of that format. A later call adds what is new. A client that reads meanwhile finds
+    /// all tiles of the checkpoint that it read. Partial tiles are removed when their full tile is there.
+    ///
+    /// The tiles consist of hashes; entry bundles, which would publish the entries, are not written.
+    ///
+    /// ```
+    /// # async fn example(store: attestry_file::FileStorage) -> Result<(), Box<dyn std::error::Error>> {
+    /// let export = store.export_tiles("/var/www/audit").await?;
+    /// println!("{} of {} leaves are new", export.leaves - export.leaves_before, export.leaves);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::NoCheckpoint`]; [`EvidenceError::OtherTree`] if the checkpoint in `folder` is not an
+    /// earlier one of this log; [`EvidenceError::Disagrees`] or [`EvidenceError::Damaged`] if the stored
+    /// hashes do not match the latest checkpoint; [`EvidenceError::Storage`]. The checkpoint in `folder` is
+    /// unchanged then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel it.
+    pub async fn export_tiles(
+        &self,
+        folder: impl AsRef<Path>,
+    ) -> Result<TileExport, EvidenceError> {
+        let to = folder.as_ref().to_path_buf();
+        self.read_blocking(move |catalog| tile_export::export(catalog.folder(), &to)).await
     }
 
     /// Compares the whole store with what was logged, and reports every difference. Runs beside writers;

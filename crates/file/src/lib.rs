@@ -79,5 +79,6 @@ pub use storage::FileStorage;
 #[cfg(feature = "evidence")]
 pub use tree::{
     Backfill, CosignedCheckpoint, EntryProof, Erasure, Erasures, EvidenceError, EvidenceOptions,
-    EvidenceProblem, ProblemKind, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
+    EvidenceProblem, ProblemKind, TileExport, TreeRebuild, Verification, VerifyOptions,
+    VerifyProgress,
 };

@@ -112,21 +112,29 @@ auditor can verify each entry.
 Only the owner can read the folder. Until everything is on stable storage, it contains a
 file INCOMPLETE.json; --resume continues such an export.
 
+With --tiles, writes the Merkle tree for a static web server instead: the latest
+checkpoint and the tiles of C2SP tlog-tiles, which are hashes, not entries. Run it again
+to add what is new.
+
 Examples:
   attestry export --out for-the-auditor --since 2026-01-01 --with-proofs
+  attestry export --tiles /var/www/audit
   head -1 for-the-auditor/entries.jsonl > entry.json
   attestry verify-proof for-the-auditor/proofs/00000001.tlog-proof \\
       --public-key signing.key.pub entry.json")]
 pub(crate) struct ExportArgs {
     /// Folder to create; it must not exist
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: PathBuf,
+    #[arg(long, value_name = "FOLDER", required_unless_present = "tiles")]
+    pub(crate) out: Option<PathBuf>,
     /// Continue an incomplete export, with the conditions it was started with
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tiles")]
     pub(crate) resume: bool,
     /// Write an inclusion proof for each entry
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tiles")]
     pub(crate) with_proofs: bool,
+    /// Folder to bring up to the latest checkpoint, as tiles of the Merkle tree; created if missing
+    #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
+    pub(crate) tiles: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) selection: Selection,
 }

@@ -20,6 +20,15 @@ use crate::text::{counted, stderr_line};
 const PROOF_BATCH: usize = 1_000;
 
 pub(super) async fn run(args: ExportArgs, store: &StoreArgs) -> Result<Status, Failure> {
+    if let Some(folder) = &args.tiles {
+        if !args.selection.is_empty() {
+            return Err(Failure::new("--tiles takes no conditions")
+                .hint("the tiles are those of the whole tree; they contain no entries"));
+        }
+        return tiles(folder, store).await;
+    }
+    // clap requires one of the two.
+    let Some(out) = args.out else { return Err(Failure::new("--out is missing")) };
     let query = args.selection.query()?;
     if args.resume && (args.with_proofs || !args.selection.is_empty()) {
         return Err(Failure::new("--resume takes no conditions and no --with-proofs")
@@ -31,14 +40,38 @@ pub(super) async fn run(args: ExportArgs, store: &StoreArgs) -> Result<Status, F
         logger.evidence()?.latest_checkpoint().await?;
     }
     let folder = if args.resume {
-        Folder::resume(&args.out)?
+        Folder::resume(&out)?
     } else {
-        Folder::create(&args.out, Plan { query, with_proofs: args.with_proofs })?
+        Folder::create(&out, Plan { query, with_proofs: args.with_proofs })?
     };
     let exported = export(&logger, folder).await;
-    let status = exported.map_err(|failure| failure.hint(incomplete(&args.out)))?;
+    let status = exported.map_err(|failure| failure.hint(incomplete(&out)))?;
     logger.close().await?;
     Ok(status)
+}
+
+/// Brings `folder` up to the latest checkpoint.
+async fn tiles(folder: &Path, store: &StoreArgs) -> Result<Status, Failure> {
+    let logger = store.open_reader(Settings::default()).await?;
+    let export = logger.evidence()?.export_tiles(folder).await;
+    let export = export.map_err(|error| match &error {
+        EvidenceError::OtherTree { checkpoint: path, .. } | EvidenceError::Damaged { path, .. }
+            if path.starts_with(folder) =>
+        {
+            Failure::new(format!("{} is not an export of this log", folder.display()))
+                .caused_by(error)
+                .hint("name a new folder, or remove this one")
+        }
+        _ => error.into(),
+    })?;
+    logger.close().await?;
+    stderr_line(format_args!(
+        "wrote {} of the tree of {}, of which {} new",
+        counted(export.tiles, "tile", "tiles"),
+        counted(export.leaves, "leaf", "leaves"),
+        counted(export.leaves - export.leaves_before, "is", "are"),
+    ));
+    Ok(Status::Success)
 }
 
 fn incomplete(out: &Path) -> String {

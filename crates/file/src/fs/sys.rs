@@ -123,6 +123,20 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Puts everything that was written to the file system of the folder `path` on stable storage.
+#[cfg(feature = "evidence")]
+pub(crate) fn sync_filesystem(path: &Path) -> io::Result<()> {
+    let folder = File::open(path)?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&folder)?;
+    #[cfg(not(target_os = "linux"))]
+    {
+        drop(folder);
+        rustix::fs::sync();
+    }
+    Ok(())
+}
+
 /// Puts the data of `file` on stable storage.
 pub(crate) fn sync_data(file: &File) -> io::Result<()> {
     #[cfg(all(test, feature = "evidence"))]

@@ -29,6 +29,7 @@ mod segment_map;
 mod sign;
 mod snapshot;
 mod text_file;
+pub(crate) mod tile_export;
 mod tiles;
 mod tree_head;
 mod tree_writer;
@@ -40,6 +41,7 @@ pub(crate) use observer::TreeObserver;
 pub use options::EvidenceOptions;
 pub use prove::EntryProof;
 pub use rebuild::TreeRebuild;
+pub use tile_export::TileExport;
 pub use verify::{
     Backfill, CosignedCheckpoint, EvidenceProblem, ProblemKind, Verification, VerifyOptions,
     VerifyProgress,
