@@ -104,6 +104,7 @@
 //! | `file` | yes | [`file`](mod@file): JSONL files, shared with the Python package `rotalabs-comply` |
 //! | `memory` | yes | [`memory`]: for tests and development |
 //! | `encryption` | yes | [`crypto`]: encryption of stored content |
+//! | `messages` | no | [`messages`]: chat messages as content, in a canonical form |
 //! | `s3` | no | `s3`: objects in an S3 bucket, shared with the Python package |
 //! | `evidence` | no | `evidence`: proof that a folder was not rewritten (Merkle tree, signed checkpoints) |
 //!
@@ -124,6 +125,8 @@ pub use attestry_core::{
     MetadataCondition, MetadataTest, OptionalText, Order, Query, StorageBackend, StorageError,
     Timestamp, create_entry_id, hash_content, line, metadata,
 };
+#[cfg(feature = "messages")]
+pub use attestry_logger::messages;
 pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Call, Content, ContentField, ContentHash,
     ContentMatch, DeleteMode, Deletion, FailurePolicy, HashKey, Interaction, Page, StartRecord,

@@ -15,6 +15,11 @@ pub struct Content {
     pub input: Option<String>,
     /// The output, or `None` if only its hash was stored.
     pub output: Option<String>,
+    /// What the input is: one of the `CONTENT_…` values of [`metadata`](attestry_core::metadata);
+    /// `None` for text.
+    pub input_kind: Option<String>,
+    /// What the output is.
+    pub output_kind: Option<String>,
 }
 
 /// Shows sizes instead of text.
@@ -83,7 +88,12 @@ impl Policy {
         let input = self.decrypt_field(entry, ContentField::Input);
         let output = self.decrypt_field(entry, ContentField::Output);
         match (input, output) {
-            (Ok(input), Ok(output)) => Ok(Content { input, output }),
+            (Ok(input), Ok(output)) => {
+                let (input_kind, output_kind) = entry.content_kinds();
+                let [input_kind, output_kind] =
+                    [input_kind, output_kind].map(|kind| kind.map(str::to_owned));
+                Ok(Content { input, output, input_kind, output_kind })
+            }
             // Both were encrypted with the same key: if one authenticates, the key is right.
             (Err(error), Ok(Some(_))) => Err(alteration_of(error, entry, ContentField::Input)),
             (Ok(Some(_)), Err(error)) => Err(alteration_of(error, entry, ContentField::Output)),

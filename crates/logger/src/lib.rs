@@ -26,6 +26,8 @@ mod error;
 mod hashing;
 mod interaction;
 mod logger;
+#[cfg(feature = "messages")]
+pub mod messages;
 mod page;
 mod policy;
 mod recorder;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    AGENT_NAME, CALL, ERROR_TYPE, FINISH_REASONS, OPERATION, OUTCOME, OUTCOME_COMPLETED, PHASE,
-    RESPONSE_ID, SAFETY, SAFETY_NOT_CHECKED, SPAN_ID, TENANT, TIME_TO_FIRST_TOKEN, TOOL_NAME,
-    TRACE_ID, USER,
+    AGENT_NAME, CALL, CONTENT, CONTENT_INPUT, CONTENT_OUTPUT, ERROR_TYPE, FINISH_REASONS,
+    OPERATION, OUTCOME, OUTCOME_COMPLETED, PHASE, RESPONSE_ID, SAFETY, SAFETY_NOT_CHECKED, SPAN_ID,
+    TENANT, TIME_TO_FIRST_TOKEN, TOOL_NAME, TRACE_ID, USER,
 };
 use crate::AuditEntry;
 
@@ -97,6 +97,14 @@ impl AuditEntry {
     pub fn time_to_first_token(&self) -> Option<Duration> {
         let milliseconds = self.metadata.get(TIME_TO_FIRST_TOKEN)?.as_f64()?;
         Duration::try_from_secs_f64(milliseconds / 1e3).ok()
+    }
+
+    /// What input and output are: each one of the `CONTENT_…` values, or `None` for text ([`CONTENT`],
+    /// [`CONTENT_INPUT`], [`CONTENT_OUTPUT`]).
+    #[must_use]
+    pub fn content_kinds(&self) -> (Option<&str>, Option<&str>) {
+        let kind = |key| self.text(key).or_else(|| self.text(CONTENT));
+        (kind(CONTENT_INPUT), kind(CONTENT_OUTPUT))
     }
 
     /// Whether a detector may have looked at the call: false if [`SAFETY`] says that none did.
