@@ -4,6 +4,7 @@
 //! 130 (Ctrl-C) or 143 (SIGTERM) an import was interrupted after its current batch was stored.
 
 mod args;
+mod chat_json;
 mod chunks;
 mod commands;
 mod csv_file;

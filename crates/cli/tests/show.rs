@@ -43,7 +43,7 @@ fn show_prints_a_conversation_as_turns() {
         "   user\n      Wetter in München?\n      [image] https://example.com/sky.png\n",
         "   assistant\n      [tool call] weather({}) [call-1]\n",
         "(2 messages as before)\n",
-        "[tool result] call-1\n      12 degrees\n",
+        "[tool result] call-1 12 degrees\n",
         "   output\n      Cold.\n      A long answer. ",
         "\\u{1b}[31m",
         "metadata: user.id=u-2\n",

@@ -185,7 +185,7 @@ impl Decoded {
         match raw.as_bytes() {
             [b'[' | b'{', ..] => {
                 let json = self.without_surrogates(name, raw);
-                let (text, kind) = content::canonical(&json)?;
+                let (text, kind) = content::canonical(&json).map_err(|error| error.to_string())?;
                 Ok(Some(Content { text, kind: Some(kind) }))
             }
             [b'"' | b'n', ..] => {

@@ -4,10 +4,8 @@
 //! tolerances that `docs/importing.md` lists; a refusal names the field and what would be accepted.
 
 mod content;
-mod exact;
 mod exported;
 mod fields;
-mod messages;
 mod odd;
 mod time;
 

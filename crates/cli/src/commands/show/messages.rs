@@ -1,7 +1,10 @@
 //! Content as chat messages: `messages/v1`, and the forms that programs store as they are (OpenAI,
 //! Anthropic). Whatever is not recognised is shown as it is.
 
+use attestry::messages::{self, PartKind};
 use serde_json::Value;
+
+use crate::chat_json;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {
@@ -23,92 +26,47 @@ pub(super) enum Part {
 pub(super) fn parse(label: &str, content: &str) -> Vec<Message> {
     let is_json = content.trim_start().starts_with(['[', '{']);
     let value = is_json.then(|| serde_json::from_str::<Value>(content).ok()).flatten();
-    let messages = match &value {
-        Some(Value::Array(messages)) => messages.iter().map(message).collect(),
-        Some(value) => message(value).map(|message| vec![message]),
-        None => None,
-    };
-    let text = || Message { role: label.to_owned(), parts: vec![Part::Text(content.to_owned())] };
-    messages.filter(|messages: &Vec<_>| !messages.is_empty()).unwrap_or_else(|| vec![text()])
-}
-
-fn message(value: &Value) -> Option<Message> {
-    let role = value["role"].as_str()?.to_owned();
-    let mut parts = Vec::new();
-    for field in ["parts", "content"] {
-        match &value[field] {
-            Value::String(text) => parts.push(Part::Text(text.clone())),
-            Value::Array(values) => parts.extend(values.iter().map(part)),
-            _ => {}
+    match value.as_ref().and_then(chat_json::convert) {
+        Some(messages) => messages.0.into_iter().map(message).collect(),
+        None => {
+            vec![Message { role: label.to_owned(), parts: vec![Part::Text(content.to_owned())] }]
         }
-    }
-    if let Some(id) = value["tool_call_id"].as_str() {
-        parts.insert(0, labelled("tool result", id));
-    }
-    if let Value::Array(calls) = &value["tool_calls"] {
-        parts.extend(calls.iter().map(tool_call));
-    }
-    Some(Message { role, parts })
-}
-
-fn part(value: &Value) -> Part {
-    let text = |names: &[&str]| names.iter().find_map(|name| value[name].as_str());
-    if let Value::String(text) = value {
-        return Part::Text(text.clone());
-    }
-    match value["type"].as_str().unwrap_or_default() {
-        "text" | "input_text" | "output_text" => text(&["text", "content"])
-            .map_or_else(|| other(value), |text| Part::Text(text.to_owned())),
-        "reasoning" | "thinking" => {
-            labelled("reasoning", text(&["content", "thinking", "text"]).unwrap_or_default())
-        }
-        "tool_call" | "tool_use" | "function_call" => tool_call(value),
-        "tool_call_response" | "tool_result" => {
-            let id = text(&["id", "tool_use_id", "tool_call_id"]).unwrap_or_default();
-            let names = ["response", "result", "content", "output"];
-            let result = names.iter().map(|name| &value[name]).find(|result| !result.is_null());
-            labelled("tool result", &format!("{id} {}", plain(result.unwrap_or(&Value::Null))))
-        }
-        "blob" | "image" | "audio" | "video" | "image_url" | "input_image" | "input_audio"
-        | "uri" | "file" | "document" => media(value),
-        _ => other(value),
     }
 }
 
-fn tool_call(value: &Value) -> Part {
-    let call = if value["function"].is_object() { &value["function"] } else { value };
-    let name = call["name"].as_str().unwrap_or("?");
-    let arguments = ["arguments", "input"].iter().map(|name| &call[name]).find(|v| !v.is_null());
-    let id = ["id", "call_id"].iter().find_map(|name| value[name].as_str());
-    let id = id.map(|id| format!(" [{id}]")).unwrap_or_default();
-    labelled("tool call", &format!("{name}({}){id}", arguments.map(plain).unwrap_or_default()))
+fn message(message: messages::Message) -> Message {
+    let mut parts: Vec<_> = message.parts.into_iter().map(part).collect();
+    parts.extend(message.extra.iter().map(|(key, value)| labelled(key, &plain(value))));
+    let name = message.name.map(|name| format!(" ({name})")).unwrap_or_default();
+    Message { role: message.role + &name, parts }
 }
 
-/// Kind, size and source, never the bytes.
-fn media(value: &Value) -> Part {
-    let source = if value["source"].is_object() { &value["source"] } else { value };
-    let find = |names: &[&str]| {
-        let own = names.iter().find_map(|name| value[name].as_str());
-        own.or_else(|| names.iter().find_map(|name| source[name].as_str()))
-    };
-    let kind = find(&["modality"]).or(value["type"].as_str()).unwrap_or("media");
-    let kind = match kind {
-        "image_url" | "input_image" => "image",
-        "input_audio" => "audio",
-        kind => kind,
-    };
-    let url = find(&["uri", "url", "file_id"]).or(value["image_url"]["url"].as_str());
-    let url = url.or(value["image_url"].as_str());
-    let mut facts: Vec<String> =
-        find(&["mime_type", "media_type"]).iter().map(ToString::to_string).collect();
-    if let Some(url) = url {
-        match url.strip_prefix("data:").and_then(|data| data.split_once(',')) {
-            Some((mime, data)) => facts.extend([mime.to_owned(), size(data)]),
-            None => facts.push(url.to_owned()),
+fn part(part: messages::Part) -> Part {
+    match part.kind {
+        PartKind::Text { content } => Part::Text(content),
+        PartKind::Reasoning { content } => labelled("reasoning", &content),
+        PartKind::ToolCall { id, name, arguments } => {
+            let id = id.map(|id| format!(" [{id}]")).unwrap_or_default();
+            let arguments = arguments.as_ref().map(plain).unwrap_or_default();
+            labelled("tool call", &format!("{name}({arguments}){id}"))
         }
+        PartKind::ToolCallResponse { id, response } => {
+            labelled("tool result", &format!("{} {}", id.unwrap_or_default(), plain(&response)))
+        }
+        // Kind, size and source, never the bytes.
+        PartKind::Blob { modality, mime_type, content } => {
+            media(&modality, mime_type, size(&content))
+        }
+        PartKind::File { modality, mime_type, file_id } => media(&modality, mime_type, file_id),
+        PartKind::Uri { modality, mime_type, uri } => media(&modality, mime_type, uri),
+        PartKind::Other { value } => other(&value),
+        _ => other(&part.to_value()),
     }
-    facts.extend(find(&["data", "content"]).map(size));
-    labelled(kind, &facts.join(", "))
+}
+
+fn media(modality: &str, mime_type: Option<String>, source: String) -> Part {
+    let facts: Vec<_> = mime_type.into_iter().chain([source]).collect();
+    labelled(modality, &facts.join(", "))
 }
 
 /// Of base64.
@@ -171,9 +129,9 @@ mod tests {
                 r#"[{"role":"user","content":[{"type":"text","text":"What?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAABBBB"}}]},
                     {"role":"assistant","content":null,"tool_calls":[{"id":"c2","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]},
                     {"role":"tool","tool_call_id":"c2","content":"done"}]"#,
-                "user: What?<image: image/png;base64, about 6 bytes>\n\
+                "user: What?<image: image/png, about 6 bytes>\n\
                  assistant: <tool call: f({\"x\":1}) [c2]>\n\
-                 tool: <tool result: c2>done",
+                 tool: <tool result: c2 done>",
             ),
             (
                 r#"{"role":"assistant","content":[{"type":"thinking","thinking":"hm"},{"type":"tool_use","id":"t","name":"g","input":{}},{"type":"image","source":{"type":"base64","media_type":"image/jpeg","data":"AAAA"}},{"type":"odd"}]}"#,
