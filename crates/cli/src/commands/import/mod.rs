@@ -57,7 +57,7 @@ pub(super) async fn run(
     let mut import = Import {
         report: Report::new(out, args.format, input.name.clone(), bar, rejects.is_some()),
         logger,
-        occurrences: derive_ids.then(|| Occurrences::new(input.length)),
+        occurrences: derive_ids.then(Occurrences::new),
         rejects,
         acknowledged: Acknowledged::default(),
         in_doubt: 0,

@@ -1,11 +1,10 @@
 //! Numbers identical records of a file, in bounded memory.
 
-/// 64 MiB in blocks of a cache line, which is exact in practice up to ten million records: a false positive
-/// skips a number, and has a probability of one in a million then.
-const MAX_BLOCKS: usize = 1 << 20;
-/// A block for so many bytes of the file. With records of 60 bytes a false positive has a probability of one
-/// in 4 million, with usual records none in practice.
-const BYTES_PER_BLOCK: u64 = 256;
+/// Sizes of the filters in blocks of a cache line: 4, 16 and 64 MiB.
+const BLOCKS: [usize; 3] = [1 << 16, 1 << 18, 1 << 20];
+/// A filter takes so many records for each of its blocks, and the next one takes the records after these:
+/// a false positive has a probability of one in a million then. The last filter takes all others.
+const RECORDS_PER_BLOCK: usize = 8;
 /// 16 MiB.
 const REPEATED_COUNTERS: usize = 1 << 22;
 const PROBES: usize = 8;
@@ -14,22 +13,78 @@ const ROWS: usize = 4;
 /// Assigns each record a number that no identical record had before: 0 to the first, and usually 1, 2, …
 /// to the others.
 ///
-/// A Bloom filter tells first records from repeated ones, and a count-min sketch counts the repeated ones.
-/// Both depend on nothing but the records so far, so that a file gets the same numbers each time. An error
-/// of either only skips numbers. Takes 16 MiB and a quarter of the length of the file, but at most 80 MiB, of
-/// which the operating system provides what is touched.
+/// Bloom filters distinguish first records from repeated ones, and a count-min sketch counts the repeated
+/// ones. Both depend on nothing but the records so far, so that a file gets the same numbers each time, also
+/// when lines were added at its end. An error of either only skips numbers. Takes at most 100 MiB: a file of
+/// few records takes a small filter, whose memory stays in the processor's cache.
 pub(super) struct Occurrences {
-    seen: Vec<[u64; 8]>,
+    filters: Vec<Filter>,
     repeated: Vec<u32>,
 }
 
-impl Occurrences {
-    /// For a file of so many bytes, if that is known.
-    pub(super) fn new(length: Option<u64>) -> Self {
-        let blocks = length.and_then(|length| usize::try_from(length / BYTES_PER_BLOCK).ok());
-        let blocks = blocks.map_or(MAX_BLOCKS, |blocks| blocks.next_power_of_two().min(MAX_BLOCKS));
+/// A blocked Bloom filter.
+struct Filter {
+    blocks: Vec<[u64; 8]>,
+    records: usize,
+}
+
+impl Filter {
+    fn new(blocks: usize) -> Self {
         // Zeroed memory of the operating system, without writing to it.
-        Self { seen: vec![[0; 8]; blocks], repeated: vec![0; REPEATED_COUNTERS] }
+        Self { blocks: vec![[0; 8]; blocks], records: 0 }
+    }
+
+    /// The word and the mask of each bit of a record in its block.
+    fn bits(probes: u64) -> impl Iterator<Item = (usize, u64)> {
+        (0..PROBES).map(move |probe| {
+            let bit = (probes >> (7 * probe)) as usize % 512; // seven of nine bits are new
+            (bit / 64, 1 << (bit % 64))
+        })
+    }
+
+    fn block(&mut self, block: u64) -> &mut [u64; 8] {
+        let blocks = self.blocks.len();
+        &mut self.blocks[block as usize % blocks]
+    }
+
+    fn contains(&mut self, block: u64, probes: u64) -> bool {
+        let block = self.block(block);
+        Self::bits(probes).all(|(word, mask)| block[word] & mask != 0)
+    }
+
+    /// Adds a record; returns whether it was there already.
+    fn insert(&mut self, block: u64, probes: u64) -> bool {
+        let block = self.block(block);
+        let mut seen = true;
+        for (word, mask) in Self::bits(probes) {
+            seen &= block[word] & mask != 0;
+            block[word] |= mask;
+        }
+        self.records += usize::from(!seen);
+        seen
+    }
+}
+
+impl Occurrences {
+    pub(super) fn new() -> Self {
+        Self { filters: vec![Filter::new(BLOCKS[0])], repeated: vec![0; REPEATED_COUNTERS] }
+    }
+
+    /// Whether a record was there before; adds it.
+    fn seen(&mut self, block: u64, probes: u64) -> bool {
+        let last = self.filters.len() - 1;
+        let (before, last) = self.filters.split_at_mut(last);
+        if before.iter_mut().any(|filter| filter.contains(block, probes)) {
+            return true;
+        }
+        let last = &mut last[0];
+        let seen = last.insert(block, probes);
+        if last.records == RECORDS_PER_BLOCK * last.blocks.len()
+            && let Some(blocks) = BLOCKS.get(self.filters.len())
+        {
+            self.filters.push(Filter::new(*blocks));
+        }
+        seen
     }
 
     /// The number of the next record with this SHA-256, in hexadecimal.
@@ -38,16 +93,7 @@ impl Occurrences {
             sha256.get(at..at + 16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0)
         };
         let [block, probes, rows] = [part(0), part(16), part(32)];
-        let blocks = self.seen.len();
-        let block = &mut self.seen[block as usize % blocks];
-        let mut seen = true;
-        for probe in 0..PROBES {
-            let bit = (probes >> (7 * probe)) as usize % 512; // seven of nine bits are new
-            let word = &mut block[bit / 64];
-            seen &= *word >> (bit % 64) & 1 == 1;
-            *word |= 1 << (bit % 64);
-        }
-        if !seen {
+        if !self.seen(block, probes) {
             return 0;
         }
         // Only the smallest of its counters grow, which keeps the errors of others small.
@@ -73,7 +119,7 @@ mod tests {
 
     #[test]
     fn identical_records_are_counted() {
-        let mut occurrences = Occurrences::new(None);
+        let mut occurrences = Occurrences::new();
         for expected in 0..5 {
             assert_eq!(occurrences.next(&hash_content("a")), expected);
         }
@@ -84,15 +130,19 @@ mod tests {
 
     #[test]
     fn distinct_records_are_first_occurrences() {
-        let mut occurrences = Occurrences::new(Some(200_000 * 60));
-        let hashes = (0..200_000).map(|n: u32| hash_content(&n.to_string()));
-        assert!(hashes.into_iter().all(|hash| occurrences.next(&hash) == 0));
+        let mut occurrences = Occurrences::new();
+        // Enough for two filters.
+        let hashes = (0..600_000).map(|n: u32| hash_content(&n.to_string()));
+        let repeated = hashes.filter(|hash| occurrences.next(hash) != 0).count();
+        assert!(repeated <= 2, "{repeated}");
+        assert_eq!(occurrences.filters.len(), 2);
+        assert_eq!(occurrences.next(&hash_content("0")), 1);
     }
 
     #[test]
     fn numbers_never_repeat_when_the_filter_is_full() {
-        let mut occurrences = Occurrences::new(None);
-        occurrences.seen.fill([u64::MAX; 8]);
+        let mut occurrences = Occurrences::new();
+        occurrences.filters[0].blocks.fill([u64::MAX; 8]);
         occurrences.repeated.iter_mut().enumerate().for_each(|(n, count)| *count = n as u32 % 7);
         let numbers: Vec<_> = (0..100).map(|_| occurrences.next(&hash_content("a"))).collect();
         assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
