@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -128,23 +129,24 @@ impl Batch {
         if self.checked_ids.is_empty() {
             return;
         }
-        let all = mem::take(&mut self.buffers);
         let mut ids = mem::take(&mut self.checked_ids).into_iter();
-        let mut calls = mem::take(&mut self.calls);
         // Ids of this batch, which the catalog cannot know yet, with the number of their line.
         let mut batch_ids: HashMap<EntryId, usize> = HashMap::new();
+        let lines = &mut self.buffers;
+        // Lines that are stored are moved to the front, in order.
+        let mut kept = 0;
         // Lines before this one are in `batch_ids`. Lines of unchecked calls are parsed only if a
         // checked call follows.
         let mut parsed = 0;
         let mut first = 0;
-        for call in &mut calls {
+        for call in &mut self.calls {
             let numbers = first..mem::take(&mut call.lines_needed);
             first = numbers.end;
             if call.checked {
-                self.buffers.parse_ids(parsed, &mut batch_ids);
+                lines.parse_ids(parsed..kept, &mut batch_ids);
             }
             for number in numbers {
-                let line = all.line(number);
+                let line = lines.line(number);
                 let id = if call.checked { ids.next() } else { None };
                 if call.refused.is_some() {
                     continue; // skip the other lines of the call, too
@@ -153,15 +155,16 @@ impl Batch {
                 let known = match &id {
                     None => Ok((Stored::Nothing, 0)),
                     Some(id) => match batch_ids.get(id) {
-                        Some(&at) => Ok((compare(self.buffers.line(at), line), at + 1)),
+                        Some(&at) => Ok((compare(lines.line(at), line), at + 1)),
                         None => stored(id, line, call.skipping.is_some()).map(|stored| (stored, 0)),
                     },
                 };
                 match known {
                     Ok((Stored::Nothing, _)) => {
-                        batch_ids.extend(id.map(|id| (id, self.buffers.line_ends.len())));
-                        self.buffers.push(line, all.line_ends[number]);
-                        call.lines_needed = self.buffers.line_ends.len();
+                        batch_ids.extend(id.map(|id| (id, kept)));
+                        lines.move_to(kept, number);
+                        kept += 1;
+                        call.lines_needed = kept;
                         call.note(true);
                     }
                     Ok((Stored::OtherEntry, _)) if call.skipping.is_none() => {
@@ -175,10 +178,10 @@ impl Batch {
                 }
             }
             if call.checked {
-                parsed = self.buffers.line_ends.len();
+                parsed = kept;
             }
         }
-        self.calls = calls;
+        lines.truncate(kept);
     }
 
     /// Stores the lines with `append`.
@@ -219,10 +222,10 @@ impl Buffers {
         (self.bytes.capacity() <= MAX_REUSED_BYTES).then_some(self)
     }
 
-    /// Adds the ids of the lines from `first` on to `ids`: a checked call must find the line of an
-    /// unchecked one before it, such as its own first attempt that was dropped.
-    fn parse_ids(&self, first: usize, ids: &mut HashMap<EntryId, usize>) {
-        for number in first..self.line_ends.len() {
+    /// Adds the ids of these lines to `ids`: a checked call must find the line of an unchecked one before
+    /// it, such as its own first attempt that was dropped.
+    fn parse_ids(&self, lines: Range<usize>, ids: &mut HashMap<EntryId, usize>) {
+        for number in lines {
             if let Ok(entry) = line::decode(self.line(number)) {
                 ids.entry(entry.id).or_insert(number);
             }
@@ -230,13 +233,30 @@ impl Buffers {
     }
 
     fn line(&self, number: usize) -> &[u8] {
-        let start = if number == 0 { 0 } else { self.line_ends[number - 1].at };
-        &self.bytes[start..self.line_ends[number].at]
+        &self.bytes[self.start(number)..self.line_ends[number].at]
     }
 
-    fn push(&mut self, line: &[u8], end: LineEnd) {
-        self.bytes.extend_from_slice(line);
-        self.line_ends.push(LineEnd { at: self.bytes.len(), ..end });
+    /// Where the line begins.
+    fn start(&self, number: usize) -> usize {
+        if number == 0 { 0 } else { self.line_ends[number - 1].at }
+    }
+
+    /// Moves the line `from` to the place of the line `to`, which is dropped or the same one. The lines
+    /// between them have been dropped or moved before.
+    fn move_to(&mut self, to: usize, from: usize) {
+        if to == from {
+            return;
+        }
+        let (start, line) = (self.start(to), self.start(from)..self.line_ends[from].at);
+        let at = start + line.len();
+        self.bytes.copy_within(line, start);
+        self.line_ends[to] = LineEnd { at, ..self.line_ends[from] };
+    }
+
+    /// Drops all but the first `lines` lines.
+    fn truncate(&mut self, lines: usize) {
+        self.bytes.truncate(self.start(lines));
+        self.line_ends.truncate(lines);
     }
 }
 
