@@ -152,14 +152,33 @@ impl ActiveSegment {
         self.rotation_bytes
     }
 
-    /// Whether `bytes` bytes can be appended without opening, repairing, rotating or waiting.
-    pub(crate) fn is_ready_for(&mut self, bytes: usize, epoch: LockEpoch) -> bool {
+    /// Appends `lines` if nothing has to be opened, repaired, rotated or waited for before; otherwise
+    /// returns `None`, and nothing was changed. The observer must be inactive.
+    pub(crate) fn append_if_ready(
+        &mut self,
+        epoch: LockEpoch,
+        lines: &LinesToAppend<'_>,
+    ) -> Option<Result<(), StorageError>> {
+        if !self.is_ready_for(lines.bytes.len(), epoch) {
+            return None;
+        }
+        let written = self.write_and_sync(lines.bytes);
+        if written.is_ok()
+            && let Some(open) = &mut self.open
+        {
+            open.appended.add(open.length - lines.bytes.len() as u64, lines.bytes, 0, lines.ends);
+        }
+        Some(written)
+    }
+
+    fn is_ready_for(&mut self, bytes: usize, epoch: LockEpoch) -> bool {
         let today = self.today();
         let Some(open) = &mut self.open else { return false };
         let ready = !self.wedged
             && !self.folder_dirty
             && open.name == today
             && !open.poisoned
+            && !open.reopened
             && open.newest.is_newest
             && open.length.saturating_add(bytes as u64) < self.rotation_bytes;
         if ready && open.checked_at != epoch {

@@ -268,9 +268,13 @@ fn not_ready_after_another_process_has_appended() {
     let new = || ActiveSegment::new(folder.clone(), 20, Durability::Buffered);
     let (mut one, mut other) = (new(), new());
     append(&mut one, &folder, "x\n");
-    assert!(one.is_ready_for(2, next_epoch()));
+    let mut append_y = || one_line("y\n", |lines| one.append_if_ready(next_epoch(), lines));
+    append_y().unwrap().unwrap();
     append(&mut other, &folder, "which fills the segment\n");
-    assert!(!one.is_ready_for(2, next_epoch()));
+    assert!(append_y().is_none());
+    let listed = folder.list().unwrap();
+    let text = fs::read_to_string(folder.segment(listed[0].name)).unwrap();
+    assert_eq!(text, "x\ny\nwhich fills the segment\n");
 }
 
 #[test]

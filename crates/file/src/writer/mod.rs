@@ -98,17 +98,13 @@ impl WriterThread {
             return None;
         }
         let mut log = self.log.try_lock().ok()?;
-        let LogParts { active, erasures, observer, .. } = &mut *log;
+        let LogParts { active, observer, .. } = &mut *log;
         if observer.leaf_hasher().is_some() {
             return None;
         }
         let guard = self.lock.try_acquire()?;
-        if !active.is_ready_for(lines.bytes.len(), guard.epoch()) {
-            return None;
-        }
         let to_append = LinesToAppend { bytes: &lines.bytes, ends: &lines.line_ends };
-        let appended = active.append(guard.epoch(), erasures, &mut **observer, &to_append);
-        Some(appended.map_err(|failed| failed.error))
+        active.append_if_ready(guard.epoch(), &to_append)
     }
 
     /// Queues a job and waits for its response.
