@@ -100,6 +100,9 @@ vocabulary! {
     /// The names of the fields whose value could not be recorded as it was, as a list: half of a
     /// surrogate pair became U+FFFD, or a number that is not finite was left out.
     LOSSY = "attestry.lossy": Texts,
+    /// The contents that are not known, as a list: `["output"]`. The record that an entry was made of did not have
+    /// them, for instance because telemetry without content was received. The entry's text is empty then.
+    MISSING = "attestry.missing": Texts,
     /// The contents of which only a start is stored, as a list: `["output"]`.
     TRUNCATED = "attestry.truncated": Texts,
     /// The length in bytes of the whole output, if it is truncated.
@@ -107,6 +110,11 @@ vocabulary! {
     /// The hash of the whole output, if it is truncated.
     OUTPUT_HASH = "attestry.output.hash": Text,
 }
+
+/// What another program recorded and Attestry has neither a field nor a key for: an object. A text of more than
+/// 256 bytes in it may be content, and is replaced by its length and SHA-256 unless content is stored in plain
+/// text.
+pub const OTHER: &str = "attestry.other";
 
 /// [`PHASE`]: stored before the model was called; the output is empty.
 pub const PHASE_START: &str = "start";
@@ -164,6 +172,21 @@ impl Kind {
             Self::Boolean => "true or false",
         }
     }
+}
+
+/// Whether the metadata of an entry may have `value` under `key`: whether it has the type of the vocabulary, if the key
+/// is one of its keys.
+///
+/// ```
+/// use attestry_core::metadata;
+///
+/// assert!(metadata::is_valid(metadata::USER, &"u-17".into()));
+/// assert!(!metadata::is_valid(metadata::USER, &17.into()));
+/// assert!(metadata::is_valid("team", &17.into()));
+/// ```
+#[must_use]
+pub fn is_valid(key: &str, value: &Value) -> bool {
+    kind(key).is_none_or(|kind| kind.accepts(value))
 }
 
 /// Checks that each key of the vocabulary has a value of its type.
