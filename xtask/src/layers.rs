@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-s3", &["attestry-core"]),
     ("attestry-conformance", &["attestry-core"]),
     ("attestry-logger", &["attestry-core", "attestry-crypto?"]),
+    ("attestry-genai", &["attestry-core", "attestry-logger"]),
     ("attestry-tracing", &["attestry-core", "attestry-logger"]),
     (
         "attestry",

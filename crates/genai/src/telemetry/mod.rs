@@ -1,0 +1,117 @@
+//! Telemetry: spans and log records in the dialects of several instrumentations.
+
+mod common;
+mod events;
+mod flat;
+mod model;
+mod openinference;
+mod otel;
+mod otlp_json;
+mod traceloop;
+mod vercel;
+
+use attestry_core::Timestamp;
+use serde_json::Value;
+
+use self::model::{Span, Telemetry};
+use crate::decoded::Decoded;
+use crate::error::RecordError;
+use crate::format::Format;
+use crate::json::Fields;
+use crate::record::{CallRecord, SpanId};
+
+/// The calls in OTLP/JSON.
+pub(crate) fn decode_json(value: Value) -> Result<Decoded, RecordError> {
+    otlp_json::telemetry(value).map(calls).ok_or_else(|| {
+        RecordError::format(Format::Otlp, "neither `resourceSpans` nor `resourceLogs` is there")
+    })
+}
+
+fn calls(telemetry: Telemetry) -> Decoded {
+    let mut decoded = Decoded::default();
+    for span in telemetry.spans {
+        match span_call(span) {
+            Some(record) => decoded.records.push(record),
+            None => decoded.ignored += 1,
+        }
+    }
+    for log in telemetry.logs {
+        match events::log_call(log) {
+            Some(record) => decoded.records.push(record),
+            None => decoded.ignored += 1,
+        }
+    }
+    decoded
+}
+
+/// The dialect of a span: by the attributes that only one of them has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    OpenInference,
+    Vercel,
+    Traceloop,
+    Otel,
+}
+
+fn dialect(attributes: &Fields) -> Option<Dialect> {
+    if attributes.has("openinference.span.kind") {
+        return Some(Dialect::OpenInference);
+    }
+    if attributes.has("ai.operationId") {
+        return Some(Dialect::Vercel);
+    }
+    let mut keys = attributes.keys();
+    if keys.any(|key| key.starts_with("gen_ai.") || key == "llm.request.type") {
+        return Some(Dialect::Otel);
+    }
+    attributes.has("traceloop.span.kind").then_some(Dialect::Traceloop)
+}
+
+/// The call that a span is; `None` if it is of something else.
+fn span_call(span: Span) -> Option<CallRecord> {
+    let dialect = dialect(&span.attributes)?;
+    let mut record = CallRecord::new(Format::Otlp.name());
+    let Span { mut attributes, events, .. } = span;
+    record.spans.insert(SpanId {
+        start_nanos: span.start_nanos,
+        trace: span.trace,
+        span: span.span,
+        parent: span.parent,
+    });
+    record.started = timestamp(span.start_nanos);
+    if span.end_nanos >= span.start_nanos && span.start_nanos > 0 && span.end_nanos > 0 {
+        record.latency_ms = Some((span.end_nanos - span.start_nanos) as f64 / 1e6);
+    }
+    match dialect {
+        Dialect::OpenInference => openinference::attributes(&mut record, &mut attributes),
+        Dialect::Vercel => vercel::attributes(&mut record, &mut attributes),
+        Dialect::Traceloop => traceloop::attributes(&mut record, &mut attributes),
+        Dialect::Otel => otel::attributes(&mut record, &mut attributes),
+    }
+    for event in events {
+        events::span_event(&mut record, event);
+    }
+    common::attributes(&mut record, &mut attributes);
+    if span.is_error {
+        common::failed(&mut record);
+        record.keep("status", span.status_message);
+    }
+    if span.dropped_attributes > 0 {
+        record.truncated.insert("attributes");
+        record.keep("dropped_attributes", span.dropped_attributes);
+    }
+    record.keep("span.name", span.name);
+    record.keep("duplicate_attributes", span.duplicates);
+    common::origin(&mut record, span.origin);
+    common::keep_attributes(&mut record, attributes);
+    Some(record)
+}
+
+/// Truncated to microseconds; `None` for 0, which means unknown.
+fn timestamp(nanos: u64) -> Option<Timestamp> {
+    let micros = i64::try_from(nanos / 1000).ok().filter(|micros| *micros > 0)?;
+    Timestamp::from_unix_micros(micros).ok()
+}
+
+#[cfg(test)]
+mod tests;
