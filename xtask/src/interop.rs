@@ -3,6 +3,7 @@
 mod attestry;
 mod evidence;
 mod from_python;
+mod messages;
 mod python;
 mod to_python;
 
@@ -95,6 +96,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
             println!("  {name}, {content}: {done}");
         }
     }
+    println!("  messages: {}", messages::check(workspace, &program, &run)?);
     println!("  evidence: {}", evidence::check(workspace, &python, &program, &run)?);
     Ok(())
 }
