@@ -62,7 +62,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The example `streaming_chat` is a web handler that records the disconnect of a client.
+//! A query with [`Phase::Latest`] selects one entry a call, and [`AuditLogger::open_calls`] finds calls without
+//! an end. The example `streaming_chat` is a web handler that records the disconnect of a client.
 //!
 //! # Finding entries
 //!
@@ -122,8 +123,8 @@ mod settings;
 pub use attestry_core::json_text;
 pub use attestry_core::{
     AuditEntry, CorruptRecord, Cursor, EntryId, EntryStream, ErrorChain, ErrorKind, IdScheme,
-    MetadataCondition, MetadataTest, OptionalText, Order, Query, StorageBackend, StorageError,
-    Timestamp, create_entry_id, hash_content, line, metadata,
+    MetadataCondition, MetadataTest, OptionalText, Order, Phase, Query, StorageBackend,
+    StorageError, Timestamp, create_entry_id, hash_content, line, metadata,
 };
 #[cfg(feature = "messages")]
 pub use attestry_logger::messages;
@@ -141,7 +142,7 @@ pub use open::{OpenOptions, open_url};
 pub mod backend {
     pub use attestry_core::{
         AppendFuture, EntryStream, LineStream, MAX_METADATA_DEPTH, ReadOnly, StorageBackend,
-        async_trait,
+        async_trait, calls,
     };
 }
 

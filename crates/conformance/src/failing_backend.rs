@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use attestry_core::{
-    AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
+    AppendFuture, AuditEntry, Cursor, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp, async_trait,
 };
 use futures_util::stream::{self, BoxStream};
@@ -328,6 +328,11 @@ impl<S: StorageBackend> StorageBackend for FailingBackend<S> {
 
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
         self.stream(Operation::ScanLines, self.inner.scan_lines(query))
+    }
+
+    /// Counts as [`Operation::Scan`].
+    async fn have_ended(&self, starts: &[Cursor]) -> Result<Vec<bool>, StorageError> {
+        self.call(Operation::Scan, self.inner.have_ended(starts)).await
     }
 
     async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {

@@ -28,7 +28,7 @@
 //! another test harness. [`model::check`] compares the backend with a simple model over random
 //! sequences of operations.
 //!
-//! All cases together write about 7,500 entries, 2,000 of them one at a time, and make about 20,000
+//! All cases together write about 8,000 entries, 2,000 of them one at a time, and make about 20,000
 //! reads. Run one after the other on a backend whose writes take 1 ms, they take about 5 s.
 //!
 //! # Testing an application
@@ -42,6 +42,7 @@ mod failing_backend;
 mod list;
 mod sample;
 
+pub mod calls;
 pub mod cancellation;
 pub mod concurrency;
 pub mod content;

@@ -102,6 +102,13 @@ macro_rules! __with_cases {
                 long_scan_is_complete,
                 open_scan_does_not_block_writers,
             }
+            calls {
+                latest_phase_is_one_entry_a_call,
+                ends_outside_of_the_selection_count,
+                pages_of_calls_add_up,
+                deleting_an_end_opens_the_call,
+                many_calls_are_selected_exactly,
+            }
             deleting {
                 deleted_entry_is_not_returned,
                 deleting_unknown_id_returns_false,

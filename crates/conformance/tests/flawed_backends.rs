@@ -7,8 +7,8 @@ use std::sync::Mutex;
 
 use attestry_conformance::{Fresh, cases, model};
 use attestry_core::{
-    AppendFuture, AuditEntry, EntryId, EntryStream, Order, Query, StorageBackend, StorageError,
-    Timestamp, async_trait,
+    AppendFuture, AuditEntry, Cursor, EntryId, EntryStream, Order, Query, StorageBackend,
+    StorageError, Timestamp, async_trait, calls,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 
@@ -54,6 +54,8 @@ enum Flaw {
     DescendingKeepsTieOrder,
     StopsAfterFirstPage,
     DetectorMatchesPrefix,
+    IgnoresPhase,
+    FindsNoEnds,
     ScanBlocksWrites,
     DebugShowsContent,
     SecondCloseFails,
@@ -295,7 +297,23 @@ impl StorageBackend for Flawed {
         })
     }
 
+    async fn have_ended(&self, starts: &[Cursor]) -> Result<Vec<bool>, StorageError> {
+        let mut ended = Vec::new();
+        for start in starts {
+            let ends = Query::new().metadata_equals("attestry.call", start.id.as_str());
+            let ends = ends.since(start.timestamp);
+            let found = !self.is(Flaw::FindsNoEnds) && self.scan(ends).next().await.is_some();
+            ended.push(found);
+        }
+        Ok(ended)
+    }
+
     fn scan(&self, query: Query) -> EntryStream<'_> {
+        if !self.is(Flaw::IgnoresPhase)
+            && let Some(entries) = calls::entries(self, &query)
+        {
+            return entries;
+        }
         let found = async move {
             let guard = match self.flaw {
                 Flaw::ScanBlocksWrites => Some(self.scans.read().await),
@@ -450,6 +468,8 @@ caught! {
     DescendingKeepsTieOrder => ["scanning::descending_reverses_ascending"];
     StopsAfterFirstPage => ["scanning::long_scan_is_complete"];
     DetectorMatchesPrefix => ["scanning::each_filter_selects_matching_entries"];
+    IgnoresPhase => ["calls::latest_phase_is_one_entry_a_call", "calls::deleting_an_end_opens_the_call", "calls::many_calls_are_selected_exactly"];
+    FindsNoEnds => ["calls::latest_phase_is_one_entry_a_call", "calls::ends_outside_of_the_selection_count", "calls::pages_of_calls_add_up"];
     DebugShowsContent => ["lifecycle::debug_hides_content"];
     SecondCloseFails => ["lifecycle::close_is_idempotent"];
 }
@@ -472,6 +492,8 @@ async fn backend_without_flaws_passes() {
 async fn model_detects_flaws() {
     for flaw in [
         Flaw::Replaces,
+        Flaw::IgnoresPhase,
+        Flaw::FindsNoEnds,
         Flaw::MovesEqualRewrites,
         Flaw::ExclusiveEnd,
         Flaw::ReversesTies,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
-use crate::{AuditEntry, EntryId, Query, StorageError, Timestamp, line};
+use crate::{AuditEntry, Cursor, EntryId, Query, StorageError, Timestamp, calls, line};
 
 /// Stream returned by [`StorageBackend::scan`]: each record is an entry or an error. Dropping it
 /// ends the scan.
@@ -222,8 +222,12 @@ pub trait StorageBackend: Debug + Send + Sync {
     /// the scan may or may not be included.
     ///
     /// The provided version yields only the error if [`list_entries`](Self::list_entries) fails: a
-    /// backend that may hold unreadable records must override it.
+    /// backend that may hold unreadable records must override it, and begins with
+    /// [`calls::entries`](calls::entries).
     fn scan(&self, query: Query) -> EntryStream<'_> {
+        if let Some(entries) = calls::entries(self, &query) {
+            return entries;
+        }
         let found = async move {
             query.validate()?;
             let Some((start, end)) = query.time_range() else {
@@ -242,9 +246,21 @@ pub trait StorageBackend: Debug + Send + Sync {
 
     /// [`scan`](Self::scan), yielding each record as stored: one line of JSON without its line break.
     /// It includes what another program wrote and an entry cannot represent (`NaN`, integers of more
-    /// than 64 bits). The provided version serialises the entries.
+    /// than 64 bits). The provided version serialises the entries. One that overrides it begins with
+    /// [`calls::lines`](calls::lines).
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
         Box::pin(self.scan(query).map(|found| encode_line(&found?)))
+    }
+
+    /// Whether each of `starts`, start entries of calls, has an end entry; see [`Phase`](crate::Phase). For
+    /// queries with such a phase. The provided version scans from the oldest of them until all ends are
+    /// found; a backend with an index of [`metadata::CALL`](crate::metadata::CALL) can do better.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the backend. A record that cannot be read is no end.
+    async fn have_ended(&self, starts: &[Cursor]) -> Result<Vec<bool>, StorageError> {
+        calls::have_ended(self, starts).await
     }
 
     /// [`delete`](Self::delete) of several ids; returns for each, in their order, whether it existed. A

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
+    AppendFuture, AuditEntry, Cursor, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp,
 };
 
@@ -52,6 +52,9 @@ macro_rules! forward {
             }
             fn scan_lines(&self, query: Query) -> LineStream<'_> {
                 (**self).scan_lines(query)
+            }
+            async fn have_ended(&self, starts: &[Cursor]) -> Result<Vec<bool>, StorageError> {
+                (**self).have_ended(starts).await
             }
             async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
                 (**self).delete_batch(ids).await

@@ -7,11 +7,12 @@
 //! * [`hash_content`] and [`create_entry_id`];
 //! * [`line`](mod@line): the JSON form, byte for byte that of the Python package `rotalabs-comply`;
 //! * [`metadata`]: the keys that Attestry writes, and parsing that changes no value;
-//! * [`Query`]: a selection of entries and their order;
+//! * [`Query`]: a selection of entries and their order; [`calls`]: queries for one entry a call;
 //! * [`StorageBackend`]: the trait, with the promises on its methods;
 //! * [`StorageError`], [`InvalidEntry`]: failures, grouped by what a caller can do about them.
 
 mod backend;
+pub mod calls;
 mod cursor;
 mod decode_error;
 mod entry;
@@ -25,6 +26,7 @@ pub mod line;
 pub mod metadata;
 mod metadata_condition;
 mod optional_text;
+mod phase;
 mod query;
 mod read_only;
 mod search;
@@ -41,6 +43,7 @@ pub use hash::hash_content;
 pub use id::{EntryId, IdScheme, InvalidId, create_entry_id};
 pub use metadata_condition::{InvalidMetadataCondition, MetadataCondition, MetadataTest};
 pub use optional_text::OptionalText;
+pub use phase::{InvalidPhase, Phase};
 pub use query::{Order, Query};
 pub use read_only::ReadOnly;
 pub use time::{ParseTimestampError, Timestamp};

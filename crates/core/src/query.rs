@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::search;
-use crate::{AuditEntry, Cursor, InvalidQuery, MetadataCondition, OptionalText, Timestamp};
+use crate::{AuditEntry, Cursor, InvalidQuery, MetadataCondition, OptionalText, Phase, Timestamp};
 
 /// A selection of entries. An empty query selects all entries, oldest first.
 ///
@@ -64,6 +64,9 @@ pub struct Query {
     /// Only entries that contain this text; see [`text_contains`](Self::text_contains).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_contains: Option<String>,
+    /// Which entries of calls; see [`phase`](Self::phase).
+    #[serde(skip_serializing_if = "is_all")]
+    pub phase: Phase,
     /// At most this number of entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -84,6 +87,11 @@ pub enum Order {
     Ascending,
     /// Newest first; ties in the reverse order of writing. The exact reverse of ascending.
     Descending,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference.
+fn is_all(phase: &Phase) -> bool {
+    *phase == Phase::All
 }
 
 impl Query {
@@ -182,6 +190,20 @@ impl Query {
         self
     }
 
+    /// Which entries of calls with a start and an end; all by default. With [`Phase::Latest`] each call is
+    /// one entry. A call that ends during the scan may be left out.
+    ///
+    /// ```
+    /// use attestry_core::{Order, Phase, Query};
+    ///
+    /// let latest_calls = Query::new().phase(Phase::Latest).order(Order::Descending).limit(20);
+    /// ```
+    #[must_use]
+    pub fn phase(mut self, phase: Phase) -> Self {
+        self.phase = phase;
+        self
+    }
+
     /// At most `count` entries.
     #[must_use]
     pub fn limit(mut self, count: impl Into<Option<usize>>) -> Self {
@@ -240,7 +262,8 @@ impl Query {
         (start <= end).then_some((start, end))
     }
 
-    /// Whether `entry` meets all conditions. Limit and cursor are not conditions of a single entry.
+    /// Whether `entry` meets all conditions. Limit and cursor are not conditions of a single entry. Nor is
+    /// whether a start entry has an end, which [`calls::entries`](crate::calls::entries) finds out.
     #[must_use]
     pub fn matches(&self, entry: &AuditEntry) -> bool {
         let is = |wanted: &Option<String>, value: &Option<String>| {
@@ -253,6 +276,7 @@ impl Query {
             && is(&self.conversation_id, &entry.conversation_id)
             && self.safety_passed.is_none_or(|passed| entry.safety_passed == passed)
             && self.detector.as_ref().is_none_or(|name| entry.detectors_triggered.contains(name))
+            && self.phase.may_select(entry)
             && self.metadata.iter().all(|condition| condition.holds(&entry.metadata))
             && self.text_contains.as_ref().is_none_or(|text| search::contains(entry, text))
     }
@@ -283,6 +307,7 @@ impl Query {
             detector: None,
             metadata: _,
             text_contains: None,
+            phase: Phase::All,
             limit: _,
             order: _,
             after: _,
@@ -391,6 +416,7 @@ mod tests {
             .metadata_equals("n", 5)
             .metadata_exists("trace_id")
             .text_contains("t")
+            .phase(Phase::Latest)
             .limit(Some(3))
             .order(Order::Descending)
             .after(Cursor::from(&entry("a", 1)));

@@ -6,7 +6,7 @@ use std::any::Any;
 use async_trait::async_trait;
 
 use crate::{
-    AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
+    AppendFuture, AuditEntry, Cursor, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp,
 };
 
@@ -81,6 +81,9 @@ impl<S: StorageBackend> StorageBackend for ReadOnly<S> {
     }
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
         self.backend.scan_lines(query)
+    }
+    async fn have_ended(&self, starts: &[Cursor]) -> Result<Vec<bool>, StorageError> {
+        self.backend.have_ended(starts).await
     }
     async fn delete_batch(&self, _ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
         self.refuse()

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
-    StorageError, Timestamp, async_trait, line,
+    StorageError, Timestamp, async_trait, calls, line,
 };
 
 use crate::active_segment::ActiveSegment;
@@ -345,10 +345,16 @@ impl StorageBackend for FileStorage {
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
+        if let Some(entries) = calls::entries(self, &query) {
+            return entries;
+        }
         Box::pin(scan::stream(Arc::clone(&self.catalog), query, |_, entry| entry))
     }
 
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
+        if let Some(lines) = calls::lines(self, &query) {
+            return lines;
+        }
         Box::pin(scan::stream(Arc::clone(&self.catalog), query, |line, _| line.to_vec()))
     }
 

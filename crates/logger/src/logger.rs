@@ -259,7 +259,7 @@ impl AuditLogger {
         Ok(Page::read(self.backend(), query).await?)
     }
 
-    /// The number of stored entries. Records that cannot be read are counted.
+    /// The number of stored entries, of which a call may have two; see [`Phase`](attestry_core::Phase). Records that cannot be read are counted.
     ///
     /// # Errors
     ///

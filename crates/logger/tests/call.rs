@@ -4,6 +4,7 @@
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use attestry_conformance::{FailingBackend, Failure, Operation};
 use attestry_core::{
@@ -425,4 +426,31 @@ proptest! {
         prop_assert_eq!(hash, hash_content(kept.as_deref().unwrap_or(&whole)));
         prop_assert!(whole.starts_with(&kept.unwrap_or_default()));
     }
+}
+
+#[test]
+fn open_calls_are_those_without_an_end_that_started_before_the_grace_period() {
+    runtime().block_on(async {
+        let logger = logger();
+        let hour = Duration::from_secs(3_600);
+        let long_ago = Timestamp::now().saturating_sub(hour);
+        let call = async |timestamp| logger.start(question().timestamp(timestamp)).await.unwrap();
+        let ended = call(long_ago).await;
+        let open = call(long_ago).await;
+        let running = started(&logger).await;
+        ended.finish().await.unwrap();
+        logger.log(question()).await.unwrap();
+        let found = async |grace| -> Vec<EntryId> {
+            logger.open_calls(grace).map_ok(|entry| entry.id).try_collect().await.unwrap()
+        };
+        let [open_id, running_id] = [&open, &running].map(|call| call.id().unwrap().clone());
+        assert_eq!(found(hour / 2).await, [open_id.clone()]);
+        assert_eq!(found(hour * 2).await, []);
+        assert_eq!(found(Duration::ZERO).await, [open_id, running_id]);
+        assert_eq!(found(Duration::MAX).await, []);
+        drop(open);
+        running.finish().await.unwrap();
+        logger.close().await.unwrap();
+        assert_eq!(found(Duration::ZERO).await, []);
+    });
 }

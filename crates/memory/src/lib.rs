@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
-    async_trait,
+    async_trait, calls,
 };
 
 use crate::store::Store;
@@ -182,7 +182,7 @@ impl StorageBackend for MemoryStorage {
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
-        scan::stream(self, query)
+        calls::entries(self, &query).unwrap_or_else(|| scan::stream(self, query))
     }
 
     async fn estimate_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
-    StorageError, Timestamp, async_trait,
+    StorageError, Timestamp, async_trait, calls,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -140,12 +140,18 @@ impl StorageBackend for S3Storage {
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
+        if let Some(entries) = calls::entries(self, &query) {
+            return entries;
+        }
         let decode =
             |bucket: &Bucket, day, id: &str, body: Vec<u8>| record::decode(bucket, day, id, &body);
         scan::stream(Arc::clone(&self.client), query, decode)
     }
 
     fn scan_lines(&self, query: Query) -> LineStream<'_> {
+        if let Some(lines) = calls::lines(self, &query) {
+            return lines;
+        }
         scan::stream(Arc::clone(&self.client), query, |_, _, _, body| Ok(record::to_line(body)))
     }
 

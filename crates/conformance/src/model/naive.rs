@@ -1,6 +1,6 @@
 //! Evaluates a query entry by entry. Shares no code with `Query`, which it is compared with.
 
-use attestry_core::{AuditEntry, MetadataCondition, MetadataTest, Order, Query};
+use attestry_core::{AuditEntry, MetadataCondition, MetadataTest, Order, Phase, Query};
 use serde_json::Value;
 
 /// The entries that `query` selects from `written`, which is in write order.
@@ -24,7 +24,7 @@ pub(crate) fn naive(query: &Query, written: &[AuditEntry]) -> Vec<AuditEntry> {
             (Some(cursor), None) => entry.timestamp >= cursor.timestamp,
         };
         let full = query.limit.is_some_and(|limit| result.len() >= limit);
-        if after_cursor && !full && matches(query, entry) {
+        if after_cursor && !full && matches(query, entry) && in_phase(query.phase, entry, written) {
             result.push(entry.clone());
         }
     }
@@ -53,6 +53,22 @@ fn matches(query: &Query, entry: &AuditEntry) -> bool {
             .text_contains
             .as_ref()
             .is_none_or(|wanted| texts(entry).iter().any(|text| text.contains(wanted.as_str())))
+}
+
+fn in_phase(phase: Phase, entry: &AuditEntry, written: &[AuditEntry]) -> bool {
+    let is = |phase: &str| entry.metadata.get("attestry.phase").is_some_and(|value| value == phase);
+    let ends = |end: &AuditEntry| {
+        end.timestamp >= entry.timestamp
+            && end.metadata.get("attestry.call").is_some_and(|call| call == entry.id.as_str())
+    };
+    let is_open = || is("start") && !written.iter().any(ends);
+    match phase {
+        Phase::Latest => !is("start") || is_open(),
+        Phase::Start => is("start"),
+        Phase::End => is("end"),
+        Phase::Open => is_open(),
+        _ => true,
+    }
 }
 
 /// The test data writes equal numbers in one way.

@@ -1,6 +1,10 @@
 //! Strategies that generate operations. Few ids, timestamps and values, so that conflicts are likely.
 
-use attestry_core::{AuditEntry, Cursor, EntryId, MetadataCondition, Order, Query, Timestamp};
+use std::collections::BTreeMap;
+
+use attestry_core::{
+    AuditEntry, Cursor, EntryId, MetadataCondition, Order, Phase, Query, Timestamp,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -85,11 +89,11 @@ prop_compose! {
     fn any_entry()(
         n in 0..15_u32, timestamp in any_timestamp(), provider in prop::option::of("[ab]"),
         safety_passed in any::<bool>(), detectors_triggered in vec("[xy]", 0..2),
-        metadata in btree_map("[kl]", metadata_value(), 0..2),
+        metadata in btree_map("[kl]", metadata_value(), 0..2), role in call_role(),
         // Otherwise the entry is a function of its id, so that equal rewrites occur.
         varied in prop::bool::weighted(0.4),
     ) -> AuditEntry {
-        let metadata = metadata.into_iter().collect();
+        let metadata = metadata.into_iter().chain(role).collect();
         let name = format!("e{n}");
         if varied {
             AuditEntry {
@@ -114,7 +118,7 @@ prop_compose! {
         detector in prop::option::weighted(0.3, "[xyz]"), limit in prop::option::of(0..8_usize),
         descending in any::<bool>(),
         metadata in vec(("[kl]", prop::option::of(metadata_value())), 0..2),
-        text_contains in prop::option::weighted(0.1, "[abc]"),
+        text_contains in prop::option::weighted(0.1, "[abc]"), phase in phase(),
     ) -> Query {
         let mut query = Query::new().order(if descending { Order::Descending } else { Order::Ascending });
         (query.since, query.until) = (since, until);
@@ -135,8 +139,32 @@ prop_compose! {
             })
             .collect();
         query.text_contains = text_contains;
-        query
+        query.phase(phase)
     }
+}
+
+/// The metadata of an entry of a call, with any order of start and end.
+fn call_role() -> impl Strategy<Value = BTreeMap<String, Value>> {
+    let metadata = |items: &[(&str, &str)]| -> BTreeMap<String, Value> {
+        items.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect()
+    };
+    prop_oneof![
+        2 => Just(BTreeMap::new()),
+        2 => Just(metadata(&[("attestry.phase", "start")])),
+        2 => (0..15_u32).prop_map(move |n| {
+            metadata(&[("attestry.phase", "end"), ("attestry.call", &format!("e{n}"))])
+        }),
+    ]
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    prop_oneof![
+        4 => Just(Phase::All),
+        3 => Just(Phase::Latest),
+        1 => Just(Phase::Start),
+        1 => Just(Phase::End),
+        2 => Just(Phase::Open),
+    ]
 }
 
 fn metadata_value() -> impl Strategy<Value = Value> {

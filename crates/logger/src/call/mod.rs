@@ -3,6 +3,7 @@
 //! [`AuditLogger::start`] stores an entry before the model is called, and the [`Call`] stores another
 //! one when the call ends, in any way: a record of what was asked exists even if the process is killed.
 
+mod open_calls;
 mod output;
 mod tee;
 
