@@ -33,7 +33,8 @@ pub(crate) async fn delete_matching(
     mut on_entry: impl FnMut(&EntryId),
 ) -> Result<Deletion, StorageError> {
     let mut deletion = Deletion::default();
-    let mut found = storage.scan(query);
+    // Fused: the last batch polls again after the end.
+    let mut found = storage.scan(query).fuse();
     loop {
         let mut ids = Vec::new();
         while ids.len() < BATCH

@@ -63,6 +63,9 @@ async fn delete_matching_deletes_what_the_query_selects() {
         let left = if mode == DeleteMode::DryRun { 2_500 } else { 500 };
         assert_eq!(logger.count().await.unwrap(), left, "{mode:?}");
     }
+    // Fewer than a batch: the end of the scan is met within it.
+    let others = logger.delete_matching(Query::new(), DeleteMode::Delete, |_| ()).await.unwrap();
+    assert_eq!(others.entries, 500);
     let empty = Query::new().text_contains("");
     let error = logger.delete_matching(empty, DeleteMode::Delete, |_| ()).await.unwrap_err();
     assert!(matches!(error, AuditError::Storage(StorageError::InvalidQuery(_))), "{error:?}");
