@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use attestry_core::metrics::StorageMetrics;
 use attestry_core::{
     AppendFuture, AuditEntry, Cursor, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp, async_trait,
@@ -358,6 +359,10 @@ impl<S: StorageBackend> StorageBackend for FailingBackend<S> {
 
     async fn close(&self) -> Result<(), StorageError> {
         self.call(Operation::Close, self.inner.close()).await
+    }
+
+    fn metrics(&self) -> Option<StorageMetrics> {
+        self.inner.metrics()
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

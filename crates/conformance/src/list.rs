@@ -155,6 +155,7 @@ macro_rules! __with_cases {
             lifecycle {
                 flush_keeps_all_entries,
                 close_is_idempotent,
+                metrics_count_entries,
                 debug_hides_content,
             }
         }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
+use crate::metrics::StorageMetrics;
 use crate::{AuditEntry, Cursor, EntryId, Query, StorageError, Timestamp, calls, line};
 
 /// Stream returned by [`StorageBackend::scan`]: each record is an entry or an error. Dropping it
@@ -332,6 +333,15 @@ pub trait StorageBackend: Debug + Send + Sync {
     /// Any failure of the backend while flushing.
     async fn close(&self) -> Result<(), StorageError> {
         self.flush().await
+    }
+
+    /// What this backend has done since it was opened, in numbers. Cheap: it does no I/O and waits for no
+    /// pending call. `None` means that the backend counts nothing, which the provided version returns; a
+    /// wrapper returns what the backend behind it does. [`StorageCounters`] does the counting.
+    ///
+    /// [`StorageCounters`]: crate::metrics::StorageCounters
+    fn metrics(&self) -> Option<StorageMetrics> {
+        None
     }
 
     /// The backend itself, for callers that need what only it can do, such as the evidence of a file

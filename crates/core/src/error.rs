@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use crate::{EntryId, InvalidId, MAX_LINE_BYTES, Timestamp};
@@ -244,6 +245,13 @@ error_kinds! {
     NoHashKey = "no_hash_key",
     /// Any other failure.
     Other = "other",
+}
+
+/// As its label.
+impl Serialize for ErrorKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 impl fmt::Display for ErrorKind {

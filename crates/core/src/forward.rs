@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::metrics::StorageMetrics;
 use crate::{
     AppendFuture, AuditEntry, Cursor, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp,
@@ -73,6 +74,9 @@ macro_rules! forward {
             }
             async fn close(&self) -> Result<(), StorageError> {
                 (**self).close().await
+            }
+            fn metrics(&self) -> Option<StorageMetrics> {
+                (**self).metrics()
             }
             fn as_any(&self) -> Option<&dyn Any> {
                 (**self).as_any()

@@ -9,6 +9,7 @@
 //! * [`metadata`]: the keys that Attestry writes, and parsing that changes no value;
 //! * [`Query`]: a selection of entries and their order; [`calls`]: queries for one entry a call;
 //! * [`StorageBackend`]: the trait, with the promises on its methods;
+//! * [`metrics`]: what a backend has done, in numbers;
 //! * [`StorageError`], [`InvalidEntry`]: failures, grouped by what a caller can do about them.
 
 mod backend;
@@ -25,6 +26,7 @@ pub mod json_text;
 pub mod line;
 pub mod metadata;
 mod metadata_condition;
+pub mod metrics;
 mod optional_text;
 mod phase;
 mod query;

@@ -5,6 +5,7 @@ use std::any::Any;
 
 use async_trait::async_trait;
 
+use crate::metrics::StorageMetrics;
 use crate::{
     AppendFuture, AuditEntry, Cursor, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp,
@@ -102,6 +103,9 @@ impl<S: StorageBackend> StorageBackend for ReadOnly<S> {
     }
     async fn close(&self) -> Result<(), StorageError> {
         self.backend.close().await
+    }
+    fn metrics(&self) -> Option<StorageMetrics> {
+        self.backend.metrics()
     }
     fn as_any(&self) -> Option<&dyn Any> {
         None

@@ -25,6 +25,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use attestry_core::metrics::{StorageCounters, StorageMetrics};
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
     async_trait, calls,
@@ -47,6 +48,7 @@ use crate::store::Store;
 pub struct MemoryStorage {
     store: Mutex<Store>,
     max_entries: usize,
+    counters: StorageCounters,
 }
 
 impl MemoryStorage {
@@ -77,7 +79,7 @@ impl MemoryStorage {
     /// ```
     #[must_use]
     pub fn with_max_entries(max_entries: usize) -> Self {
-        Self { store: Mutex::default(), max_entries }
+        Self { max_entries, ..Self::default() }
     }
 
     /// The limit, if there is one.
@@ -98,13 +100,42 @@ impl MemoryStorage {
         entries: impl IntoIterator<Item = Arc<AuditEntry>>,
     ) -> Result<(), StorageError> {
         let mut store = self.lock();
-        for entry in entries {
-            store.insert(entry)?;
-            if self.max_entries > 0 {
-                store.evict_to(self.max_entries);
+        let first = store.next_sequence();
+        let inserted = entries.into_iter().try_for_each(|entry| self.insert(&mut store, entry));
+        self.count_since(first, &store);
+        inserted
+    }
+
+    /// Inserts the entries whose ids are absent, and returns for each whether it was.
+    fn insert_new(&self, entries: Vec<Arc<AuditEntry>>) -> Result<Vec<bool>, StorageError> {
+        let mut store = self.lock();
+        let first = store.next_sequence();
+        let mut insert = |entry: Arc<AuditEntry>| {
+            let is_new = !store.contains(&entry.id);
+            if is_new {
+                self.insert(&mut store, entry)?;
             }
+            Ok(is_new)
+        };
+        let stored = entries.into_iter().map(&mut insert).collect();
+        self.count_since(first, &store);
+        stored
+    }
+
+    fn insert(&self, store: &mut Store, entry: Arc<AuditEntry>) -> Result<(), StorageError> {
+        store.insert(entry)?;
+        if self.max_entries > 0 {
+            store.evict_to(self.max_entries);
         }
         Ok(())
+    }
+
+    /// Counts the entries that were stored since `first` was the next sequence number.
+    fn count_since(&self, first: u64, store: &Store) {
+        let stored = store.next_sequence() - first;
+        if stored > 0 {
+            self.counters.stored(stored as usize, 0);
+        }
     }
 }
 
@@ -126,8 +157,7 @@ fn validated(entries: &[AuditEntry]) -> Result<Vec<Arc<AuditEntry>>, StorageErro
 #[async_trait]
 impl StorageBackend for MemoryStorage {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
-        entry.validate()?;
-        self.insert_all([Arc::new(entry.clone())])?;
+        self.write_batch(std::slice::from_ref(entry)).await?;
         Ok(entry.id.clone())
     }
 
@@ -157,28 +187,22 @@ impl StorageBackend for MemoryStorage {
 
     /// Validates all entries first: if one is invalid, none is written.
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        self.insert_all(validated(entries)?)
+        let writing = self.counters.writing(entries.len());
+        writing.end(validated(entries).and_then(|entries| self.insert_all(entries)))
     }
 
     async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
-        let entries = validated(entries)?;
-        let mut store = self.lock();
-        let mut insert = |entry: Arc<AuditEntry>| {
-            let is_new = !store.contains(&entry.id);
-            if is_new {
-                store.insert(entry)?;
-                if self.max_entries > 0 {
-                    store.evict_to(self.max_entries);
-                }
-            }
-            Ok(is_new)
-        };
-        entries.into_iter().map(&mut insert).collect()
+        let writing = self.counters.writing(entries.len());
+        writing.end(validated(entries).and_then(|entries| self.insert_new(entries)))
     }
 
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
+        let count = entries.len();
         let entries = validated(entries);
-        Box::pin(async move { self.insert_all(entries?) })
+        Box::pin(async move {
+            let writing = self.counters.writing(count);
+            writing.end(entries.and_then(|entries| self.insert_all(entries)))
+        })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
@@ -197,6 +221,10 @@ impl StorageBackend for MemoryStorage {
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
         let removed = self.lock().remove_at_or_before(cutoff);
         Ok(removed.len() as u64)
+    }
+
+    fn metrics(&self) -> Option<StorageMetrics> {
+        Some(self.counters.snapshot())
     }
 
     fn as_any(&self) -> Option<&dyn Any> {
