@@ -5,10 +5,12 @@ use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use attestry_core::metrics::{StorageCounters, StorageMetrics};
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp, async_trait, calls, line,
 };
+use tokio::sync::oneshot;
 
 use crate::active_segment::ActiveSegment;
 use crate::fs::layout::Folder;
@@ -49,6 +51,7 @@ pub struct FileStorage {
     /// That of the observer when the store was opened. The observer may become active later; then it
     /// hashes on the writer thread.
     leaf_hasher: Option<LeafHasher>,
+    counters: Arc<StorageCounters>,
 }
 
 impl FileStorage {
@@ -66,7 +69,7 @@ impl FileStorage {
             let unfinished = recovery::pending_erasures(&folder)?;
             let report = RecoveryReport { unfinished, ..RecoveryReport::default() };
             let (catalog, recovery) = (catalog(None), Arc::new(Mutex::new(report)));
-            let (writer, leaf_hasher) = (None, None);
+            let (writer, leaf_hasher, counters) = (None, None, Arc::default());
             return Ok(Self {
                 catalog,
                 writer,
@@ -74,23 +77,35 @@ impl FileStorage {
                 rotation_bytes,
                 erase_defaults,
                 leaf_hasher,
+                counters,
             });
         }
+        let counters = Arc::<StorageCounters>::default();
         recovery::create(&folder)?;
         let lock = Arc::new(StoreLock::open(&folder)?);
         let catalog = catalog(Some(lock.clone()));
         let guard = lock.acquire()?;
-        let mut observer = open_observer(&folder, settings)?;
+        let mut observer = open_observer(&folder, settings, &counters)?;
         let (erasures, mut report) = recovery::recover(&folder, &mut *observer)?;
         drop(guard);
         report.indexes_made = catalog.build_indexes()?;
         catalog.save_indexes(&lock.acquire()?, rotation_bytes, None)?;
         let recovery = Arc::new(Mutex::new(report));
         let leaf_hasher = observer.leaf_hasher();
-        let active = ActiveSegment::new(folder, rotation_bytes, durability).with_clock(clock);
+        let active = ActiveSegment::new(folder, rotation_bytes, durability)
+            .with_clock(clock)
+            .with_counters(Arc::clone(&counters));
         let log = LogParts { catalog: Arc::clone(&catalog), active, erasures, observer };
         let writer = Some(WriterThread::start(log, lock, durability, Arc::clone(&recovery))?);
-        Ok(Self { catalog, writer, recovery, rotation_bytes, erase_defaults, leaf_hasher })
+        Ok(Self {
+            catalog,
+            writer,
+            recovery,
+            rotation_bytes,
+            erase_defaults,
+            leaf_hasher,
+            counters,
+        })
     }
 
     /// The folder.
@@ -168,7 +183,7 @@ impl FileStorage {
     /// A dropped future does not cancel the removal.
     pub async fn remove_quarantined(&self, name: &str) -> Result<bool, StorageError> {
         let name = name.to_owned();
-        self.writer()?.submit(|responder| Job::RemoveQuarantined { name, responder }).await
+        self.submit(|responder| Job::RemoveQuarantined { name, responder }).await
     }
 
     pub(crate) fn writer(&self) -> Result<&WriterThread, StorageError> {
@@ -195,13 +210,25 @@ impl FileStorage {
         for ids in ids.chunks(IDS_PER_DELETION) {
             let (ids, reason) = (ids.to_vec(), reason.clone());
             let delete = |responder| Job::Delete { ids, reason, responder };
-            existed.extend(self.writer()?.submit(delete).await?);
+            existed.extend(self.submit(delete).await?);
         }
         Ok(existed)
     }
 
     async fn maintain(&self, job: MaintenanceJob) -> Result<u64, StorageError> {
-        self.writer()?.submit(|responder| Job::Maintain { job, responder }).await
+        self.submit(|responder| Job::Maintain { job, responder }).await
+    }
+
+    /// Queues a change that writes no entries, and waits for its response.
+    async fn submit<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StorageError>>) -> Job,
+    ) -> Result<T, StorageError> {
+        let response = match self.writer() {
+            Ok(writer) => writer.submit(job).await,
+            Err(error) => Err(error),
+        };
+        self.counters.observe(response)
     }
 
     fn encode(&self, entries: &[AuditEntry]) -> Result<EncodedLines, StorageError> {
@@ -219,12 +246,24 @@ impl FileStorage {
         Ok(lines)
     }
 
-    /// Stores `entries` unless they are stored already.
-    async fn write_all(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        let writer = self.writer()?;
+    /// [`encode`](Self::encode), with ids that are looked up before the lines are stored.
+    fn encode_checked(&self, entries: &[AuditEntry]) -> Result<EncodedLines, StorageError> {
         let mut lines = self.encode(entries)?;
         lines.checked_ids = entries.iter().map(|entry| entry.id.clone()).collect();
-        writer.append(lines).await
+        Ok(lines)
+    }
+
+    async fn append_lines(
+        &self,
+        lines: Result<EncodedLines, StorageError>,
+    ) -> Result<(), StorageError> {
+        self.writer()?.append(lines?).await
+    }
+
+    /// Stores `entries` unless they are stored already.
+    async fn write_all(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
+        let writing = self.counters.writing(entries.len());
+        writing.end(self.append_lines(self.encode_checked(entries)).await)
     }
 
     /// Finds the entry of `id` on a thread that may block.
@@ -252,14 +291,20 @@ impl FileStorage {
 fn open_observer(
     folder: &Folder,
     settings: &Settings,
+    counters: &Arc<StorageCounters>,
 ) -> Result<Box<dyn LogObserver>, StorageError> {
     let synced = settings.durability == crate::durability::Durability::Sync;
-    Ok(Box::new(TreeObserver::open(folder, settings.evidence.clone(), synced)?))
+    let observer = TreeObserver::open(folder, settings.evidence.clone(), synced)?;
+    Ok(Box::new(observer.with_counters(Arc::clone(counters))))
 }
 
 /// Refuses a folder that has a tree: appending and erasing without it would contradict the tree.
 #[cfg(not(feature = "evidence"))]
-fn open_observer(folder: &Folder, _: &Settings) -> Result<Box<dyn LogObserver>, StorageError> {
+fn open_observer(
+    folder: &Folder,
+    _: &Settings,
+    _: &Arc<StorageCounters>,
+) -> Result<Box<dyn LogObserver>, StorageError> {
     let head = folder.tree().join("head");
     if open::exists(&head).map_err(|source| StorageError::io("examine", head, source))? {
         let message = format!(
@@ -330,18 +375,20 @@ impl StorageBackend for FileStorage {
     }
 
     async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
-        let writer = self.writer()?;
-        let mut lines = self.encode(entries)?;
-        lines.checked_ids = entries.iter().map(|entry| entry.id.clone()).collect();
+        let writing = self.counters.writing(entries.len());
         let stored = StoredLines::default();
-        lines.skipping = Some(stored.clone());
-        writer.append(lines).await?;
+        let lines = self.encode_checked(entries);
+        let lines = lines.map(|lines| EncodedLines { skipping: Some(stored.clone()), ..lines });
+        writing.end(self.append_lines(lines).await)?;
         Ok(stored.take())
     }
 
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
-        let lines = self.encode(entries);
-        Box::pin(async move { self.writer()?.append(lines?).await })
+        let (count, lines) = (entries.len(), self.encode(entries));
+        Box::pin(async move {
+            let writing = self.counters.writing(count);
+            writing.end(self.append_lines(lines).await)
+        })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
@@ -375,10 +422,10 @@ impl StorageBackend for FileStorage {
     }
 
     async fn flush(&self) -> Result<(), StorageError> {
-        match &self.writer {
-            Some(writer) => writer.submit(|responder| Job::Flush { responder }).await,
-            None => Ok(()),
+        if self.writer.is_none() {
+            return Ok(());
         }
+        self.submit(|responder| Job::Flush { responder }).await
     }
 
     async fn close(&self) -> Result<(), StorageError> {
@@ -387,6 +434,10 @@ impl StorageBackend for FileStorage {
             Err(StorageError::Closed) => Ok(()),
             result => result,
         }
+    }
+
+    fn metrics(&self) -> Option<StorageMetrics> {
+        Some(self.counters.snapshot())
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

@@ -1,8 +1,10 @@
 //! Requests to one bucket: bounded in number, retried, with errors classified.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use attestry_core::metrics::StorageCounters;
 use attestry_core::{CorruptRecord, MAX_LINE_BYTES, StorageError, Timestamp};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -21,7 +23,7 @@ use crate::error::{DeleteFailure, RequestError, RequestErrorKind};
 use crate::key::Layout;
 use crate::options::{ConditionalWrites, ObjectOptions};
 use crate::response::CompleteBody;
-use crate::retry::RetryPolicy;
+use crate::retry::{RetryPolicy, RetryState};
 use crate::sequence;
 
 /// Unit of the memory semaphore, in bytes.
@@ -43,6 +45,7 @@ pub(crate) struct Bucket {
     concurrency: usize,
     body_timeout: Duration,
     retries: RetryPolicy,
+    pub(crate) counters: Arc<StorageCounters>,
     /// Set once the server is known not to support conditional writes.
     unconditional: AtomicBool,
     object_lock: OnceCell<bool>,
@@ -99,6 +102,7 @@ impl Bucket {
             concurrency: limits.concurrency,
             body_timeout: limits.body_timeout,
             retries: limits.retries,
+            counters: Arc::default(),
             unconditional: AtomicBool::new(false),
             object_lock: OnceCell::new(),
         }
@@ -108,8 +112,9 @@ impl Bucket {
         &self.client
     }
 
-    pub(crate) fn retries(&self) -> RetryPolicy {
-        self.retries
+    /// Starts a request.
+    pub(crate) fn attempts(&self) -> RetryState {
+        self.retries.start(&self.counters)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -149,7 +154,7 @@ impl Bucket {
         let units = u32::try_from(size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
         let units = units.clamp(1, self.memory_units);
         let _memory = self.memory.acquire_many(units).await.map_err(|_| StorageError::Closed)?;
-        match self.retries.start().run(|| self.try_get(key)).await {
+        match self.attempts().run(|| self.try_get(key)).await {
             Ok(Fetched::Object(object)) => Ok(Some(object)),
             Ok(Fetched::Missing) => Ok(None),
             Ok(Fetched::TooLarge(length)) => Err(self.corrupt(key, too_large(length))),
@@ -183,7 +188,7 @@ impl Bucket {
     /// The headers of the object of `key`, if it exists.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>, StorageError> {
         let permit = self.permit().await?;
-        let response = self.retries.start().run(|| self.try_head(key)).await;
+        let response = self.attempts().run(|| self.try_head(key)).await;
         drop(permit);
         let error = match response {
             Ok(found) => return Ok(found),
@@ -218,14 +223,14 @@ impl Bucket {
             }
             let permit = self.permit().await?;
             // The retry timeout starts here, after waiting for the permit.
-            let response =
-                self.retries.start().run(|| self.try_put(key, object, conditional)).await;
+            let response = self.attempts().run(|| self.try_put(key, object, conditional)).await;
             drop(permit);
             match response {
                 Ok(()) => {
                     if !conditional {
                         self.disable_conditional_writes();
                     }
+                    self.counters.stored(1, object.body.len());
                     return Ok(PutOutcome::Stored);
                 }
                 Err(error) if error.status() == Some(412) => return Ok(PutOutcome::Exists),
@@ -277,7 +282,7 @@ impl Bucket {
 
     pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
         let _permit = self.permit().await?;
-        let deleted = self.retries.start().run(|| self.try_delete(key)).await;
+        let deleted = self.attempts().run(|| self.try_delete(key)).await;
         deleted.map_err(|error| self.failed("delete", key, error))
     }
 
@@ -295,7 +300,7 @@ impl Bucket {
         mut keys: Vec<String>,
     ) -> Result<Vec<DeleteFailure>, StorageError> {
         let _permit = self.permit().await?;
-        let mut attempts = self.retries.start();
+        let mut attempts = self.attempts();
         let (mut permanent, mut transient) = (Vec::new(), Vec::new());
         loop {
             match attempts.run(|| self.try_delete_many(&keys)).await {
@@ -355,7 +360,7 @@ impl Bucket {
         self.object_lock
             .get_or_try_init(|| async {
                 let _permit = self.permit().await?;
-                let error = match self.retries.start().run(|| self.try_get_object_lock()).await {
+                let error = match self.attempts().run(|| self.try_get_object_lock()).await {
                     Ok(enabled) => return Ok(enabled),
                     Err(error) => error,
                 };

@@ -161,7 +161,7 @@ async fn check(bucket: &Bucket) -> Result<(), ConnectError> {
         let request = request.bucket(bucket.name()).prefix(bucket.layout.prefix()).max_keys(1);
         request.send().await.map_err(RequestError::from_sdk)
     };
-    let response = bucket.retries().start().run(list).await;
+    let response = bucket.attempts().run(list).await;
     let failed = |error| ConnectError::from_request(bucket.name().to_owned(), error);
     response.map(|_| ()).map_err(failed)
 }

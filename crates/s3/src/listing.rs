@@ -93,7 +93,7 @@ impl Bucket {
         let failed = |error| self.failed("list", prefix, error);
         let (start_after, token) = (start_after.as_deref(), token.as_deref());
         let request = || self.try_list_page(prefix, depth, start_after, token);
-        let response = self.retries().start().run(request).await.map_err(failed)?;
+        let response = self.attempts().run(request).await.map_err(failed)?;
         let next = match response.next_continuation_token() {
             _ if response.is_truncated() != Some(true) => NextPage::None,
             Some(new) if token != Some(new) => NextPage::Token(new.to_owned()),

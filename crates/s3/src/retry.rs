@@ -6,8 +6,10 @@
 //! server that throttles until the timeout they report the timeout.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
+use attestry_core::metrics::StorageCounters;
 use tokio::time::Instant;
 
 use crate::error::RequestError;
@@ -26,7 +28,7 @@ pub(crate) struct RetryPolicy {
 
 impl RetryPolicy {
     /// Starts the clock for one request.
-    pub(crate) fn start(self) -> RetryState {
+    pub(crate) fn start(self, counters: &Arc<StorageCounters>) -> RetryState {
         let now = Instant::now();
         // `checked_add` fails for times beyond the clock's range; a century stands for "no limit".
         let century = Duration::from_secs(100 * 365 * 86_400);
@@ -36,6 +38,7 @@ impl RetryPolicy {
             deadline,
             max_backoff: INITIAL_BACKOFF,
             last_error: None,
+            counters: Arc::clone(counters),
         }
     }
 }
@@ -47,6 +50,7 @@ pub(crate) struct RetryState {
     deadline: Instant,
     max_backoff: Duration,
     last_error: Option<RequestError>,
+    counters: Arc<StorageCounters>,
 }
 
 impl RetryState {
@@ -81,6 +85,7 @@ impl RetryState {
         }
         self.last_error = Some(error);
         self.retries_left -= 1;
+        self.counters.retried();
         self.max_backoff = (self.max_backoff * 2).min(MAX_BACKOFF);
         tokio::time::sleep(pause).await;
         Ok(())
@@ -117,7 +122,8 @@ mod tests {
             attempts.set(attempts.get() + 1);
             ready(if attempts.get() < 4 { Err(error("InternalError")) } else { Ok(attempts.get()) })
         };
-        let limited = |max_retries| RetryPolicy { max_retries, ..MANY_RETRIES }.start();
+        let limited =
+            |max_retries| RetryPolicy { max_retries, ..MANY_RETRIES }.start(&Arc::default());
         assert_eq!(limited(3).run(succeed_on_fourth).await.unwrap(), 4);
         attempts.set(0);
         let refused = limited(2).run(succeed_on_fourth).await.unwrap_err();
@@ -134,7 +140,7 @@ mod tests {
             attempts.set(attempts.get() + 1);
             ready(Err::<(), _>(error("AccessDenied")))
         };
-        MANY_RETRIES.start().run(denied).await.unwrap_err();
+        MANY_RETRIES.start(&Arc::default()).run(denied).await.unwrap_err();
         assert_eq!(attempts.get(), 1);
     }
 
@@ -145,7 +151,7 @@ mod tests {
             attempts.set(attempts.get() + 1);
             ready(Err::<(), _>(error("SlowDown")))
         };
-        let refused = MANY_RETRIES.start().run(throttled).await.unwrap_err();
+        let refused = MANY_RETRIES.start(&Arc::default()).run(throttled).await.unwrap_err();
         assert_eq!(refused.kind(), RequestErrorKind::Throttled);
         assert!(start.elapsed() <= MANY_RETRIES.timeout);
         // Six retries until the cap is reached, then one in 2.5 s on average.
@@ -162,10 +168,12 @@ mod tests {
             }
             Err::<(), _>(error("SlowDown"))
         };
-        let refused = MANY_RETRIES.start().run(throttled_then_silent).await.unwrap_err();
+        let refused =
+            MANY_RETRIES.start(&Arc::default()).run(throttled_then_silent).await.unwrap_err();
         assert_eq!(refused.kind(), RequestErrorKind::Throttled);
         assert_eq!((attempts.get(), start.elapsed().as_secs()), (3, 60));
-        let silent = MANY_RETRIES.start().run(pending::<Result<(), _>>).await.unwrap_err();
+        let silent =
+            MANY_RETRIES.start(&Arc::default()).run(pending::<Result<(), _>>).await.unwrap_err();
         assert_eq!(silent.kind(), RequestErrorKind::TimedOut);
     }
 

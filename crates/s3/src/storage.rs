@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use attestry_core::metrics::{StorageCounters, StorageMetrics};
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp, async_trait, calls,
@@ -14,7 +15,7 @@ use crate::bucket::Bucket;
 use crate::client::StoreClient;
 use crate::key::Day;
 use crate::options::ConditionalWrites;
-use crate::write::{IdCheck, prepare, prepare_distinct};
+use crate::write::{IdCheck, PreparedEntry, prepare, prepare_distinct};
 use crate::{record, scan};
 
 /// Audit entries in an S3 bucket, on AWS or on a compatible server. See the [crate's
@@ -68,6 +69,24 @@ impl S3Storage {
     ) -> Result<Option<AuditEntry>, StorageError> {
         self.client.find(id, Some(Day::of(timestamp)), |_, entry| entry).await
     }
+
+    fn counters(&self) -> &StorageCounters {
+        &self.client.bucket.counters
+    }
+
+    async fn write_prepared(
+        &self,
+        entries: Result<Vec<PreparedEntry>, StorageError>,
+        id_check: IdCheck,
+    ) -> Result<(), StorageError> {
+        self.client.write_all(entries?, id_check).await
+    }
+
+    /// Writes `entries` after looking their ids up on every day.
+    async fn write_checked(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
+        let writing = self.counters().writing(entries.len());
+        writing.end(self.write_prepared(prepare(entries), IdCheck::AllDays).await)
+    }
 }
 
 impl fmt::Debug for S3Storage {
@@ -83,7 +102,7 @@ impl fmt::Debug for S3Storage {
 #[async_trait]
 impl StorageBackend for S3Storage {
     async fn write(&self, entry: &AuditEntry) -> Result<EntryId, StorageError> {
-        self.client.write_all(prepare(std::slice::from_ref(entry))?, IdCheck::AllDays).await?;
+        self.write_checked(std::slice::from_ref(entry)).await?;
         Ok(entry.id.clone())
     }
 
@@ -107,7 +126,7 @@ impl StorageBackend for S3Storage {
     }
 
     async fn delete(&self, id: &EntryId) -> Result<bool, StorageError> {
-        self.client.delete(id).await
+        self.counters().observe(self.client.delete(id).await)
     }
 
     async fn delete_batch(&self, ids: &[EntryId]) -> Result<Vec<bool>, StorageError> {
@@ -115,7 +134,7 @@ impl StorageBackend for S3Storage {
         let mut distinct = HashSet::new();
         let deletions: Vec<_> = ids.iter().map(|id| (id.clone(), distinct.insert(id))).collect();
         let deletions = deletions.into_iter().map(|(id, is_first)| async move {
-            if is_first { self.client.delete(&id).await } else { Ok(false) }
+            if is_first { self.delete(&id).await } else { Ok(false) }
         });
         stream::iter(deletions).buffered(self.client.bucket.concurrency()).try_collect().await
     }
@@ -125,18 +144,26 @@ impl StorageBackend for S3Storage {
     }
 
     async fn write_batch(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
-        self.client.write_all(prepare(entries)?, IdCheck::AllDays).await
+        self.write_checked(entries).await
     }
 
     /// Lists every day of the bucket once a call, so large batches cost fewer requests per entry.
     async fn write_new(&self, entries: &[AuditEntry]) -> Result<Vec<bool>, StorageError> {
-        let mut written = self.client.write_new(prepare_distinct(entries)?).await?;
+        let writing = self.counters().writing(entries.len());
+        let written = match prepare_distinct(entries) {
+            Ok(prepared) => self.client.write_new(prepared).await,
+            Err(error) => Err(error),
+        };
+        let mut written = writing.end(written)?;
         Ok(entries.iter().map(|entry| written.remove(&entry.id)).collect())
     }
 
     fn append(&self, entries: &[AuditEntry]) -> AppendFuture<'_> {
-        let prepared = prepare(entries);
-        Box::pin(async move { self.client.write_all(prepared?, IdCheck::SameKey).await })
+        let (count, prepared) = (entries.len(), prepare(entries));
+        Box::pin(async move {
+            let writing = self.counters().writing(count);
+            writing.end(self.write_prepared(prepared, IdCheck::SameKey).await)
+        })
     }
 
     fn scan(&self, query: Query) -> EntryStream<'_> {
@@ -160,11 +187,15 @@ impl StorageBackend for S3Storage {
     }
 
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {
-        self.client.delete_at_or_before(cutoff).await
+        self.counters().observe(self.client.delete_at_or_before(cutoff).await)
     }
 
     async fn close(&self) -> Result<(), StorageError> {
         self.client.close().await;
         Ok(())
+    }
+
+    fn metrics(&self) -> Option<StorageMetrics> {
+        Some(self.counters().snapshot())
     }
 }

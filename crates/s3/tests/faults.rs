@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use attestry_core::{AuditEntry, StorageBackend, StorageError};
+use attestry_core::{AuditEntry, ErrorKind, StorageBackend, StorageError};
 use attestry_s3::{ConditionalWrites, DeleteFailures, RequestError, RequestErrorKind};
 use support::{ConditionSupport, Fault, Server, at, checks, entry, error_chain, ids, list_all};
 
@@ -40,7 +40,13 @@ async fn transient_errors_are_retried() {
             }
         };
         fail_each_operation_twice();
+        let before = storage.metrics().unwrap().retries;
         storage.write_batch(&entries).await.unwrap();
+        let metrics = storage.metrics().unwrap();
+        // Each day is listed and each object put; a batch of one day looks for no ids elsewhere.
+        assert!(metrics.retries >= before + 2, "{} retries", metrics.retries);
+        assert_eq!((metrics.entries, metrics.batches, metrics.refused), (12, 12, 0));
+        assert_eq!(metrics.last_error, None);
         fail_each_operation_twice();
         assert_eq!(ids(&list_all(&storage).await.unwrap()), ids(&entries), "{code}");
         assert_eq!(storage.count().await.unwrap(), 12);
@@ -75,6 +81,19 @@ async fn many_throttled_requests_succeed() {
     server.inject("put", 200, Fault::ErrorResponse("SlowDown", 503));
     storage.append(&entries).await.unwrap();
     assert_eq!(server.keys().len(), 300);
+    assert_eq!(storage.metrics().unwrap().retries, 200);
+}
+
+#[tokio::test]
+async fn failed_writes_are_counted_as_refused() {
+    let server = Server::start().await;
+    let storage = server.builder().max_retries(1).connect().await.unwrap();
+    server.inject("put", 2, Fault::ErrorResponse("SlowDown", 503));
+    storage.append(&entries_of_a_day(1)).await.unwrap_err();
+    let metrics = storage.metrics().unwrap();
+    assert_eq!((metrics.entries, metrics.refused, metrics.retries), (0, 1, 1));
+    assert_eq!((metrics.queue_depth, metrics.bytes), (0, 0));
+    assert_eq!(metrics.last_error.unwrap().kind, ErrorKind::Remote);
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
+use attestry_core::metrics::StorageCounters;
 use attestry_core::{StorageError, Timestamp};
 
 use crate::durability::Durability;
@@ -50,6 +53,7 @@ pub(crate) struct ActiveSegment {
     /// Torn lines of other programs that were repaired.
     repaired: Vec<TornTail>,
     indexer: Indexer,
+    counters: Arc<StorageCounters>,
     clock: Clock,
     /// The end of the current day, and the segment of that day.
     today: (Timestamp, SegmentName),
@@ -84,6 +88,7 @@ impl ActiveSegment {
             sync_failed: HashSet::new(),
             lost: None,
             repaired: Vec::new(),
+            counters: Arc::default(),
             clock: Clock::default(),
             today: (Timestamp::MIN, SegmentName::active_on(Timestamp::MIN)),
             sync_data: File::sync_data,
@@ -93,6 +98,12 @@ impl ActiveSegment {
     /// The same with another clock.
     pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// The same, counting with `counters`.
+    pub(crate) fn with_counters(mut self, counters: Arc<StorageCounters>) -> Self {
+        self.counters = counters;
         self
     }
 
@@ -133,8 +144,9 @@ impl ActiveSegment {
             };
             if let Some(open) = &mut self.open {
                 let ends = &ends[done..done + count];
-                let written = ends.last().map_or(0, |end| end.at - start) as u64;
-                open.appended.add(open.length - written, bytes, start, ends);
+                let written = ends.last().map_or(0, |end| end.at - start);
+                self.counters.stored(count, written);
+                open.appended.add(open.length - written as u64, bytes, start, ends);
                 observer.appended(bytes, start, ends, open.length);
             }
             done += count;
@@ -361,11 +373,16 @@ impl ActiveSegment {
         let written = open.file.write_all(lines).map_err(|source| failed("append to", source));
         let durable = written.and_then(|()| match self.durability {
             Durability::Buffered => Ok(()),
-            Durability::Sync => (self.sync_data)(&open.file).map_err(|source| {
-                open.poisoned = true;
-                self.sync_failed.insert(open.id);
-                failed("sync", source)
-            }),
+            Durability::Sync => {
+                let started = Instant::now();
+                let synced = (self.sync_data)(&open.file);
+                self.counters.synced(started.elapsed());
+                synced.map_err(|source| {
+                    open.poisoned = true;
+                    self.sync_failed.insert(open.id);
+                    failed("sync", source)
+                })
+            }
         });
         match durable.and_then(|()| bump()) {
             Ok(()) => {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use attestry_core::{EntryId, StorageError};
+use attestry_core::{EntryId, ErrorKind, StorageError};
 use attestry_evidence::{InvalidErasure, OpenError, TreeError};
 use thiserror::Error;
 
@@ -97,6 +97,14 @@ pub enum EvidenceError {
 }
 
 impl EvidenceError {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Storage(error) => error.kind(),
+            Self::Damaged { .. } => ErrorKind::Corrupt,
+            _ => ErrorKind::Other,
+        }
+    }
+
     pub(super) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_path_buf(), reason: reason.into() }
     }

@@ -2,9 +2,11 @@
 
 use std::any::Any;
 use std::fs::File;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use attestry_core::StorageError;
+use attestry_core::metrics::StorageCounters;
+use attestry_core::{StorageError, Timestamp};
 use attestry_evidence::{ErasureRecord, Hash, Policy, SignedCheckpoint, leaf_hash};
 
 use super::error::EvidenceError;
@@ -25,6 +27,7 @@ pub(crate) struct TreeObserver {
     /// `None` while the store has no tree. Another process may create one.
     writer: Option<TreeWriter>,
     signing: Option<Signing>,
+    counters: Arc<StorageCounters>,
     closed: bool,
 }
 
@@ -61,7 +64,14 @@ impl TreeObserver {
             }
             _ => None,
         };
-        Ok(Self { folder: folder.clone(), lines_are_synced, writer, signing, closed: false })
+        let (folder, counters) = (folder.clone(), Arc::default());
+        Ok(Self { folder, lines_are_synced, writer, signing, counters, closed: false })
+    }
+
+    /// The same, counting with `counters`.
+    pub(crate) fn with_counters(mut self, counters: Arc<StorageCounters>) -> Self {
+        self.counters = counters;
+        self
     }
 
     /// Casts the observer of a store.
@@ -88,6 +98,14 @@ impl TreeObserver {
     /// The checkpoint of all lines: a new one, or the latest if the tree has not grown since. The
     /// active segment must be synced.
     pub(crate) fn checkpoint(&mut self) -> Result<SignedCheckpoint, EvidenceError> {
+        let signed = self.sign();
+        if let Err(error) = &signed {
+            self.counters.checkpoint_failed(error.kind());
+        }
+        signed
+    }
+
+    fn sign(&mut self) -> Result<SignedCheckpoint, EvidenceError> {
         let path = self.folder.path().to_path_buf();
         let Some(Signing { options, .. }) = &self.signing else {
             return Err(EvidenceError::NoSigningKey { path });
@@ -100,6 +118,7 @@ impl TreeObserver {
         if let Some(signing) = &mut self.signing {
             signing.last = (Instant::now(), size);
             if new {
+                self.counters.checkpoint(Timestamp::now(), size);
                 signing.results.push(Ok(checkpoint.clone()));
             }
         }
@@ -247,7 +266,13 @@ impl LogObserver for TreeObserver {
     }
 
     fn on_deadline(&mut self, synced: Result<(), StorageError>) {
-        let signed = synced.map_err(EvidenceError::from).and_then(|()| self.checkpoint());
+        let signed = match synced {
+            Ok(()) => self.checkpoint(),
+            Err(error) => {
+                self.counters.checkpoint_failed(error.kind());
+                Err(error.into())
+            }
+        };
         if let (Err(error), Some(signing)) = (signed, &mut self.signing) {
             let size = self.writer.as_ref().map_or(0, TreeWriter::size);
             signing.last = (Instant::now(), size);
