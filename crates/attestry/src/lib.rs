@@ -146,6 +146,14 @@ pub mod backend {
     };
 }
 
+/// What a logger and its backend have done, in numbers: [`AuditLogger::metrics`].
+pub mod metrics {
+    pub use attestry_core::metrics::{
+        Histogram, LastCheckpoint, LastError, StorageCounters, StorageMetrics, Writing,
+    };
+    pub use attestry_logger::LoggerMetrics;
+}
+
 /// Entries in a folder of JSONL files (feature `file`).
 #[cfg(feature = "file")]
 pub mod file {

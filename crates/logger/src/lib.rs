@@ -28,6 +28,7 @@ mod interaction;
 mod logger;
 #[cfg(feature = "messages")]
 pub mod messages;
+mod metrics;
 mod page;
 mod policy;
 mod recorder;
@@ -42,5 +43,6 @@ pub use error::{AuditError, ContentField};
 pub use hashing::{ContentHash, HashKey, InvalidHashKey};
 pub use interaction::Interaction;
 pub use logger::AuditLogger;
+pub use metrics::LoggerMetrics;
 pub use page::Page;
 pub use policy::FailurePolicy;

@@ -6,7 +6,7 @@ use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
 };
 
-use crate::deletion::{self, DeleteMode, Deletion};
+use crate::metrics::{LoggerCounters, LoggerMetrics};
 use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::{AuditError, Content, ContentMatch, FailurePolicy, Interaction, Page, scan};
@@ -22,11 +22,13 @@ struct Inner {
     storage: Arc<dyn StorageBackend>,
     policy: Policy,
     recorder: Arc<Recorder>,
+    counters: LoggerCounters,
 }
 
 impl AuditLogger {
     pub(crate) fn from_parts(storage: Arc<dyn StorageBackend>, policy: Policy) -> Self {
-        Self(Arc::new(Inner { storage, policy, recorder: Arc::default() }))
+        let (recorder, counters) = (Arc::default(), LoggerCounters::default());
+        Self(Arc::new(Inner { storage, policy, recorder, counters }))
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -37,8 +39,12 @@ impl AuditLogger {
         &self.0.recorder
     }
 
+    pub(crate) fn counters(&self) -> &LoggerCounters {
+        &self.0.counters
+    }
+
     /// The backend itself. A call through the `Arc` would box the future twice.
-    fn backend(&self) -> &dyn StorageBackend {
+    pub(crate) fn backend(&self) -> &dyn StorageBackend {
         &*self.0.storage
     }
 
@@ -68,8 +74,12 @@ impl AuditLogger {
     /// If the future is dropped, the entry is either stored whole or not at all, and its id is unknown;
     /// set one with [`Interaction::id`] to look it up or retry.
     pub async fn log(&self, interaction: Interaction<'_>) -> Result<EntryId, AuditError> {
-        let (id, append) = self.begin(interaction)?;
-        append.await?;
+        let (id, append) = match self.begin(interaction) {
+            Ok(begun) => begun,
+            Err(refused) => return self.counters().count(1, Err(refused)),
+        };
+        let stored = append.await;
+        self.counters().count(1, stored)?;
         Ok(id)
     }
 
@@ -101,7 +111,17 @@ impl AuditLogger {
         } else {
             self.backend().append(entries).await
         };
-        self.policy().apply_failure_policy(stored, entries)
+        self.apply_failure_policy(stored, entries)
+    }
+
+    /// Applies the failure policy to the result of storing `entries`.
+    pub(crate) fn apply_failure_policy(
+        &self,
+        stored: Result<(), StorageError>,
+        entries: &[AuditEntry],
+    ) -> Result<(), StorageError> {
+        let Err(error) = stored else { return Ok(()) };
+        self.policy().handle_failure(error, entries, self.counters())
     }
 
     /// Records a batch of interactions and returns their ids in the same order. Much cheaper than
@@ -121,16 +141,24 @@ impl AuditLogger {
     ) -> Result<Vec<EntryId>, AuditError> {
         let mut caller_chose_id = false;
         let mut entries = Vec::new();
-        for interaction in interactions {
+        let mut interactions = interactions.into_iter();
+        while let Some(interaction) = interactions.next() {
             caller_chose_id |= interaction.id.is_some();
-            entries.push(self.prepare(interaction)?);
+            match self.prepare(interaction) {
+                Ok(entry) => entries.push(entry),
+                Err(refused) => {
+                    let batch = entries.len() + 1 + interactions.count();
+                    return self.counters().count(batch, Err(refused));
+                }
+            }
         }
         let stored = if caller_chose_id {
             self.backend().write_batch(&entries).await
         } else {
             self.backend().append(&entries).await
         };
-        self.policy().apply_failure_policy(stored, &entries)?;
+        let stored = self.apply_failure_policy(stored, &entries);
+        self.counters().count(entries.len(), stored)?;
         Ok(entries.into_iter().map(|entry| entry.id).collect())
     }
 
@@ -268,98 +296,6 @@ impl AuditLogger {
         Ok(self.backend().count().await?)
     }
 
-    /// Deletes the entry with this id and returns whether it existed.
-    ///
-    /// # Errors
-    ///
-    /// [`AuditError::InvalidId`] if a text is not a valid id; [`AuditError::Storage`].
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, the entry is either stored or deleted.
-    pub async fn delete<I>(&self, id: I) -> Result<bool, AuditError>
-    where
-        I: TryInto<EntryId> + Send,
-        AuditError: From<I::Error>,
-    {
-        let id = id.try_into()?;
-        Ok(self.backend().delete(&id).await?)
-    }
-
-    /// Deletes the entries that `query` selects, for instance all entries of a user, and calls
-    /// `on_entry` for each, in the order of the query. With [`DeleteMode::DryRun`] it deletes nothing.
-    /// Reads and deletes in batches, so memory stays bounded; entries that are written meanwhile may or
-    /// may not be deleted. A query without conditions selects everything.
-    ///
-    /// A file store with evidence records each deletion as [`delete`](Self::delete) does.
-    ///
-    /// ```
-    /// # use attestry_core::Query;
-    /// # use attestry_logger::{AuditLogger, DeleteMode};
-    /// # async fn example(logger: AuditLogger) -> Result<(), attestry_logger::AuditError> {
-    /// let of_user = Query::new().metadata_equals("user.id", "u-17");
-    /// let deletion = logger.delete_matching(of_user, DeleteMode::DryRun, |id| println!("{id}")).await?;
-    /// println!("{} entries, {} unreadable records", deletion.entries, deletion.unreadable.len());
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`AuditError::Storage`], with [`StorageError::InvalidQuery`] if the query contradicts itself.
-    /// Some of the entries may have been deleted; calling it again resumes. A record that cannot be
-    /// read is no error: it is reported in the result and kept.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, each entry is either stored or deleted.
-    pub async fn delete_matching(
-        &self,
-        query: Query,
-        mode: DeleteMode,
-        on_entry: impl FnMut(&EntryId),
-    ) -> Result<Deletion, AuditError> {
-        Ok(deletion::delete_matching(self.backend(), query, mode, on_entry).await?)
-    }
-
-    /// Deletes every entry whose age is at least `retention_days`, and returns their number.
-    ///
-    /// # Errors
-    ///
-    /// [`AuditError::LargeCleanup`] if that would be more than half of the entries, unless
-    /// [`allow_large_cleanup`](crate::AuditLoggerBuilder::allow_large_cleanup) is set: nothing is deleted
-    /// then. [`AuditError::Storage`]; some of the entries may have been deleted.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, each entry is either stored or deleted. Calling it again resumes.
-    pub async fn cleanup_expired(&self) -> Result<u64, AuditError> {
-        let cutoff = self.expiry_cutoff();
-        if !self.0.policy.allow_large_cleanup {
-            let expired = self.backend().estimate_at_or_before(cutoff).await?;
-            let entries = if expired == 0 { 0 } else { self.backend().count().await? };
-            if expired > entries / 2 {
-                return Err(AuditError::LargeCleanup { expired, entries, cutoff });
-            }
-        }
-        Ok(self.backend().delete_at_or_before(cutoff).await?)
-    }
-
-    /// The time at or before which an entry has expired by now.
-    #[must_use]
-    pub fn expiry_cutoff(&self) -> Timestamp {
-        Timestamp::now().saturating_sub_days(self.0.policy.retention_days)
-    }
-
-    /// Reclaims the space of deleted entries, and returns the number of bytes; see
-    /// [`StorageBackend::compact`].
-    ///
-    /// # Errors
-    ///
-    /// [`AuditError::Storage`]. No entry is lost; calling it again resumes.
-    pub async fn compact(&self) -> Result<u64, AuditError> {
-        Ok(self.backend().compact().await?)
-    }
-
     /// Decrypts stored content of an entry.
     ///
     /// # Errors
@@ -427,6 +363,29 @@ impl AuditLogger {
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn StorageBackend> {
         &self.0.storage
+    }
+
+    /// What this logger, its clones and their storage have done so far, in numbers. Cheap enough to be
+    /// called every second, and never waits for the storage.
+    ///
+    /// ```
+    /// use attestry_logger::{AuditLogger, Interaction};
+    /// use attestry_memory::MemoryStorage;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let logger = AuditLogger::builder(MemoryStorage::new()).build();
+    /// logger.log(Interaction::new("What is 2+2?", "4")).await?;
+    /// assert!(logger.log(Interaction::new("What is 2+2?", "4").id("../4".parse()?)).await.is_err());
+    ///
+    /// let metrics = logger.metrics();
+    /// assert_eq!((metrics.entries, metrics.refused), (1, 1));
+    /// println!("{}", serde_json::to_string(&metrics)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> LoggerMetrics {
+        self.counters().snapshot(self.backend().metrics())
     }
 
     /// The encryption manager, if one is configured.

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use attestry_core::metrics::LastError;
 use attestry_core::{AuditEntry, IdScheme, StorageError};
 #[cfg(feature = "encryption")]
 use attestry_crypto::EncryptionManager;
 
 use crate::ContentHash;
+use crate::metrics::LoggerCounters;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
@@ -39,17 +41,18 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Applies the failure policy to the result of storing `entries`.
-    pub(crate) fn apply_failure_policy(
+    /// Applies the failure policy to `error`, why `entries` could not be stored.
+    pub(crate) fn handle_failure(
         &self,
-        stored: Result<(), StorageError>,
+        error: StorageError,
         entries: &[AuditEntry],
+        counters: &LoggerCounters,
     ) -> Result<(), StorageError> {
-        let Err(error) = stored else { return Ok(()) };
         let rejected =
             matches!(error, StorageError::InvalidEntry(_) | StorageError::AlreadyExists { .. });
         match &self.failure_policy {
             FailurePolicy::FailOpen(handler) if !rejected => {
+                counters.failed_open(entries.len(), LastError::now(error.kind()));
                 entries.iter().for_each(|entry| handler(entry, &error));
                 Ok(())
             }

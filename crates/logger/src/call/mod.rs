@@ -139,14 +139,20 @@ impl AuditLogger {
                     .clone()
                     .timestamp(timestamp)
                     .metadata(metadata::PHASE, metadata::PHASE_START);
-                let entry = self.entry(first, input.clone(), self.policy().prepare(""))?;
+                let entry = self.entry(first, input.clone(), self.policy().prepare(""));
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(refused) => return self.counters().count(1, Err(refused)),
+                };
                 let id = entry.id.clone();
                 // From now on the id of the end entry.
                 let caller_chose_id = fields.id.take().is_some();
-                self.store(entry, caller_chose_id).await?;
+                let stored = self.store(entry, caller_chose_id).await;
+                self.counters().count(1, stored)?;
                 Some(id)
             }
         };
+        self.counters().call_started();
         let logger = self.clone();
         Ok(Call(Some(Box::new(Open { logger, start, timestamp, started, fields, input, output }))))
     }
@@ -229,7 +235,11 @@ impl Call {
         let Some(open) = self.0.take() else { unreachable!("taken only here and when dropped") };
         let logger = open.logger.clone();
         let caller_chose_id = open.fields.id.is_some();
-        let mut unstored = Unstored { entry: Some(open.into_entry(outcome)?), logger };
+        let entry = match open.into_entry(outcome) {
+            Ok(entry) => entry,
+            Err(refused) => return logger.counters().count(1, Err(refused)),
+        };
+        let mut unstored = Unstored { entry: Some(entry), logger };
         let stored = match &unstored.entry {
             Some(entry) if caller_chose_id => {
                 unstored.logger.storage().write(entry).await.map(drop)
@@ -239,7 +249,8 @@ impl Call {
         let Some(entry) = unstored.entry.take() else {
             unreachable!("taken only here and when dropped")
         };
-        unstored.logger.policy().apply_failure_policy(stored, std::slice::from_ref(&entry))?;
+        let stored = unstored.logger.apply_failure_policy(stored, std::slice::from_ref(&entry));
+        unstored.logger.counters().count(1, stored)?;
         Ok(entry.id)
     }
 }
@@ -265,7 +276,8 @@ fn store_later(logger: &AuditLogger, entry: AuditEntry) {
     recorder.clone().run(Box::pin(async move {
         // Idempotent, as an append is not: the entry may have been stored before its call was dropped.
         let stored = logger.storage().write(&entry).await.map(drop);
-        Ok(logger.policy().apply_failure_policy(stored, std::slice::from_ref(&entry))?)
+        let stored = logger.apply_failure_policy(stored, std::slice::from_ref(&entry));
+        logger.counters().count(1, stored)
     }));
 }
 
@@ -275,7 +287,10 @@ impl Drop for Call {
             let logger = open.logger.clone();
             match open.into_entry(Outcome::Abandoned) {
                 Ok(entry) => store_later(&logger, entry),
-                Err(error) => logger.recorder().fail(error),
+                Err(error) => {
+                    let counted = logger.counters().count(1, Err::<(), _>(error));
+                    counted.unwrap_or_else(|error| logger.recorder().fail(error));
+                }
             }
         }
     }
@@ -292,6 +307,7 @@ impl Open {
     /// The end entry.
     fn into_entry(self, outcome: Outcome) -> Result<AuditEntry, AuditError> {
         let Self { logger, start, timestamp, started, mut fields, input, output } = self;
+        logger.counters().call_ended();
         let elapsed = started.elapsed();
         fields.timestamp = Some(timestamp.saturating_add(elapsed));
         if fields.latency_ms == 0.0 {
