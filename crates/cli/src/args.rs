@@ -22,15 +22,15 @@ pub(crate) use self::evidence::{
 pub(crate) use self::find::{
     CountArgs, ExportArgs, GetArgs, ListArgs, SearchArgs, ShowArgs, StatsArgs,
 };
-pub(crate) use self::maintain::{CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs};
+pub(crate) use self::maintain::{CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs, GraceArgs};
 pub(crate) use self::quarantine::{
     QuarantineCommand, QuarantineListArgs, QuarantineRemoveArgs, QuarantineShowArgs,
 };
 pub(crate) use self::record::{ImportArgs, LogArgs};
-pub(crate) use self::selection::{Filters, Selection, ZoneArgs};
+pub(crate) use self::selection::{Filters, PhaseArgs, Selection, ZoneArgs};
 pub(crate) use self::tree::TreeCommand;
 pub(crate) use self::values::{
-    GroupKey, ListFormat, Outcome, ReportFormat, Safety, SearchFormat, StatsFormat,
+    CallPhase, GroupKey, ListFormat, Outcome, ReportFormat, Safety, SearchFormat, StatsFormat,
 };
 
 /// Audit log for AI systems: record interactions with models, list, verify and erase them

@@ -3,5 +3,5 @@
 mod parse;
 mod zone;
 
-pub(crate) use self::parse::TimeText;
+pub(crate) use self::parse::{TimeText, duration};
 pub(crate) use self::zone::Zone;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ReportFormat;
+use super::{GraceArgs, ReportFormat};
 
 /// The signatures that are required.
 #[derive(Debug, Args)]
@@ -54,18 +54,23 @@ were all rewritten to match are not detected. Without --since-checkpoint, only t
 checkpoints in the store are used: a new history signed with the key, or an older copy
 of the store, is only detected with a checkpoint that was kept elsewhere.
 
+Calls without an end that started before the grace period are counted and named, as by
+`attestry check`.
+
 Examples:
   attestry verify --public-key signing.key.pub
   attestry verify --public-key signing.key.pub --since-checkpoint checkpoint-2026-01-28
   attestry verify --public-key signing.key.pub --format json | jq '.problems[]'
 
-The exit status is 1 if there are problems.")]
+The exit status is 1 if there are problems. Calls without an end do not change it.")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     /// Checkpoint that was kept elsewhere; may be repeated
     #[arg(long, value_name = "FILE", requires = "public_key")]
     pub(crate) since_checkpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) grace: GraceArgs,
     /// Output format
     #[arg(long, default_value = "text")]
     pub(crate) format: ReportFormat,

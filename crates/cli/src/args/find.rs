@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{GroupKey, ListFormat, SearchFormat, Selection, StatsFormat, ZoneArgs};
+use super::{GroupKey, ListFormat, PhaseArgs, SearchFormat, Selection, StatsFormat, ZoneArgs};
 use crate::histogram::Percentile;
 
 #[derive(Debug, Args)]
@@ -40,6 +40,7 @@ Examples:
   attestry list --since 2026-01-01 --until 2026-01-31 --safety failed
   attestry list --conversation conv-17 --format json | jq -r .id
   attestry list --since 7d --user u-17 --metadata team=search
+  attestry list --phase open --until 1h           calls without an end
   attestry list --format csv > entries.csv")]
 pub(crate) struct ListArgs {
     /// Maximum number of entries
@@ -58,22 +59,30 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     pub(crate) csv_safe: bool,
     #[command(flatten)]
-    pub(crate) selection: Selection,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  attestry count
-  attestry count --safety failed --since 2026-01-01")]
-pub(crate) struct CountArgs {
+    pub(crate) phase: PhaseArgs,
     #[command(flatten)]
     pub(crate) selection: Selection,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Latencies are in milliseconds; entries without a latency (0) are left out. Percentiles
+Counts each call once, also one that was recorded at its start and at its end: all
+entries are read. `--phase all` counts entries, and reads none without other options.
+
+Examples:
+  attestry count
+  attestry count --phase all
+  attestry count --safety failed --since 2026-01-01")]
+pub(crate) struct CountArgs {
+    #[command(flatten)]
+    pub(crate) phase: PhaseArgs,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each call is counted once. Latencies are in milliseconds; entries without a latency (0) are left out. Percentiles
 (nearest rank) have an error of at most 0.4 %, whatever the number of entries; the
 maximum is exact. Memory grows with the number of groups. csv has a row for each group
 and no total.
@@ -98,6 +107,8 @@ pub(crate) struct StatsArgs {
     /// Put a quote before values in csv that a spreadsheet would evaluate as a formula
     #[arg(long)]
     pub(crate) csv_safe: bool,
+    #[command(flatten)]
+    pub(crate) phase: PhaseArgs,
     #[command(flatten)]
     pub(crate) selection: Selection,
 }
@@ -193,6 +204,8 @@ pub(crate) struct SearchArgs {
     /// Output format: each match with its surroundings, the decrypted entry, or its id
     #[arg(long, default_value = "text")]
     pub(crate) format: SearchFormat,
+    #[command(flatten)]
+    pub(crate) phase: PhaseArgs,
     #[command(flatten)]
     pub(crate) selection: Selection,
 }

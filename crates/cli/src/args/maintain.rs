@@ -1,10 +1,20 @@
 //! Arguments of the commands that check a store and erase entries.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::{Filters, ReportFormat, Selection};
+use crate::times::duration;
+
+/// When a call without an end is reported.
+#[derive(Debug, Args)]
+pub(crate) struct GraceArgs {
+    /// Report calls without an end that started longer ago than DURATION, such as 15m or 2d
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub(crate) grace: Duration,
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -12,17 +22,23 @@ Encrypted content is checked if its key is given. With --against, each interacti
 FILE that is not recorded is reported, too. FILE can also be an export (entries.jsonl):
 then lines that the store has on record as erased are counted, and are no problem.
 
+Calls without an end that started before the grace period are counted and named. They
+are no damage of the store: their process was killed, or they take that long.
+
 Examples:
   attestry check
+  attestry check --grace 15m
   attestry --key-file audit.key check
   attestry check --against interactions.jsonl
   attestry check --format json | jq '.problems[]'
 
-The exit status is 1 if there are problems.")]
+The exit status is 1 if there are problems. Calls without an end do not change it.")]
 pub(crate) struct CheckArgs {
     /// Imported file, each interaction of which must be recorded
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) grace: GraceArgs,
     /// Output format
     #[arg(long, default_value = "text")]
     pub(crate) format: ReportFormat,

@@ -3,7 +3,7 @@
 use attestry::{MetadataCondition, Query, Timestamp, metadata};
 use clap::Args;
 
-use super::Safety;
+use super::{CallPhase, Safety};
 use crate::errors::Failure;
 use crate::times::{TimeText, Zone};
 
@@ -32,6 +32,16 @@ pub(crate) struct ZoneArgs {
     /// Europe/Berlin, an offset such as +02:00, or local
     #[arg(long, value_name = "ZONE", default_value = "UTC", allow_hyphen_values = true)]
     pub(crate) tz: Zone,
+}
+
+/// Which entries of calls.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(crate) struct PhaseArgs {
+    /// Which entries of a call with a start and an end: the latest one, so that each call is one entry;
+    /// all; starts; ends; or starts without an end
+    #[arg(long, value_name = "PHASE", default_value = "latest")]
+    pub(crate) phase: CallPhase,
 }
 
 /// Options that select entries by their fields.

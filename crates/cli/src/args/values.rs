@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use attestry::metadata;
+use attestry::{Phase, metadata};
 use clap::ValueEnum;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -40,6 +40,28 @@ impl Outcome {
             Self::CutOff => metadata::OUTCOME_CUT_OFF,
             Self::Abandoned => metadata::OUTCOME_ABANDONED,
             Self::Blocked => metadata::OUTCOME_BLOCKED,
+        }
+    }
+}
+
+/// Which entries of calls a command selects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CallPhase {
+    Latest,
+    All,
+    Start,
+    End,
+    Open,
+}
+
+impl From<CallPhase> for Phase {
+    fn from(phase: CallPhase) -> Self {
+        match phase {
+            CallPhase::Latest => Self::Latest,
+            CallPhase::All => Self::All,
+            CallPhase::Start => Self::Start,
+            CallPhase::End => Self::End,
+            CallPhase::Open => Self::Open,
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) async fn run(
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
-    let query = args.selection.query()?;
+    let query = args.selection.query()?.phase(args.phase.phase.into());
     let logger = store.open_reader(Settings::default()).await?;
     let (count, status) = if query == Query::new() {
         (logger.count().await?, Status::Success)

@@ -19,7 +19,8 @@ pub(super) async fn run(
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
     let order = if args.desc { Order::Descending } else { Order::Ascending };
-    let query = args.selection.query()?.limit(args.limit).order(order);
+    let query = args.selection.query()?.phase(args.phase.phase.into());
+    let query = query.limit(args.limit).order(order);
     let encryption = if args.decrypt { store.encryption()? } else { None };
     let logger = store.open_reader(Settings { encryption, ..Settings::default() }).await?;
     let (mut printed, mut status) = (0_u64, Status::Success);

@@ -13,6 +13,7 @@ mod import;
 mod key;
 mod list;
 mod log;
+mod open_calls;
 mod prove;
 mod quarantine;
 mod search;

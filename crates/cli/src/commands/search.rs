@@ -22,7 +22,7 @@ pub(super) async fn run(
     let text = Query::new().text_contains(&args.text);
     text.validate()?;
     let order = if args.desc { Order::Descending } else { Order::Ascending };
-    let query = args.selection.query()?.order(order);
+    let query = args.selection.query()?.phase(args.phase.phase.into()).order(order);
     let settings = Settings { encryption: store.encryption()?, ..Settings::default() };
     let logger = store.open_reader(settings).await?;
     let mut entries = logger.query(query);

@@ -3,7 +3,7 @@
 mod messages;
 mod page;
 
-use attestry::{AuditEntry, AuditError, AuditLogger, EntryId, Query};
+use attestry::{AuditEntry, AuditError, AuditLogger, EntryId, Phase, Query};
 use serde_json::Value;
 
 use self::messages::Message;
@@ -38,7 +38,7 @@ pub(super) async fn run(
             status = status.and(turns.print(&entry, out)?);
             continue;
         }
-        let query = Query::new().conversation_id(name);
+        let query = Query::new().conversation_id(name).phase(Phase::Latest);
         let mut problems = Status::Success;
         let read = super::for_each(logger.query(query.clone()), |entry| {
             if turns.number == 0 {

@@ -16,7 +16,7 @@ pub(super) async fn run(
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
-    let query = args.selection.query()?;
+    let query = args.selection.query()?.phase(args.phase.phase.into());
     let zone = args.selection.zone.tz;
     let logger = store.open_reader(Settings::default()).await?;
     let mut groups = Groups::new(args.by, zone.clone());

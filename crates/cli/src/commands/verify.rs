@@ -3,6 +3,7 @@
 use attestry::evidence::{EvidenceExt, Verification, VerifyOptions};
 use serde_json::{Value, json};
 
+use super::open_calls::OpenCalls;
 use crate::args::{ReportFormat, StoreArgs, VerifyArgs};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
@@ -26,18 +27,20 @@ pub(super) async fn run(
     }
     let logger = store.open_reader(Settings::default()).await?;
     let result = logger.evidence()?.verify(options).await?;
+    let open_calls = OpenCalls::find(&logger, args.grace.grace).await?;
     if matches!(args.format, ReportFormat::Json) {
-        out.json(&report(&result))?;
+        out.json(&report(&result, &open_calls))?;
     } else {
         for problem in &result.problems {
             out.line(format_args!("{}", escaped(&problem.to_string())))?;
         }
+        open_calls.print(out)?;
         summarise(&result, required.is_some(), out)?;
     }
     Ok(Status::success_if(result.is_clean()))
 }
 
-fn report(result: &Verification) -> Value {
+fn report(result: &Verification, open_calls: &OpenCalls) -> Value {
     let problems: Vec<Value> = result
         .problems
         .iter()
@@ -68,6 +71,7 @@ fn report(result: &Verification) -> Value {
             "by": witnessed.by.iter().map(|by| json!({ "witness": by.witness, "at": by.time() }))
                 .collect::<Vec<_>>(),
         })),
+        "open_calls": open_calls.as_json(),
         "problems": problems,
         "problems_unlisted": result.problems_unlisted,
     })

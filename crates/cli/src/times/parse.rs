@@ -65,6 +65,11 @@ impl FromStr for TimeText {
 }
 
 /// `7d`: a number and a unit.
+/// A duration such as `1h`, as the value of an option.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    age(text).ok_or_else(|| "expected a duration such as 30s, 15m, 12h, 7d or 2w".to_owned())
+}
+
 fn age(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let seconds: u64 = match unit {

@@ -16,6 +16,7 @@ use futures_util::StreamExt;
 
 use self::against::{Comparison, Expected};
 use self::problems::{Problem, Problems};
+use super::open_calls::OpenCalls;
 use super::quarantine;
 use crate::args::{CheckArgs, StoreArgs};
 use crate::errors::{Failure, Status, with_sources};
@@ -71,9 +72,12 @@ pub(super) async fn run(
         }
         None => None,
     };
-    let quarantined = quarantine::files(&logger).await?;
+    let notes = Notes {
+        quarantined: quarantine::files(&logger).await?,
+        open_calls: OpenCalls::find(&logger, args.grace.grace).await?,
+    };
     let status = Status::success_if(problems.count() == 0);
-    check.summarise(problems, comparison, &quarantined, out)?;
+    check.summarise(problems, comparison, &notes, out)?;
     logger.close().await?;
     Ok(status)
 }
@@ -92,6 +96,12 @@ async fn erasures_of(
         Err(EvidenceError::NotKept { .. }) => Ok(Erasures::default()),
         erasures => Ok(erasures?),
     }
+}
+
+/// What is reported and is no problem.
+struct Notes {
+    quarantined: Vec<Quarantined>,
+    open_calls: OpenCalls,
 }
 
 /// Progress of the check. Memory grows by 8 to 16 bytes per entry, for its id.
@@ -213,7 +223,7 @@ impl Check {
         &self,
         problems: Problems,
         comparison: Option<Comparison>,
-        quarantined: &[Quarantined],
+        notes: &Notes,
         out: &mut Stdout,
     ) -> Result<(), Failure> {
         if problems.as_json() {
@@ -228,11 +238,12 @@ impl Check {
                     "other_entries_erased": comparison.others_erased,
                     "not_compared": comparison.keyed,
                 })),
-                "quarantine": quarantined.iter().map(quarantine::as_json).collect::<Vec<_>>(),
+                "open_calls": notes.open_calls.as_json(),
+                "quarantine": notes.quarantined.iter().map(quarantine::as_json).collect::<Vec<_>>(),
                 "problems": problems.into_list(),
             }));
         }
-        for Quarantined { path, length, since, .. } in quarantined {
+        for Quarantined { path, length, since, .. } in &notes.quarantined {
             let path = path.display().to_string();
             let bytes = counted(*length, "byte", "bytes");
             out.line(format_args!(
@@ -240,6 +251,7 @@ impl Check {
                 escaped(&path)
             ))?;
         }
+        notes.open_calls.print(out)?;
         let mut summary = format!(
             "{} read, {} checked",
             counted(self.entries, "entry", "entries"),
