@@ -11,8 +11,9 @@ use crate::fs::layout::Folder;
 use crate::observer::EraseReason;
 use crate::storage::FileStorage;
 use crate::tree::{
-    EntryProof, Erasures, EvidenceError, EvidenceOptions, TileExport, TreeObserver, TreeRebuild,
-    Verification, VerifyOptions, erasures, prove, rebuild, tile_export, verify,
+    AnchorRecord, CheckpointReader, EntryProof, Erasures, EvidenceError, EvidenceOptions,
+    StoredTimestamp, TileExport, TreeObserver, TreeRebuild, Verification, VerifyOptions,
+    anchor_records, erasures, prove, rebuild, tile_export, timestamps, verify,
 };
 use crate::writer::Job;
 
@@ -182,6 +183,97 @@ impl FileStorage {
     ) -> Result<ConsistencyProof, EvidenceError> {
         let older = older.clone();
         self.read_blocking(move |catalog| prove::consistency(catalog.folder(), &older)).await
+    }
+
+    /// The proof that `checkpoint`, a signed one of this store, extends the tree of its first `old` leaves:
+    /// what a witness that has cosigned `old` leaves asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Disagrees`] if the tree is smaller than `old` or `checkpoint`, or does not match
+    /// it; [`EvidenceError::Storage`].
+    pub async fn growth_proof(
+        &self,
+        old: u64,
+        checkpoint: &SignedCheckpoint,
+    ) -> Result<ConsistencyProof, EvidenceError> {
+        let checkpoint = checkpoint.clone();
+        self.read_blocking(move |catalog| prove::growth(catalog.folder(), old, &checkpoint)).await
+    }
+
+    /// Reads the latest checkpoint again and again, at the cost of listing a folder.
+    #[must_use]
+    pub fn checkpoint_reader(&self) -> CheckpointReader {
+        CheckpointReader::new(self.catalog.folder())
+    }
+
+    /// The records of what was handed over to anchors, by any process, in the order of their names. A
+    /// writer to the folder can change them.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Storage`].
+    pub async fn anchor_records(&self) -> Result<Vec<AnchorRecord>, EvidenceError> {
+        self.read_blocking(|catalog| anchor_records::read_all(catalog.folder())).await
+    }
+
+    /// Replaces the record of an anchor. A newer checkpoint in the stored record stays.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Storage`], also if the store was opened read-only.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel it.
+    pub async fn store_anchor_record(&self, record: &AnchorRecord) -> Result<(), EvidenceError> {
+        self.writer()?;
+        let record = record.clone();
+        self.read_blocking(move |catalog| anchor_records::write(catalog.folder(), record)).await
+    }
+
+    /// Stores the reply of a timestamp authority (RFC 3161) to `checkpoint` beside it, and returns its
+    /// path. `authority` becomes part of the file name. Nothing is verified.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Storage`], also if the store was opened read-only.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel it.
+    pub async fn store_timestamp(
+        &self,
+        checkpoint: &SignedCheckpoint,
+        authority: &str,
+        reply: &[u8],
+    ) -> Result<PathBuf, EvidenceError> {
+        self.writer()?;
+        let (checkpoint, authority) = (checkpoint.clone(), authority.to_owned());
+        let reply = reply.to_vec();
+        let write =
+            move |folder: &Folder| timestamps::write(folder, &checkpoint, &authority, &reply);
+        self.read_blocking(move |catalog| write(catalog.folder())).await
+    }
+
+    /// The files with replies of timestamp authorities, in the order of the sizes of their checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Storage`].
+    pub async fn timestamps(&self) -> Result<Vec<PathBuf>, EvidenceError> {
+        self.read_blocking(|catalog| timestamps::list(catalog.folder())).await
+    }
+
+    /// A timestamp from a file of [`timestamps`](Self::timestamps). Nothing of it is verified.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Damaged`] if the file is longer than 1 MiB or no checkpoint is beside it;
+    /// [`EvidenceError::Storage`].
+    pub async fn read_timestamp(&self, path: &Path) -> Result<StoredTimestamp, EvidenceError> {
+        let path = path.to_path_buf();
+        self.read_blocking(move |_| timestamps::read(path)).await
     }
 
     /// Writes the latest checkpoint and the tiles of its tree to `folder` in the layout of C2SP tlog-tiles

@@ -78,7 +78,7 @@ pub use recovery::{RecoveryReport, TornTail, Unfinished, UnfinishedTask};
 pub use storage::FileStorage;
 #[cfg(feature = "evidence")]
 pub use tree::{
-    Backfill, CosignedCheckpoint, EntryProof, Erasure, Erasures, EvidenceError, EvidenceOptions,
-    EvidenceProblem, ProblemKind, TileExport, TreeRebuild, Verification, VerifyOptions,
-    VerifyProgress,
+    AnchorRecord, Backfill, CheckpointReader, CosignedCheckpoint, EntryProof, Erasure, Erasures,
+    EvidenceError, EvidenceOptions, EvidenceProblem, HeldCheckpoint, ProblemKind, StoredTimestamp,
+    TileExport, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
 };

@@ -42,7 +42,7 @@ const IDS_PER_DELETION: usize = 1_024;
 /// it; a lock gives each of them one batch at a time.
 #[derive(Debug)]
 pub struct FileStorage {
-    catalog: Arc<Catalog>,
+    pub(crate) catalog: Arc<Catalog>,
     /// `None` when opened read-only.
     writer: Option<Arc<WriterThread>>,
     recovery: Arc<Mutex<RecoveryReport>>,

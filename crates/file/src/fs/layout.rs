@@ -80,8 +80,9 @@ impl Folder {
 
     /// Fails if a link is in place of a folder inside the store: it could lead out of the store.
     pub(crate) fn check_folders(&self) -> Result<(), StorageError> {
-        let checkpoints = self.private().join("checkpoints");
-        for path in [self.private(), self.indexes(), self.tree(), checkpoints, self.quarantine()] {
+        let inside = ["checkpoints", "timestamps", "anchors"].map(|name| self.private().join(name));
+        let all = [self.private(), self.indexes(), self.tree(), self.quarantine()];
+        for path in all.into_iter().chain(inside) {
             match open::folder(&path) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     return Err(StorageError::io("open the folder", path, error));

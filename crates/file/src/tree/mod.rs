@@ -10,6 +10,8 @@
 //!
 //! Readers ([`verify`], [`prove`]) take a snapshot of the files and no part in this.
 
+pub(crate) mod anchor_records;
+mod checkpoint_reader;
 mod checkpoints;
 mod erase;
 mod erasure_records;
@@ -31,10 +33,13 @@ mod snapshot;
 mod text_file;
 pub(crate) mod tile_export;
 mod tiles;
+pub(crate) mod timestamps;
 mod tree_head;
 mod tree_writer;
 pub(crate) mod verify;
 
+pub use anchor_records::{AnchorRecord, HeldCheckpoint};
+pub use checkpoint_reader::CheckpointReader;
 pub use erasures::{Erasure, Erasures};
 pub use error::EvidenceError;
 pub(crate) use observer::TreeObserver;
@@ -42,6 +47,7 @@ pub use options::EvidenceOptions;
 pub use prove::EntryProof;
 pub use rebuild::TreeRebuild;
 pub use tile_export::TileExport;
+pub use timestamps::StoredTimestamp;
 pub use verify::{
     Backfill, CosignedCheckpoint, EvidenceProblem, ProblemKind, Verification, VerifyOptions,
     VerifyProgress,

@@ -2,7 +2,7 @@
 
 use attestry_core::EntryId;
 use attestry_evidence::{
-    ConsistencyProof, Hash, InclusionProof, OpenedCheckpoint, SignedCheckpoint, TreeError,
+    ConsistencyProof, Hash, InclusionProof, OpenedCheckpoint, SignedCheckpoint, Tree, TreeError,
     leaf_hash, proof,
 };
 
@@ -103,6 +103,29 @@ fn prove_entry(
         return Err(EvidenceError::Disagrees { size });
     }
     Ok(Some(EntryProof { line, proof: InclusionProof::new(leaf, hashes, note) }))
+}
+
+/// The proof that the tree of the signed `checkpoint` extends that of its first `old` leaves, whose root
+/// the receiver knows.
+pub(crate) fn growth(
+    folder: &Folder,
+    old: u64,
+    checkpoint: &SignedCheckpoint,
+) -> Result<ConsistencyProof> {
+    let mut snapshot = TreeSnapshot::tree_only(folder)?;
+    let malformed = || EvidenceError::damaged(folder.path(), "this is not a checkpoint");
+    let newer = parse_unverified(checkpoint.as_str()).ok_or_else(malformed)?;
+    let size = newer.size();
+    if old > size || size > snapshot.head.size {
+        return Err(EvidenceError::Disagrees { size: old.max(size) });
+    }
+    let failed = |error| EvidenceError::tree(&folder.tree(), error);
+    let older = Tree::restore(old, &mut snapshot.tiles).map_err(failed)?.root();
+    let hashes = proof::consistency(old, size, &mut snapshot.tiles).map_err(failed)?;
+    if proof::verify_consistency(old, older, size, newer.root(), &hashes).is_err() {
+        return Err(EvidenceError::Disagrees { size });
+    }
+    Ok(ConsistencyProof::new(old, hashes, checkpoint.as_str()))
 }
 
 /// The proof that the tree of `older` is a prefix of the latest checkpoint's.
