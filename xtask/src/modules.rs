@@ -41,7 +41,7 @@ const LAYERS: &[Layers] = &[
             &["builder"],
             &["storage", "connect"],
             &["delete"],
-            &["read", "write", "scan"],
+            &["read", "write", "scan", "objects"],
             &["client"],
             &["record", "listing"],
             &["bucket", "list_xml"],

@@ -65,9 +65,13 @@ enum Fetched {
     TooLarge(u64),
 }
 
+/// The content type of an entry.
+pub(crate) const JSON: &str = "application/json";
+
 /// An object to be written.
 pub(crate) struct NewObject {
     pub(crate) body: Bytes,
+    pub(crate) content_type: &'static str,
     /// Orders entries of equal timestamp.
     pub(crate) sequence: u64,
     /// The start of the retention.
@@ -258,7 +262,7 @@ impl Bucket {
             .put_object()
             .bucket(&self.name)
             .key(key)
-            .content_type("application/json")
+            .content_type(object.content_type)
             .metadata(sequence::METADATA_KEY, sequence::to_text(object.sequence))
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .set_if_none_match(conditional.then(|| "*".to_owned()))

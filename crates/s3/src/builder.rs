@@ -9,6 +9,7 @@ use aws_sdk_s3::Client;
 use crate::client::StoreClient;
 use crate::connect::{ConnectSettings, connect};
 use crate::error::ConnectError;
+use crate::objects::S3Objects;
 use crate::options::{LockMode, ServerSideEncryption};
 use crate::storage::S3Storage;
 
@@ -194,6 +195,19 @@ impl S3StorageBuilder {
         let day_bytes = self.connect.memory_limit / 8;
         let bucket = connect(self.connect).await?;
         Ok(S3Storage::new(StoreClient::new(bucket, self.recent_ids, day_bytes)))
+    }
+
+    /// Connects to write objects that are not entries. Their keys begin with the [`prefix`](Self::prefix).
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], as [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_objects(self) -> Result<S3Objects, ConnectError> {
+        Ok(S3Objects::new(connect(self.connect).await?))
     }
 }
 

@@ -13,7 +13,7 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use bytes::Bytes;
 
-use crate::bucket::{Bucket, Limits, NewObject, PutOutcome};
+use crate::bucket::{Bucket, JSON, Limits, NewObject, PutOutcome};
 use crate::error::{ConnectError, RequestError};
 use crate::key::Layout;
 use crate::options::ObjectOptions;
@@ -171,7 +171,8 @@ async fn probe(bucket: &Bucket) -> Result<(), StorageError> {
     let key = bucket.layout.reserved_key(&format!("probe-{}", uuid::Uuid::new_v4()));
     // Its retention is over, so it gets no lock and can be deleted.
     let timestamp = attestry_core::Timestamp::UNIX_EPOCH;
-    let object = NewObject { body: Bytes::from_static(b"{}"), sequence: 0, timestamp };
+    let object =
+        NewObject { body: Bytes::from_static(b"{}"), content_type: JSON, sequence: 0, timestamp };
     let first = bucket.put(&key, &object).await;
     let second = bucket.put(&key, &object).await;
     let deleted = bucket.delete(&key).await;

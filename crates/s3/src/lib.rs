@@ -72,6 +72,7 @@ mod key;
 mod key_lock;
 mod list_xml;
 mod listing;
+mod objects;
 mod options;
 mod read;
 mod record;
@@ -85,5 +86,6 @@ mod write;
 
 pub use builder::S3StorageBuilder;
 pub use error::{ConnectError, DeleteFailure, DeleteFailures, RequestError, RequestErrorKind};
+pub use objects::S3Objects;
 pub use options::{ConditionalWrites, LockMode, ServerSideEncryption};
 pub use storage::S3Storage;

@@ -8,7 +8,7 @@ use attestry_core::{AuditEntry, EntryId, StorageError, Timestamp};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::bucket::{NewObject, PutOutcome};
+use crate::bucket::{JSON, NewObject, PutOutcome};
 use crate::client::StoreClient;
 use crate::key::Day;
 use crate::key_lock::KeyGuard;
@@ -143,7 +143,12 @@ impl StoreClient {
 
     async fn write_one(&self, entry: PreparedEntry, sequence: u64) -> Result<(), StorageError> {
         let key = self.bucket.layout.key(entry.day, entry.id.as_str());
-        let object = NewObject { body: entry.body.clone(), sequence, timestamp: entry.timestamp };
+        let object = NewObject {
+            body: entry.body.clone(),
+            content_type: JSON,
+            sequence,
+            timestamp: entry.timestamp,
+        };
         for _ in 0..MAX_VANISHED {
             if self.bucket.put(&key, &object).await? == PutOutcome::Stored {
                 self.day_cache.put(&entry.id, entry.day);
