@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-memory", &["attestry-core"]),
     ("attestry-file", &["attestry-core", "attestry-evidence?"]),
     ("attestry-s3", &["attestry-core"]),
+    ("attestry-anchor", &["attestry-core", "attestry-evidence", "attestry-file"]),
     ("attestry-conformance", &["attestry-core"]),
     ("attestry-logger", &["attestry-core", "attestry-crypto?"]),
     ("attestry-genai", &["attestry-core", "attestry-logger"]),
@@ -23,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "attestry-core",
             "attestry-logger",
+            "attestry-anchor?",
             "attestry-crypto?",
             "attestry-evidence?",
             "attestry-memory?",
@@ -31,7 +33,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("attestry-cli", &["attestry"]),
-    ("attestry-torture", &["attestry-core", "attestry-evidence", "attestry-file"]),
+    (
+        "attestry-torture",
+        &["attestry-core", "attestry-evidence", "attestry-file", "attestry-anchor"],
+    ),
     ("attestry-costs", &["attestry"]),
     ("xtask", &[]),
 ];
