@@ -27,9 +27,9 @@
 
 pub use attestry_evidence::*;
 pub use attestry_file::{
-    Backfill, CosignedCheckpoint, EntryProof, Erasure, Erasures, EvidenceError, EvidenceOptions,
-    EvidenceProblem, ProblemKind, TileExport, TreeRebuild, Verification, VerifyOptions,
-    VerifyProgress,
+    AnchorRecord, Backfill, CheckpointReader, CosignedCheckpoint, EntryProof, Erasure, Erasures,
+    EvidenceError, EvidenceOptions, EvidenceProblem, HeldCheckpoint, ProblemKind, StoredTimestamp,
+    TileExport, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
 };
 
 use attestry_core::StorageBackend as _;

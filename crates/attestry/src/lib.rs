@@ -107,11 +107,14 @@
 //! | `encryption` | yes | [`crypto`]: encryption of stored content |
 //! | `messages` | no | [`messages`]: chat messages as content, in a canonical form |
 //! | `s3` | no | `s3`: objects in an S3 bucket, shared with the Python package |
+//! | `anchor` | no | `anchor`: checkpoints to witnesses, timestamp authorities and places elsewhere; adds an HTTP client |
 //! | `evidence` | no | `evidence`: proof that a folder was not rewritten (Merkle tree, signed checkpoints) |
 //!
 //! Any other store is a [`StorageBackend`] with five required methods; see [`backend`] and the example
 //! `custom_backend`. `AuditLogger::builder(backend)` builds a logger on it.
 
+#[cfg(feature = "anchor")]
+pub mod anchor;
 pub mod error;
 #[cfg(feature = "evidence")]
 pub mod evidence;

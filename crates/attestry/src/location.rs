@@ -159,7 +159,21 @@ fn parse_memory(_: &str, _: &mut StoreSettings) -> Result<Location, InvalidUrl> 
 
 #[cfg(feature = "s3")]
 impl S3Location {
-    fn builder(self) -> attestry_s3::S3StorageBuilder {
+    #[cfg(feature = "anchor")]
+    pub(crate) fn parse_url(url: &str) -> Result<Self, InvalidUrl> {
+        match Location::parse(url)? {
+            (Location::S3(location), _) => Ok(location),
+            _ => Err(InvalidUrl::BadBucket),
+        }
+    }
+
+    #[cfg(feature = "anchor")]
+    pub(crate) fn with_default_prefix(mut self, prefix: &str) -> Self {
+        self.prefix.get_or_insert_with(|| prefix.to_owned());
+        self
+    }
+
+    pub(crate) fn builder(self) -> attestry_s3::S3StorageBuilder {
         let mut builder = attestry_s3::S3Storage::builder(self.bucket);
         if let Some(prefix) = self.prefix {
             builder = builder.prefix(prefix);

@@ -1,5 +1,6 @@
 //! Command-line arguments.
 
+mod anchor;
 mod evidence;
 mod find;
 mod groups;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use self::anchor::{AnchorArgs, AnchorsArgs, PlaceArgs, TimestampArgs};
 pub(crate) use self::evidence::{
     CheckpointArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
 };
@@ -188,6 +190,8 @@ Examples:
     ///
     /// To find damage such as corrupt records, or to check a store without a tree, use `attestry check`.
     Verify(VerifyArgs),
+    /// List where checkpoints have been handed over to, and failures
+    Anchors(AnchorsArgs),
     /// Print the inclusion proof of an entry, or a consistency proof of the log
     Prove(ProveArgs),
     /// Verify an inclusion proof without access to the store

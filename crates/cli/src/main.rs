@@ -3,6 +3,7 @@
 //! Exit status: 0 success, 1 an entry was not found or problems were found, 2 wrong usage or failure,
 //! 130 (Ctrl-C) or 143 (SIGTERM) an import was interrupted after its current batch was stored.
 
+mod anchors;
 mod args;
 mod chat_json;
 mod chunks;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use attestry::anchor::Witness;
 use attestry::evidence::{
     InvalidKey, LogKey, OpenError, OpenedCheckpoint, Policy, SignedCheckpoint, SigningKey,
     WitnessKey,
@@ -14,7 +15,13 @@ use crate::errors::Failure;
 impl PolicyArgs {
     /// The required signatures; `None` without a public key.
     pub(crate) fn policy(&self) -> Result<Option<Policy>, Failure> {
-        let Some(path) = &self.public_key else { return Ok(None) };
+        let Some(path) = &self.public_key else {
+            if self.witnesses.is_empty() {
+                return Ok(None);
+            }
+            return Err(Failure::new("--witness needs the public key of the log")
+                .hint("pass --public-key FILE, with the .pub file of the signing key"));
+        };
         let policy = Policy::new(public_key(path)?);
         if self.witnesses.is_empty() {
             return Ok(Some(policy));
@@ -65,6 +72,9 @@ pub(crate) fn signed_checkpoint(path: &Path) -> Result<SignedCheckpoint, Failure
 fn witness(text: &str) -> Result<WitnessKey, Failure> {
     let path = Path::new(text);
     let key = if path.is_file() { read("the key", path)? } else { text.to_owned() };
+    if let Ok(witness) = key.trim().parse::<Witness>() {
+        return Ok(witness.key().clone());
+    }
     key.trim().parse().map_err(|error: InvalidKey| {
         Failure::new(format!("{text:?} is neither a witness key nor a file with one"))
             .caused_by(error)

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use attestry::Timestamp;
+
 /// Prints a line to standard error. Errors are ignored: it may be closed.
 pub(crate) fn stderr_line(line: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
@@ -42,6 +44,17 @@ pub(crate) fn thousands(number: impl Into<i128>) -> String {
         text.push(digit);
     }
     text
+}
+
+/// How long before `now` a time was: `40 s`, `12 min`, `3 h` or `9 d`.
+pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
+    let seconds = (now.unix_micros() - time.unix_micros()).max(0) / 1_000_000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }
 
 /// `1 entry`, `2 entries`, `4,025 entries`.

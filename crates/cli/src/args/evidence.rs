@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{GraceArgs, ReportFormat};
+use super::{GraceArgs, PlaceArgs, ReportFormat, TimestampArgs};
 
 /// The signatures that are required.
 #[derive(Debug, Args)]
@@ -12,8 +12,8 @@ pub(crate) struct PolicyArgs {
     /// File with the public key of the log: the .pub file of `attestry key generate --signing`
     #[arg(long, value_name = "FILE")]
     pub(crate) public_key: Option<PathBuf>,
-    /// Public key of a witness, or a file with it; may be repeated
-    #[arg(long = "witness", value_name = "KEY|FILE", requires = "public_key")]
+    /// Witness: its public key, a file with it, or URL+KEY; may be repeated
+    #[arg(long = "witness", value_name = "KEY")]
     pub(crate) witnesses: Vec<String>,
     /// Number of witnesses that must have cosigned; default: all
     #[arg(long, value_name = "NUMBER", requires = "witnesses")]
@@ -27,9 +27,15 @@ The first checkpoint creates the Merkle tree from all entries in the store.
 
 Keep checkpoints outside the store: mail them, print them, give them to the auditor.
 `attestry verify --since-checkpoint` then finds any later change of an earlier entry.
+`log`, `import` and `checkpoint` also do that themselves: they ask witnesses to cosign,
+timestamp authorities to stamp, and write to other places. `attestry anchors` lists what
+each has. The exit status is 1 if one fails; the next command repeats it.
 
 Examples:
   attestry --signing-key signing.key checkpoint > checkpoint-$(date +%F)
+  attestry --signing-key signing.key checkpoint --witness https://w.example/+KEY
+  attestry --signing-key signing.key checkpoint --tsa http://tsa.example/
+  attestry --signing-key signing.key checkpoint --checkpoint-to folder:/mnt/worm
   attestry checkpoint --latest
   attestry checkpoint --cosigned answer --public-key signing.key.pub --witness w.pub")]
 pub(crate) struct CheckpointArgs {
@@ -41,6 +47,8 @@ pub(crate) struct CheckpointArgs {
     pub(crate) cosigned: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +69,7 @@ Examples:
   attestry verify --public-key signing.key.pub
   attestry verify --public-key signing.key.pub --since-checkpoint checkpoint-2026-01-28
   attestry verify --public-key signing.key.pub --format json | jq '.problems[]'
+  attestry verify --public-key signing.key.pub --tsa-ca tsa-root.pem
 
 The exit status is 1 if there are problems. Calls without an end do not change it.")]
 pub(crate) struct VerifyArgs {
@@ -69,6 +78,8 @@ pub(crate) struct VerifyArgs {
     /// Checkpoint that was kept elsewhere; may be repeated
     #[arg(long, value_name = "FILE", requires = "public_key")]
     pub(crate) since_checkpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) timestamps: TimestampArgs,
     #[command(flatten)]
     pub(crate) grace: GraceArgs,
     /// Output format

@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Record", &["log", "import"]),
     ("Find", &["list", "get", "show", "search", "count", "stats", "export"]),
     ("Maintain", &["check", "delete", "cleanup", "compact", "quarantine"]),
-    ("Prove", &["checkpoint", "verify", "prove", "verify-proof", "tree"]),
+    ("Prove", &["checkpoint", "anchors", "verify", "prove", "verify-proof", "tree"]),
     ("Other commands", &["key", "completions", "help"]),
 ];
 

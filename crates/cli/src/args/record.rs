@@ -6,6 +6,7 @@ use attestry::{EntryId, Timestamp};
 use clap::{ArgGroup, Args};
 use serde_json::Value;
 
+use super::AnchorArgs;
 use super::values::{Outcome, ReportFormat, Safety, metadata, metadata_text};
 
 #[derive(Debug, Args)]
@@ -94,6 +95,8 @@ pub(crate) struct LogArgs {
     /// Store the texts, encrypted if a key is given; default: only their SHA-256 hashes
     #[arg(long)]
     pub(crate) store_content: bool,
+    #[command(flatten)]
+    pub(crate) anchors: AnchorArgs,
 }
 
 #[derive(Debug, Args)]
@@ -149,4 +152,6 @@ pub(crate) struct ImportArgs {
     /// Output: ids, or one JSON object for each line
     #[arg(long, default_value = "text")]
     pub(crate) format: ReportFormat,
+    #[command(flatten)]
+    pub(crate) anchors: AnchorArgs,
 }

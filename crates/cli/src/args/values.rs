@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use attestry::{Phase, metadata};
 use clap::ValueEnum;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+
+use crate::times::TimeText;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Safety {
@@ -160,6 +163,14 @@ pub(super) fn metadata(text: &str) -> Result<(String, Value), String> {
     let mut object = metadata::from_json(&object).map_err(|error| error.to_string())?;
     let value = object.remove(&key).unwrap_or_default();
     Ok((key, value))
+}
+
+/// A time span, such as `30s`, `10m` or `1h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(TimeText::Ago(span)) if text != "now" => Ok(span),
+        _ => Err("expected a time span such as 30s, 10m, 1h or 1d".to_owned()),
+    }
 }
 
 /// `KEY=TEXT`.

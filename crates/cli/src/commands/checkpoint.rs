@@ -2,7 +2,7 @@
 
 use attestry::evidence::EvidenceExt;
 
-use crate::args::{CheckpointArgs, StoreArgs};
+use crate::args::{AnchorArgs, CheckpointArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 use crate::policy;
@@ -43,8 +43,15 @@ pub(super) async fn run(
         ));
     }
     let logger = store.open_existing(Settings::default()).await?;
+    let anchors = AnchorArgs {
+        witnesses: args.policy.witnesses,
+        witnesses_needed: args.policy.witnesses_needed,
+        places: args.places,
+    };
+    let anchors = anchors.start(store, &logger)?;
     let checkpoint = logger.evidence()?.checkpoint().await?;
-    logger.close().await?;
     out.bytes(checkpoint.as_str().as_bytes())?;
-    Ok(Status::Success)
+    let status = anchors.finish(&logger).await;
+    logger.close().await?;
+    Ok(status)
 }

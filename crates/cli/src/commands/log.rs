@@ -15,7 +15,7 @@ use crate::store::Settings;
 use crate::text::{escaped, stderr_line};
 
 pub(super) async fn run(
-    args: LogArgs,
+    mut args: LogArgs,
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
@@ -27,9 +27,11 @@ pub(super) async fn run(
     let store_content = args.store_content;
     let has_id = args.id.is_some();
     let dated_now = args.timestamp.is_none();
+    let anchors = std::mem::take(&mut args.anchors);
     let interaction = interaction(args)?;
     let settings = Settings { encryption, store_content, ..Settings::default() };
     let logger = store.open_writer(settings).await?;
+    let anchors = anchors.start(store, &logger)?;
     let entry = logger.prepare(interaction)?;
     if let Some(oddity) = oddity(&entry, Timestamp::now()) {
         return Err(Failure::new(oddity));
@@ -50,6 +52,8 @@ pub(super) async fn run(
     }
     out.line(format_args!("{}", entry.id))?;
     out.flush()?;
+    // The entry is stored: what fails here is a warning, and repeated by the next command.
+    anchors.finish(&logger).await;
     logger.close().await?;
     Ok(status)
 }

@@ -1,5 +1,6 @@
 //! One module per command, each with a function `run`.
 
+mod anchors;
 mod check;
 mod checkpoint;
 mod cleanup;
@@ -50,6 +51,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Stats(args) => stats::run(args, store, out).await,
         Command::Check(args) => check::run(args, store, out).await,
         Command::Checkpoint(args) => checkpoint::run(args, store, out).await,
+        Command::Anchors(args) => anchors::run(args, store, out).await,
         Command::Verify(args) => verify::run(args, store, out).await,
         Command::Prove(args) => prove::run(args, store, out).await,
         Command::VerifyProof(args) => verify_proof::run(&args, out),

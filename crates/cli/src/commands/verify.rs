@@ -1,8 +1,12 @@
 //! `attestry verify`: compares the entries with the Merkle tree and signed checkpoints.
 
+mod elsewhere;
+
+use attestry::Timestamp;
 use attestry::evidence::{EvidenceExt, Verification, VerifyOptions};
 use serde_json::{Value, json};
 
+use self::elsewhere::{Elsewhere, Timestamps};
 use super::open_calls::OpenCalls;
 use crate::args::{ReportFormat, StoreArgs, VerifyArgs};
 use crate::errors::{Failure, Status};
@@ -26,18 +30,38 @@ pub(super) async fn run(
         }
     }
     let logger = store.open_reader(Settings::default()).await?;
-    let result = logger.evidence()?.verify(options).await?;
+    let evidence = logger.evidence()?;
+    let timestamps = match (&args.timestamps.tsa_ca, &required) {
+        (Some(roots), Some(policy)) => Timestamps::verify(evidence, roots, policy).await?,
+        _ => Timestamps::default(),
+    };
+    // What existed by a time must still be there.
+    for (checkpoint, _) in &timestamps.verified {
+        options = options.against(checkpoint);
+    }
+    let result = evidence.verify(options).await?;
+    let elsewhere = Elsewhere::find(evidence).await?;
     let open_calls = OpenCalls::find(&logger, args.grace.grace).await?;
     if matches!(args.format, ReportFormat::Json) {
-        out.json(&report(&result, &open_calls))?;
+        let mut report = report(&result, &open_calls);
+        let now = Timestamp::now();
+        report["held_elsewhere"] = elsewhere.map(|elsewhere| elsewhere.json(now)).into();
+        report["timestamps"] = timestamps.json();
+        out.json(&report)?;
     } else {
         for problem in &result.problems {
             out.line(format_args!("{}", escaped(&problem.to_string())))?;
         }
+        for (path, reason) in &timestamps.problems {
+            out.line(format_args!("{}: timestamp: {}", escaped(path), escaped(reason)))?;
+        }
         open_calls.print(out)?;
-        summarise(&result, required.is_some(), out)?;
+        summarise(&result, required.is_some(), elsewhere.as_ref(), out)?;
+        if let Some(line) = timestamps.line() {
+            out.line(format_args!("{line}"))?;
+        }
     }
-    Ok(Status::success_if(result.is_clean()))
+    Ok(Status::success_if(result.is_clean() && timestamps.problems.is_empty()))
 }
 
 fn report(result: &Verification, open_calls: &OpenCalls) -> Value {
@@ -77,7 +101,12 @@ fn report(result: &Verification, open_calls: &OpenCalls) -> Value {
     })
 }
 
-fn summarise(result: &Verification, with_key: bool, out: &mut Stdout) -> Result<(), Failure> {
+fn summarise(
+    result: &Verification,
+    with_key: bool,
+    elsewhere: Option<&Elsewhere>,
+    out: &mut Stdout,
+) -> Result<(), Failure> {
     let entries = counted(result.lines, "entry matches", "entries match");
     let mut summary = format!("{entries} the Merkle tree");
     if result.erased > 0 {
@@ -94,6 +123,9 @@ fn summarise(result: &Verification, with_key: bool, out: &mut Stdout) -> Result<
         }
     } else {
         summary += ", no signed checkpoint";
+    }
+    if let Some(elsewhere) = elsewhere {
+        summary += &elsewhere.summary(result, Timestamp::now());
     }
     match result.problems.len() as u64 + result.problems_unlisted {
         0 => summary += ": no problems",

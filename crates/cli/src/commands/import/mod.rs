@@ -18,6 +18,7 @@ use self::occurrences::Occurrences;
 use self::prepare::{IdOrigin, Origin, Prepared, Preparer};
 use self::rejects::Rejects;
 use self::report::{Answer, Report};
+use crate::anchors::Anchors;
 use crate::args::{ImportArgs, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::input::{Input, is_stdin};
@@ -64,8 +65,9 @@ pub(super) async fn run(
         last_line: 0,
         repeatable: derive_ids && !from_stdin,
     };
+    let anchors = args.anchors.start(store, &import.logger)?;
     let prepared = pipeline::process(input, move |chunk| preparer.prepare(chunk))?;
-    import.run(prepared, interrupt, store).await
+    import.run(prepared, interrupt, store, anchors).await
 }
 
 struct Import<'a> {
@@ -89,6 +91,7 @@ impl Import<'_> {
         mut prepared: Outputs<Prepared>,
         mut interrupt: Interrupt,
         store: &StoreArgs,
+        anchors: Anchors,
     ) -> Result<Status, Failure> {
         let mut writing = None;
         let outcome = loop {
@@ -119,6 +122,8 @@ impl Import<'_> {
         };
         drop(prepared);
         self.report.finish_progress();
+        // The entries are stored: what fails here is a warning, and repeated by the next command.
+        anchors.finish(&self.logger).await;
         let closed = self.logger.close().await.map_err(Failure::from);
         // The first error is reported: closing often fails after it.
         let outcome = match outcome.and_then(|signal| closed.map(|()| signal)) {
