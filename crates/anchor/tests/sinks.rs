@@ -27,9 +27,9 @@ async fn held(dispatcher: &Dispatcher, leaves: u64) {
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
-    let who =
+    let identity =
         ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=main"];
-    let output = Command::new("git").args(who).args(arguments).current_dir(folder).output();
+    let output = Command::new("git").args(identity).args(arguments).current_dir(folder).output();
     let output = output.expect("these tests need git");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
