@@ -89,6 +89,7 @@ macro_rules! __with_cases {
                 empty_store_yields_nothing,
                 each_filter_selects_matching_entries,
                 filters_combine_with_and,
+                conditions_follow_deletions,
                 limit_counts_matching_entries,
                 descending_reverses_ascending,
                 inverted_range_yields_one_error,

@@ -120,6 +120,33 @@ pub async fn filters_combine_with_and(store: Store) {
     }
 }
 
+/// Deleted entries are not selected by conditions, and entries written since are.
+pub async fn conditions_follow_deletions(store: Store) {
+    let mut written = filled(&store).await;
+    let queries = [
+        Query::new().conversation_id("c-1"),
+        Query::new().metadata_equals("account", "u-1"),
+        Query::new().metadata_equals("account", "u-1").conversation_id("c-1"),
+    ];
+    for query in &queries {
+        for order in ORDERS {
+            let query = query.clone().order(order);
+            let Some(deleted) = naive(&query, &written).into_iter().next() else { break };
+            let existed = ok(store.delete(&deleted.id).await, "delete");
+            assert!(existed, "{} existed", deleted.id);
+            written.retain(|entry| entry.id != deleted.id);
+            assert_matches_naive(&store, &written, &query).await;
+            let new = AuditEntry { id: id(format!("again-{}", deleted.id)), ..deleted };
+            ok(store.write(&new).await, "write");
+            written.push(new);
+            assert_matches_naive(&store, &written, &query).await;
+        }
+    }
+    for query in &queries {
+        assert_matches_naive(&store, &written, query).await;
+    }
+}
+
 /// The limit counts matching entries only. A limit of 0 yields no entries.
 pub async fn limit_counts_matching_entries(store: Store) {
     let written = filled(&store).await;
