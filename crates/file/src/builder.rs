@@ -6,6 +6,7 @@ use attestry_core::StorageError;
 
 use crate::durability::Durability;
 use crate::reader::{IndexingProgress, Listener};
+use crate::segment::IndexKeys;
 use crate::settings::Settings;
 use crate::storage::FileStorage;
 
@@ -16,6 +17,7 @@ use crate::storage::FileStorage;
 /// | [`rotation_size_mb`](Self::rotation_size_mb) | 100 |
 /// | [`durability`](Self::durability) | [`Durability::Sync`] |
 /// | [`read_only`](Self::read_only) | `false` |
+/// | [`indexed_metadata_keys`](Self::indexed_metadata_keys) | `user.id`, `attestry.tenant`, `trace_id`, `gen_ai.response.id`, `attestry.call` |
 /// | [`on_indexing`](Self::on_indexing) | no callback |
 #[derive(Debug, Clone)]
 #[must_use = "nothing is opened until `open` is awaited"]
@@ -54,6 +56,43 @@ impl FileStorageBuilder {
     /// write at the same time.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.settings.read_only = read_only;
+        self
+    }
+
+    /// The metadata keys whose texts are indexed, instead of the default ones, so that a
+    /// [`Query`](attestry_core::Query) with [`metadata_equals`](attestry_core::Query::metadata_equals) on one
+    /// of them reads only the entries that have the value. `conversation_id` is indexed always. Values that are
+    /// no texts are not indexed.
+    ///
+    /// The keys affect the time of a query, never its result. They are those of the index files that this
+    /// process writes. An index file that was written with other keys is kept: a query on a key that it lacks
+    /// reads the segment. To index old segments by new keys, close the store, remove `.attestry/index`, and
+    /// open it again. Each key takes some 12 bytes for each entry that has it.
+    ///
+    /// ```
+    /// use attestry_core::{AuditEntry, Query, StorageBackend, Timestamp, create_entry_id, hash_content};
+    /// use attestry_file::FileStorage;
+    /// use futures_util::TryStreamExt;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("audit");
+    /// let storage = FileStorage::builder(path).indexed_metadata_keys(["ticket"]).open().await?;
+    /// let mut entry =
+    ///     AuditEntry::new(create_entry_id(), Timestamp::now(), hash_content("in"), hash_content("out"));
+    /// entry.metadata.insert("ticket".to_owned(), "T-17".into());
+    /// storage.write(&entry).await?;
+    /// let of_ticket = Query::new().metadata_equals("ticket", "T-17");
+    /// let found: Vec<_> = storage.scan(of_ticket).try_collect().await?;
+    /// assert_eq!(found, [entry]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn indexed_metadata_keys<K: Into<String>>(
+        mut self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Self {
+        self.settings.index_keys = IndexKeys::new(keys.into_iter().map(Into::into));
         self
     }
 

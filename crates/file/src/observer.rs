@@ -42,6 +42,8 @@ pub(crate) type Callback = Box<dyn FnOnce() + Send>;
 pub(crate) struct LineEnd {
     /// Offset behind the line break.
     pub(crate) at: usize,
+    /// How many terms the lines of the buffer have up to this end.
+    pub(crate) terms: usize,
     /// The leaf hash, if the caller's task has computed it: on the writer thread it would delay every
     /// other caller.
     pub(crate) leaf: Option<LeafHash>,

@@ -8,6 +8,7 @@ use crate::durability::Durability;
 use crate::fs::clock::Clock;
 use crate::observer::EraseReason;
 use crate::reader::Listener;
+use crate::segment::IndexKeys;
 #[cfg(feature = "evidence")]
 use crate::tree::EvidenceOptions;
 
@@ -18,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     pub(crate) read_only: bool,
     pub(crate) listener: Listener,
+    pub(crate) index_keys: IndexKeys,
     pub(crate) erase_defaults: EraseDefaults,
     #[cfg(feature = "evidence")]
     pub(crate) evidence: Option<EvidenceOptions>,
@@ -32,6 +34,7 @@ impl Settings {
             durability: Durability::default(),
             read_only: false,
             listener: Listener::default(),
+            index_keys: IndexKeys::default(),
             erase_defaults: EraseDefaults::default(),
             #[cfg(feature = "evidence")]
             evidence: None,

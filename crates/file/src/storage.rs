@@ -24,6 +24,7 @@ use crate::observer::{EraseReason, LeafHasher, LineEnd, LineKey, LogObserver};
 use crate::quarantine::{self, Quarantined};
 use crate::reader::{Catalog, Found, scan};
 use crate::recovery::{self, RecoveryReport, Unfinished};
+use crate::segment::IndexKeys;
 use crate::settings::{EraseDefaults, Settings};
 #[cfg(feature = "evidence")]
 use crate::tree::TreeObserver;
@@ -52,16 +53,18 @@ pub struct FileStorage {
     /// hashes on the writer thread.
     leaf_hasher: Option<LeafHasher>,
     counters: Arc<StorageCounters>,
+    index_keys: IndexKeys,
 }
 
 impl FileStorage {
     pub(crate) fn open_blocking(settings: &Settings) -> Result<Self, StorageError> {
         let Settings { rotation_bytes, durability, clock, .. } = *settings;
-        let erase_defaults = settings.erase_defaults.clone();
+        let (erase_defaults, index_keys) =
+            (settings.erase_defaults.clone(), settings.index_keys.clone());
         let folder = Folder::new(settings.path.clone());
         let catalog = |lock| {
             let catalog = Catalog::new(folder.clone(), lock, settings.listener.clone());
-            Arc::new(catalog.with_clock(clock))
+            Arc::new(catalog.with_keys(index_keys.clone()).with_clock(clock))
         };
         folder.check_folders()?;
         if settings.read_only {
@@ -78,6 +81,7 @@ impl FileStorage {
                 erase_defaults,
                 leaf_hasher,
                 counters,
+                index_keys,
             });
         }
         let counters = Arc::<StorageCounters>::default();
@@ -93,6 +97,7 @@ impl FileStorage {
         let recovery = Arc::new(Mutex::new(report));
         let leaf_hasher = observer.leaf_hasher();
         let active = ActiveSegment::new(folder, rotation_bytes, durability)
+            .with_keys(index_keys.clone())
             .with_clock(clock)
             .with_counters(Arc::clone(&counters));
         let log = LogParts { catalog: Arc::clone(&catalog), active, erasures, observer };
@@ -105,6 +110,7 @@ impl FileStorage {
             erase_defaults,
             leaf_hasher,
             counters,
+            index_keys,
         })
     }
 
@@ -241,7 +247,9 @@ impl FileStorage {
             let start = lines.line_ends.last().map_or(0, |end| end.at);
             let leaf = self.leaf_hasher.map(|hash| hash(&lines.bytes[start..]));
             let key = LineKey::of(entry, &lines.bytes[start..]);
-            lines.line_ends.push(LineEnd { at: lines.bytes.len(), leaf, key });
+            self.index_keys.push_terms(entry, &mut lines.terms);
+            let (at, terms) = (lines.bytes.len(), lines.terms.len());
+            lines.line_ends.push(LineEnd { at, terms, leaf, key });
         }
         Ok(lines)
     }

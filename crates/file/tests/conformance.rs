@@ -11,6 +11,7 @@ async fn fresh(rotation_bytes: u64, durability: Durability) -> Fresh {
     let storage = FileStorage::builder(path)
         .rotation_size_bytes(rotation_bytes)
         .durability(durability)
+        .indexed_metadata_keys(["account", "attempt", "trace_id"])
         .open()
         .await
         .unwrap();

@@ -10,19 +10,24 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::LinesToAppend;
 use crate::fs::epoch;
 use crate::fs::layout::Folder;
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId, FileState};
-use crate::observer::{LineEnd, LineKey};
-use crate::segment::{IndexFile, Line, MemoryIndex, TemporaryIndex, hash_id_text, load_index_file};
+use crate::observer::LineKey;
+use crate::segment::{
+    AppendedLine, IndexFile, IndexKeys, Line, MemoryIndex, TemporaryIndex, Term, hash_id_text,
+    load_index_file,
+};
 
-/// Lines that are remembered at most, in some 40 MB. Those of a larger segment are read when it is sealed.
+/// Lines that are remembered at most, in some 80 MB. Those of a larger segment are read when it is sealed.
 const MAX_LINES: usize = 1 << 19;
 /// An index of fewer remembered lines is written without a thread: it takes less than a millisecond.
 const MIN_LINES_FOR_THREAD: usize = 4_096;
@@ -33,20 +38,29 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(super) struct AppendedLines {
     /// Offset of the first one.
     from: u64,
-    /// With the lengths of their ids.
-    lines: Vec<(Line, u32)>,
+    lines: Vec<RememberedLine>,
     /// The ids, one after the other. They are hashed when the index is written.
     ids: Vec<u8>,
-    /// How many lines, and bytes of ids, [`take_new`](Self::take_new) has returned.
-    taken: (usize, usize),
+    /// The terms of the lines, one line after the other.
+    terms: Vec<Term>,
+    /// How many lines, bytes of ids, and terms [`take_new`](Self::take_new) has returned.
+    taken: (usize, usize, usize),
     /// The erasure epoch when the segment was opened.
     erasures: u64,
+}
+
+#[derive(Debug)]
+struct RememberedLine {
+    line: Line,
+    id_len: u32,
+    terms: u32,
 }
 
 impl AppendedLines {
     /// None yet; the segment has `length` bytes.
     pub(super) fn new(length: u64, erasures: u64) -> Self {
-        Self { from: length, lines: Vec::new(), ids: Vec::new(), taken: (0, 0), erasures }
+        let (lines, ids, terms) = (Vec::new(), Vec::new(), Vec::new());
+        Self { from: length, lines, ids, terms, taken: (0, 0, 0), erasures }
     }
 
     /// Another program has appended; the segment has `length` bytes.
@@ -54,49 +68,55 @@ impl AppendedLines {
         *self = Self::new(length, self.erasures);
     }
 
-    /// Adds the lines that were appended at `offset` of the segment: those of `bytes` from `start` on that
-    /// end at `ends`.
-    pub(super) fn add(&mut self, offset: u64, bytes: &[u8], start: usize, ends: &[LineEnd]) {
+    /// Adds those of `lines` with the given numbers, which were appended at `offset` of the segment.
+    pub(super) fn add(&mut self, offset: u64, lines: &LinesToAppend<'_>, numbers: Range<usize>) {
         if self.lines.len() >= MAX_LINES {
             self.restart(offset);
         }
-        let mut begin = start;
-        for end in ends {
-            let at = offset + (begin - start) as u64;
-            let line = &bytes[begin..end.at];
-            begin = end.at;
-            let known = end.key.and_then(|key| {
-                let length = u32::try_from(line.len() - 1).ok()?;
-                let id = line.get(LineKey::ID_OFFSET..)?.get(..key.id_len as usize)?;
+        let mut at = offset;
+        for number in numbers {
+            let (bytes, terms) = lines.line(number);
+            let known = lines.ends[number].key.and_then(|key| {
+                let length = u32::try_from(bytes.len() - 1).ok()?;
+                let id = bytes.get(LineKey::ID_OFFSET..)?.get(..key.id_len as usize)?;
                 Some((Line { timestamp: key.timestamp, offset: at, length }, id))
             });
+            at += bytes.len() as u64;
             match known {
                 Some((line, id)) => {
-                    self.lines.push((line, id.len() as u32));
+                    let (id_len, count) = (id.len() as u32, terms.len() as u32);
+                    self.lines.push(RememberedLine { line, id_len, terms: count });
                     self.ids.extend_from_slice(id);
+                    self.terms.extend_from_slice(terms);
                 }
-                None => self.restart(offset + (begin - start) as u64),
+                None => self.restart(at),
             }
         }
     }
 
-    /// The lines with the hashes of their ids.
-    fn hashed(&self) -> impl Iterator<Item = (Line, u64)> {
-        hashed(&self.lines, &self.ids)
+    /// The lines with the hashes of their ids and their terms.
+    fn hashed(&self) -> impl Iterator<Item = AppendedLine<'_>> {
+        hashed(&self.lines, &self.ids, &self.terms)
     }
 
     /// [`hashed`](Self::hashed), of the lines since the last call.
-    pub(super) fn take_new(&mut self) -> impl Iterator<Item = (Line, u64)> {
-        let (lines, ids) = std::mem::replace(&mut self.taken, (self.lines.len(), self.ids.len()));
-        hashed(&self.lines[lines..], &self.ids[ids..])
+    pub(super) fn take_new(&mut self) -> impl Iterator<Item = AppendedLine<'_>> {
+        let all = (self.lines.len(), self.ids.len(), self.terms.len());
+        let (lines, ids, terms) = std::mem::replace(&mut self.taken, all);
+        hashed(&self.lines[lines..], &self.ids[ids..], &self.terms[terms..])
     }
 }
 
-fn hashed(lines: &[(Line, u32)], mut ids: &[u8]) -> impl Iterator<Item = (Line, u64)> {
-    lines.iter().filter_map(move |&(line, id_len)| {
-        let (id, rest) = ids.split_at_checked(id_len as usize)?;
-        ids = rest;
-        Some((line, hash_id_text(id)))
+fn hashed<'a>(
+    lines: &'a [RememberedLine],
+    mut ids: &'a [u8],
+    mut terms: &'a [Term],
+) -> impl Iterator<Item = AppendedLine<'a>> {
+    lines.iter().filter_map(move |remembered| {
+        let (id, other_ids) = ids.split_at_checked(remembered.id_len as usize)?;
+        let (of_line, other_terms) = terms.split_at_checked(remembered.terms as usize)?;
+        (ids, terms) = (other_ids, other_terms);
+        Some(AppendedLine { line: remembered.line, id_hash: hash_id_text(id), terms: of_line })
     })
 }
 
@@ -122,6 +142,7 @@ struct Running {
 #[derive(Debug)]
 pub(super) struct Indexer {
     folder: Folder,
+    keys: IndexKeys,
     running: Option<Running>,
     /// A segment that this process has sealed has no index file: writing it failed, or something has
     /// changed meanwhile.
@@ -140,7 +161,12 @@ pub(crate) struct FinishedIndexes {
 
 impl Indexer {
     pub(super) fn new(folder: Folder) -> Self {
-        Self { folder, running: None, incomplete: false, closed: None }
+        let keys = IndexKeys::default();
+        Self { folder, keys, running: None, incomplete: false, closed: None }
+    }
+
+    pub(super) fn with_keys(self, keys: IndexKeys) -> Self {
+        Self { keys, ..self }
     }
 
     /// Indexes a segment that is sealed, on another thread unless that takes no time.
@@ -154,17 +180,19 @@ impl Indexer {
         let is_small = lines.from == 0 && lines.lines.len() < MIN_LINES_FOR_THREAD;
         let segment = Arc::new(segment);
         if !is_small {
-            let (folder, of_thread) = (self.folder.clone(), Arc::clone(&segment));
+            let (folder, keys) = (self.folder.clone(), self.keys.clone());
+            let of_thread = Arc::clone(&segment);
             let thread = thread::Builder::new()
                 .name("attestry-indexer".into())
-                .spawn(move || write_index(&folder, &of_thread));
+                .spawn(move || write_index(&folder, &of_thread, keys));
             if let Ok(thread) = thread {
                 let poll_at = Instant::now() + POLL_INTERVAL;
                 self.running = Some(Running { segment, thread, poll_at });
                 return;
             } // otherwise the process may start no more threads
         }
-        self.incomplete |= !self.publish(&segment, write_index(&self.folder, &segment));
+        let written = write_index(&self.folder, &segment, self.keys.clone());
+        self.incomplete |= !self.publish(&segment, written);
     }
 
     /// The active segment was closed. Its index is written by [`finish`](Self::finish).
@@ -189,7 +217,7 @@ impl Indexer {
         if is_kept
             || (lacks == closed.length && lacks <= may_lack)
             || (self.prepare(&mut closed)
-                && self.publish(&closed, write_index(&self.folder, &closed)))
+                && self.publish(&closed, write_index(&self.folder, &closed, self.keys.clone())))
         {
             finished.active = Some(closed.id);
         }
@@ -254,22 +282,27 @@ impl Indexer {
 
 /// Writes the index of `segment` beside its place: of an older index file, of what no file and no
 /// remembered line covers, which is read, and of the remembered lines.
-fn write_index(folder: &Folder, segment: &Unindexed) -> io::Result<TemporaryIndex> {
+fn write_index(
+    folder: &Folder,
+    segment: &Unindexed,
+    keys: IndexKeys,
+) -> io::Result<TemporaryIndex> {
     let Unindexed { id, file, length, appended, .. } = segment;
     let path = folder.index(*id);
     let state = FileState::of_file(file)?;
     let stale = || io::Error::from(io::ErrorKind::InvalidData);
-    let mut index = match appended.from {
-        0 => MemoryIndex::default(),
-        from => load_index_file(&path, *id, file, from, state).unwrap_or_default(),
+    let saved = match appended.from {
+        0 => None,
+        from => load_index_file(&path, *id, file, from, state, &keys),
     };
+    let mut index = saved.unwrap_or_else(|| MemoryIndex::new(keys));
     // `publish` excludes that a line was being erased.
     let being_erased = |_, _| false;
     index.extend(file, appended.from, being_erased, drop)?;
     if index.indexed_len() != appended.from || index.has_open_tail() {
         return Err(stale());
     }
-    appended.hashed().for_each(|(line, id_hash)| index.push_appended(line, id_hash));
+    appended.hashed().for_each(|line| index.push_appended(line));
     if !index.is_current(file)? {
         return Err(stale());
     }

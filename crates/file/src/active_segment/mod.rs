@@ -26,7 +26,7 @@ use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId};
 use crate::observer::{LineEnd, LogObserver};
 use crate::recovery::{self, TornTail};
-use crate::segment::Line;
+use crate::segment::{AppendedLine, IndexKeys, Term};
 use indexer::{AppendedLines, Indexer};
 use newest::Newest;
 use open_segment::OpenSegment;
@@ -66,6 +66,18 @@ pub(crate) struct ActiveSegment {
 pub(crate) struct LinesToAppend<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) ends: &'a [LineEnd],
+    /// The terms of the lines, by the keys that [`ActiveSegment`] indexes.
+    pub(crate) terms: &'a [Term],
+}
+
+impl<'a> LinesToAppend<'a> {
+    /// The bytes of a line, with its line break, and its terms.
+    fn line(&self, number: usize) -> (&'a [u8], &'a [Term]) {
+        let before = number.checked_sub(1).map(|last| self.ends[last]);
+        let (start, first_term) = before.map_or((0, 0), |end| (end.at, end.terms));
+        let end = &self.ends[number];
+        (&self.bytes[start..end.at], &self.terms[first_term..end.terms])
+    }
 }
 
 /// Why lines were not appended, and how many of them were appended and synced before that.
@@ -93,6 +105,11 @@ impl ActiveSegment {
             today: (Timestamp::MIN, SegmentName::active_on(Timestamp::MIN)),
             sync_data: File::sync_data,
         }
+    }
+
+    /// The same with other keys of the indexes that it makes.
+    pub(crate) fn with_keys(self, keys: IndexKeys) -> Self {
+        Self { indexer: self.indexer.with_keys(keys), ..self }
     }
 
     /// The same with another clock.
@@ -123,7 +140,7 @@ impl ActiveSegment {
         observer: &mut dyn LogObserver,
         lines: &LinesToAppend<'_>,
     ) -> Result<(), AppendError> {
-        let LinesToAppend { bytes, ends } = *lines;
+        let LinesToAppend { bytes, ends, .. } = *lines;
         let mut done = 0;
         while done < ends.len() {
             let start = if done == 0 { 0 } else { ends[done - 1].at };
@@ -146,7 +163,7 @@ impl ActiveSegment {
                 let ends = &ends[done..done + count];
                 let written = ends.last().map_or(0, |end| end.at - start);
                 self.counters.stored(count, written);
-                open.appended.add(open.length - written as u64, bytes, start, ends);
+                open.appended.add(open.length - written as u64, lines, done..done + count);
                 observer.appended(bytes, start, ends, open.length);
             }
             done += count;
@@ -154,8 +171,10 @@ impl ActiveSegment {
         Ok(())
     }
 
-    /// The lines that were appended to the open segment since the last call, with the hashes of their ids.
-    pub(crate) fn take_new_lines(&mut self) -> Option<(FileId, impl Iterator<Item = (Line, u64)>)> {
+    /// The lines that were appended to the open segment since the last call.
+    pub(crate) fn take_new_lines(
+        &mut self,
+    ) -> Option<(FileId, impl Iterator<Item = AppendedLine<'_>>)> {
         self.open.as_mut().map(|open| (open.id, open.appended.take_new()))
     }
 
@@ -178,7 +197,8 @@ impl ActiveSegment {
         if written.is_ok()
             && let Some(open) = &mut self.open
         {
-            open.appended.add(open.length - lines.bytes.len() as u64, lines.bytes, 0, lines.ends);
+            let offset = open.length - lines.bytes.len() as u64;
+            open.appended.add(offset, lines, 0..lines.ends.len());
         }
         Some(written)
     }

@@ -52,8 +52,8 @@ fn companions(folder: &Folder) -> (Erasures, NoObserver) {
 }
 
 fn one_line<T>(line: &str, append: impl FnOnce(&LinesToAppend<'_>) -> T) -> T {
-    let end = LineEnd { at: line.len(), leaf: None, key: None };
-    append(&LinesToAppend { bytes: line.as_bytes(), ends: &[end] })
+    let end = LineEnd { at: line.len(), terms: 0, leaf: None, key: None };
+    append(&LinesToAppend { bytes: line.as_bytes(), ends: &[end], terms: &[] })
 }
 
 fn append(active: &mut ActiveSegment, folder: &Folder, line: &str) {

@@ -14,7 +14,7 @@ use crate::fs::lock::LockGuard;
 use crate::fs::segment_name::SegmentName;
 use crate::observer::EraseReason;
 use crate::quarantine;
-use crate::segment::{Line, LineCursor, Segment};
+use crate::segment::{Line, LineCursor, LineSelection, Segment};
 
 /// Lines of one intent log; bounds its size.
 const LINES_PER_INTENT: usize = 4_096;
@@ -162,9 +162,9 @@ impl Expiry {
         let failed = |source| StorageError::io("read the index of", &path, source);
         let begun = self.begun.filter(|(name, _)| *name == segment.name);
         let start = begun.map_or(Timestamp::MIN, |(_, time)| time);
-        let mut cursor =
-            LineCursor::new(segment.file.clone(), start, self.cutoff, Order::Ascending)
-                .map_err(failed)?;
+        let (end, order) = (self.cutoff, Order::Ascending);
+        let expired = LineSelection { start, end, order, conditions: &[] };
+        let mut cursor = LineCursor::new(segment.file.clone(), expired).map_err(failed)?;
         let mut lines: Vec<(&Segment, Line)> = Vec::new();
         loop {
             let line = cursor.peek().map_err(failed)?;

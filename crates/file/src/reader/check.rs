@@ -38,7 +38,11 @@ impl Catalog {
     }
 
     fn has_equal_index(&self, segment: &Segment) -> Result<bool, StorageError> {
-        let made = segment.with_new_index(SegmentIndex::in_memory(MemoryIndex::default()));
+        let keys = match &segment.file.index {
+            SegmentIndex::OnDisk(index) => index.keys(),
+            SegmentIndex::InMemory(_) => self.keys.clone(),
+        };
+        let made = segment.with_new_index(SegmentIndex::in_memory(MemoryIndex::new(keys)));
         self.extend(&made, None)?;
         let Some(made) = made.file.memory_index() else { return Ok(true) };
         match &segment.file.index {

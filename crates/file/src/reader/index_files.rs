@@ -217,7 +217,8 @@ impl Catalog {
         if self.lock.is_some() {
             let _ = fs::remove_file(self.folder.index(segment.file.id));
         }
-        let replaced = segment.with_new_index(SegmentIndex::in_memory(MemoryIndex::default()));
+        let replaced =
+            segment.with_new_index(SegmentIndex::in_memory(MemoryIndex::new(self.keys.clone())));
         self.extend(&replaced, None)?;
         self.invalidate();
         Ok(replaced)

@@ -22,7 +22,7 @@ use crate::fs::clock::Clock;
 use crate::fs::epoch::{Stamp, StampFiles};
 use crate::fs::layout::Folder;
 use crate::fs::lock::StoreLock;
-use crate::segment::Segment;
+use crate::segment::{IndexKeys, Segment};
 
 pub(crate) use index_files::may_lack_in_index;
 pub(crate) use lookup::Found;
@@ -38,6 +38,8 @@ pub(crate) struct Catalog {
     lock: Option<Arc<StoreLock>>,
     cache: Mutex<Cache>,
     listener: Listener,
+    /// Of the indexes that are made. Index files that other processes have written may have others.
+    keys: IndexKeys,
     clock: Clock,
 }
 
@@ -58,7 +60,12 @@ struct Cache {
 
 impl Catalog {
     pub(crate) fn new(folder: Folder, lock: Option<Arc<StoreLock>>, listener: Listener) -> Self {
-        Self { folder, lock, cache: Mutex::default(), listener, clock: Clock::default() }
+        let (keys, clock) = (IndexKeys::default(), Clock::default());
+        Self { folder, lock, cache: Mutex::default(), listener, keys, clock }
+    }
+
+    pub(crate) fn with_keys(self, keys: IndexKeys) -> Self {
+        Self { keys, ..self }
     }
 
     pub(crate) fn with_clock(self, clock: Clock) -> Self {

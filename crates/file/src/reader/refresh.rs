@@ -15,7 +15,9 @@ use crate::fs::epoch::Stamp;
 use crate::fs::layout::Listed;
 use crate::fs::open;
 use crate::fs::sys::{FileId, FileState};
-use crate::segment::{IndexFile, Segment, SegmentFile, SegmentIndex, SegmentName, load_index_file};
+use crate::segment::{
+    IndexFile, MemoryIndex, Segment, SegmentFile, SegmentIndex, SegmentName, load_index_file,
+};
 
 /// The memory budget for the Bloom filters of all segments, enough for 25 million entries. Filters beyond it
 /// are read block by block.
@@ -160,12 +162,14 @@ impl Catalog {
         let index = match index_file {
             Some(index) => SegmentIndex::OnDisk(index),
             None => {
-                let saved = load_index_file(&index_path, found.id, &handle, length, state);
+                let saved =
+                    load_index_file(&index_path, found.id, &handle, length, state, &self.keys);
                 if saved.is_none() && self.lock.is_some() {
                     // The segment may grow, and the index file then look as if it had been appended to.
                     let _ = fs::remove_file(&index_path);
                 }
-                SegmentIndex::in_memory(saved.unwrap_or_default())
+                let new = || MemoryIndex::new(self.keys.clone());
+                SegmentIndex::in_memory(saved.unwrap_or_else(new))
             }
         };
         Ok(Some(Arc::new(SegmentFile { id: found.id, handle: Arc::new(handle), index })))

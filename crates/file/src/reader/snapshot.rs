@@ -10,7 +10,7 @@ use super::{Cache, Catalog};
 use crate::fs::epoch::{Stamp, StampFiles};
 use crate::fs::lock::LockGuard;
 use crate::fs::sys::{self, FileId};
-use crate::segment::{Line, Segment, SegmentIndex};
+use crate::segment::{AppendedLine, Line, Segment, SegmentIndex};
 
 /// How a snapshot gets the store lock, which writing an index file takes.
 #[derive(Debug, Clone, Copy)]
@@ -77,15 +77,19 @@ impl Catalog {
 
     /// Adds lines of this process to the index in memory of the segment `id`, so that they need not be read.
     /// Lines that do not follow what is indexed are left to the next snapshot, which reads them.
-    pub(crate) fn note_appended(&self, id: FileId, lines: impl Iterator<Item = (Line, u64)>) {
+    pub(crate) fn note_appended<'a>(
+        &self,
+        id: FileId,
+        lines: impl Iterator<Item = AppendedLine<'a>>,
+    ) {
         let cache = self.cache();
         let segment = cache.growing.iter().find(|segment| segment.file.id == id);
         let Some(mut index) = segment.and_then(|found| found.file.memory_index_mut()) else {
             return;
         };
-        for (line, id_hash) in lines {
-            if line.offset == index.indexed_len() && !index.has_open_tail() {
-                index.push_appended(line, id_hash);
+        for appended in lines {
+            if appended.line.offset == index.indexed_len() && !index.has_open_tail() {
+                index.push_appended(appended);
             }
         }
     }

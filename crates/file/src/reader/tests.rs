@@ -10,7 +10,7 @@ use crate::fs::epoch;
 use crate::fs::sys::{self, FileId, IoMode};
 use crate::observer::NoObserver;
 use crate::recovery;
-use crate::segment::{Line, SegmentName, hash_id_text};
+use crate::segment::{AppendedLine, Line, SegmentName, hash_id_text};
 
 fn line_of(id: &str) -> Vec<u8> {
     let hash = hash_content(id);
@@ -35,7 +35,7 @@ fn erasure_after_index_damage_is_seen_by_readers() {
     let segments = catalog.snapshot_locked(&guard).unwrap();
     let index = folder.index(FileId::of(&fs::metadata(&sealed).unwrap()));
     let mut bytes = fs::read(&index).unwrap();
-    bytes[3 * 1_024] ^= 1; // the section of lines by id
+    bytes[4 * 1_024] ^= 1; // the section of lines by id
     fs::write(&index, bytes).unwrap();
 
     let found = catalog.find_all(&segments, &"a".parse().unwrap()).unwrap();
@@ -160,7 +160,7 @@ fn appended_lines_are_indexed_without_being_read() {
         std::io::Write::write_all(&mut file, bytes).unwrap();
         let length = bytes.len() as u32 - 1;
         let line = Line { timestamp: Timestamp::UNIX_EPOCH, offset, length };
-        (line, hash_id_text(b"b"))
+        AppendedLine { line, id_hash: hash_id_text(b"b"), terms: &[] }
     };
     let unread = || {
         let segments = catalog.snapshot().unwrap();

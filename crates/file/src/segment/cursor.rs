@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use attestry_core::{Order, Timestamp};
 
-use super::{Line, SegmentFile, SegmentIndex};
+use super::index_file::Matches;
+use super::{Condition, IndexFile, Line, SegmentFile, SegmentIndex};
 use crate::fs::sys;
 
 /// How many lines are looked up in an index file at once.
@@ -17,47 +18,60 @@ const WINDOW_BYTES: usize = 128 << 10;
 /// A line at most this many bytes after the previous one counts as in file order.
 const MAX_GAP_BYTES: u64 = 4 << 10;
 
-/// The lines of a segment in a time range.
+/// Which lines of a segment to iterate over, and in which order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineSelection<'a> {
+    /// The first and the last timestamp, both inclusive.
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    pub(crate) order: Order,
+    /// Lines are left out if the index tells that they do not meet one of these. Others may not meet them, too.
+    pub(crate) conditions: &'a [Condition],
+}
+
+/// The selected lines of a segment.
 #[derive(Debug)]
 pub(crate) struct LineCursor {
     segment: Arc<SegmentFile>,
     order: Order,
     lines: VecDeque<Line>,
-    /// The numbers of the lines in the index file that are not in `lines` yet; empty for an index in memory.
+    /// The records of the index file whose lines are not in `lines` yet; empty for an index in memory.
     pending: Range<u64>,
+    /// What `pending` are records of; `None`: all lines, by time.
+    matches: Option<Matches>,
     window: Window,
 }
 
 impl LineCursor {
-    /// Both ends of the range are inclusive.
-    pub(crate) fn new(
-        segment: Arc<SegmentFile>,
-        start: Timestamp,
-        end: Timestamp,
-        order: Order,
-    ) -> io::Result<Self> {
-        let (lines, pending) = match &segment.index {
+    pub(crate) fn new(segment: Arc<SegmentFile>, selection: LineSelection<'_>) -> io::Result<Self> {
+        let LineSelection { start, end, order, conditions } = selection;
+        let (mut lines, mut pending, mut matches) = (VecDeque::new(), 0..0, None);
+        match &segment.index {
             SegmentIndex::InMemory(_) => {
-                let index = segment.memory_index();
-                let lines = index.iter().flat_map(|index| index.lines());
-                let mut lines: Vec<_> =
-                    lines.filter(|line| (start..=end).contains(&line.timestamp)).collect();
-                lines.sort_by_key(|line| line.timestamp); // stable: ties stay in write order
+                let is_in_range = |line: &Line| (start..=end).contains(&line.timestamp);
+                let mut found = segment.memory_index().map_or_else(Vec::new, |index| {
+                    match index.matching(conditions) {
+                        Some(found) => found.into_iter().filter(is_in_range).collect(),
+                        None => index.lines().filter(is_in_range).collect(),
+                    }
+                });
+                found.sort_by_key(|line| line.timestamp); // stable: ties stay in write order
                 if order == Order::Descending {
-                    lines.reverse();
+                    found.reverse();
                 }
-                (lines.into(), 0..0)
+                lines = found.into();
             }
-            SegmentIndex::OnDisk(index) => {
-                let first = index.first_at_or_after(start)?;
-                let after = match Timestamp::from_unix_micros(end.unix_micros() + 1) {
-                    Ok(after) => index.first_at_or_after(after)?,
-                    Err(_) => index.lines(),
-                };
-                (VecDeque::new(), first..after)
-            }
-        };
-        Ok(Self { segment, order, lines, pending, window: Window::default() })
+            SegmentIndex::OnDisk(index) => match index.matching(conditions)? {
+                Some(found) if found.records.is_empty() => {}
+                Some(found) => {
+                    let found = index.with_lines(&found, in_range(index, start, end)?)?;
+                    pending = found.records.clone();
+                    matches = Some(found);
+                }
+                None => pending = in_range(index, start, end)?,
+            },
+        }
+        Ok(Self { segment, order, lines, pending, matches, window: Window::default() })
     }
 
     /// The next line; [`advance`](Self::advance) moves past it.
@@ -67,14 +81,17 @@ impl LineCursor {
         {
             let Range { start, end } = self.pending;
             let count = LOOKUP_LINES.min(end.saturating_sub(start));
+            let load = |first| match &self.matches {
+                Some(matches) => index.lines_of(matches, first..first + count),
+                None => index.lines_from(first, count),
+            };
             match self.order {
                 Order::Ascending => {
-                    self.lines = index.lines_from(start, count)?.into();
+                    self.lines = load(start)?.into();
                     self.pending = start + count..end;
                 }
                 Order::Descending => {
-                    let lines = index.lines_from(end - count, count)?;
-                    self.lines = lines.into_iter().rev().collect();
+                    self.lines = load(end - count)?.into_iter().rev().collect();
                     self.pending = start..end - count;
                 }
             }
@@ -90,6 +107,16 @@ impl LineCursor {
     pub(crate) fn read(&mut self, line: Line) -> io::Result<&[u8]> {
         self.window.read(&self.segment, line)
     }
+}
+
+/// The numbers by time of the lines from `start` to `end`, both inclusive.
+fn in_range(index: &IndexFile, start: Timestamp, end: Timestamp) -> io::Result<Range<u64>> {
+    let first = index.first_at_or_after(start)?;
+    let after = match Timestamp::from_unix_micros(end.unix_micros() + 1) {
+        Ok(after) => index.first_at_or_after(after)?,
+        Err(_) => index.lines(),
+    };
+    Ok(first..after)
 }
 
 /// A part of a segment, read ahead when lines are read in file order.

@@ -9,6 +9,8 @@ use attestry_core::{AuditEntry, MAX_LINE_BYTES, Timestamp, line};
 
 use super::bloom::{HashedId, hash_id};
 use super::lines::{RawLine, for_each_line, may_be_erased, read_line};
+use super::postings::SecondaryIndex;
+use super::terms::{Condition, IndexKey, IndexKeys, Term};
 use crate::fs::sys;
 
 /// How many bytes are read between two progress reports.
@@ -21,6 +23,15 @@ pub(crate) struct Line {
     pub(crate) offset: u64,
     /// In bytes, without the line break.
     pub(crate) length: u32,
+}
+
+/// A valid line that was just appended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AppendedLine<'a> {
+    pub(crate) line: Line,
+    pub(crate) id_hash: u64,
+    /// By the keys of the index that it is added to.
+    pub(crate) terms: &'a [Term],
 }
 
 /// The location of a complete line that is not a valid entry.
@@ -61,16 +72,19 @@ fn read_whole_line(file: &File, line: Line) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// The lines of the first `indexed_len` bytes of a segment, in write order and by id.
-#[derive(Debug, Default)]
+/// The lines of the first `indexed_len` bytes of a segment, in write order, by id and by the texts of some keys.
+#[derive(Debug)]
 pub(crate) struct MemoryIndex {
     lines: Vec<IndexedLine>,
+    secondary: SecondaryIndex,
     /// The number of the first line with an id hash. Equal hashes do not prove equal ids.
     first_by_hash: HashMap<u64, u32>,
     /// Later lines whose hash is in `first_by_hash` already.
     duplicates: Vec<(u64, u32)>,
     corrupt: Vec<CorruptLine>,
     erased: u64,
+    /// The earliest and the latest timestamp of `lines`.
+    time_bounds: Option<(Timestamp, Timestamp)>,
     indexed_len: u64,
     /// The last line ends at `indexed_len` without a line break: a whole entry that lost it, or one that is
     /// just being appended.
@@ -79,15 +93,40 @@ pub(crate) struct MemoryIndex {
     saved_len: u64,
 }
 
+/// What an index file says of a segment.
+#[derive(Debug)]
+pub(super) struct SavedIndex {
+    pub(super) lines: Vec<IndexedLine>,
+    pub(super) secondary: SecondaryIndex,
+    pub(super) corrupt: Vec<CorruptLine>,
+    pub(super) indexed_len: u64,
+}
+
 impl MemoryIndex {
-    /// Restores the index of the first `indexed_len` bytes of `file`; `None` if the last line is not at its
-    /// offset: then another program has rewritten the file, and all offsets may be wrong.
-    pub(super) fn restore(
-        file: &File,
-        lines: Vec<IndexedLine>,
-        mut corrupt: Vec<CorruptLine>,
-        indexed_len: u64,
-    ) -> io::Result<Option<Self>> {
+    /// The index of an empty segment.
+    pub(crate) fn new(keys: IndexKeys) -> Self {
+        Self::with_secondary(SecondaryIndex::new(keys))
+    }
+
+    fn with_secondary(secondary: SecondaryIndex) -> Self {
+        Self {
+            lines: Vec::new(),
+            secondary,
+            first_by_hash: HashMap::new(),
+            duplicates: Vec::new(),
+            corrupt: Vec::new(),
+            erased: 0,
+            time_bounds: None,
+            indexed_len: 0,
+            has_open_tail: false,
+            saved_len: 0,
+        }
+    }
+
+    /// Restores the index of the first bytes of `file`; `None` if the last line is not at its offset: then
+    /// another program has rewritten the file, and all offsets may be wrong.
+    pub(super) fn restore(file: &File, saved: SavedIndex) -> io::Result<Option<Self>> {
+        let SavedIndex { lines, secondary, mut corrupt, indexed_len } = saved;
         let Some(last) = lines.last() else { return Ok(None) };
         if !read_whole_line(file, last.line)?.is_some_and(|bytes| last.matches(&bytes)) {
             return Ok(None);
@@ -95,11 +134,15 @@ impl MemoryIndex {
         // The bytes after the last line are read again: blank lines may have been replaced by others.
         let end = last.end();
         corrupt.retain(|corrupt| corrupt.offset < end);
-        let mut index =
-            Self { corrupt, indexed_len: end, saved_len: indexed_len, ..Self::default() };
+        let mut index = Self {
+            corrupt,
+            indexed_len: end,
+            saved_len: indexed_len,
+            ..Self::with_secondary(secondary)
+        };
         index.lines.reserve(lines.len());
         index.first_by_hash.reserve(lines.len());
-        lines.into_iter().for_each(|indexed| index.push(indexed.line, indexed.hash));
+        lines.into_iter().for_each(|indexed| index.push(indexed.line, indexed.hash, &[]));
         Ok(Some(index))
     }
 
@@ -118,8 +161,9 @@ impl MemoryIndex {
             return Ok(());
         }
         if length < self.indexed_len || !self.close_tail(file)? || !self.is_current(file)? {
-            *self = Self::default();
+            *self = Self::new(self.secondary.keys().clone());
         }
+        let mut terms = Vec::new();
         let mut reported = self.indexed_len;
         let indexed_len = for_each_line(file, self.indexed_len, length, |offset, raw| {
             if offset - reported >= PROGRESS_BYTES {
@@ -128,7 +172,7 @@ impl MemoryIndex {
             }
             let length = match raw {
                 RawLine::Bytes(bytes) => {
-                    self.add(offset, bytes, &being_erased);
+                    self.add(offset, bytes, &mut terms, &being_erased);
                     bytes.len() as u64
                 }
                 RawLine::TooLong(length) => {
@@ -156,7 +200,9 @@ impl MemoryIndex {
         let length = u32::try_from(tail).unwrap_or(u32::MAX);
         if let Ok(entry) = line::decode(&read_line(file, offset, length)?) {
             let line = Line { timestamp: entry.timestamp, offset, length };
-            self.push(line, hash_id(&entry.id));
+            let mut terms = Vec::new();
+            self.secondary.keys().push_terms(&entry, &mut terms);
+            self.push(line, hash_id(&entry.id), &terms);
             self.indexed_len = offset + u64::from(length);
             self.has_open_tail = true;
         }
@@ -179,7 +225,14 @@ impl MemoryIndex {
         self.has_open_tail
     }
 
-    fn add(&mut self, offset: u64, bytes: &[u8], being_erased: &impl Fn(u64, usize) -> bool) {
+    /// Indexes a complete line; `terms` is scratch space.
+    fn add(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+        terms: &mut Vec<Term>,
+        being_erased: &impl Fn(u64, usize) -> bool,
+    ) {
         if bytes.trim_ascii().is_empty() {
             return;
         }
@@ -188,26 +241,33 @@ impl MemoryIndex {
             Ok(entry) => {
                 let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 let line = Line { timestamp: entry.timestamp, offset, length };
-                self.push(line, hash_id(&entry.id));
+                terms.clear();
+                self.secondary.keys().push_terms(&entry, terms);
+                self.push(line, hash_id(&entry.id), terms);
             }
             Err(_) if may_be_erased(bytes) && being_erased(offset, bytes.len()) => {}
             Err(_) => self.corrupt.push(CorruptLine { offset, length: bytes.len() as u64 }),
         }
     }
 
-    /// Adds the line that follows what is indexed, with the hash of its id.
-    pub(crate) fn push_appended(&mut self, line: Line, hash: u64) {
-        self.push(line, hash);
+    /// Adds the line that follows what is indexed.
+    pub(crate) fn push_appended(&mut self, appended: AppendedLine<'_>) {
+        let AppendedLine { line, id_hash, terms } = appended;
+        self.push(line, id_hash, terms);
         self.indexed_len = line.offset + u64::from(line.length) + 1;
     }
 
-    fn push(&mut self, line: Line, hash: u64) {
+    fn push(&mut self, line: Line, hash: u64, terms: &[Term]) {
         // Memory runs out long before 2^32 lines.
         let Ok(number) = u32::try_from(self.lines.len()) else { return };
         self.lines.push(IndexedLine { line, hash, erased: false });
+        let time = line.timestamp;
+        let (earliest, latest) = self.time_bounds.unwrap_or((time, time));
+        self.time_bounds = Some((earliest.min(time), latest.max(time)));
         if *self.first_by_hash.entry(hash).or_insert(number) != number {
             self.duplicates.push((hash, number));
         }
+        self.secondary.push(terms, number);
     }
 
     /// Whether the last line is still at its offset and only what was indexed follows it. If not, another
@@ -251,7 +311,7 @@ impl MemoryIndex {
     /// Marks the lines that another process has erased.
     pub(crate) fn detect_erased(&mut self, file: &File) -> io::Result<()> {
         if self.has_open_tail {
-            *self = Self::default(); // rare; an erased line looks like a torn one
+            *self = Self::new(self.secondary.keys().clone()); // rare; an erased line looks like a torn one
             return Ok(());
         }
         let mut lines = self.lines.iter_mut().filter(|indexed| !indexed.erased).peekable();
@@ -281,7 +341,13 @@ impl MemoryIndex {
         let end = self.indexed_len;
         let lines = made.indexed().take_while(|indexed| indexed.line.offset < end);
         let corrupt = made.corrupt.iter().take_while(|corrupt| corrupt.offset < end);
-        self.indexed().eq(lines) && self.corrupt.iter().eq(corrupt)
+        let same_terms = |key| {
+            let made = made.terms(key).unwrap_or_default().into_iter();
+            self.terms(key).unwrap_or_default().into_iter().eq(made.filter(|(_, at)| *at < end))
+        };
+        self.indexed().eq(lines)
+            && self.corrupt.iter().eq(corrupt)
+            && self.secondary.keys().iter().all(same_terms)
     }
 
     /// Lines whose id may be this one, in write order.
@@ -296,6 +362,31 @@ impl MemoryIndex {
             .collect()
     }
 
+    /// Lines that may meet all of `conditions`, in write order: those that meet the most selective one by its
+    /// hash. `None` if no condition is on an indexed key.
+    pub(crate) fn matching(&self, conditions: &[Condition]) -> Option<Vec<Line>> {
+        let candidates = self.secondary.candidates(conditions)?;
+        let lines = candidates.into_iter().map(|number| self.lines[number as usize]);
+        Some(lines.filter(|indexed| !indexed.erased).map(|indexed| indexed.line).collect())
+    }
+
+    /// The hashes of the texts of `key`, each with the offset of its line, sorted; `None` if it is not indexed.
+    pub(super) fn terms(&self, key: &IndexKey) -> Option<Vec<(u64, u64)>> {
+        let is_left = |line: u32| (!self.lines[line as usize].erased).then_some(line);
+        let all = self.secondary.of_key(key)?.renumbered(is_left).into_iter();
+        // Lines are in the order of their offsets.
+        Some(all.map(|found| (found.hash, self.lines[found.line as usize].line.offset)).collect())
+    }
+
+    pub(super) fn secondary(&self) -> &SecondaryIndex {
+        &self.secondary
+    }
+
+    /// [`indexed`](Self::indexed), with the numbers of the lines.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u32, &IndexedLine)> {
+        (0..).zip(&self.lines).filter(|(_, indexed)| !indexed.erased)
+    }
+
     /// Valid lines, in write order.
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line> {
         self.indexed().map(|indexed| indexed.line)
@@ -304,6 +395,11 @@ impl MemoryIndex {
     /// [`lines`](Self::lines), with the hashes of their ids.
     pub(super) fn indexed(&self) -> impl Iterator<Item = &IndexedLine> {
         self.lines.iter().filter(|indexed| !indexed.erased)
+    }
+
+    /// The earliest and the latest timestamp of its lines, possibly of erased ones; `None` without lines.
+    pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
+        self.time_bounds
     }
 
     pub(crate) fn corrupt(&self) -> &[CorruptLine] {

@@ -1,18 +1,22 @@
-//! The index file of a segment: its lines by id and by time, in checksummed blocks that are read on demand.
-//! The index file of an active segment covers a part of it; it is loaded into memory by [`load`].
+//! The index file of a segment: its lines by id, by time and by the texts of some keys, in checksummed blocks
+//! that are read on demand. The index file of an active segment covers a part of it; it is loaded into memory
+//! by [`load`].
 //!
 //! | block | content |
 //! | --- | --- |
 //! | 0 | the header |
 //! | 1 | how many of the lines were erased since, and the state of the segment; the only mutable part |
+//! | then | the key directory: which keys are indexed, and how many records each has |
 //! | then | the Bloom filter of ids, 960 bytes a block |
 //! | then | lines by id hash, 51 records a block |
 //! | then | lines by time, 51 records a block |
 //! | then | corrupt lines, 51 records a block |
+//! | then | for each key of the directory: lines by the hash of its text, 85 records a block |
 //!
 //! A block has 1,024 bytes; the last four are the CRC-32 of the others. A record is a key of 64 bits (hash,
 //! or microseconds since 1970 with the sign bit flipped), the offset of the line in 64 bits, and its length
-//! in 32. All numbers are little-endian. See `docs/format.md`.
+//! in 32. A record by a text is the hash of the text in 64 bits, and the number of the line by time in 32. All
+//! numbers are little-endian. See `docs/format.md`.
 //!
 //! The Bloom filter is read by the first lookup and stays in memory. Its rank words give the record number
 //! of an id within a few records, so a lookup mostly reads one block. Blocks are small because a lookup
@@ -20,7 +24,10 @@
 
 mod blocks;
 mod compare;
+mod format;
 mod load;
+mod mutable;
+mod terms;
 mod write;
 
 use std::fs::File;
@@ -36,17 +43,16 @@ use super::index::{CorruptLine, Line};
 use crate::fs::open;
 use crate::fs::sys::{self, FileId, FileState, IoMode};
 
-use blocks::{BlockReader, BlockWriter};
-pub(crate) use load::load;
-pub(crate) use write::{TemporaryIndex, write};
+use blocks::BlockReader;
+use format::{FILTER_BYTES_PER_BLOCK, Header, Record, damaged, key_of};
+use mutable::Mutable;
+use terms::KeySection;
 
-pub(super) const BLOCK: usize = 1_024;
-pub(super) const PAYLOAD: usize = BLOCK - 4;
-pub(super) const RECORD: usize = 20;
-const RECORDS_PER_BLOCK: u64 = 51;
-const FILTER_BYTES_PER_BLOCK: usize = 15 * bloom::BLOCK_BYTES;
-const FIRST_FILTER_BLOCK: u64 = 2;
-pub(super) const MAGIC: &[u8; 8] = b"attidx03";
+#[cfg(any(test, fuzzing))]
+pub(super) use format::{BLOCK, MAGIC, PAYLOAD, RECORD, TERM_RECORD};
+pub(crate) use load::load;
+pub(crate) use terms::Matches;
+pub(crate) use write::{TemporaryIndex, write};
 
 /// An open index file.
 #[derive(Debug)]
@@ -54,165 +60,14 @@ pub(crate) struct IndexFile {
     file: File,
     id: FileId,
     header: Header,
+    /// The keys of the secondary index.
+    keys: Vec<KeySection>,
     erased: AtomicU64,
     /// The time of the segment's last change that the index file knows of.
     changed: AtomicU64,
     /// Whether the memory budget has room for the filter.
     caches_filter: bool,
     filter: OnceLock<BloomFilter>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Header {
-    segment: u64,
-    indexed_len: u64,
-    lines: u64,
-    corrupt: u64,
-    earliest: i64,
-    latest: i64,
-    filter_bytes: u64,
-    born: u64,
-}
-
-/// Block 1.
-#[derive(Debug, Clone, Copy)]
-struct Mutable {
-    erased: u64,
-    /// The segment when it last agreed with the index file; all zeros if an earlier version wrote the file.
-    state: FileState,
-}
-
-/// A part of the file with records sorted by key.
-#[derive(Debug, Clone, Copy)]
-struct Section {
-    first_block: u64,
-    records: u64,
-}
-
-/// One record of a section.
-#[derive(Debug, Clone, Copy)]
-struct Record {
-    key: u64,
-    offset: u64,
-    length: u32,
-}
-
-/// A timestamp as an unsigned number with the same order.
-fn key_of(timestamp: Timestamp) -> u64 {
-    timestamp.unix_micros().cast_unsigned() ^ (1 << 63)
-}
-
-fn damaged(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the index file is damaged: {what}"))
-}
-
-impl Header {
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        for number in [self.segment, self.indexed_len, self.lines, self.corrupt] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        bytes.extend_from_slice(&self.earliest.to_le_bytes());
-        bytes.extend_from_slice(&self.latest.to_le_bytes());
-        bytes.extend_from_slice(&self.filter_bytes.to_le_bytes());
-        bytes.extend_from_slice(&self.born.to_le_bytes());
-        bytes
-    }
-
-    fn decode(payload: &[u8]) -> Option<Self> {
-        let numbers = payload.strip_prefix(MAGIC)?;
-        let number = |n: usize| u64_at(numbers, n * 8);
-        let header = Self {
-            segment: number(0),
-            indexed_len: number(1),
-            lines: number(2),
-            corrupt: number(3),
-            earliest: number(4).cast_signed(),
-            latest: number(5).cast_signed(),
-            filter_bytes: number(6),
-            born: number(7),
-        };
-        let valid = header.lines < 1 << 40
-            && header.corrupt < 1 << 40
-            && (header.lines == 0) == header.time_bounds().is_none()
-            && header.filter_bytes >= bloom::BLOCK_BYTES as u64
-            && header.filter_bytes < 1 << 38
-            && header.filter_bytes.is_multiple_of(bloom::BLOCK_BYTES as u64);
-        valid.then_some(header)
-    }
-
-    fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
-        let earliest = Timestamp::from_unix_micros(self.earliest).ok()?;
-        let latest = Timestamp::from_unix_micros(self.latest).ok()?;
-        (earliest <= latest).then_some((earliest, latest))
-    }
-
-    /// Whether a line of `length` bytes at `offset`, with its line break, is within the indexed bytes.
-    fn contains(&self, offset: u64, length: u64) -> bool {
-        offset.checked_add(length).is_some_and(|end| end < self.indexed_len)
-    }
-
-    fn by_id(&self) -> Section {
-        let filter_blocks = self.filter_bytes.div_ceil(FILTER_BYTES_PER_BLOCK as u64);
-        Section { first_block: FIRST_FILTER_BLOCK + filter_blocks, records: self.lines }
-    }
-
-    fn by_time(&self) -> Section {
-        Section { first_block: self.by_id().end(), records: self.lines }
-    }
-
-    fn corrupt_lines(&self) -> Section {
-        Section { first_block: self.by_time().end(), records: self.corrupt }
-    }
-}
-
-impl Mutable {
-    fn encode(&self) -> Vec<u8> {
-        [self.erased, self.state.changed, self.state.length].map(u64::to_le_bytes).concat()
-    }
-
-    fn read(file: &File) -> io::Result<Self> {
-        let mut blocks = BlockReader::new(file);
-        let payload = blocks.payload(1)?;
-        let state = FileState { changed: u64_at(payload, 8), length: u64_at(payload, 16) };
-        Ok(Self { erased: u64_at(payload, 0), state })
-    }
-
-    fn write(&self, file: &File) -> io::Result<()> {
-        let mut block = Vec::with_capacity(BLOCK);
-        BlockWriter(&mut block).block(&self.encode())?;
-        sys::write_all_at(file, &block, BLOCK as u64)
-    }
-}
-
-impl Section {
-    fn end(&self) -> u64 {
-        self.first_block + self.records.div_ceil(RECORDS_PER_BLOCK)
-    }
-}
-
-impl Record {
-    fn encode(&self) -> [u8; RECORD] {
-        let mut bytes = [0; RECORD];
-        bytes[..8].copy_from_slice(&self.key.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.offset.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.length.to_le_bytes());
-        bytes
-    }
-
-    fn decode(bytes: &[u8; RECORD]) -> Self {
-        let [.., a, b, c, d] = *bytes;
-        let length = u32::from_le_bytes([a, b, c, d]);
-        Self { key: key_in(bytes), offset: u64_at(bytes, 8), length }
-    }
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 8].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-fn key_in(record: &[u8; RECORD]) -> u64 {
-    u64_at(record, 0)
 }
 
 impl IndexFile {
@@ -235,16 +90,19 @@ impl IndexFile {
         let file = open::read(path).ok()?;
         let metadata = file.metadata().ok()?;
         let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
-        let blocks = metadata.len() / BLOCK as u64;
         if (header.segment, header.born) != (segment.number(), segment.born())
-            || header.corrupt_lines().end() != blocks
-            || !metadata.len().is_multiple_of(BLOCK as u64)
+            || header.corrupt_lines().end() > metadata.len() / format::BLOCK as u64
         {
+            return None;
+        }
+        let keys = terms::read_directory(&file, header).ok()?;
+        let end = keys.last().map_or(header.corrupt_lines(), |key| key.section).end();
+        if end.checked_mul(format::BLOCK as u64) != Some(metadata.len()) {
             return None;
         }
         let id = FileId::of(&metadata);
         let (erased, changed, filter) = (AtomicU64::new(0), AtomicU64::new(0), OnceLock::new());
-        let opened = Self { file, id, header, erased, changed, caches_filter: false, filter };
+        let opened = Self { file, id, header, keys, erased, changed, caches_filter: false, filter };
         opened.reload_erased().ok()?;
         Some(opened)
     }
@@ -275,7 +133,7 @@ impl IndexFile {
             usize::try_from(self.header.filter_bytes).map_err(|_| damaged("its filter"))?;
         let mut filter = Vec::with_capacity(length);
         let mut blocks = self.sequential_blocks();
-        for block in FIRST_FILTER_BLOCK..self.header.by_id().first_block {
+        for block in self.header.filter_block()..self.header.by_id().first_block {
             filter.extend_from_slice(&blocks.payload(block)?[..FILTER_BYTES_PER_BLOCK]);
         }
         filter.truncate(length);
@@ -392,7 +250,7 @@ impl IndexFile {
             None => {
                 let per_block = (FILTER_BYTES_PER_BLOCK / bloom::BLOCK_BYTES) as u64;
                 let mut reader = BlockReader::with_mode(&self.file, mode);
-                let payload = reader.payload(FIRST_FILTER_BLOCK + number / per_block)?;
+                let payload = reader.payload(self.header.filter_block() + number / per_block)?;
                 let (parts, _) = payload.as_chunks();
                 bloom::Block::from_bytes(&parts[(number % per_block) as usize])
             }
@@ -416,16 +274,22 @@ impl IndexFile {
     /// The number, in time order, of the first line at or after `timestamp`.
     pub(crate) fn first_at_or_after(&self, timestamp: Timestamp) -> io::Result<u64> {
         let (section, key) = (self.header.by_time(), key_of(timestamp));
+        match self.header.time_bounds() {
+            Some((earliest, _)) if timestamp <= earliest => return Ok(0),
+            Some((_, latest)) if timestamp > latest => return Ok(section.records),
+            _ => {}
+        }
+        let per_block = section.records_per_block;
         let mut blocks = self.blocks();
-        let (mut low, mut high) = (0, section.records.div_ceil(RECORDS_PER_BLOCK));
+        let (mut low, mut high) = (0, section.blocks());
         // Finds the first block whose last key is not less.
         while low < high {
             let middle = low + (high - low) / 2;
-            let last = ((middle + 1) * RECORDS_PER_BLOCK).min(section.records) - 1;
+            let last = ((middle + 1) * per_block).min(section.records) - 1;
             if blocks.record(section, last)?.key < key { low = middle + 1 } else { high = middle }
         }
-        let first = (low * RECORDS_PER_BLOCK).min(section.records);
-        let lines = self.lines_from(first, RECORDS_PER_BLOCK)?;
+        let first = (low * per_block).min(section.records);
+        let lines = self.lines_from(first, per_block)?;
         Ok(first + lines.iter().take_while(|line| line.timestamp < timestamp).count() as u64)
     }
 
@@ -434,15 +298,14 @@ impl IndexFile {
         let section = self.header.by_time();
         let end = first.saturating_add(count).min(section.records);
         let mut blocks = self.sequential_blocks();
-        (first..end)
-            .map(|number| {
-                let record = blocks.record(section, number)?;
-                let micros = (record.key ^ (1 << 63)).cast_signed();
-                let timestamp =
-                    Timestamp::from_unix_micros(micros).map_err(|_| damaged("a timestamp"))?;
-                self.line(record, timestamp)
-            })
-            .collect()
+        (first..end).map(|number| self.timed_line(blocks.record(section, number)?)).collect()
+    }
+
+    /// The line of a record by time.
+    fn timed_line(&self, record: Record) -> io::Result<Line> {
+        let micros = (record.key ^ (1 << 63)).cast_signed();
+        let timestamp = Timestamp::from_unix_micros(micros).map_err(|_| damaged("a timestamp"))?;
+        self.line(record, timestamp)
     }
 
     /// The line of `record`; an error if the segment cannot have it.

@@ -8,6 +8,8 @@ pub(crate) mod fuzzing;
 mod index;
 mod index_file;
 mod lines;
+mod postings;
+mod terms;
 mod unparsed;
 
 use std::fs::File;
@@ -20,14 +22,15 @@ use crate::fs::sys::{FileId, IoMode};
 
 pub(crate) use crate::fs::segment_name::SegmentName;
 pub(crate) use bloom::{HashedId, hash_id_text};
-pub(crate) use cursor::LineCursor;
-pub(crate) use index::{CorruptLine, Line, MemoryIndex};
+pub(crate) use cursor::{LineCursor, LineSelection};
+pub(crate) use index::{AppendedLine, CorruptLine, Line, MemoryIndex};
 pub(crate) use index_file::{
     IndexFile, TemporaryIndex, load as load_index_file, write as write_index_file,
 };
 pub(crate) use lines::{
     LONG_LINE_BYTES, RawLine, for_each_line, may_be_erased, read_line, tail_start,
 };
+pub(crate) use terms::{Condition, IndexKeys, Term};
 pub(crate) use unparsed::{contains_id, id_in, timestamp_in};
 
 /// A segment under its name at the time of a snapshot.
@@ -171,11 +174,7 @@ impl SegmentFile {
     /// The earliest and the latest timestamp of its lines, possibly of erased ones; `None` without lines.
     pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         match &self.index {
-            SegmentIndex::InMemory(_) => {
-                let index = self.memory_index()?;
-                let times = || index.lines().map(|line| line.timestamp);
-                Some((times().min()?, times().max()?))
-            }
+            SegmentIndex::InMemory(_) => self.memory_index()?.time_bounds(),
             SegmentIndex::OnDisk(index) => index.time_bounds(),
         }
     }

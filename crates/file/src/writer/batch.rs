@@ -14,6 +14,7 @@ use super::lines::{Chunk, StoredLines};
 use super::sync::Mutex;
 use crate::active_segment::{AppendError, LinesToAppend};
 use crate::observer::LineEnd;
+use crate::segment::Term;
 
 /// Buffers that have grown larger are not reused.
 const MAX_REUSED_BYTES: usize = 4 << 20;
@@ -36,6 +37,7 @@ pub(crate) struct Batch {
 pub(super) struct Buffers {
     bytes: Vec<u8>,
     line_ends: Vec<LineEnd>,
+    terms: Vec<Term>,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,7 @@ impl Batch {
     pub(super) fn with_buffers(mut buffers: Buffers) -> Self {
         buffers.bytes.clear();
         buffers.line_ends.clear();
+        buffers.terms.clear();
         let mut batch = Self::default();
         batch.buffers = buffers;
         batch
@@ -76,11 +79,13 @@ impl Batch {
         room: OwnedSemaphorePermit,
         waker: Waker,
     ) -> Waiter {
-        let Buffers { bytes, line_ends } = &mut self.buffers;
-        let start = bytes.len();
+        let Buffers { bytes, line_ends, terms } = &mut self.buffers;
+        let (start, first_term) = (bytes.len(), terms.len());
         bytes.extend_from_slice(lines.bytes);
+        terms.extend_from_slice(lines.terms);
         let moved = |end: &LineEnd| LineEnd {
             at: start + end.at - lines.start,
+            terms: first_term + end.terms - lines.first_term,
             leaf: end.leaf,
             key: end.key,
         };
@@ -189,8 +194,9 @@ impl Batch {
         self,
         append: impl FnOnce(&LinesToAppend<'_>) -> Result<(), AppendError>,
     ) -> Acks {
-        let Buffers { bytes, line_ends: ends } = &self.buffers;
-        let stored = if ends.is_empty() { Ok(()) } else { append(&LinesToAppend { bytes, ends }) };
+        let Buffers { bytes, line_ends: ends, terms } = &self.buffers;
+        let lines = LinesToAppend { bytes, ends, terms };
+        let stored = if ends.is_empty() { Ok(()) } else { append(&lines) };
         Acks { stored, batch: self }
     }
 
@@ -233,12 +239,13 @@ impl Buffers {
     }
 
     fn line(&self, number: usize) -> &[u8] {
-        &self.bytes[self.start(number)..self.line_ends[number].at]
+        &self.bytes[self.start(number).0..self.line_ends[number].at]
     }
 
-    /// Where the line begins.
-    fn start(&self, number: usize) -> usize {
-        if number == 0 { 0 } else { self.line_ends[number - 1].at }
+    /// Where the line and its terms begin.
+    fn start(&self, number: usize) -> (usize, usize) {
+        let before = number.checked_sub(1).map(|last| self.line_ends[last]);
+        before.map_or((0, 0), |end| (end.at, end.terms))
     }
 
     /// Moves the line `from` to the place of the line `to`, which is dropped or the same one. The lines
@@ -247,15 +254,20 @@ impl Buffers {
         if to == from {
             return;
         }
-        let (start, line) = (self.start(to), self.start(from)..self.line_ends[from].at);
-        let at = start + line.len();
+        let ((start, first_term), end) = (self.start(to), self.line_ends[from]);
+        let (line, of_line) = self.start(from);
+        let (line, of_line) = (line..end.at, of_line..end.terms);
+        let (at, terms) = (start + line.len(), first_term + of_line.len());
         self.bytes.copy_within(line, start);
-        self.line_ends[to] = LineEnd { at, ..self.line_ends[from] };
+        self.terms.copy_within(of_line, first_term);
+        self.line_ends[to] = LineEnd { at, terms, ..end };
     }
 
     /// Drops all but the first `lines` lines.
     fn truncate(&mut self, lines: usize) {
-        self.bytes.truncate(self.start(lines));
+        let (end, terms) = self.start(lines);
+        self.bytes.truncate(end);
+        self.terms.truncate(terms);
         self.line_ends.truncate(lines);
     }
 }
@@ -327,10 +339,10 @@ mod tests {
         let entry = AuditEntry::new(id.clone(), Timestamp::UNIX_EPOCH, input.into(), "o".into());
         let bytes = line::encode(&entry).unwrap();
         EncodedLines {
-            line_ends: vec![LineEnd { at: bytes.len(), leaf: None, key: None }],
+            line_ends: vec![LineEnd { at: bytes.len(), terms: 0, leaf: None, key: None }],
             bytes,
             checked_ids: if checked { vec![id] } else { Vec::new() },
-            skipping: None,
+            ..EncodedLines::default()
         }
     }
 
@@ -378,9 +390,10 @@ mod tests {
     #[test]
     fn chunks_are_all_lines_in_order() {
         let bytes = b"a\nbb\nccccccccc\nd\n".to_vec();
-        let line_ends = [2, 5, 15, 17].map(|at| LineEnd { at, leaf: None, key: None }).to_vec();
+        let line_ends =
+            [2, 5, 15, 17].map(|at| LineEnd { at, terms: 0, leaf: None, key: None }).to_vec();
         let checked_ids = ["a", "b", "c", "d"].map(|id| id.parse().unwrap()).to_vec();
-        let lines = EncodedLines { bytes, line_ends, checked_ids, skipping: None };
+        let lines = EncodedLines { bytes, line_ends, checked_ids, ..EncodedLines::default() };
         for (max_bytes, expected) in [(0, 4), (2, 4), (5, 3), (6, 3), (12, 2), (15, 2), (17, 1)] {
             let mut batch = Batch::default();
             let chunks: Vec<_> = lines.chunks(max_bytes).collect();

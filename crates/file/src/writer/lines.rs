@@ -7,12 +7,15 @@ use attestry_core::EntryId;
 
 use super::sync::Mutex;
 use crate::observer::LineEnd;
+use crate::segment::Term;
 
 /// Encoded entries, one line each.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedLines {
     pub(crate) bytes: Vec<u8>,
     pub(crate) line_ends: Vec<LineEnd>,
+    /// The terms of the lines, one line after the other.
+    pub(crate) terms: Vec<Term>,
     /// The ids, if they are checked for duplicates; otherwise empty.
     pub(crate) checked_ids: Vec<EntryId>,
     /// With it, a line whose id is stored is skipped, whatever entry has the id; without it, another entry
@@ -39,9 +42,11 @@ impl StoredLines {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chunk<'a> {
     pub(super) bytes: &'a [u8],
-    /// Offsets from `start` on.
+    /// Offsets from `start` on, and numbers of terms from `first_term` on.
     pub(super) line_ends: &'a [LineEnd],
     pub(super) start: usize,
+    pub(super) terms: &'a [Term],
+    pub(super) first_term: usize,
     pub(super) checked_ids: &'a [EntryId],
     pub(super) skipping: Option<&'a StoredLines>,
 }
@@ -49,14 +54,15 @@ pub(crate) struct Chunk<'a> {
 impl EncodedLines {
     /// All lines in order, in chunks of at least one line and otherwise at most `max_bytes` bytes.
     pub(super) fn chunks(&self, max_bytes: usize) -> impl Iterator<Item = Chunk<'_>> {
-        let mut first = 0;
+        let mut first: usize = 0;
         std::iter::from_fn(move || {
-            let start = if first == 0 { 0 } else { self.line_ends[first - 1].at };
+            let before = first.checked_sub(1).map(|last| self.line_ends[last]);
+            let (start, first_term) = before.map_or((0, 0), |end| (end.at, end.terms));
             let ends = &self.line_ends[first..];
             let fit =
                 ends.partition_point(|end| end.at - start <= max_bytes).max(1).min(ends.len());
             let line_ends = &ends[..fit];
-            let end = line_ends.last()?.at;
+            let end = line_ends.last()?;
             let checked_ids = if self.checked_ids.is_empty() {
                 &[][..]
             } else {
@@ -64,13 +70,22 @@ impl EncodedLines {
             };
             first += fit;
             let skipping = self.skipping.as_ref();
-            Some(Chunk { bytes: &self.bytes[start..end], line_ends, start, checked_ids, skipping })
+            Some(Chunk {
+                bytes: &self.bytes[start..end.at],
+                line_ends,
+                start,
+                terms: &self.terms[first_term..end.terms],
+                first_term,
+                checked_ids,
+                skipping,
+            })
         })
     }
 
     /// All lines as one chunk.
     pub(super) fn as_chunk(&self) -> Chunk<'_> {
-        let Self { bytes, line_ends, checked_ids, skipping } = self;
-        Chunk { bytes, line_ends, start: 0, checked_ids, skipping: skipping.as_ref() }
+        let Self { bytes, line_ends, terms, checked_ids, skipping } = self;
+        let (start, first_term, skipping) = (0, 0, skipping.as_ref());
+        Chunk { bytes, line_ends, start, terms, first_term, checked_ids, skipping }
     }
 }

@@ -103,8 +103,8 @@ impl WriterThread {
             return None;
         }
         let guard = self.lock.try_acquire()?;
-        let to_append = LinesToAppend { bytes: &lines.bytes, ends: &lines.line_ends };
-        active.append_if_ready(guard.epoch(), &to_append)
+        let EncodedLines { bytes, line_ends: ends, terms, .. } = lines;
+        active.append_if_ready(guard.epoch(), &LinesToAppend { bytes, ends, terms })
     }
 
     /// Queues a job and waits for its response.

@@ -262,8 +262,8 @@ mod tests {
 
     fn line() -> EncodedLines {
         let bytes = b"{}\n".to_vec();
-        let line_ends = vec![LineEnd { at: bytes.len(), leaf: None, key: None }];
-        EncodedLines { bytes, line_ends, checked_ids: Vec::new(), skipping: None }
+        let line_ends = vec![LineEnd { at: bytes.len(), terms: 0, leaf: None, key: None }];
+        EncodedLines { bytes, line_ends, ..EncodedLines::default() }
     }
 
     /// Polls a call that must not be ready.

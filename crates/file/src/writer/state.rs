@@ -277,9 +277,11 @@ mod tests {
         match IdCheck::default().look_up(log, &entry.id, &line, false, guard) {
             Ok(Stored::SameEntry) => true,
             Ok(Stored::Nothing) => {
-                let ends = [crate::observer::LineEnd { at: line.len(), leaf: None, key: None }];
+                let ends =
+                    [crate::observer::LineEnd { at: line.len(), terms: 0, leaf: None, key: None }];
                 let LogParts { active, erasures, observer, .. } = log;
-                let lines = crate::active_segment::LinesToAppend { bytes: &line, ends: &ends };
+                let lines =
+                    crate::active_segment::LinesToAppend { bytes: &line, ends: &ends, terms: &[] };
                 active.append(guard.epoch(), erasures, &mut **observer, &lines).is_ok()
             }
             Ok(Stored::OtherEntry) | Err(_) => false,

@@ -47,13 +47,8 @@ fn entry(caller: usize, number: usize) -> AuditEntry {
 }
 
 fn lines(text: String) -> EncodedLines {
-    let end = LineEnd { at: text.len(), leaf: None, key: None };
-    EncodedLines {
-        line_ends: vec![end],
-        bytes: text.into_bytes(),
-        checked_ids: Vec::new(),
-        skipping: None,
-    }
+    let end = LineEnd { at: text.len(), terms: 0, leaf: None, key: None };
+    EncodedLines { line_ends: vec![end], bytes: text.into_bytes(), ..EncodedLines::default() }
 }
 
 /// The two ends of a queue.

@@ -5,18 +5,16 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::io;
 
-use attestry_core::{AuditEntry, Order, StorageError, Timestamp};
+use attestry_core::{AuditEntry, Order, StorageError};
 
 use crate::reader::Catalog;
-use crate::segment::{Line, LineCursor, Segment, SegmentName, may_be_erased};
+use crate::segment::{Line, LineCursor, LineSelection, Segment, SegmentName, may_be_erased};
 
-/// Merges segments in time order; ties come in write order, or reversed when descending. A segment is opened
+/// Merges the selected lines of segments in time order; ties come in write order, or reversed when descending. A segment is opened
 /// when the merge reaches its first timestamp, and dropped after its last line.
 pub(super) struct Merge<'a> {
     catalog: &'a Catalog,
-    start: Timestamp,
-    end: Timestamp,
-    order: Order,
+    selection: LineSelection<'a>,
     /// Segments not opened yet, the next one last.
     unopened: Vec<Unopened>,
     /// By the number of the segment.
@@ -48,10 +46,9 @@ impl<'a> Merge<'a> {
     pub(super) fn new(
         catalog: &'a Catalog,
         segments: &[Segment],
-        start: Timestamp,
-        end: Timestamp,
-        order: Order,
+        selection: LineSelection<'a>,
     ) -> Self {
+        let LineSelection { start, end, order, .. } = selection;
         let mut unopened: Vec<_> = segments
             .iter()
             .enumerate()
@@ -67,7 +64,7 @@ impl<'a> Merge<'a> {
             .collect();
         unopened.sort_by_key(|unopened| Reverse(unopened.from));
         let (open, next) = (Vec::new(), BinaryHeap::new());
-        Self { catalog, start, end, order, unopened, open, next, returned: false }
+        Self { catalog, selection, unopened, open, next, returned: false }
     }
 
     /// Returns the next line. After an error the merge must not be used.
@@ -145,15 +142,15 @@ impl<'a> Merge<'a> {
     }
 
     fn open_segment(&self, segment: &Segment, last: Option<Key>) -> Result<Open, StorageError> {
-        let (segment, cursor) = self.catalog.read_index(segment, |segment| {
-            LineCursor::new(segment.file.clone(), self.start, self.end, self.order)
-        })?;
+        let (segment, cursor) = self
+            .catalog
+            .read_index(segment, |segment| LineCursor::new(segment.file.clone(), self.selection))?;
         Ok(Open { segment, cursor, last })
     }
 
     /// The key of the next line of an open segment. Drops the segment if it has none.
     fn next_key(&mut self, number: usize) -> Result<Option<Key>, StorageError> {
-        let order = self.order;
+        let order = self.selection.order;
         let key_of = |line: Line| {
             let sign = if order == Order::Ascending { 1 } else { -1 };
             // Offsets and segment numbers are far below 2^63.

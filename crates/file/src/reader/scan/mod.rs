@@ -6,7 +6,7 @@ mod stream;
 use attestry_core::{AuditEntry, Cursor, Query, StorageError, Timestamp};
 
 use super::Catalog;
-use crate::segment::LONG_LINE_BYTES;
+use crate::segment::{Condition, LONG_LINE_BYTES, LineSelection};
 use merge::{Key, Merge, ScannedLine};
 pub(crate) use stream::stream;
 
@@ -71,10 +71,14 @@ fn run(
         left -= 1;
         Ok(visit(Ok(Selected { line, entry }))? && left > 0)
     };
-    let mut merge = Merge::new(catalog, &segments, start, end, query.order);
+    let conditions = Condition::of(query);
+    let selection = LineSelection { start, end, order: query.order, conditions: &conditions };
+    let mut merge = Merge::new(catalog, &segments, selection);
     if let Some(cursor) = &query.after {
         let time = cursor.timestamp;
-        let ties = Merge::new(catalog, &segments, time, time, query.order);
+        // Without conditions: the entry of the cursor need not match.
+        let ties = LineSelection { start: time, end: time, conditions: &[], ..selection };
+        let ties = Merge::new(catalog, &segments, ties);
         if let Some(key) = key_of(catalog, ties, cursor)? {
             merge.skip_through(key)?;
         }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use super::{BLOCK, PAYLOAD, RECORD, RECORDS_PER_BLOCK, Record, Section, damaged, key_in};
+use super::format::{BLOCK, PAYLOAD, RECORD, Record, Section, damaged, key_in};
 use crate::fs::sys::{self, IoMode};
 
 /// How many blocks a sequential reader reads at once.
@@ -21,11 +21,15 @@ impl<W: Write> BlockWriter<W> {
         self.0.write_all(&block)
     }
 
-    pub(super) fn records(&mut self, records: impl Iterator<Item = Record>) -> io::Result<()> {
+    /// A section of records, as many in a block as fit.
+    pub(super) fn records<const SIZE: usize>(
+        &mut self,
+        records: impl Iterator<Item = [u8; SIZE]>,
+    ) -> io::Result<()> {
         let mut payload = Vec::with_capacity(PAYLOAD);
         for record in records {
-            payload.extend_from_slice(&record.encode());
-            if payload.len() == RECORDS_PER_BLOCK as usize * RECORD {
+            payload.extend_from_slice(&record);
+            if payload.len() + SIZE > PAYLOAD {
                 self.block(&payload)?;
                 payload.clear();
             }
@@ -87,7 +91,7 @@ impl<'f> BlockReader<'f> {
         while filled < BLOCK && outcome.is_ok() {
             let buffer = &mut self.bytes[filled..];
             match sys::read_at_with(self.file, buffer, offset + filled as u64, self.mode) {
-                Ok(0) => outcome = Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => outcome = Err(damaged("it was truncated")),
                 Ok(count) => filled += count,
                 Err(error) => outcome = Err(error),
             }
@@ -98,16 +102,29 @@ impl<'f> BlockReader<'f> {
     }
 
     pub(super) fn record(&mut self, section: Section, number: u64) -> io::Result<Record> {
-        let records = self.records(section, number / RECORDS_PER_BLOCK)?;
-        let record = records.get((number % RECORDS_PER_BLOCK) as usize);
-        record.map(Record::decode).ok_or_else(|| damaged("a record"))
+        self.raw_record(section, number).map(Record::decode)
+    }
+
+    /// The bytes of record `number` of `section`.
+    pub(super) fn raw_record<const SIZE: usize>(
+        &mut self,
+        section: Section,
+        number: u64,
+    ) -> io::Result<&[u8; SIZE]> {
+        let per_block = section.records_per_block;
+        let records = self.raw_records(section, number / per_block)?;
+        records.get((number % per_block) as usize).ok_or_else(|| damaged("a record"))
     }
 
     /// The records in block `block` of `section`.
-    fn records(&mut self, section: Section, block: u64) -> io::Result<&[[u8; RECORD]]> {
-        let left = section.records.saturating_sub(block * RECORDS_PER_BLOCK);
+    pub(super) fn raw_records<const SIZE: usize>(
+        &mut self,
+        section: Section,
+        block: u64,
+    ) -> io::Result<&[[u8; SIZE]]> {
+        let left = section.records.saturating_sub(block * section.records_per_block);
         let (records, _) = self.payload(section.first_block + block)?.as_chunks();
-        Ok(&records[..left.min(RECORDS_PER_BLOCK) as usize])
+        Ok(&records[..left.min(section.records_per_block) as usize])
     }
 
     /// The number of the first record of `section` whose key is not less than `key`. Starts at record
@@ -118,11 +135,12 @@ impl<'f> BlockReader<'f> {
         key: u64,
         guess: u64,
     ) -> io::Result<u64> {
+        let per_block = section.records_per_block;
         let (mut low, mut high) = (0, section.records);
-        let mut probe = guess.min(high.saturating_sub(1)) / RECORDS_PER_BLOCK;
+        let mut probe = guess.min(high.saturating_sub(1)) / per_block;
         while low < high {
-            let first = probe * RECORDS_PER_BLOCK;
-            let records = self.records(section, probe)?;
+            let first = probe * per_block;
+            let records: &[[u8; RECORD]] = self.raw_records(section, probe)?;
             let below = records.partition_point(|record| key_in(record) < key);
             if below == 0 && first > low {
                 high = first;

@@ -6,25 +6,30 @@ use std::path::Path;
 
 use super::{IndexFile, Line, Mutable, Record, damaged};
 use crate::fs::sys::{FileId, FileState};
-use crate::segment::index::{IndexedLine, MemoryIndex};
+use crate::segment::index::{IndexedLine, MemoryIndex, SavedIndex};
+use crate::segment::terms::IndexKeys;
 
 /// Loads the index file at `path` of the segment `segment`, which is open as `file` and in this state, if it
-/// covers at most `length` bytes. `None` if it is missing, damaged, that of another segment, or stale; and if
-/// lines were erased since, as it does not tell which.
+/// covers at most `length` bytes. `None` if it is missing, damaged, that of another segment, or stale; if lines
+/// were erased since, as it does not tell which; and if it lacks one of `keys`.
 pub(crate) fn load(
     path: &Path,
     segment: FileId,
     file: &File,
     length: u64,
     state: FileState,
+    keys: &IndexKeys,
 ) -> Option<MemoryIndex> {
     let found = IndexFile::open_partial(path, segment)?;
     let Mutable { erased, state: known } = Mutable::read(&found.file).ok()?;
     if found.header.indexed_len > length || erased > 0 || known.is_replaced_by(state) {
         return None;
     }
-    let (lines, corrupt) = (found.all_lines().ok()?, found.corrupt().ok()?);
-    MemoryIndex::restore(file, lines, corrupt, found.header.indexed_len).ok()?
+    let lines = found.all_lines().ok()?;
+    let secondary = found.secondary(keys, &lines).ok()??;
+    let (corrupt, indexed_len) = (found.corrupt().ok()?, found.header.indexed_len);
+    let saved = SavedIndex { lines, secondary, corrupt, indexed_len };
+    MemoryIndex::restore(file, saved).ok()?
 }
 
 impl IndexFile {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::format::BLOCK;
 use super::*;
-use crate::segment::MemoryIndex;
+use crate::segment::{IndexKeys, MemoryIndex};
 
 const LINES: u64 = 300;
 
@@ -32,7 +33,7 @@ impl Fixture {
         let file = File::open(content).unwrap();
         let segment = FileId::of(&file.metadata().unwrap());
         let length = lines.len() as u64;
-        let mut index = MemoryIndex::default();
+        let mut index = MemoryIndex::new(IndexKeys::default());
         index.extend(&file, length, |_, _| false, |_| ()).unwrap();
         let path = folder.path().join("segment.idx");
         assert!(write(&path, segment, &index, FileState::default(), || true).unwrap());
@@ -93,7 +94,7 @@ fn lookup_works_from_any_guess() {
         }
         let id = HashedId::from_hash(key);
         let (_, guess) = index.filter_block(&id, IoMode::Blocking).unwrap();
-        assert!(guess.abs_diff(number) < RECORDS_PER_BLOCK, "{guess} for {number}");
+        assert!(guess.abs_diff(number) < section.records_per_block, "{guess} for {number}");
         assert_eq!(index.lookup(&id, IoMode::Blocking).unwrap().len(), 1);
     }
 }
@@ -138,8 +139,15 @@ fn overflow_of_the_erased_count_is_damage() {
 fn loads_into_memory_only_if_intact_and_current() {
     let lines = |fixture: &Fixture, length| {
         let file = File::open(fixture.path.with_file_name("segment")).unwrap();
-        load(&fixture.path, fixture.segment, &file, length, FileState::default())
-            .map(|index| index.lines().count() as u64)
+        load(
+            &fixture.path,
+            fixture.segment,
+            &file,
+            length,
+            FileState::default(),
+            &IndexKeys::default(),
+        )
+        .map(|index| index.lines().count() as u64)
     };
     let fixture = Fixture::new();
     assert_eq!(lines(&fixture, fixture.length), Some(LINES));
@@ -148,7 +156,7 @@ fn loads_into_memory_only_if_intact_and_current() {
     let header = fixture.open().unwrap().header;
     let (by_id, by_time) = (header.by_id().first_block, header.by_time().first_block);
     // Two offsets, a key, and the number of erased lines.
-    let last = (LINES - 1) % RECORDS_PER_BLOCK * RECORD as u64;
+    let last = (LINES - 1) % header.by_time().records_per_block * RECORD as u64;
     for (block, at) in [(by_id, 8), (by_time, 8), (by_time + 1, last), (1, 0)] {
         let fixture = Fixture::new();
         fixture.forge(block, at.try_into().unwrap(), 1);

@@ -4,12 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::{
-    BlockWriter, BloomFilter, FILTER_BYTES_PER_BLOCK, Header, Line, Mutable, Record, key_of,
+use super::blocks::BlockWriter;
+use super::format::{
+    FILTER_BYTES_PER_BLOCK, Header, PAYLOAD, Record, encode_directory, encode_posting, key_of,
 };
+use super::mutable::Mutable;
+use super::{BloomFilter, Line};
 use crate::fs::open;
 use crate::fs::sys::{self, FileId, FileState};
-use crate::segment::index::MemoryIndex;
+use crate::segment::index::{IndexedLine, MemoryIndex};
+use crate::segment::postings::Posting;
+use crate::segment::terms::IndexKey;
 
 /// Writes the index file of the segment `segment`, which is in this state, to `path`, atomically. `confirm` is called last; if it
 /// returns false, `index` is stale, nothing is written, and this returns false.
@@ -83,34 +88,56 @@ impl Drop for TemporaryIndex {
 }
 
 fn write_to(out: File, segment: FileId, index: &MemoryIndex, state: FileState) -> io::Result<()> {
-    let mut lines: Vec<_> = index.indexed().collect();
-    lines.sort_unstable_by_key(|indexed| (indexed.hash, indexed.line.offset));
-    let times = || lines.iter().map(|indexed| indexed.line.timestamp.unix_micros());
-    let filter = BloomFilter::build(lines.iter().map(|indexed| indexed.hash)).to_bytes();
+    let mut by_time: Vec<_> = index.numbered().collect();
+    by_time.sort_unstable_by_key(|(_, indexed)| (indexed.line.timestamp, indexed.line.offset));
+    let terms = terms_by_time(index, &by_time);
+    let directory = terms.iter().map(|(key, terms)| (*key, terms.len() as u64));
+    let directory = encode_directory(directory);
+    let mut by_id: Vec<_> = by_time.iter().map(|(_, indexed)| *indexed).collect();
+    by_id.sort_unstable_by_key(|indexed| (indexed.hash, indexed.line.offset));
+    let filter = BloomFilter::build(by_id.iter().map(|indexed| indexed.hash)).to_bytes();
+    let micros = |(_, indexed): &(u32, &IndexedLine)| indexed.line.timestamp.unix_micros();
     let header = Header {
         segment: segment.number(),
         indexed_len: index.indexed_len(),
-        lines: lines.len() as u64,
+        lines: by_time.len() as u64,
         corrupt: index.corrupt().len() as u64,
-        earliest: times().min().unwrap_or(i64::MAX),
-        latest: times().max().unwrap_or(i64::MIN),
+        earliest: by_time.first().map_or(i64::MAX, micros),
+        latest: by_time.last().map_or(i64::MIN, micros),
         filter_bytes: filter.len() as u64,
         born: segment.born(),
+        directory_bytes: directory.len() as u64,
     };
+
     let mut out = BlockWriter(BufWriter::with_capacity(1 << 18, out));
     out.block(&header.encode())?;
     out.block(&Mutable { erased: 0, state }.encode())?;
-    for part in filter.chunks(FILTER_BYTES_PER_BLOCK) {
-        out.block(part)?;
-    }
-    let record = |key, line: Line| Record { key, offset: line.offset, length: line.length };
-    out.records(lines.iter().map(|indexed| record(indexed.hash, indexed.line)))?;
-    lines.sort_unstable_by_key(|indexed| (indexed.line.timestamp, indexed.line.offset));
-    out.records(lines.iter().map(|indexed| record(key_of(indexed.line.timestamp), indexed.line)))?;
-    out.records(index.corrupt().iter().map(|corrupt| Record {
-        key: corrupt.length,
-        offset: corrupt.offset,
-        length: 0,
+    directory.chunks(PAYLOAD).try_for_each(|part| out.block(part))?;
+    filter.chunks(FILTER_BYTES_PER_BLOCK).try_for_each(|part| out.block(part))?;
+    let record =
+        |key, line: Line| Record { key, offset: line.offset, length: line.length }.encode();
+    out.records(by_id.iter().map(|indexed| record(indexed.hash, indexed.line)))?;
+    let timed = by_time.iter().map(|(_, indexed)| indexed.line);
+    out.records(timed.map(|line| record(key_of(line.timestamp), line)))?;
+    out.records(index.corrupt().iter().map(|corrupt| {
+        Record { key: corrupt.length, offset: corrupt.offset, length: 0 }.encode()
     }))?;
+    for (_, terms) in terms {
+        out.records(terms.into_iter().map(encode_posting))?;
+    }
     out.0.flush()
+}
+
+/// The keys of `index` with their postings, numbered by time; `by_time` are its numbered lines in that order.
+fn terms_by_time<'i>(
+    index: &'i MemoryIndex,
+    by_time: &[(u32, &IndexedLine)],
+) -> Vec<(&'i IndexKey, Vec<Posting>)> {
+    let numbers = by_time.iter().map(|(number, _)| *number as usize + 1).max();
+    let mut ranks = vec![None; numbers.unwrap_or(0)];
+    for (rank, (number, _)) in (0..).zip(by_time) {
+        ranks[*number as usize] = Some(rank);
+    }
+    // Lines without a rank were erased.
+    index.secondary().renumbered(|line| ranks.get(line as usize).copied().flatten()).collect()
 }

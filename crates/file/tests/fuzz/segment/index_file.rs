@@ -10,9 +10,10 @@ use attestry_core::{MAX_LINE_BYTES, Order, Timestamp};
 
 use crate::fs::sys::{FileId, FileState, IoMode};
 use crate::fuzzing::sections;
-use crate::segment::index_file::{BLOCK, MAGIC, PAYLOAD, RECORD};
+use crate::segment::index_file::{BLOCK, MAGIC, PAYLOAD, RECORD, TERM_RECORD};
 use crate::segment::{
-    HashedId, IndexFile, Line, LineCursor, SegmentFile, SegmentIndex, load_index_file,
+    Condition, HashedId, IndexFile, IndexKeys, Line, LineCursor, LineSelection, SegmentFile,
+    SegmentIndex, load_index_file,
 };
 
 /// How many ids and timestamps are looked up at most.
@@ -66,8 +67,10 @@ fn check(path: &Path, id: FileId, file: &Arc<File>, input: &[u8]) {
     length.copy_from_slice(&claimed);
     let length = u64::from_le_bytes(length);
     let grown = FileState { length: u64::MAX, changed: 0 };
-    if let Some(index) = load_index_file(path, id, file, length, grown) {
-        assert!(index.lines().all(|line| is_within(line.offset, line.length.into(), length)));
+    for keys in [IndexKeys::default(), IndexKeys::new([])] {
+        if let Some(index) = load_index_file(path, id, file, length, grown, &keys) {
+            assert!(index.lines().all(|line| is_within(line.offset, line.length.into(), length)));
+        }
     }
     for filter_budget in [0, usize::MAX] {
         let Some(index) = IndexFile::open(path, id, length, filter_budget) else { continue };
@@ -105,9 +108,30 @@ fn check_results(index: &IndexFile, length: u64, input: &[u8]) {
         let first = unless_damaged(index.first_at_or_after(timestamp)).unwrap_or_default();
         assert!(first <= index.lines());
     }
+    check_terms(index, length, input);
     if let Some(corrupt) = unless_damaged(index.corrupt()) {
         assert!(corrupt.iter().all(|line| is_within(line.offset, line.length, length)));
         assert!(index.records() <= index.lines() + corrupt.len() as u64);
+    }
+}
+
+/// The lines of any term are within the segment.
+fn check_terms(index: &IndexFile, length: u64, input: &[u8]) {
+    let records = sections(input).flat_map(|section| section.chunks_exact(TERM_RECORD));
+    let hashes = records.map(|record| {
+        record.iter().take(8).rev().fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    });
+    let hashes: Vec<u64> = [0, u64::MAX].into_iter().chain(hashes).take(MAX_LOOKUPS).collect();
+    for key in index.keys().iter() {
+        for &hash in &hashes {
+            let condition = Condition { key: key.clone(), hash };
+            let Some(found) = unless_damaged(index.matching(&[condition])) else { continue };
+            let found = found.expect("one of its keys");
+            let records = found.records.start..found.records.end.min(found.records.start + 1_000);
+            let lines = unless_damaged(index.lines_of(&found, records)).unwrap_or_default();
+            let within = |line: &Line| is_within(line.offset, u64::from(line.length), length);
+            assert!(lines.iter().all(within));
+        }
     }
 }
 
@@ -133,7 +157,9 @@ fn unless_damaged<T>(result: io::Result<T>) -> Option<T> {
 
 fn check_cursor(segment: &Arc<SegmentFile>, length: u64) {
     for order in [Order::Ascending, Order::Descending] {
-        let cursor = LineCursor::new(segment.clone(), Timestamp::MIN, Timestamp::MAX, order);
+        let (start, end) = (Timestamp::MIN, Timestamp::MAX);
+        let selection = LineSelection { start, end, order, conditions: &[] };
+        let cursor = LineCursor::new(segment.clone(), selection);
         let Some(mut cursor) = unless_damaged(cursor) else { continue };
         while let Some(Some(line)) = unless_damaged(cursor.peek()) {
             assert!(line.length as usize <= MAX_LINE_BYTES, "a line longer than the maximum");

@@ -10,9 +10,10 @@ use attestry_core::{AuditEntry, Order, Timestamp, line};
 use crate::fs::sys::{self, FileId, FileState, IoMode};
 use crate::segment::bloom::hash_id;
 use crate::segment::lines::split;
+use crate::segment::terms::IndexKey;
 use crate::segment::{
-    CorruptLine, HashedId, IndexFile, Line, LineCursor, MemoryIndex, RawLine, SegmentFile,
-    SegmentIndex, tail_start, write_index_file,
+    Condition, CorruptLine, HashedId, IndexFile, IndexKeys, Line, LineCursor, LineSelection,
+    MemoryIndex, RawLine, SegmentFile, SegmentIndex, tail_start, write_index_file,
 };
 
 /// How many ids and timestamps are looked up at most, spread over all.
@@ -152,7 +153,7 @@ fn check_split(file: &File, content: &[u8]) {
 fn memory_index(file: &File, content: &[u8], expected: &Expected) -> MemoryIndex {
     let length = content.len() as u64;
     let build = |steps: &[u64]| {
-        let mut index = MemoryIndex::default();
+        let mut index = MemoryIndex::new(IndexKeys::default());
         for &length in steps {
             index.extend(file, length, |_, _| false, |_| ()).expect("a file");
         }
@@ -184,6 +185,7 @@ fn check_same_results(in_memory: &MemoryIndex, on_disk: &IndexFile, expected: &E
             assert_eq!(locations(found), locations(in_memory.lookup(&id)));
         }
     }
+    check_terms(in_memory, on_disk, expected);
     assert_eq!(on_disk.records(), in_memory.records());
     assert_eq!(on_disk.indexed_len(), in_memory.indexed_len());
     assert_eq!(on_disk.corrupt().expect("an intact index file"), in_memory.corrupt());
@@ -208,6 +210,31 @@ fn in_time_order(expected: &Expected) -> Vec<Line> {
     sorted
 }
 
+/// Both indexes find the lines of each term, and no line of another one.
+fn check_terms(in_memory: &MemoryIndex, on_disk: &IndexFile, expected: &Expected) {
+    let keys = IndexKeys::default();
+    let mut by_term: BTreeMap<(u32, u64), Vec<Line>> = BTreeMap::new();
+    for (line, entry) in &expected.entries {
+        let mut terms = Vec::new();
+        keys.push_terms(entry, &mut terms);
+        for term in terms {
+            by_term.entry((term.key, term.hash)).or_default().push(*line);
+        }
+    }
+    let none = Vec::new();
+    let terms = by_term.iter().step_by(by_term.len() / MAX_LOOKUPS + 1);
+    for (&(key, hash), lines) in terms.chain([(&(0, 0), &none)]) {
+        let key: IndexKey = keys.iter().nth(key as usize).expect("a key").clone();
+        let condition = [Condition { key, hash }];
+        assert_eq!(in_memory.matching(&condition).as_ref(), Some(lines));
+        let found = on_disk.matching(&condition).expect("an intact index file").expect("its key");
+        let mut sorted = lines.clone();
+        sorted.sort_by_key(|line| line.timestamp);
+        let records = found.records.clone();
+        assert_eq!(on_disk.lines_of(&found, records).expect("an intact index file"), sorted);
+    }
+}
+
 /// A timestamp, and those one microsecond before and after.
 fn around(timestamp: &Timestamp) -> impl Iterator<Item = Timestamp> {
     let near = move |step| Timestamp::from_unix_micros(timestamp.unix_micros() + step).ok();
@@ -224,8 +251,8 @@ fn check_cursor(segment: &Arc<SegmentFile>, content: &[u8], expected: &Expected)
         let mut lines = sorted.clone();
         lines.retain(|line| (start..=end).contains(&line.timestamp));
         for order in [Order::Ascending, Order::Descending] {
-            let mut cursor =
-                LineCursor::new(segment.clone(), start, end, order).expect("a segment");
+            let selection = LineSelection { start, end, order, conditions: &[] };
+            let mut cursor = LineCursor::new(segment.clone(), selection).expect("a segment");
             for line in &lines {
                 assert_eq!(cursor.peek().expect("a segment").as_ref(), Some(line));
                 cursor.advance();
@@ -256,7 +283,7 @@ fn check_erasure(
     let mut updated = segment.memory_index_mut().expect("an index in memory");
     updated.detect_erased(&segment.handle).expect("a file");
     let length = sys::length_of(&segment.handle).expect("a file");
-    let mut rebuilt = MemoryIndex::default();
+    let mut rebuilt = MemoryIndex::new(IndexKeys::default());
     rebuilt.extend(&segment.handle, length, |_, _| false, |_| ()).expect("a file");
     for index in [&*updated, &rebuilt] {
         assert_eq!(index.records(), on_disk.records());
