@@ -123,8 +123,16 @@ fn parse_file(
                     }
                 });
             }
+            // Without a value, no key is indexed.
+            "indexed_metadata_keys" => {
+                let keys = value.split(',').filter(|key| !key.is_empty()).map(str::to_owned);
+                settings.file.indexed_metadata_keys = Some(keys.collect());
+            }
             "read_only" => settings.read_only = parse_bool("read_only", &value)?,
-            _ => return unknown(name, "file", "rotation_size_mb, durability and read_only"),
+            _ => {
+                let allowed = "rotation_size_mb, durability, indexed_metadata_keys and read_only";
+                return unknown(name, "file", allowed);
+            }
         }
     }
     Ok(Location::Folder(path.as_ref().into()))
@@ -243,6 +251,23 @@ fn unknown(
     allowed: &'static str,
 ) -> Result<Location, InvalidUrl> {
     Err(InvalidUrl::UnknownOption { name: name.into_owned(), scheme, allowed })
+}
+
+#[cfg(all(test, feature = "file"))]
+mod file_tests {
+    use super::*;
+
+    #[test]
+    fn url_names_the_indexed_metadata_keys() {
+        let keys = |options: &str| {
+            let (_, settings) = Location::parse(&format!("file:///x{options}")).unwrap();
+            settings.file.indexed_metadata_keys
+        };
+        assert_eq!(keys(""), None);
+        assert_eq!(keys("?indexed_metadata_keys="), Some(Vec::new()));
+        let two = Some(vec!["user.id".to_owned(), "ticket nr".to_owned()]);
+        assert_eq!(keys("?indexed_metadata_keys=user.id,ticket%20nr&read_only=true"), two);
+    }
 }
 
 #[cfg(all(test, feature = "s3"))]

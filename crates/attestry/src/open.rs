@@ -32,7 +32,7 @@ pub fn open(path: impl Into<std::path::PathBuf>) -> OpenOptions {
 ///
 /// | URL | store | options after `?`, joined by `&` |
 /// | --- | --- | --- |
-/// | `file:///var/log/audit` | a folder of JSONL files | `rotation_size_mb=100`, `durability=sync` or `buffered` |
+/// | `file:///var/log/audit` | a folder of JSONL files | `rotation_size_mb=100`, `durability=sync` or `buffered`, `indexed_metadata_keys=user.id,ticket` |
 /// | `memory:` | in memory | `max_entries=1000` |
 /// | `s3://bucket/prefix` | an S3 bucket (feature `s3`) | `region=eu-central-1`, `endpoint=http://localhost:8333`, `path_style=true` |
 ///
@@ -135,6 +135,25 @@ impl OpenOptions {
     #[cfg(feature = "file")]
     pub fn durability(mut self, durability: attestry_file::Durability) -> Self {
         self.store.file.durability = Some(durability);
+        self
+    }
+
+    /// The metadata keys whose texts are indexed, so that queries by one of them are fast; see
+    /// [`FileStorageBuilder::indexed_metadata_keys`](attestry_file::FileStorageBuilder::indexed_metadata_keys).
+    /// File stores only.
+    ///
+    /// ```
+    /// # fn example(path: std::path::PathBuf) {
+    /// let options = attestry::open(path).indexed_metadata_keys(["user.id", "ticket"]);
+    /// # }
+    /// ```
+    #[cfg(feature = "file")]
+    pub fn indexed_metadata_keys<K: Into<String>>(
+        mut self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Self {
+        let keys = keys.into_iter().map(Into::into).collect();
+        self.store.file.indexed_metadata_keys = Some(keys);
         self
     }
 

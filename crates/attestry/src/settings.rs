@@ -22,6 +22,7 @@ type OnIndexing = dyn Fn(attestry_file::IndexingProgress) + Send + Sync;
 pub(crate) struct FileSettings {
     pub(crate) rotation_size_mb: Option<u64>,
     pub(crate) durability: Option<attestry_file::Durability>,
+    pub(crate) indexed_metadata_keys: Option<Vec<String>>,
     pub(crate) on_recovery: Option<Box<OnRecovery>>,
     pub(crate) on_indexing: Option<Box<OnIndexing>>,
     #[cfg(feature = "evidence")]
@@ -56,6 +57,9 @@ impl StoreSettings {
         if let Some(durability) = settings.durability {
             builder = builder.durability(durability);
         }
+        if let Some(keys) = settings.indexed_metadata_keys {
+            builder = builder.indexed_metadata_keys(keys);
+        }
         #[cfg(feature = "evidence")]
         {
             if let Some(evidence) = settings.evidence {
@@ -89,6 +93,7 @@ impl FileSettings {
         let settings = [
             (self.rotation_size_mb.is_some(), "rotation_size_mb"),
             (self.durability.is_some(), "durability"),
+            (self.indexed_metadata_keys.is_some(), "indexed_metadata_keys"),
             (self.on_recovery.is_some(), "on_recovery"),
             (self.on_indexing.is_some(), "on_indexing"),
             #[cfg(feature = "evidence")]

@@ -128,6 +128,7 @@ fn file_settings() -> Vec<(&'static str, Set)> {
     let settings: &[(&'static str, Set)] = &[
         ("rotation_size_mb", |open| open.rotation_size_mb(1)),
         ("durability", |open| open.durability(Durability::Sync)),
+        ("indexed_metadata_keys", |open| open.indexed_metadata_keys(["ticket"])),
         ("on_recovery", |open| open.on_recovery(|_| {})),
         ("on_indexing", |open| open.on_indexing(|_| {})),
         #[cfg(feature = "evidence")]
