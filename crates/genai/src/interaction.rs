@@ -5,23 +5,20 @@ use attestry_logger::Interaction;
 use attestry_logger::messages::canonical_json;
 use serde_json::{Map, Value, json};
 
-use crate::json::keep_integers;
+use crate::json::{self, keep_integers};
 use crate::record::{CallRecord, Content, SpanId};
 
-/// What becomes of long texts that have no field: they may be content.
+/// What becomes of texts that have no field: they may be content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(clippy::exhaustive_enums)] // Two ways.
-pub enum LongTexts {
-    /// A text of more than 256 bytes is recorded as its length and SHA-256. For loggers that do not store content in
-    /// plain text.
+pub enum UnmappedTexts {
+    /// A text that is no label is recorded as its length and SHA-256. For loggers that do not store content in plain
+    /// text.
     #[default]
     Hash,
     /// Kept as it is.
     Keep,
 }
-
-/// The length in bytes up to which a text without a field is taken for no content.
-const MAX_LABEL_BYTES: usize = 256;
 
 impl CallRecord {
     /// The interaction, with the [id](Self::id) of its entry.
@@ -29,7 +26,7 @@ impl CallRecord {
     /// Input and output are messages, JSON or text, as `attestry.content` says. What is missing, truncated or
     /// without a field is in the metadata `attestry.missing`, `attestry.truncated` and `attestry.other`.
     #[must_use]
-    pub fn into_interaction(mut self, long_texts: LongTexts) -> Interaction<'static> {
+    pub fn into_interaction(mut self, unmapped: UnmappedTexts) -> Interaction<'static> {
         self.assemble();
         let id = self.id();
         let mut missing = Vec::new();
@@ -54,7 +51,7 @@ impl CallRecord {
         let mut fields = std::mem::take(&mut self.metadata);
         let mut other = std::mem::take(&mut self.other);
         self.add_spans(&mut fields, &mut other);
-        bound(&mut fields, &mut other, long_texts);
+        bound(&mut other, unmapped);
         let mut set = |key: &str, value: Value| {
             fields.entry(key.to_owned()).or_insert(value);
         };
@@ -190,18 +187,15 @@ fn content_kinds(
     }
 }
 
-/// Moves values that metadata cannot hold, or that may be content, out of the way.
-fn bound(fields: &mut Map<String, Value>, other: &mut Map<String, Value>, long_texts: LongTexts) {
-    if long_texts == LongTexts::Hash {
-        fields.values_mut().chain(other.values_mut()).for_each(hash_long_texts);
-    }
-    // One level for `attestry.other` itself.
+/// Hides values that may be content, and writes as text what metadata cannot hold.
+fn bound(other: &mut Map<String, Value>, unmapped: UnmappedTexts) {
     for value in other.values_mut() {
+        // One level for `attestry.other` itself.
         if depth(value) + 2 > MAX_METADATA_DEPTH {
             *value = value.to_string().into();
-            if long_texts == LongTexts::Hash {
-                hash_long_texts(value);
-            }
+        }
+        if unmapped == UnmappedTexts::Hash {
+            hash_texts(value);
         }
     }
 }
@@ -214,13 +208,13 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-fn hash_long_texts(value: &mut Value) {
+fn hash_texts(value: &mut Value) {
     match value {
-        Value::String(text) if text.len() > MAX_LABEL_BYTES => {
+        Value::String(text) if !json::is_label(text) => {
             *value = json!({"bytes": text.len(), "sha256": hash_content(text)});
         }
-        Value::Array(items) => items.iter_mut().for_each(hash_long_texts),
-        Value::Object(fields) => fields.values_mut().for_each(hash_long_texts),
+        Value::Array(items) => items.iter_mut().for_each(hash_texts),
+        Value::Object(fields) => fields.values_mut().for_each(hash_texts),
         _ => {}
     }
 }

@@ -144,6 +144,12 @@ pub(crate) fn take_at(value: &mut Value, path: &[&str]) -> Value {
     at.map(Value::take).unwrap_or_default()
 }
 
+/// Whether `text` is a name, an id, a time or a URL, and so no content.
+pub(crate) fn is_label(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@+=#%?&~,".contains(&byte);
+    text.len() <= 128 && (text.bytes().all(is_part) || text.parse::<Timestamp>().is_ok())
+}
+
 /// Whether `value` says nothing.
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {

@@ -32,7 +32,7 @@ pub use error::RecordError;
 pub use exchange::Exchange;
 pub use export::decode;
 pub use format::{Format, UnknownFormat};
-pub use interaction::LongTexts;
+pub use interaction::UnmappedTexts;
 pub use join::Joiner;
 pub use messages::messages_from_json;
 pub use provider::Api;

@@ -51,6 +51,10 @@ impl CallRecord {
         self.truncated.extend(other.truncated);
         self.lossy.extend(other.lossy);
         self.spans.extend(other.spans);
+        self.position = match (self.position, other.position) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
         self.own_id = self.own_id.take().max(other.own_id);
         self.join_key = self.join_key.take().max(other.join_key);
     }

@@ -126,6 +126,8 @@ pub struct CallRecord {
     pub(crate) spans: BTreeSet<SpanId>,
     /// Its id in the source, if that is unique.
     pub(crate) own_id: Option<String>,
+    /// Where the caller found it; of several records, the first.
+    pub(crate) position: Option<u64>,
     /// What joins its records, within one source: a `custom_id`.
     pub(crate) join_key: Option<String>,
 }
@@ -141,6 +143,19 @@ impl CallRecord {
     pub fn source_sha256(mut self, sha256: impl Into<String>) -> Self {
         self.hashes.insert(sha256.into());
         self
+    }
+
+    /// Where the caller found the record, such as the number of its line: of joined records, the smallest number counts.
+    #[must_use]
+    pub fn at_position(mut self, position: u64) -> Self {
+        self.position = Some(position);
+        self
+    }
+
+    /// The [position](Self::at_position), if one was set.
+    #[must_use]
+    pub fn position(&self) -> Option<u64> {
+        self.position
     }
 
     /// The provider, such as `openai`.

@@ -1,7 +1,7 @@
 //! Requests and responses of each API, whole and streamed.
 
 use attestry_core::metadata;
-use attestry_genai::{Api, CallRecord, Exchange, LongTexts};
+use attestry_genai::{Api, CallRecord, Exchange, UnmappedTexts};
 use attestry_logger::messages::Messages;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn streamed(api: Api, request: &Value, stream: &str, chunk: usize) -> CallRecord
 
 /// Input, output and metadata of the interaction.
 fn recorded(record: CallRecord) -> (Value, Value, Value) {
-    let interaction = record.into_interaction(LongTexts::Keep);
+    let interaction = record.into_interaction(UnmappedTexts::Keep);
     let parse = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| text.into());
     let metadata = format!("{}", interaction_metadata(&interaction));
     (parse(interaction.input()), parse(interaction.output()), parse(&metadata))
@@ -357,7 +357,7 @@ fn long_streams_are_bounded_and_truncated() {
 fn content_is_canonical() {
     let request = json!({"model": "gpt-4", "messages": [{"role": "user", "content": "2+2?"}]});
     let interaction =
-        exchange(Api::OpenAiChat, &request, &json!({})).into_interaction(LongTexts::Hash);
+        exchange(Api::OpenAiChat, &request, &json!({})).into_interaction(UnmappedTexts::Hash);
     let messages = Messages::parse(interaction.input()).unwrap();
     assert_eq!(messages.canonical(), interaction.input());
 }

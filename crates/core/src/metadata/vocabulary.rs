@@ -111,8 +111,8 @@ vocabulary! {
     OUTPUT_HASH = "attestry.output.hash": Text,
 }
 
-/// What another program recorded and Attestry has neither a field nor a key for: an object. A text of more than
-/// 256 bytes in it may be content, and is replaced by its length and SHA-256 unless content is stored in plain
+/// What another program recorded and Attestry has neither a field nor a key for: an object. A text
+/// in it that is no label may be content, and is replaced by its length and SHA-256 unless content is stored in plain
 /// text.
 pub const OTHER: &str = "attestry.other";
 

@@ -28,7 +28,7 @@ fn decode_run(mut fields: Fields) -> Result<CallRecord, RecordError> {
         return Err(RecordError::format(Format::LangSmith, "`id` or `run_type` is missing"));
     };
     let operation = match kind.as_str() {
-        "llm" => "chat",
+        "llm" | "chat_model" => "chat",
         "tool" => "execute_tool",
         "retriever" => "retrieval",
         "embedding" => "embeddings",
@@ -62,7 +62,6 @@ fn decode_run(mut fields: Fields) -> Result<CallRecord, RecordError> {
     let trace = fields.label("trace_id").unwrap_or_else(|| id.clone());
     let parent = fields.label("parent_run_id");
     record.spans.insert(SpanId { start_nanos, trace, span: id, parent });
-    record.conversation_id = record.conversation_id.take().or_else(|| fields.label("session_id"));
     let has_error = fields.has("error") && !is_empty(fields.get("error"));
     if has_error || fields.get("status") == "error" {
         record.failed("error");
@@ -97,15 +96,60 @@ fn outputs(record: &mut CallRecord, fields: &mut Fields) {
     let usage = take_at(&mut outputs, &["llm_output", "token_usage"]);
     let rest = openai_usage(record, Fields::new(usage));
     fields.put_rest("usage", rest);
-    let message = take_at(&mut outputs, &["generations", "0", "0", "message"]);
-    if let Some(messages) = messages_from_json(message) {
-        record.set_content(Side::Output, Some(Content::Messages(messages)));
-        if let Value::Object(rest) = outputs {
-            fields.put("outputs", rest.into());
+    let mut message = take_at(&mut outputs, &["generations", "0", "0", "message"]);
+    let about = take_at(&mut message, &["kwargs", "response_metadata"]);
+    match messages_from_json(without_client_fields(message.clone())) {
+        Some(mut messages) => {
+            let reason = response_metadata(record, fields, about);
+            if let Some(last) = messages.0.last_mut() {
+                last.finish_reason = reason;
+            }
+            record.set_content(Side::Output, Some(Content::Messages(messages)));
+            // The text again, and fields of the client.
+            take_at(&mut outputs, &["generations", "0", "0", "text"]);
+            take_at(&mut outputs, &["llm_output"]);
+            fields.put("outputs", outputs);
         }
-        return;
+        None => {
+            if let Some(slot) = outputs.pointer_mut("/generations/0/0/message") {
+                *slot = message;
+            }
+            add_content(record, Side::Output, outputs);
+        }
     }
-    add_content(record, Side::Output, outputs);
+}
+
+/// A message of LangChain without what its client adds to the answer.
+fn without_client_fields(mut message: Value) -> Value {
+    for key in ["usage_metadata", "id", "additional_kwargs", "invalid_tool_calls"] {
+        let value = take_at(&mut message, &["kwargs", key]);
+        let says_something =
+            value.as_object().is_some_and(|fields| fields.values().any(|value| !is_empty(value)));
+        if key == "additional_kwargs"
+            && says_something
+            && let Some(slot) = message.pointer_mut("/kwargs/additional_kwargs")
+        {
+            *slot = value;
+        }
+    }
+    message
+}
+
+/// What the provider said beside the message. Returns why the model stopped.
+fn response_metadata(record: &mut CallRecord, fields: &mut Fields, about: Value) -> Option<String> {
+    let mut about = Fields::new(about);
+    let (model, id) = (about.text("model_name"), about.text("id"));
+    record.model = model.or(record.model.take());
+    record.set(metadata::RESPONSE_ID, id);
+    let usage = about.fields("token_usage");
+    let rest = openai_usage(record, usage);
+    about.put_rest("token_usage", rest);
+    let reason = about.text("finish_reason").or_else(|| about.text("stop_reason"));
+    if let Some(reason) = &reason {
+        record.set(metadata::FINISH_REASONS, Some(vec![reason.as_str()]));
+    }
+    fields.put_rest("response_metadata", about);
+    reason
 }
 
 fn extra(record: &mut CallRecord, fields: &mut Fields) {

@@ -106,7 +106,10 @@ fn times(record: &mut CallRecord, fields: &mut Fields) {
 
 fn attribution(record: &mut CallRecord, fields: &mut Fields) {
     record.set_text(metadata::USER, fields, "end_user");
-    record.set_text(metadata::SERVER_ADDRESS, fields, "api_base");
+    if let Some(url) = fields.text("api_base") {
+        record.set(metadata::SERVER_ADDRESS, Some(host_of(&url)));
+        fields.put("api_base", url.into());
+    }
     if let Some(session) = fields.text("session_id") {
         record.conversation_id = Some(session);
     }
@@ -125,6 +128,17 @@ fn attribution(record: &mut CallRecord, fields: &mut Fields) {
     fields.put_rest("metadata", about);
     record.set_number("litellm.response_cost", fields, "response_cost");
     record.set_number("litellm.response_cost", fields, "spend");
+}
+
+/// The host in a URL.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => host,
+    }
 }
 
 fn status(record: &mut CallRecord, fields: &mut Fields) {

@@ -92,9 +92,7 @@ pub(crate) fn message_of(mut fields: Fields) -> Option<Message> {
     if let Some(call) = fields.take("function_call") {
         parts.push(tool_call(json!({ "function": call })));
     }
-    for (key, value) in fields.rest() {
-        parts.push(other(Map::from_iter([(key, value)])));
-    }
+    message.extra = fields.rest();
     Some(message)
 }
 

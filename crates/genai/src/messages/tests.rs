@@ -32,10 +32,7 @@ fn openai_messages_become_parts() {
             {"type": "tool_call", "id": "c1", "name": "look", "arguments": {"x": 1}}
         ]},
         {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "a cat"}]},
-        {"role": "assistant", "parts": [
-            {"type": "text", "content": "A cat."},
-            {"type": "attestry.other", "value": {"annotations": [1]}}
-        ]}
+        {"role": "assistant", "annotations": [1], "parts": [{"type": "text", "content": "A cat."}]}
     ]);
     assert_eq!(convert(&messages), Some(expected.clone()));
     assert_eq!(convert(&expected), Some(expected), "the schema itself is kept");

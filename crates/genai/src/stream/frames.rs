@@ -62,7 +62,7 @@ impl Frames {
             }
             Some(Framing::Values(splitter)) => {
                 splitter.finish(|value| found(value_frame(value)));
-                splitter.dropped()
+                splitter.too_long()
             }
         }
     }

@@ -3,8 +3,9 @@
 /// Splits a stream of bytes into JSON values: values in a row with any white space between them, and the elements of
 /// an array that is the whole stream. Where the bytes are split does not matter.
 ///
-/// Each value is one line: white space outside of strings is left out. A value of more than `max_bytes` is dropped
-/// and counted. Bytes that are not JSON come out as a value that is none.
+/// Each value is one line: white space outside of strings is left out. Of a value of more than `max_bytes`, that many come
+/// out, which are not JSON then; it is counted by [`too_long`](Self::too_long). Bytes that are not JSON come out as they
+/// are.
 ///
 /// ```
 /// use attestry_genai::ValueSplitter;
@@ -26,7 +27,7 @@ pub struct ValueSplitter {
     is_escaped: bool,
     is_too_long: bool,
     has_begun: bool,
-    dropped: u64,
+    too_long: u64,
 }
 
 impl ValueSplitter {
@@ -42,7 +43,7 @@ impl ValueSplitter {
             is_escaped: false,
             is_too_long: false,
             has_begun: false,
-            dropped: 0,
+            too_long: 0,
         }
     }
 
@@ -60,8 +61,8 @@ impl ValueSplitter {
 
     /// The number of values that were too long.
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped
+    pub fn too_long(&self) -> u64 {
+        self.too_long
     }
 
     fn add(&mut self, byte: u8, found: &mut impl FnMut(&[u8])) {
@@ -128,9 +129,8 @@ impl ValueSplitter {
     }
 
     fn end_value(&mut self, found: &mut impl FnMut(&[u8])) {
-        if std::mem::take(&mut self.is_too_long) {
-            self.dropped += 1;
-        } else if !self.value.is_empty() {
+        self.too_long += u64::from(std::mem::take(&mut self.is_too_long));
+        if !self.value.is_empty() {
             found(&self.value);
         }
         self.value.clear();
@@ -179,11 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn too_long_values_are_dropped_and_counted() {
+    fn too_long_values_are_cut_and_counted() {
         let mut splitter = ValueSplitter::new(10);
         let mut count = 0;
         let long = format!("[{{\"a\":\"{}\"}},{{\"b\":1}}]", "x".repeat(1000));
         splitter.push(long.as_bytes(), |_| count += 1);
-        assert_eq!((count, splitter.dropped()), (1, 1));
+        assert_eq!((count, splitter.too_long()), (2, 1));
     }
 }

@@ -4,12 +4,9 @@ use attestry_core::metadata;
 use serde_json::Value;
 
 use super::model::Origin;
-use crate::json::{Fields, structured};
+use crate::json::{self, Fields, structured};
 use crate::messages::{messages_from_json, schema_message};
 use crate::record::{CallRecord, Content, Side};
-
-/// The longest text of an attribute without a meaning that stays an item of the metadata.
-const MAX_LABEL_BYTES: usize = 256;
 
 /// Keys of the vocabulary with the attributes that have their value, the newest name first.
 const TEXTS: &[(&str, &[&str])] = &[
@@ -73,9 +70,13 @@ const CONVERSATIONS: &[&str] = &[
 /// Takes the attributes that have a meaning in every dialect.
 pub(super) fn attributes(record: &mut CallRecord, fields: &mut Fields) {
     for (key, names) in TEXTS {
-        each(names, |name| {
-            record.metadata.get(*key).is_none().then(|| record.set_text(key, fields, name))
-        });
+        for name in *names {
+            match record.metadata.get(*key) {
+                None => record.set_text(key, fields, name),
+                Some(known) if known == fields.get(name) => drop(fields.take(name)),
+                Some(_) => {}
+            }
+        }
     }
     for (key, names) in INTEGERS {
         each(names, |name| {
@@ -95,8 +96,11 @@ pub(super) fn attributes(record: &mut CallRecord, fields: &mut Fields) {
     for name in ["gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming"] {
         record.set_boolean(metadata::STREAM, fields, name);
     }
-    if let Some(reasons) = fields.texts("gen_ai.response.finish_reasons") {
-        record.set(metadata::FINISH_REASONS, Some(reasons));
+    for name in ["gen_ai.response.finish_reasons", "anthropic.message.stop_reason"] {
+        if !record.metadata.contains_key(metadata::FINISH_REASONS) {
+            let reasons = fields.texts(name);
+            record.set(metadata::FINISH_REASONS, reasons);
+        }
     }
     // Seconds.
     for name in ["gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token"] {
@@ -219,16 +223,16 @@ pub(super) fn origin(record: &mut CallRecord, origin: Origin) {
     }
 }
 
-/// Keeps the attributes without a meaning: short ones as metadata of their own name, so that they can be queried.
+/// Keeps the attributes without a meaning: labels as metadata of their own name, so that they can be queried.
 pub(super) fn keep_attributes(record: &mut CallRecord, fields: Fields) {
     for (key, value) in fields.rest() {
-        let is_short = match &value {
-            Value::String(text) => text.len() <= MAX_LABEL_BYTES,
+        let is_label = match &value {
+            Value::String(text) => json::is_label(text),
             Value::Number(_) | Value::Bool(_) => true,
             _ => false,
         };
         let is_free = !key.starts_with("attestry.") && metadata::is_valid(&key, &value);
-        if is_short && is_free && !record.metadata.contains_key(&key) {
+        if is_label && is_free && !record.metadata.contains_key(&key) {
             record.metadata.insert(key, value);
         } else {
             record.keep(&key, value);
