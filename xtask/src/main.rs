@@ -3,6 +3,7 @@
 
 mod api;
 mod bench;
+mod capture;
 mod ci;
 mod cmd;
 mod costs;
@@ -34,6 +35,8 @@ Usage: cargo xtask <TASK>
   api [--renew]  Compares the public API with docs/api, or writes the listings
   bench [ARG...] Measures Attestry against other stores and the machine's limits (bench --help);
                  writes rigs/bench/results/ and the table and plots of docs/performance.md
+  capture        Fixtures of attestry-genai, written by real clients that call a small model; needs
+                 npm and the package registries
   costs [--renew]
                  Counts instructions, allocations, bytes and syncs of single operations and compares
                  them with rigs/costs/baseline.json, or records them
@@ -68,6 +71,7 @@ fn run(arguments: &[&str]) -> Result {
             Ok(())
         }
         ["api", arguments @ ..] => api::run(&Workspace::load()?, arguments),
+        ["capture"] => capture::run(&Workspace::load()?),
         ["ci", names @ ..] => ci::run(&Workspace::load()?, names),
         ["costs", arguments @ ..] => costs::run(&Workspace::load()?, arguments),
         ["interop"] => interop::run(&Workspace::load()?),
