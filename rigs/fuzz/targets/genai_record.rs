@@ -1,0 +1,24 @@
+//! One record of another program's format: the first byte chooses the format.
+#![no_main]
+
+use attestry_genai::{Format, Joiner, UnmappedTexts, decode};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let Some((first, record)) = input.split_first() else { return };
+    let format = Format::ALL[usize::from(*first) % Format::ALL.len()];
+    let _ = Format::detect(record);
+    let Ok(decoded) = decode(format, record) else { return };
+    let mut joiner = Joiner::new(usize::MAX);
+    for record in decoded.records.iter().chain(&decoded.records) {
+        assert!(joiner.push(record.clone()).is_empty());
+    }
+    let calls = joiner.finish();
+    assert!(calls.len() <= decoded.records.len().max(1), "records are joined with themselves");
+    for call in calls {
+        let id = call.id();
+        let interaction = call.clone().into_interaction(UnmappedTexts::Hash);
+        assert_eq!(interaction.given_id(), id.as_ref());
+        let again = call.into_interaction(UnmappedTexts::Hash);
+        assert_eq!((interaction.input(), interaction.output()), (again.input(), again.output()));
+    }
+});
