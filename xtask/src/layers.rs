@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "attestry-s3?",
         ],
     ),
-    ("attestry-cli", &["attestry"]),
+    ("attestry-cli", &["attestry", "attestry-genai"]),
     (
         "attestry-torture",
         &["attestry-core", "attestry-evidence", "attestry-file", "attestry-anchor"],

@@ -1,25 +1,35 @@
-//! Recognises what a file of records is by its first bytes: decompresses it, or refuses it with what to do.
+//! Recognises what a file of records is by its first bytes: decompresses it, makes lines of it, or refuses it with what
+//! to do.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::{Arc, OnceLock};
 
+use attestry_genai::Format;
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use crate::lines::{CsvRows, JsonDocuments};
+
 /// How many bytes of the beginning are examined at most.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 1 << 20;
+const BLOCK_BYTES: usize = 64 << 10;
 /// Buffer of compressed bytes.
 const BUFFER_BYTES: usize = 128 << 10;
 
 type Reader = Box<dyn Read + Send>;
 
-/// The records of an input, decompressed.
+/// The records of an input, decompressed and one a line.
 pub(crate) struct Records {
     state: State,
+    detected: Detected,
     is_empty: bool,
     is_compressed: bool,
 }
+
+/// The format of the records of an input, once its beginning was read. `None` inside, if it is not known.
+pub(crate) type Detected = Arc<OnceLock<Option<Format>>>;
 
 enum State {
     /// Nothing was read yet; `None` after an error.
@@ -62,18 +72,15 @@ const OTHER_FORMATS: &[(&[u8], &str, &str)] = &[
     (b"\0{", "UTF-16", "convert it: iconv -f UTF-16BE -t UTF-8 FILE | attestry import -"),
 ];
 
-const JSON_ARRAY: OtherFormat = OtherFormat {
-    name: "a JSON array",
-    advice: "write one record a line: jq -c '.[]' FILE | attestry import -",
-};
-const PRETTY_PRINTED: OtherFormat = OtherFormat {
-    name: "JSON with line breaks inside records",
-    advice: "write one record a line: jq -c . FILE | attestry import -",
-};
-
 impl Records {
     pub(crate) fn new(input: Reader) -> Self {
-        Self { state: State::Unknown(Some(input)), is_empty: false, is_compressed: false }
+        let state = State::Unknown(Some(input));
+        Self { state, detected: Detected::default(), is_empty: false, is_compressed: false }
+    }
+
+    /// The format, once it is recognised.
+    pub(crate) fn detected(&self) -> Detected {
+        Arc::clone(&self.detected)
     }
 
     /// Reads the beginning and recognises the format, unless that has been done.
@@ -96,10 +103,7 @@ impl Records {
         let is_zstd = head.starts_with(b"\x28\xb5\x2f\xfd")
             || (head.get(1..4) == Some(b"\x2a\x4d\x18") && head[0] & 0xf0 == 0x50);
         if !(is_gzip || is_zstd) {
-            if let Some(other) = other_format(&head) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, other));
-            }
-            return Ok(Box::new(Cursor::new(head).chain(input)));
+            return self.lines(head, input);
         }
         self.is_compressed = true;
         let compressed = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(head).chain(input));
@@ -110,6 +114,33 @@ impl Records {
         };
         // Its content may be of any format, too.
         self.recognise_in(records)
+    }
+
+    /// The lines of an input that begins with `head`.
+    fn lines(&self, head: Vec<u8>, input: Reader) -> io::Result<Reader> {
+        if let Some(other) = other_format(&head) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, other));
+        }
+        let text = text_of(&head);
+        let is_document =
+            text.starts_with(b"[") || first_line(&head).is_some_and(|line| line == b"{");
+        let is_csv = is_header_of_csv(text);
+        let start = text.strip_prefix(b"[").unwrap_or(text);
+        let format = if is_csv { Some(Format::Langfuse) } else { Format::detect(start) };
+        // Set once: `recognise` is done once.
+        let _ = self.detected.set(format);
+        let skipped = head.len() - text.len();
+        let whole = Cursor::new(head).chain(input);
+        if is_document || is_csv {
+            let mut whole = whole;
+            // A byte order mark is no JSON, and no name of a column.
+            io::copy(&mut whole.by_ref().take(skipped as u64), &mut io::sink())?;
+            return Ok(match is_csv {
+                true => Box::new(CsvRows::new(whole)?),
+                false => Box::new(JsonDocuments::new(whole)),
+            });
+        }
+        Ok(Box::new(whole))
     }
 
     /// Whether there is not a single byte. To be called after [`recognise`](Self::recognise).
@@ -132,7 +163,7 @@ impl Read for Records {
 /// The bytes up to the end of the first line that is not blank, if it is not too long.
 fn read_head(input: &mut Reader) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    let mut buffer = vec![0; MAX_HEAD_BYTES];
+    let mut buffer = vec![0; BLOCK_BYTES];
     while head.len() < MAX_HEAD_BYTES && first_line(&head).is_none() {
         match input.read(&mut buffer) {
             Ok(0) => break,
@@ -146,23 +177,34 @@ fn read_head(input: &mut Reader) -> io::Result<Vec<u8>> {
 
 /// The first line that is not blank, if `head` contains its end.
 fn first_line(head: &[u8]) -> Option<&[u8]> {
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let text = text_of(head);
     let end = text.iter().position(|&byte| byte == b'\n')?;
     Some(text[..end].trim_ascii_end())
 }
 
+/// Without a byte order mark and white space.
+fn text_of(head: &[u8]) -> &[u8] {
+    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
+}
+
+/// Whether `text` begins with the names of the columns of an export of Langfuse, the one source that writes CSV.
+fn is_header_of_csv(text: &[u8]) -> bool {
+    let Some(line) = text.split(|byte| *byte == b'\n').next() else { return false };
+    let has = |name: &str| {
+        let names = line.trim_ascii_end().split(|byte| *byte == b',');
+        names.into_iter().any(|column| {
+            column.trim_ascii() == name.as_bytes() || column == format!("\"{name}\"").as_bytes()
+        })
+    };
+    !text.starts_with(b"{")
+        && has("id")
+        && (has("trace_id") || has("traceId"))
+        && (has("start_time") || has("startTime"))
+}
+
 fn other_format(head: &[u8]) -> Option<OtherFormat> {
-    if let Some((_, name, advice)) =
-        OTHER_FORMATS.iter().find(|(magic, ..)| head.starts_with(magic))
-    {
-        return Some(OtherFormat { name, advice });
-    }
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    if text.starts_with(b"[") {
-        return Some(JSON_ARRAY);
-    }
-    let is_opening = first_line(head).is_some_and(|line| line == b"{");
-    is_opening.then_some(PRETTY_PRINTED)
+    let (_, name, advice) = OTHER_FORMATS.iter().find(|(magic, ..)| head.starts_with(magic))?;
+    Some(OtherFormat { name, advice })
 }
 
 /// Decompresses the frames of a zstd file, one after the other.
@@ -242,15 +284,39 @@ mod tests {
     }
 
     #[test]
+    fn documents_and_rows_are_read_as_lines_of_their_format() {
+        for (bytes, lines, format) in [
+            (&b" \n[{\"input\": 1}]"[..], "{\"input\":1}\n", Some(Format::Attestry)),
+            (
+                b"\xef\xbb\xbf[{\"run_type\": \"llm\"}]",
+                "{\"run_type\":\"llm\"}\n",
+                Some(Format::LangSmith),
+            ),
+            (b"{\r\n  \"input\": \"a\"\n}\n", "{\"input\":\"a\"}\n", Some(Format::Attestry)),
+            (
+                b"id,trace_id,start_time\n1,2,3\n",
+                "{\"id\":\"1\",\"trace_id\":\"2\",\"start_time\":\"3\"}\n",
+                Some(Format::Langfuse),
+            ),
+            (b"{\"a\": 1}\n", "{\"a\": 1}\n", None),
+        ] {
+            let mut records = Records::new(Box::new(Cursor::new(bytes.to_vec())));
+            let mut text = String::new();
+            records.read_to_string(&mut text).unwrap();
+            assert_eq!(
+                (text.as_str(), records.detected().get().copied().flatten()),
+                (lines, format)
+            );
+        }
+    }
+
+    #[test]
     fn other_formats_are_named_with_what_to_do() {
         for (bytes, name, advice) in [
             (&b"PAR1\x15"[..], "Parquet", "duckdb"),
             (b"\xff\xfe{\0", "UTF-16", "iconv"),
             (b"{\0\"\0", "UTF-16", "iconv"),
             (b"BZh91AY", "bzip2", "bzcat"),
-            (b" \n[{\"input\": 1}]", "a JSON array", "jq -c '.[]'"),
-            (b"\xef\xbb\xbf[", "a JSON array", "jq"),
-            (b"{\r\n  \"input\": \"a\"\n}\n", "line breaks inside records", "jq -c ."),
         ] {
             let error = read(bytes).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
@@ -277,7 +343,7 @@ mod tests {
         };
         let two = [gzip("{\"a\":1}\n"), gzip("{\"b\":2}\n")].concat();
         assert_eq!(read(&two).unwrap(), "{\"a\":1}\n{\"b\":2}\n");
-        assert!(read(&gzip("[1]")).unwrap_err().to_string().contains("a JSON array"));
+        assert!(read(&gzip("PAR1")).unwrap_err().to_string().contains("Parquet"));
         assert_eq!(
             read(&gzip(&String::from_utf8(long_text()).unwrap())).unwrap().len(),
             long_text().len()

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::errors::Failure;
-use crate::format::Records;
+use crate::format::{Detected, Records};
 use crate::text::{escaped, stderr_line};
 
 /// An open input.
@@ -15,6 +15,8 @@ pub(crate) struct Input {
     pub(crate) name: String,
     /// Length in bytes, if it is known.
     pub(crate) length: Option<u64>,
+    /// The format of its records, once it is recognised.
+    pub(crate) detected: Detected,
 }
 
 /// Whether `path` means standard input.
@@ -27,7 +29,8 @@ impl Input {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         if is_stdin(path) {
             let name = "standard input".to_owned();
-            return Ok(Self { reader: Box::new(io::stdin()), name, length: None });
+            let detected = Detected::default();
+            return Ok(Self { reader: Box::new(io::stdin()), name, length: None, detected });
         }
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| cannot_read(&name, error))?;
@@ -36,13 +39,13 @@ impl Input {
             return Err(cannot_read(&name, io::ErrorKind::IsADirectory.into()));
         }
         let length = metadata.is_file().then_some(metadata.len());
-        Ok(Self { reader: Box::new(file), name, length })
+        Ok(Self { reader: Box::new(file), name, length, detected: Detected::default() })
     }
 
     /// [`open`](Self::open) for records: compressed files are decompressed, and files of another format are
     /// refused. The format of standard input is recognised when it is read.
     pub(crate) fn open_records(path: &Path) -> Result<Self, Failure> {
-        let Self { reader, name, length } = Self::open(path)?;
+        let Self { reader, name, length, .. } = Self::open(path)?;
         let mut reader = Records::new(reader);
         let mut length = length;
         if !is_stdin(path) {
@@ -54,7 +57,8 @@ impl Input {
                 length = None;
             }
         }
-        Ok(Self { reader: Box::new(reader), name, length })
+        let detected = reader.detected();
+        Ok(Self { reader: Box::new(reader), name, length, detected })
     }
 
     /// Reads the whole input, at most `limit` bytes.

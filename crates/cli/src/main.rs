@@ -5,7 +5,6 @@
 
 mod anchors;
 mod args;
-mod chat_json;
 mod chunks;
 mod commands;
 mod csv_file;
@@ -15,7 +14,9 @@ mod histogram;
 mod ids;
 mod input;
 mod interrupt;
+mod lines;
 mod output;
+mod paths;
 mod pipeline;
 mod policy;
 mod progress;

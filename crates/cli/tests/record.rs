@@ -209,7 +209,8 @@ fn import_rejects_line_too_long_when_encoded() {
 fn import_of_unreadable_file_creates_no_store() {
     let folder = Folder::new();
     folder.run(&["import", "missing.jsonl"]).expect(2, "error: cannot read missing.jsonl: No such");
-    folder.run(&["import", "."]).expect(2, "error: cannot read .: is a directory");
+    folder.run(&["import", "."]).expect(2, "error: there are no files in .");
+    folder.run(&["import", "*.jsonl"]).expect(2, "error: no file matches *.jsonl");
     assert!(!common::exists(&folder.path("audit")));
 }
 

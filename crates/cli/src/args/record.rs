@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 use serde_json::Value;
 
 use super::AnchorArgs;
-use super::values::{Outcome, ReportFormat, Safety, metadata, metadata_text};
+use super::values::{Outcome, ReportFormat, Safety, SourceFormat, metadata, metadata_text};
 
 #[derive(Debug, Args)]
 #[command(
@@ -124,16 +124,29 @@ With --format json each line is answered by one line, in the same order, once it
 stable storage: {\"line\":3,\"id\":\"...\"} or {\"line\":4,\"error\":\"...\"}. Blank
 lines have no answer.
 
+Records of other programs are recognised by their fields: LiteLLM (logs in S3, spend
+logs), Langfuse, OpenAI's Batch API (import its input, output and error file together),
+Bedrock, LangSmith, Azure API Management, and OTLP/JSON of the OpenTelemetry Collector.
+What has no field of an entry becomes metadata. docs/importing.md has the details.
+
 Examples:
   attestry import interactions.jsonl
+  attestry import --dry-run litellm-logs/             what would become of the fields
+  attestry import litellm-logs/ 'AWSLogs/*.json.gz'   folders and patterns
   attestry --key-file audit.key import interactions.jsonl.gz --store-content > ids
   attestry import interactions.jsonl --rejects bad.jsonl    keep refused lines
   my-service | attestry import - --format json
   attestry --store memory: import interactions.jsonl    check the lines, store nothing")]
 pub(crate) struct ImportArgs {
-    /// File to import; `-` reads standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    /// Files, folders and patterns to import; `-` reads standard input
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The format of the records; default: recognised for each file
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub(crate) from: SourceFormat,
+    /// Print what would become of the fields of all records, and store nothing
+    #[arg(long, conflicts_with = "rejects")]
+    pub(crate) dry_run: bool,
     /// Store the texts, encrypted if a key is given; default: only their SHA-256 hashes
     #[arg(long)]
     pub(crate) store_content: bool,

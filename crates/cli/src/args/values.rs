@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use attestry::{Phase, metadata};
+use attestry_genai::Format;
 use clap::ValueEnum;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -150,6 +151,39 @@ impl fmt::Display for GroupKey {
 pub(crate) enum ReportFormat {
     Text,
     Json,
+}
+
+/// The format of the records to import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SourceFormat {
+    /// Recognised by the first record of each file
+    Auto,
+    /// Interactions, and entries of `export`
+    Attestry,
+    Litellm,
+    Langfuse,
+    OpenaiBatch,
+    Bedrock,
+    Langsmith,
+    AzureApim,
+    Otlp,
+}
+
+impl SourceFormat {
+    /// `None` if it is to be recognised.
+    pub(crate) fn format(self) -> Option<Format> {
+        Some(match self {
+            Self::Auto => return None,
+            Self::Attestry => Format::Attestry,
+            Self::Litellm => Format::LiteLlm,
+            Self::Langfuse => Format::Langfuse,
+            Self::OpenaiBatch => Format::OpenAiBatch,
+            Self::Bedrock => Format::Bedrock,
+            Self::Langsmith => Format::LangSmith,
+            Self::AzureApim => Format::AzureApim,
+            Self::Otlp => Format::Otlp,
+        })
+    }
 }
 
 /// `KEY=VALUE`, with JSON or text as the value.

@@ -13,6 +13,8 @@ const MAX_SAMPLES: usize = 4096;
 pub(super) struct Acknowledged(Vec<Sample>);
 
 struct Sample {
+    /// Number of the input that the lines are of.
+    input: usize,
     last_id: EntryId,
     first_line: u64,
     last_line: u64,
@@ -23,19 +25,20 @@ struct Sample {
 #[derive(Default)]
 pub(super) struct Missing {
     pub(super) entries: u64,
-    /// Ranges of line numbers, both ends inclusive.
-    pub(super) lines: Vec<(u64, u64)>,
+    /// Inputs with ranges of line numbers, both ends inclusive.
+    pub(super) lines: Vec<(usize, u64, u64)>,
 }
 
 impl Acknowledged {
-    /// Adds a batch whose last entry has the id `last_id`.
-    pub(super) fn add(&mut self, last_id: EntryId, first_line: u64, last_line: u64, entries: u64) {
+    /// Adds a batch of the input number `input` whose last entry has the id `last_id`, with its first and last line.
+    pub(super) fn add(&mut self, input: usize, last_id: EntryId, lines: (u64, u64), entries: u64) {
         if self.0.len() == MAX_SAMPLES {
             let mut samples = std::mem::take(&mut self.0).into_iter();
             while let Some(first) = samples.next() {
                 self.0.push(match samples.next() {
+                    // The lines of the second input stand for those of the first, if they differ.
                     Some(second) => Sample {
-                        first_line: first.first_line,
+                        first_line: if first.input == second.input { first.first_line } else { 1 },
                         entries: first.entries + second.entries,
                         ..second
                     },
@@ -43,7 +46,8 @@ impl Acknowledged {
                 });
             }
         }
-        self.0.push(Sample { last_id, first_line, last_line, entries });
+        let (first_line, last_line) = lines;
+        self.0.push(Sample { input, last_id, first_line, last_line, entries });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -59,8 +63,12 @@ impl Acknowledged {
             }
             missing.entries += sample.entries;
             match missing.lines.last_mut() {
-                Some(last) if last.1 + 1 >= sample.first_line => last.1 = sample.last_line,
-                _ => missing.lines.push((sample.first_line, sample.last_line)),
+                Some((input, _, last))
+                    if *input == sample.input && *last + 1 >= sample.first_line =>
+                {
+                    *last = sample.last_line;
+                }
+                _ => missing.lines.push((sample.input, sample.first_line, sample.last_line)),
             }
         }
         Ok(missing)

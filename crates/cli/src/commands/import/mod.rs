@@ -1,17 +1,20 @@
-//! `attestry import`: records the interactions of a JSON Lines file.
+//! `attestry import`: records the interactions of files, of our own or another program's format.
 
 mod acknowledged;
+mod dry_run;
 mod occurrences;
 mod prepare;
 mod rejects;
 mod report;
 
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use attestry::{AuditEntry, AuditLogger, EntryId, StorageBackend, StorageError};
+use attestry::{AuditEntry, AuditLogger, EntryId, StorageBackend, StorageError, Timestamp};
+use attestry_genai::{CallRecord, Format, Joiner, UnmappedTexts};
 
 use self::acknowledged::{Acknowledged, Missing};
 use self::occurrences::Occurrences;
@@ -20,10 +23,12 @@ use self::rejects::Rejects;
 use self::report::{Answer, Report};
 use crate::anchors::Anchors;
 use crate::args::{ImportArgs, StoreArgs};
+use crate::chunks::Chunk;
 use crate::errors::{Failure, Status};
 use crate::input::{Input, is_stdin};
 use crate::interrupt::{self, Interrupt};
 use crate::output::Stdout;
+use crate::paths;
 use crate::pipeline::{self, Outputs, Processed};
 use crate::progress;
 use crate::record::is_same_interaction;
@@ -33,15 +38,27 @@ use crate::text::counted;
 /// Maximum number of lines whose entries are stored with one sync.
 const BATCH_LINES: usize = 1000;
 
+/// Memory for calls whose records are not all there yet.
+const JOIN_BYTES: usize = 64 << 20;
+
 pub(super) async fn run(
     args: ImportArgs,
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
-    let from_stdin = is_stdin(&args.file);
-    let input = Input::open_records(&args.file)?;
+    let paths = paths::expand(&args.paths)?;
+    if args.dry_run {
+        return dry_run::run(&args, &paths, out).await;
+    }
+    let from_stdin = paths.iter().any(|path| is_stdin(path));
+    // Before the store is made: a single file that cannot be read is most likely a mistake.
+    let first = match &paths[..] {
+        [only] => Some(Input::open_records(only)?),
+        _ => None,
+    };
     let rejects = args.rejects.as_deref().map(Rejects::open).transpose()?;
     let encryption = store.encryption()?;
+    let is_plain = args.store_content && encryption.is_none();
     let settings =
         Settings { encryption, store_content: args.store_content, ..Settings::default() };
     let logger = store.open_writer(settings).await?;
@@ -53,12 +70,15 @@ pub(super) async fn run(
         derive_ids,
         allow_odd: args.allow_odd,
         keep_refused: rejects.is_some(),
+        format: args.from.format(),
+        unmapped_texts: if is_plain { UnmappedTexts::Keep } else { UnmappedTexts::Hash },
     };
-    let bar = progress::bytes(input.length);
-    let mut import = Import {
-        report: Report::new(out, args.format, input.name.clone(), bar, rejects.is_some()),
+    let import = Import {
+        report: Report::new(out, args.format, rejects.is_some()),
         logger,
-        occurrences: derive_ids.then(Occurrences::new),
+        preparer: Arc::new(preparer),
+        joiner: Joiner::new(JOIN_BYTES),
+        occurrences: None,
         rejects,
         acknowledged: Acknowledged::default(),
         in_doubt: 0,
@@ -66,20 +86,22 @@ pub(super) async fn run(
         repeatable: derive_ids && !from_stdin,
     };
     let anchors = args.anchors.start(store, &import.logger)?;
-    let prepared = pipeline::process(input, move |chunk| preparer.prepare(chunk))?;
-    import.run(prepared, interrupt, store, anchors).await
+    import.run(&paths, first, interrupt, store, anchors).await
 }
 
 struct Import<'a> {
     report: Report<'a>,
     logger: AuditLogger,
+    preparer: Arc<Preparer>,
+    /// Joins records of one call across lines and files.
+    joiner: Joiner,
     /// `None` if no ids are derived.
     occurrences: Option<Occurrences>,
     rejects: Option<Rejects>,
     acknowledged: Acknowledged,
     /// Number of entries of batches that are not known to be stored: they may have been.
     in_doubt: u64,
-    /// All lines up to this one are stored or reported.
+    /// All lines of the input up to this one are stored or reported.
     last_line: u64,
     /// Whether the same command can be run again to complete the import.
     repeatable: bool,
@@ -87,13 +109,67 @@ struct Import<'a> {
 
 impl Import<'_> {
     async fn run(
-        &mut self,
-        mut prepared: Outputs<Prepared>,
+        mut self,
+        paths: &[PathBuf],
+        first: Option<Input>,
         mut interrupt: Interrupt,
         store: &StoreArgs,
         anchors: Anchors,
     ) -> Result<Status, Failure> {
+        let mut outcome = self.inputs(paths, first, &mut interrupt).await;
+        if let Ok(None) = outcome {
+            outcome = self.rest().await.map(|()| None);
+        }
+        self.report.finish_progress();
+        // The entries are stored: what fails here is a warning, and repeated by the next command.
+        anchors.finish(&self.logger).await;
+        let closed = self.logger.close().await.map_err(Failure::from);
+        // The first error is reported: closing often fails after it.
+        let outcome = match outcome.and_then(|signal| closed.map(|()| signal)) {
+            Ok(signal) => self.missing(store).await.map(|missing| (signal, missing)),
+            Err(failure) => Err(failure),
+        };
+        self.summarise(outcome)
+    }
+
+    /// Imports one input after the other. Returns the signal that ended it.
+    async fn inputs(
+        &mut self,
+        paths: &[PathBuf],
+        mut first: Option<Input>,
+        interrupt: &mut Interrupt,
+    ) -> Result<Option<u8>, Failure> {
+        for path in paths {
+            let input = match first.take().map_or_else(|| Input::open_records(path), Ok) {
+                Ok(input) => input,
+                // The others may be fine.
+                Err(failure) => {
+                    self.report.unreadable(&failure);
+                    continue;
+                }
+            };
+            if let Some(signal) = self.input(input, interrupt).await? {
+                return Ok(Some(signal));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn input(
+        &mut self,
+        input: Input,
+        interrupt: &mut Interrupt,
+    ) -> Result<Option<u8>, Failure> {
+        self.report.begin_input(input.name.clone(), progress::bytes(input.length));
+        self.last_line = 0;
+        // Identical records are counted within one input.
+        self.occurrences = self.preparer.derive_ids.then(Occurrences::new);
+        let detected = Arc::clone(&input.detected);
+        let (preparer, of_chunk) = (Arc::clone(&self.preparer), Arc::clone(&detected));
+        let work = move |chunk: &Chunk| preparer.prepare(chunk, of_chunk.get().copied().flatten());
+        let mut prepared = pipeline::process(input, work)?;
         let mut writing = None;
+        let mut is_named = false;
         let outcome = loop {
             // A signal ends the wait for input, but not a write.
             let first = tokio::select! {
@@ -107,6 +183,9 @@ impl Import<'_> {
                 }
                 next = prepared.next() => next,
             };
+            if !std::mem::replace(&mut is_named, true) {
+                self.name_format(detected.get().copied().flatten());
+            }
             let Some(first) = first else { break Ok(None) };
             let next = self.begin(first, &mut prepared).await;
             // Prepared and queued while the batch before it was written.
@@ -116,21 +195,36 @@ impl Import<'_> {
                 break Err(failure);
             }
         };
-        let outcome = match (outcome, writing) {
+        match (outcome, writing) {
             (Ok(signal), Some(last)) => self.finish(last.await).await.map(|()| signal),
             (outcome, _) => outcome,
-        };
-        drop(prepared);
-        self.report.finish_progress();
-        // The entries are stored: what fails here is a warning, and repeated by the next command.
-        anchors.finish(&self.logger).await;
-        let closed = self.logger.close().await.map_err(Failure::from);
-        // The first error is reported: closing often fails after it.
-        let outcome = match outcome.and_then(|signal| closed.map(|()| signal)) {
-            Ok(signal) => self.missing(store).await.map(|missing| (signal, missing)),
-            Err(failure) => Err(failure),
-        };
-        self.summarise(outcome)
+        }
+    }
+
+    /// Says which other program's format was detected.
+    fn name_format(&self, detected: Option<Format>) {
+        if let (None, Some(format)) = (self.preparer.format, detected)
+            && format != Format::Attestry
+        {
+            self.report.note(&format!("reading it as {format}; --from chooses another format"));
+        }
+    }
+
+    /// Stores the calls of which no more records came.
+    async fn rest(&mut self) -> Result<(), Failure> {
+        let mut calls = self.joiner.finish().into_iter().peekable();
+        while calls.peek().is_some() {
+            let mut batch = Prepared::default();
+            let now = Timestamp::now();
+            let preparer = Arc::clone(&self.preparer);
+            calls
+                .by_ref()
+                .take(BATCH_LINES)
+                .for_each(|call| preparer.add_call(call, now, &mut batch));
+            let writing = self.store(batch, Vec::new(), None).await;
+            self.finish(writing.await).await?;
+        }
+        Ok(())
     }
 
     /// Asks the closed store, which has indexed what was stored.
@@ -157,6 +251,8 @@ impl Import<'_> {
                 Ok(mut chunk) => {
                     batch.lines.append(&mut chunk.output.lines);
                     batch.entries.append(&mut chunk.output.entries);
+                    self.report.ignored(chunk.output.ignored);
+                    self.join(std::mem::take(&mut chunk.output.records), &mut batch);
                     chunks.push(chunk);
                 }
                 Err(error) => {
@@ -168,6 +264,26 @@ impl Import<'_> {
             next = if batch.lines.len() < BATCH_LINES { prepared.ready().await } else { None };
         }
         self.number(&mut batch);
+        self.store(batch, chunks, failure).await
+    }
+
+    /// Joins records with others of their call. Calls that are complete for want of memory join `batch`.
+    fn join(&mut self, records: Vec<CallRecord>, batch: &mut Prepared) {
+        let now = Timestamp::now();
+        for record in records {
+            for call in self.joiner.push(record) {
+                self.preparer.add_call(call, now, batch);
+            }
+        }
+    }
+
+    /// Begins to store `batch`.
+    async fn store(
+        &mut self,
+        batch: Prepared,
+        chunks: Vec<Processed<Prepared>>,
+        failure: Option<Failure>,
+    ) -> Writing {
         self.in_doubt += batch.entries.len() as u64;
         let storage = Arc::clone(self.logger.storage());
         let mut writing: Writing = Box::pin(async move {
@@ -191,8 +307,9 @@ impl Import<'_> {
             rejects.keep(&batch.lines)?;
         }
         if let (Some(line), Some(entry)) = (batch.lines.first(), batch.entries.last()) {
-            let (first, last) = (line.number, batch.lines.last().map_or(0, |line| line.number));
-            self.acknowledged.add(entry.id.clone(), first, last, batch.entries.len() as u64);
+            let lines = (line.number, batch.lines.last().map_or(0, |line| line.number));
+            let (input, entries) = (self.report.input(), batch.entries.len() as u64);
+            self.acknowledged.add(input, entry.id.clone(), lines, entries);
         }
         let (last_line, end) =
             chunks.last().map_or((self.last_line, 0), |last| (last.last_line, last.end));
@@ -309,7 +426,7 @@ async fn written(writing: &mut Option<Writing>) -> Written {
 
 /// Stores the entries of `batch` whose ids are new.
 async fn write(storage: &dyn StorageBackend, batch: &Prepared) -> Result<Vec<bool>, StorageError> {
-    let Prepared { lines, entries } = batch;
+    let Prepared { lines, entries, .. } = batch;
     if entries.is_empty() {
         return Ok(Vec::new());
     }

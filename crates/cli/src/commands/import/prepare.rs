@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use attestry::line::MAX_LINE_BYTES;
 use attestry::{AuditEntry, AuditLogger, EntryId, Timestamp, hash_content, line};
+use attestry_genai::{CallRecord, Format, UnmappedTexts, decode};
 
 use crate::chunks::Chunk;
 use crate::commands;
@@ -18,6 +19,10 @@ pub(super) struct Preparer {
     pub(super) allow_odd: bool,
     /// Whether refused lines are kept.
     pub(super) keep_refused: bool,
+    /// The format of all inputs, if it is not recognised for each.
+    pub(super) format: Option<Format>,
+    /// What becomes of texts of other formats that may be content.
+    pub(super) unmapped_texts: UnmappedTexts,
 }
 
 /// Consecutive lines.
@@ -26,6 +31,10 @@ pub(super) struct Prepared {
     pub(super) lines: Vec<Line>,
     /// The entries of the lines that are not refused.
     pub(super) entries: Vec<AuditEntry>,
+    /// Calls, or parts of them, that are still to be joined.
+    pub(super) records: Vec<CallRecord>,
+    /// The number of spans and log records that are no calls.
+    pub(super) ignored: u64,
 }
 
 /// What became of a line.
@@ -59,8 +68,15 @@ pub(super) struct Refused {
 }
 
 impl Preparer {
-    /// Prepares the lines of `chunk`.
-    pub(super) fn prepare(&self, chunk: &Chunk) -> Prepared {
+    /// Prepares the lines of `chunk`, whose format was `detected`.
+    pub(super) fn prepare(&self, chunk: &Chunk, detected: Option<Format>) -> Prepared {
+        match self.format.or(detected) {
+            None | Some(Format::Attestry) => self.prepare_own(chunk),
+            Some(format) => self.prepare_calls(format, chunk),
+        }
+    }
+
+    fn prepare_own(&self, chunk: &Chunk) -> Prepared {
         let now = Timestamp::now();
         let mut prepared = Prepared::default();
         for (number, line) in chunk.lines() {
@@ -72,14 +88,70 @@ impl Preparer {
                     prepared.entries.push(entry);
                     Ok(origin)
                 }
-                Err((reason, line)) => {
-                    let text = line.filter(|_| self.keep_refused).map(Box::from);
-                    Err(Refused { reason, text })
-                }
+                Err((reason, line)) => Err(self.refused(reason, line)),
             };
             prepared.lines.push(Line { number, outcome });
         }
         prepared
+    }
+
+    /// Lines of another program's format, each of which may have several calls or none.
+    fn prepare_calls(&self, format: Format, chunk: &Chunk) -> Prepared {
+        let now = Timestamp::now();
+        let mut prepared = Prepared::default();
+        for (number, line) in chunk.lines() {
+            let decoded =
+                line.map_err(|length| (commands::too_long(length), None)).and_then(|line| {
+                    match decode(format, line) {
+                        Ok(decoded) => Ok((line, decoded)),
+                        Err(error) => Err((with_sources(&error), Some(line))),
+                    }
+                });
+            let (line, decoded) = match decoded {
+                Ok(decoded) => decoded,
+                Err((reason, line)) => {
+                    let outcome = Err(self.refused(reason, line));
+                    prepared.lines.push(Line { number, outcome });
+                    continue;
+                }
+            };
+            prepared.ignored += decoded.ignored;
+            let hash = hash_content(&text_of(line));
+            for record in decoded.records {
+                let record = record.source_sha256(&*hash).at_position(number);
+                match format.is_joined() {
+                    true => prepared.records.push(record),
+                    false => self.add_call(record, now, &mut prepared),
+                }
+            }
+        }
+        prepared
+    }
+
+    /// Adds the entry of a call that is complete.
+    pub(super) fn add_call(&self, record: CallRecord, now: Timestamp, prepared: &mut Prepared) {
+        let number = record.position().unwrap_or(0);
+        let mut interaction = record.into_interaction(self.unmapped_texts);
+        if !self.derive_ids {
+            interaction = interaction.id(None);
+        }
+        let id = if interaction.given_id().is_some() { IdOrigin::Given } else { IdOrigin::New };
+        let dated_now = interaction.given_timestamp().is_none();
+        let size = interaction.input().len() + interaction.output().len();
+        let entry = self.logger.prepare(interaction).map_err(|error| with_sources(&error));
+        let entry = entry.and_then(|entry| self.accepted(entry, now, size));
+        let outcome = match entry {
+            Ok(entry) => {
+                prepared.entries.push(entry);
+                Ok(Origin { id, dated_now })
+            }
+            Err(reason) => Err(self.refused(reason, None)),
+        };
+        prepared.lines.push(Line { number, outcome });
+    }
+
+    fn refused(&self, reason: String, line: Option<&[u8]>) -> Refused {
+        Refused { reason, text: line.filter(|_| self.keep_refused).map(Box::from) }
     }
 
     fn entry(&self, line: &[u8], now: Timestamp) -> Result<(AuditEntry, Origin), String> {
@@ -103,15 +175,25 @@ impl Preparer {
                 (entry.map_err(|error| with_sources(&error))?, Origin { id, dated_now })
             }
         };
+        Ok((self.accepted(entry, now, line.len())?, origin))
+    }
+
+    /// `entry`, unless it is most likely wrong or too long. It was made of a record of `size` bytes.
+    fn accepted(
+        &self,
+        entry: AuditEntry,
+        now: Timestamp,
+        size: usize,
+    ) -> Result<AuditEntry, String> {
         if let Some(oddity) = oddity(&entry, now).filter(|_| !self.allow_odd) {
             return Err(format!("{oddity}; --allow-odd records it"));
         }
         // An entry that is too long would fail its whole batch. Escaping makes text at most three times
         // as long, encryption at most twice, so only long lines need the check.
-        if line.len() > MAX_LINE_BYTES / 4 {
+        if size > MAX_LINE_BYTES / 4 {
             line::encode(&entry).map_err(|error| error.to_string())?;
         }
-        Ok((entry, origin))
+        Ok(entry)
     }
 }
 

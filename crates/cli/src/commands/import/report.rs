@@ -33,8 +33,8 @@ pub(super) enum Answer<'a> {
 pub(super) struct Report<'a> {
     out: &'a mut Stdout,
     format: ReportFormat,
-    /// Name of the input in messages.
-    name: String,
+    /// Names of the inputs in messages; the last one is being read.
+    names: Vec<String>,
     bar: ProgressBar,
     started: Instant,
     /// Whether standard output is still open.
@@ -50,19 +50,57 @@ pub(super) struct Counts {
     pub(super) present: u64,
     pub(super) differing: u64,
     pub(super) refused: u64,
+    pub(super) ignored: u64,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(
-        out: &'a mut Stdout,
-        format: ReportFormat,
-        name: String,
-        bar: ProgressBar,
-        has_rejects: bool,
-    ) -> Self {
-        let counts = Counts::default();
-        let started = Instant::now();
-        Self { out, format, name, bar, started, printing: true, counts, complaints: 0, has_rejects }
+    pub(super) fn new(out: &'a mut Stdout, format: ReportFormat, has_rejects: bool) -> Self {
+        let (counts, started) = (Counts::default(), Instant::now());
+        let (names, bar) = (Vec::new(), ProgressBar::hidden());
+        Self {
+            out,
+            format,
+            names,
+            bar,
+            started,
+            printing: true,
+            counts,
+            complaints: 0,
+            has_rejects,
+        }
+    }
+
+    /// The next input.
+    pub(super) fn begin_input(&mut self, name: String, bar: ProgressBar) {
+        self.finish_progress();
+        self.names.push(name);
+        self.bar = bar;
+    }
+
+    /// Number of the input that is being read.
+    pub(super) fn input(&self) -> usize {
+        self.names.len().saturating_sub(1)
+    }
+
+    fn name(&self) -> &str {
+        self.names.last().map_or("", String::as_str)
+    }
+
+    /// Says what was found in the input.
+    pub(super) fn note(&self, what: &str) {
+        let note = escaped(&format!("{}: {what}", self.name()));
+        self.bar.suspend(|| stderr_line(note));
+    }
+
+    /// An input that cannot be read, of several.
+    pub(super) fn unreadable(&mut self, failure: &Failure) {
+        self.counts.refused += 1;
+        self.bar.suspend(|| stderr_line(format_args!("error: {}", escaped(failure.message()))));
+    }
+
+    /// Spans and log records that are no calls.
+    pub(super) fn ignored(&mut self, records: u64) {
+        self.counts.ignored += records;
     }
 
     /// Prints the answers of lines that are durable or refused. The import continues if standard output is
@@ -121,7 +159,7 @@ impl<'a> Report<'a> {
     fn complain(&mut self, line: u64, reason: &str) {
         self.complaints += 1;
         if self.complaints <= MAX_COMPLAINTS {
-            let complaint = escaped(&format!("{}:{line}: {reason}", self.name));
+            let complaint = escaped(&format!("{}:{line}: {reason}", self.name()));
             self.bar.suspend(|| stderr_line(complaint));
         }
     }
@@ -158,8 +196,11 @@ impl<'a> Report<'a> {
     pub(super) fn missing(&self, missing: &Missing) {
         if missing.entries > 0 {
             let entries = counted(missing.entries, "entry is", "entries are");
-            let lines: Vec<_> =
-                missing.lines.iter().map(|(first, last)| format!("{first} to {last}")).collect();
+            let range = |(input, first, last): &(usize, u64, u64)| match self.names.len() {
+                1 => format!("{first} to {last}"),
+                _ => format!("{}:{first} to {last}", escaped(&self.names[*input])),
+            };
+            let lines: Vec<_> = missing.lines.iter().map(range).collect();
             stderr_line(format_args!(
                 "error: {entries} not in the store any more: lines {}; another program removed or erased \
                  them after they were stored; import the file again",
@@ -171,15 +212,22 @@ impl<'a> Report<'a> {
     /// Prints the summary of an import that reached the end of its input.
     pub(super) fn summary(&self, missing: &Missing) -> Status {
         self.omitted();
-        let Counts { present, differing, refused, .. } = self.counts;
+        let Counts { present, differing, refused, ignored, .. } = self.counts;
         let bad_lines = counted(refused, "bad line", "bad lines");
         let seconds = self.started.elapsed().as_secs_f64();
         let differing = match differing {
             0 => String::new(),
             differing => format!(" ({} with other values)", thousands(differing)),
         };
+        let ignored = match ignored {
+            0 => String::new(),
+            ignored => format!(
+                ", {} not of a model",
+                counted(ignored, "span or log record", "spans and log records")
+            ),
+        };
         stderr_line(format_args!(
-            "imported {}, {bad_lines}, {} present already{differing}, {seconds:.1} s",
+            "imported {}, {bad_lines}, {} present already{differing}{ignored}, {seconds:.1} s",
             self.stored(missing),
             thousands(present),
         ));
@@ -205,7 +253,7 @@ impl<'a> Report<'a> {
         if more > 0 {
             let lines = counted(more, "more complaint", "more complaints");
             let hint = if self.has_rejects { "" } else { "; --rejects FILE keeps refused lines" };
-            stderr_line(format_args!("{}: {lines} not shown{hint}", escaped(&self.name)));
+            stderr_line(format_args!("{}: {lines} not shown{hint}", escaped(self.name())));
         }
     }
 }

@@ -2,9 +2,8 @@
 //! Anthropic). Whatever is not recognised is shown as it is.
 
 use attestry::messages::{self, PartKind};
+use attestry_genai::messages_from_json;
 use serde_json::Value;
-
-use crate::chat_json;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {
@@ -26,7 +25,7 @@ pub(super) enum Part {
 pub(super) fn parse(label: &str, content: &str) -> Vec<Message> {
     let is_json = content.trim_start().starts_with(['[', '{']);
     let value = is_json.then(|| serde_json::from_str::<Value>(content).ok()).flatten();
-    match value.as_ref().and_then(chat_json::convert) {
+    match value.and_then(messages_from_json) {
         Some(messages) => messages.0.into_iter().map(message).collect(),
         None => {
             vec![Message { role: label.to_owned(), parts: vec![Part::Text(content.to_owned())] }]
