@@ -33,6 +33,8 @@ mod query;
 mod read_only;
 mod search;
 mod time;
+#[doc(hidden)]
+pub mod trace;
 mod validate;
 
 pub use async_trait::async_trait;

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use attestry_core::{MAX_LINE_BYTES, StorageError, line};
+use attestry_core::{MAX_LINE_BYTES, StorageError, event, line};
 use rustix::fs::{AtFlags, Dir, unlinkat};
 
 use crate::erase::{self, Completed, Erasures};
@@ -185,6 +185,18 @@ pub(crate) fn recover(
     observer.catch_up()?;
     report.evidence_broken = observer.fault();
     report.checkpoints_missing = observer.unsigned_size();
+    if !report.is_clean() {
+        event!(
+            WARN,
+            torn_lines = report.torn_tails.len(),
+            erasures_finished = report.erasures_finished,
+            segments_removed = report.segments_removed,
+            erasures_given_up = report.erasures_given_up,
+            unfinished = report.unfinished.len(),
+            evidence_broken = report.evidence_broken.is_some(),
+            "store recovered"
+        );
+    }
     Ok((erasures, report))
 }
 
@@ -248,6 +260,14 @@ pub(crate) fn repair_torn_tail(
         writable.set_len(offset).map_err(failed("truncate"))?;
     }
     writable.sync_all().map_err(failed("sync"))?;
+    event!(
+        WARN,
+        segment = %name,
+        offset = offset,
+        bytes = length,
+        quarantined = torn.quarantined.is_some(),
+        "torn line repaired"
+    );
     Ok(Some(torn))
 }
 

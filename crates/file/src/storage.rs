@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use attestry_core::metrics::{StorageCounters, StorageMetrics};
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
-    StorageError, Timestamp, async_trait, calls, line,
+    StorageError, Timestamp, async_trait, calls, event, line, span,
 };
 use tokio::sync::oneshot;
 
@@ -58,6 +58,7 @@ pub struct FileStorage {
 
 impl FileStorage {
     pub(crate) fn open_blocking(settings: &Settings) -> Result<Self, StorageError> {
+        let _span = span!(INFO, "open", path = %settings.path.display());
         let Settings { rotation_bytes, durability, clock, .. } = *settings;
         let (erase_defaults, index_keys) =
             (settings.erase_defaults.clone(), settings.index_keys.clone());
@@ -72,6 +73,7 @@ impl FileStorage {
             let unfinished = recovery::pending_erasures(&folder)?;
             let report = RecoveryReport { unfinished, ..RecoveryReport::default() };
             let (catalog, recovery) = (catalog(None), Arc::new(Mutex::new(report)));
+            event!(INFO, read_only = true, "store opened");
             let (writer, leaf_hasher, counters) = (None, None, Arc::default());
             return Ok(Self {
                 catalog,
@@ -93,6 +95,13 @@ impl FileStorage {
         let (erasures, mut report) = recovery::recover(&folder, &mut *observer)?;
         drop(guard);
         report.indexes_made = catalog.build_indexes()?;
+        event!(
+            INFO,
+            read_only = false,
+            indexes_made = report.indexes_made,
+            files_removed = report.files_removed,
+            "store opened"
+        );
         catalog.save_indexes(&lock.acquire()?, rotation_bytes, None)?;
         let recovery = Arc::new(Mutex::new(report));
         let leaf_hasher = observer.leaf_hasher();

@@ -35,7 +35,11 @@ async fn lines_batches_and_syncs_are_counted() {
         .await
         .unwrap();
     other.append(&written).await.unwrap();
-    assert_eq!((metrics(&other).entries, metrics(&other).syncs.count()), (5, 0));
+    other.append(&entries(5..7)).await.unwrap(); // on this thread
+    let found = metrics(&other);
+    assert_eq!((found.entries, found.batches, found.syncs.count()), (7, 2, 0));
+    let segment = only_segment(&path.with_extension("buffered"));
+    assert_eq!(found.bytes, fs::metadata(segment).unwrap().len());
 }
 
 #[tokio::test]

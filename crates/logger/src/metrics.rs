@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use attestry_core::event;
 use attestry_core::metrics::{LastError, StorageMetrics};
 use serde::Serialize;
 
@@ -59,6 +60,7 @@ impl LoggerCounters {
             Err(error) => {
                 let error = error.into();
                 self.refused.fetch_add(entries as u64, Ordering::Relaxed);
+                event!(WARN, entries = entries, kind = error.kind().as_str(), "entries refused");
                 self.set_last_error(LastError::now(error.kind()));
                 Err(error)
             }
@@ -68,11 +70,13 @@ impl LoggerCounters {
     /// `entries` entries of a call that succeeds were passed to the handler because of `error`.
     pub(crate) fn failed_open(&self, entries: usize, error: LastError) {
         self.failed_open.fetch_add(entries as u64, Ordering::Relaxed);
+        event!(WARN, entries = entries, kind = error.kind.as_str(), "entries failed open");
         self.set_last_error(error);
     }
 
     pub(crate) fn call_started(&self) {
         self.open_calls.fetch_add(1, Ordering::Relaxed);
+        event!(DEBUG, "call started");
     }
 
     pub(crate) fn call_ended(&self) {

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use attestry_core::metrics::{StorageCounters, StorageMetrics};
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, Query, StorageBackend, StorageError, Timestamp,
-    async_trait, calls,
+    async_trait, calls, event,
 };
 
 use crate::store::Store;
@@ -135,6 +135,7 @@ impl MemoryStorage {
         let stored = store.next_sequence() - first;
         if stored > 0 {
             self.counters.stored(stored as usize, 0);
+            event!(DEBUG, entries = stored, "batch committed");
         }
     }
 }

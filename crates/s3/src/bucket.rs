@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use attestry_core::metrics::StorageCounters;
-use attestry_core::{CorruptRecord, MAX_LINE_BYTES, StorageError, Timestamp};
+use attestry_core::{CorruptRecord, MAX_LINE_BYTES, StorageError, Timestamp, event};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -235,6 +235,7 @@ impl Bucket {
                         self.disable_conditional_writes();
                     }
                     self.counters.stored(1, object.body.len());
+                    event!(DEBUG, key = %key, bytes = object.body.len(), "object stored");
                     return Ok(PutOutcome::Stored);
                 }
                 Err(error) if error.status() == Some(412) => return Ok(PutOutcome::Exists),
@@ -281,7 +282,9 @@ impl Bucket {
     }
 
     pub(crate) fn disable_conditional_writes(&self) {
-        self.unconditional.store(true, Ordering::Relaxed);
+        if !self.unconditional.swap(true, Ordering::Relaxed) {
+            event!(WARN, bucket = %self.name, "conditional writes are emulated");
+        }
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {

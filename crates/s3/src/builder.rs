@@ -6,6 +6,8 @@ use std::time::Duration;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
 
+use attestry_core::event;
+
 use crate::client::StoreClient;
 use crate::connect::{ConnectSettings, connect};
 use crate::error::ConnectError;
@@ -194,6 +196,7 @@ impl S3StorageBuilder {
     pub async fn connect(self) -> Result<S3Storage, ConnectError> {
         let day_bytes = self.connect.memory_limit / 8;
         let bucket = connect(self.connect).await?;
+        event!(INFO, bucket = bucket.name(), prefix = bucket.layout.prefix(), "store opened");
         Ok(S3Storage::new(StoreClient::new(bucket, self.recent_ids, day_bytes)))
     }
 

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use attestry_core::event;
 use attestry_core::metrics::StorageCounters;
 use tokio::time::Instant;
 
@@ -83,6 +84,13 @@ impl RetryState {
         if is_spent || !error.kind().is_retryable() {
             return Err(error);
         }
+        event!(
+            WARN,
+            kind = ?error.kind(),
+            pause_ms = pause.as_millis() as u64,
+            retries_left = self.retries_left - 1,
+            "request retried"
+        );
         self.last_error = Some(error);
         self.retries_left -= 1;
         self.counters.retried();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use attestry_core::metrics::{StorageCounters, StorageMetrics};
 use attestry_core::{
     AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
-    StorageError, Timestamp, async_trait, calls,
+    StorageError, Timestamp, async_trait, calls, event,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -192,6 +192,7 @@ impl StorageBackend for S3Storage {
 
     async fn close(&self) -> Result<(), StorageError> {
         self.client.close().await;
+        event!(INFO, bucket = self.bucket(), prefix = self.prefix(), "store closed");
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use attestry_core::metrics::StorageCounters;
-use attestry_core::{StorageError, Timestamp};
+use attestry_core::{StorageError, Timestamp, event, traced};
 
 use crate::durability::Durability;
 use crate::erase::Erasures;
@@ -148,7 +148,8 @@ impl ActiveSegment {
                 // The lines that begin before the segment reaches its size; at least one.
                 let fits = ends[done..].iter().take_while(|end| ((end.at - start) as u64) < room);
                 let count = (fits.count() + 1).min(ends.len() - done);
-                self.write_and_sync(&bytes[start..ends[done + count - 1].at]).map(|()| count)
+                let bytes = &bytes[start..ends[done + count - 1].at];
+                self.write_and_sync(bytes, count).map(|()| count)
             });
             let count = match appended {
                 Ok(count) => count,
@@ -161,9 +162,8 @@ impl ActiveSegment {
             };
             if let Some(open) = &mut self.open {
                 let ends = &ends[done..done + count];
-                let written = ends.last().map_or(0, |end| end.at - start);
-                self.counters.stored(count, written);
-                open.appended.add(open.length - written as u64, lines, done..done + count);
+                let written = ends.last().map_or(0, |end| end.at - start) as u64;
+                open.appended.add(open.length - written, lines, done..done + count);
                 observer.appended(bytes, start, ends, open.length);
             }
             done += count;
@@ -193,7 +193,7 @@ impl ActiveSegment {
         if !self.is_ready_for(lines.bytes.len(), epoch) {
             return None;
         }
-        let written = self.write_and_sync(lines.bytes);
+        let written = self.write_and_sync(lines.bytes, lines.ends.len());
         if written.is_ok()
             && let Some(open) = &mut self.open
         {
@@ -382,7 +382,8 @@ impl ActiveSegment {
         Ok(length.unwrap_or(0))
     }
 
-    fn write_and_sync(&mut self, lines: &[u8]) -> Result<(), StorageError> {
+    /// Appends `count` lines.
+    fn write_and_sync(&mut self, lines: &[u8], count: usize) -> Result<(), StorageError> {
         let Some(open) = &mut self.open else { return Err(StorageError::Closed) };
         let before = open.length;
         // Readers do not look for new lines in a segment that is not the newest. Bumped before the
@@ -391,13 +392,18 @@ impl ActiveSegment {
         let bump = || if is_newest { Ok(()) } else { epoch::bump_layout(&self.folder) };
         bump()?;
         let failed = |action, source| StorageError::io(action, &open.path, source);
+        let started = traced!(DEBUG).then(Instant::now);
         let written = open.file.write_all(lines).map_err(|source| failed("append to", source));
+        let write_time = started.map(|started| started.elapsed());
+        let mut sync_time = None;
         let durable = written.and_then(|()| match self.durability {
             Durability::Buffered => Ok(()),
             Durability::Sync => {
                 let started = Instant::now();
                 let synced = (self.sync_data)(&open.file);
-                self.counters.synced(started.elapsed());
+                let time = started.elapsed();
+                sync_time = Some(time);
+                self.counters.synced(time);
                 synced.map_err(|source| {
                     open.poisoned = true;
                     self.sync_failed.insert(open.id);
@@ -408,10 +414,26 @@ impl ActiveSegment {
         match durable.and_then(|()| bump()) {
             Ok(()) => {
                 open.length = before + lines.len() as u64;
+                self.counters.stored(count, lines.len());
+                event!(
+                    DEBUG,
+                    entries = count,
+                    bytes = lines.len(),
+                    write_us = write_time.map(|time| time.as_micros() as u64),
+                    sync_us = sync_time.map(|time| time.as_micros() as u64),
+                    "batch committed"
+                );
                 Ok(())
             }
             Err(error) => {
                 self.wedged = !open.undo_append(&self.folder);
+                event!(
+                    WARN,
+                    segment = %open.name,
+                    kind = error.kind().as_str(),
+                    undone = !self.wedged,
+                    "append failed"
+                );
                 Err(error)
             }
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use attestry_core::StorageError;
+use attestry_core::{StorageError, event};
 
 use super::ActiveSegment;
 use super::indexer::FinishedIndexes;
@@ -46,6 +46,7 @@ impl ActiveSegment {
                 observer.before_rename(name, open.name)?;
                 return Err(StorageError::io("rename", from, source));
             }
+            event!(INFO, segment = %name, bytes = length, "segment sealed");
             sealed = Some(name);
         }
         let sealed = sealed.zip(self.open.take());

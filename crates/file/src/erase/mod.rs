@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 
-use attestry_core::StorageError;
+use attestry_core::{StorageError, event};
 
 use crate::fs::epoch;
 use crate::fs::layout::Folder;
@@ -221,6 +221,14 @@ impl Erasures {
         }
         self.clear_intent()?;
         self.pending = false;
+        event!(
+            INFO,
+            lines = completed.lines,
+            segments = completed.segments,
+            moved = completed.moved,
+            redo = redo,
+            "entries erased"
+        );
         Ok(completed)
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use attestry_core::{StorageError, Timestamp};
+use attestry_core::{StorageError, Timestamp, event};
 
 use crate::active_segment::ActiveSegment;
 use crate::erase::Erasures;
@@ -90,10 +90,20 @@ impl MaintenanceJob {
         guard: &LockGuard<'_>,
     ) -> Result<Progress, StorageError> {
         let deadline = Instant::now() + STEP;
-        match self {
+        let progress = match self {
             Self::Compact(compaction) => compaction.step(deadline, log, guard),
             Self::Expire(expiry) => expiry.step(deadline, log, guard),
+        }?;
+        match (&*self, progress) {
+            (_, Progress::Pending) => event!(TRACE, "maintenance step done"),
+            (Self::Compact(_), Progress::Done(bytes)) => {
+                event!(INFO, bytes = bytes, "store compacted")
+            }
+            (Self::Expire(_), Progress::Done(count)) => {
+                event!(INFO, entries = count, "entries expired")
+            }
         }
+        Ok(progress)
     }
 }
 

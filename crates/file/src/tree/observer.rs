@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use attestry_core::metrics::StorageCounters;
-use attestry_core::{StorageError, Timestamp};
+use attestry_core::{StorageError, Timestamp, event};
 use attestry_evidence::{ErasureRecord, Hash, Policy, SignedCheckpoint, leaf_hash};
 
 use super::error::EvidenceError;
@@ -100,9 +100,14 @@ impl TreeObserver {
     pub(crate) fn checkpoint(&mut self) -> Result<SignedCheckpoint, EvidenceError> {
         let signed = self.sign();
         if let Err(error) = &signed {
-            self.counters.checkpoint_failed(error.kind());
+            self.checkpoint_failed(error);
         }
         signed
+    }
+
+    fn checkpoint_failed(&self, error: &EvidenceError) {
+        self.counters.checkpoint_failed(error.kind());
+        event!(WARN, kind = error.kind().as_str(), "checkpoint failed");
     }
 
     fn sign(&mut self) -> Result<SignedCheckpoint, EvidenceError> {
@@ -119,6 +124,7 @@ impl TreeObserver {
             signing.last = (Instant::now(), size);
             if new {
                 self.counters.checkpoint(Timestamp::now(), size);
+                event!(INFO, size = size, "checkpoint signed");
                 signing.results.push(Ok(checkpoint.clone()));
             }
         }
@@ -269,8 +275,9 @@ impl LogObserver for TreeObserver {
         let signed = match synced {
             Ok(()) => self.checkpoint(),
             Err(error) => {
-                self.counters.checkpoint_failed(error.kind());
-                Err(error.into())
+                let error = error.into();
+                self.checkpoint_failed(&error);
+                Err(error)
             }
         };
         if let (Err(error), Some(signing)) = (signed, &mut self.signing) {

@@ -24,7 +24,7 @@ mod interleavings;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use attestry_core::StorageError;
+use attestry_core::{StorageError, event};
 use tokio::sync::oneshot;
 
 use crate::active_segment::LinesToAppend;
@@ -146,6 +146,7 @@ impl WriterThread {
                 deadline = state::deadline(&log);
                 continue;
             }
+            event!(TRACE, jobs = jobs.len(), "jobs taken");
             let mut remaining = state::Remaining::default();
             match self.lock.acquire() {
                 Ok(guard) => {

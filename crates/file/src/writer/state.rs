@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use attestry_core::{EntryId, StorageError, line};
+use attestry_core::{EntryId, StorageError, event, line};
 
 use super::batch::{Acks, Batch, Stored};
 use super::job::{Job, Responder};
@@ -185,7 +185,12 @@ pub(super) fn close(log: &mut LogParts, guard: &LockGuard<'_>) -> Result<(), Sto
     if closed.is_ok() && log.observer.deadline().is_some() {
         sync_for_deadline(log);
     }
-    closed.and(log.observer.close())
+    let closed = closed.and(log.observer.close());
+    match &closed {
+        Ok(()) => event!(INFO, path = %log.catalog.folder().path().display(), "store closed"),
+        Err(error) => event!(WARN, kind = error.kind().as_str(), "store not closed"),
+    }
+    closed
 }
 
 /// When the writer thread is to act although no job is queued.

@@ -12,7 +12,7 @@ use std::fmt;
 use std::mem;
 use std::time::Instant;
 
-use attestry_core::{AuditEntry, EntryId, Timestamp, metadata};
+use attestry_core::{AuditEntry, EntryId, Timestamp, event, metadata};
 
 use self::output::Output;
 pub use self::tee::Tee;
@@ -36,6 +36,18 @@ enum Outcome {
     Failed { error_type: String },
     CutOff,
     Abandoned,
+}
+
+impl Outcome {
+    /// Its value in metadata.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Completed => metadata::OUTCOME_COMPLETED,
+            Self::Failed { .. } => metadata::OUTCOME_FAILED,
+            Self::CutOff => metadata::OUTCOME_CUT_OFF,
+            Self::Abandoned => metadata::OUTCOME_ABANDONED,
+        }
+    }
 }
 
 /// A call that has started and not ended; returned by [`AuditLogger::start`].
@@ -308,6 +320,7 @@ impl Open {
     fn into_entry(self, outcome: Outcome) -> Result<AuditEntry, AuditError> {
         let Self { logger, start, timestamp, started, mut fields, input, output } = self;
         logger.counters().call_ended();
+        event!(DEBUG, outcome = outcome.as_str(), "call ended");
         let elapsed = started.elapsed();
         fields.timestamp = Some(timestamp.saturating_add(elapsed));
         if fields.latency_ms == 0.0 {
@@ -318,14 +331,12 @@ impl Open {
                 .metadata(metadata::PHASE, metadata::PHASE_END)
                 .metadata(metadata::CALL, start.as_str());
         }
-        fields = match outcome {
-            Outcome::Completed => fields,
-            Outcome::Failed { error_type } => fields
-                .metadata(metadata::OUTCOME, metadata::OUTCOME_FAILED)
-                .metadata(metadata::ERROR_TYPE, error_type),
-            Outcome::CutOff => fields.metadata(metadata::OUTCOME, metadata::OUTCOME_CUT_OFF),
-            Outcome::Abandoned => fields.metadata(metadata::OUTCOME, metadata::OUTCOME_ABANDONED),
-        };
+        if outcome != Outcome::Completed {
+            fields = fields.metadata(metadata::OUTCOME, outcome.as_str());
+        }
+        if let Outcome::Failed { error_type } = outcome {
+            fields = fields.metadata(metadata::ERROR_TYPE, error_type);
+        }
         let (output, fields) = output.finish(logger.policy(), fields);
         logger.entry(fields, input, output)
     }

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use attestry_core::event;
+
 use super::blocks::BlockWriter;
 use super::format::{
     FILTER_BYTES_PER_BLOCK, Header, PAYLOAD, Record, encode_directory, encode_posting, key_of,
@@ -70,6 +72,7 @@ impl TemporaryIndex {
         let replaces = open::exists(path)?;
         if let Some(temporary) = &self.path {
             fs::rename(temporary, path)?;
+            event!(DEBUG, path = %path.display(), "index file written");
         }
         self.path = None;
         if let (true, Some(folder)) = (replaces, path.parent()) {
