@@ -197,7 +197,6 @@ impl ActiveSegment {
         if written.is_ok()
             && let Some(open) = &mut self.open
         {
-            self.counters.stored(lines.ends.len(), lines.bytes.len());
             let offset = open.length - lines.bytes.len() as u64;
             open.appended.add(offset, lines, 0..lines.ends.len());
         }
