@@ -5,6 +5,7 @@
 //! compares.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
+mod anchors;
 mod disk_full;
 mod evidence;
 mod fsync_error;
@@ -47,6 +48,8 @@ struct Cli {
 enum Command {
     /// Kills processes at random moments and retries their writes
     Kill(Options),
+    /// Kills processes while a witness and a timestamp authority fail at random
+    Anchors(Options),
     /// Injects errors into every system call of the program
     Strace(Options),
     /// Full and read-only disks
@@ -68,6 +71,7 @@ type Test = fn(&Options) -> Result<String>;
 
 const TESTS: &[(&str, Test)] = &[
     ("kill", kill::run),
+    ("anchors", kill::run_with_anchors),
     ("strace", inject::run),
     ("disk-full", disk_full::run),
     ("fsync-error", fsync_error::run),
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
             };
         }
         Command::Kill(options) => (Some("kill"), options),
+        Command::Anchors(options) => (Some("anchors"), options),
         Command::Strace(options) => (Some("strace"), options),
         Command::DiskFull(options) => (Some("disk-full"), options),
         Command::FsyncError(options) => (Some("fsync-error"), options),
