@@ -49,6 +49,6 @@ fn interpreter() -> Option<PathBuf> {
     let of_pyenv = versions.flatten().map(|version| version.path().join("bin/python3"));
     named.into_iter().chain(in_path).chain(of_pyenv).find(|python| {
         let check = "import sys; sys.exit(sys.version_info < (3, 12))";
-        Cmd::new(python).args(["-c", check]).finish().is_ok_and(|finished| finished.success)
+        Cmd::new(python).args(["-c", check]).finish().is_ok_and(|finished| finished.code == Some(0))
     })
 }
