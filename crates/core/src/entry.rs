@@ -111,6 +111,29 @@ impl AuditEntry {
         }
     }
 
+    /// Whether it records the same interaction as `other`. Stored content is not compared, since it is
+    /// encrypted differently each time; its hashes are. With `any_time` the timestamps are not compared
+    /// either, for an interaction without a time of its own that is sent again.
+    ///
+    /// ```
+    /// use attestry_core::{AuditEntry, Timestamp};
+    ///
+    /// let entry = AuditEntry::new("a".parse()?, Timestamp::UNIX_EPOCH, "in".into(), "out".into());
+    /// let later = AuditEntry { timestamp: Timestamp::now(), ..entry.clone() };
+    /// assert!(entry.is_same_interaction(&later, true) && !entry.is_same_interaction(&later, false));
+    /// # Ok::<(), attestry_core::InvalidId>(())
+    /// ```
+    #[must_use]
+    pub fn is_same_interaction(&self, other: &Self, any_time: bool) -> bool {
+        let comparable = |entry: &Self| Self {
+            input_content: None,
+            output_content: None,
+            timestamp: if any_time { self.timestamp } else { entry.timestamp },
+            ..entry.clone()
+        };
+        comparable(self) == comparable(other)
+    }
+
     /// The entry as a JSON object (the specification's `to_dict`). A latency that is not finite
     /// becomes `null`, since a [`Value`] cannot represent it.
     #[must_use]

@@ -10,7 +10,7 @@ use crate::args::{LogArgs, Outcome, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::input::{Input, is_stdin};
 use crate::output::Stdout;
-use crate::record::{self, is_same_interaction, oddity};
+use crate::record::{self, oddity};
 use crate::store::Settings;
 use crate::text::{escaped, stderr_line};
 
@@ -42,7 +42,7 @@ pub(super) async fn run(
         logger.storage().append(entries).await?;
     } else if logger.storage().write_new(entries).await? == [false] {
         let stored = logger.storage().read(&entry.id).await?;
-        if stored.is_some_and(|stored| !is_same_interaction(&stored, &entry, dated_now)) {
+        if stored.is_some_and(|stored| !stored.is_same_interaction(&entry, dated_now)) {
             stderr_line(format_args!(
                 "warning: another entry with the id {} is stored; it stays",
                 escaped(entry.id.as_str())

@@ -29,16 +29,3 @@ pub(crate) fn decode(line: &[u8]) -> Result<Record, String> {
         Err(error) => fields::decode(line, &error).map(Record::Interaction),
     }
 }
-
-/// Whether `stored` is the entry of the same interaction as `new`, which has the same id. Contents are
-/// compared by their hashes, since encryption gives another text each time, and times unless `new` was
-/// `dated_now`.
-pub(crate) fn is_same_interaction(stored: &AuditEntry, new: &AuditEntry, dated_now: bool) -> bool {
-    let comparable = |entry: &AuditEntry| AuditEntry {
-        input_content: None,
-        output_content: None,
-        timestamp: if dated_now { stored.timestamp } else { entry.timestamp },
-        ..entry.clone()
-    };
-    comparable(stored) == comparable(new)
-}

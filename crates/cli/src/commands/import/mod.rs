@@ -31,7 +31,6 @@ use crate::output::Stdout;
 use crate::paths;
 use crate::pipeline::{self, Outputs, Processed};
 use crate::progress;
-use crate::record::is_same_interaction;
 use crate::store::Settings;
 use crate::text::counted;
 
@@ -361,7 +360,7 @@ impl Import<'_> {
             return Ok(false);
         }
         let stored = self.logger.storage().read(&entry.id).await?;
-        Ok(stored.is_some_and(|stored| !is_same_interaction(&stored, entry, origin.dated_now)))
+        Ok(stored.is_some_and(|stored| !stored.is_same_interaction(entry, origin.dated_now)))
     }
 
     fn summarise(
