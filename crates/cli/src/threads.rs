@@ -25,6 +25,9 @@ const MIN_THREADS: usize = 4;
 /// A command works with an address space of this size; see `docs/operations.md`.
 const MIN_ADDRESS_SPACE_BYTES: u64 = 256 << 20;
 
+/// How long a second thread may take to start. If it cannot, the program ends after this time.
+const SECOND_THREAD_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// How many arenas glibc's allocator uses; read when the program starts.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
 
@@ -109,8 +112,8 @@ fn wait_until_alone() {
 fn start_blocking_threads(runtime: &Runtime) -> Result<(), Failure> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let first = runtime.spawn_blocking(move || {
-        // Ends early once the second thread runs.
-        let _ = receiver.recv_timeout(Duration::from_secs(1));
+        // Ends early once the second thread runs, which takes seconds on a machine that is overloaded.
+        let _ = receiver.recv_timeout(SECOND_THREAD_TIMEOUT);
         thread::current().id()
     });
     let second = runtime.spawn_blocking(move || {
