@@ -1,0 +1,46 @@
+//! What a client sees of the content of an entry.
+
+use attestry::{AuditEntry, AuditError, AuditLogger};
+
+use crate::http::problem::Problem;
+use crate::security::authenticate::Caller;
+use crate::security::role::Role;
+
+/// How content is returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Not at all.
+    Hidden,
+    /// As it is stored: encrypted, if it was stored so.
+    AsStored,
+    /// As text.
+    Decrypted,
+}
+
+impl Shown {
+    /// What `caller` gets.
+    pub(super) fn to(caller: &Caller, decrypt: bool) -> Result<Self, Problem> {
+        if decrypt {
+            caller.require(Role::Content)?;
+            return Ok(Self::Decrypted);
+        }
+        Ok(if caller.may(Role::Content) { Self::AsStored } else { Self::Hidden })
+    }
+
+    /// Shows or hides the content of `entry`.
+    pub(super) fn apply(
+        self,
+        logger: &AuditLogger,
+        mut entry: AuditEntry,
+    ) -> Result<AuditEntry, AuditError> {
+        match self {
+            Self::AsStored => {}
+            Self::Hidden => (entry.input_content, entry.output_content) = (None, None),
+            Self::Decrypted => {
+                let content = logger.decrypt_entry(&entry)?;
+                (entry.input_content, entry.output_content) = (content.input, content.output);
+            }
+        }
+        Ok(entry)
+    }
+}

@@ -1,0 +1,149 @@
+//! `GET /v1/entries` and `GET /v1/entries/{id}`.
+
+use std::sync::Arc;
+
+use attestry::{AuditEntry, ErrorChain, Query, StorageError, line};
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, Uri};
+use serde_json::json;
+
+use super::content::Shown;
+use crate::access_log::{Action, LongAccess};
+use crate::http::problem::Problem;
+use crate::http::query_string::Parameters;
+use crate::security::authenticate::Caller;
+use crate::security::role::Role;
+use crate::state::AppState;
+
+const JSON: &str = "application/json";
+pub(super) const NDJSON: &str = "application/x-ndjson";
+const DEFAULT_PAGE: usize = 100;
+const MAX_PAGE: usize = 1000;
+
+/// One entry.
+pub(super) async fn get(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.require(Role::Read)?;
+    let parameters = Parameters::parse(&uri)?;
+    if parameters.query != Query::new() {
+        return Err(Problem::bad_request("one entry takes no parameter but decrypt"));
+    }
+    let shown = Shown::to(&caller, parameters.decrypt)?;
+    let entry = state.logger.get_entry(id.as_str()).await?;
+    let found = u64::from(entry.is_some());
+    let action = if shown == Shown::Decrypted { Action::Decrypt } else { Action::Read };
+    state.record_access(&caller, action, &request(&uri), Some(found)).await?;
+    let entry = entry.ok_or_else(|| Problem::not_found(format!("there is no entry {id}")))?;
+    let entry = shown.apply(&state.logger, entry)?;
+    Ok(([(CONTENT_TYPE, JSON)], encoded(&entry)?).into_response())
+}
+
+/// A page of entries as JSON, or all of them as lines.
+pub(super) async fn list(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    caller.require(Role::Read)?;
+    let Parameters { query, decrypt, dry_run, reason } = Parameters::parse(&uri)?;
+    if dry_run || reason.is_some() {
+        return Err(Problem::bad_request("dry_run and reason are parameters of DELETE"));
+    }
+    let shown = Shown::to(&caller, decrypt)?;
+    if wants_lines(&headers) {
+        query.validate().map_err(StorageError::from)?;
+        let action = if shown == Shown::Decrypted { Action::Decrypt } else { Action::Export };
+        let access = state.begin_access(&caller, action, &request(&uri)).await?;
+        let lines = lines(state, query, shown, access);
+        return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
+    }
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return Err(Problem::bad_request(format!(
+            "limit: a page has 1 to {MAX_PAGE} entries; for more, send Accept: {NDJSON}"
+        )));
+    }
+    let page = state.logger.page(query.limit(limit)).await?;
+    let action = if shown == Shown::Decrypted { Action::Decrypt } else { Action::List };
+    let count = page.entries.len() as u64;
+    state.record_access(&caller, action, &request(&uri), Some(count)).await?;
+    let mut body = b"{\"entries\":[".to_vec();
+    for (number, entry) in page.entries.into_iter().enumerate() {
+        if number > 0 {
+            body.push(b',');
+        }
+        body.extend(encoded(&shown.apply(&state.logger, entry)?)?);
+    }
+    let unreadable: Vec<_> = page.corrupt.iter().map(ToString::to_string).collect();
+    let rest = json!({ "next": page.next, "unreadable": unreadable }).to_string();
+    body.extend_from_slice(b"],");
+    body.extend_from_slice(&rest.as_bytes()[1..]);
+    Ok(([(CONTENT_TYPE, JSON)], body).into_response())
+}
+
+/// The request as the access log has it.
+pub(super) fn request(uri: &Uri) -> String {
+    uri.path_and_query().map(ToString::to_string).unwrap_or_default()
+}
+
+fn wants_lines(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or("");
+    accepted.split(',').any(|given| given.split(';').next().is_some_and(|t| t.trim() == NDJSON))
+}
+
+/// The entries, one a line. A record that cannot be read is the line `{"unreadable": "…"}`; any other
+/// failure cuts the response, so that the client sees that it is incomplete.
+fn lines(
+    state: Arc<AppState>,
+    query: Query,
+    shown: Shown,
+    access: LongAccess,
+) -> impl Stream<Item = Result<Bytes, Problem>> + Send {
+    let found = state.logger.query(query);
+    stream::unfold(Some((state, found, access, 0)), move |lines| async move {
+        let (state, mut found, mut access, mut count) = lines?;
+        let line = match found.next().await {
+            Some(Ok(entry)) => {
+                count += 1;
+                let id = entry.id.clone();
+                match shown.apply(&state.logger, entry) {
+                    Ok(entry) => encoded(&entry),
+                    Err(error) => Ok(unreadable(&format!("{id}: {}", ErrorChain(&error)))),
+                }
+            }
+            Some(Err(StorageError::Corrupt(record))) => Ok(unreadable(&record.to_string())),
+            Some(Err(error)) => Err(Problem::from(error)),
+            None => return access.finish().await.err().map(|problem| (Err(problem), None)),
+        };
+        access.set_count(count);
+        match line {
+            Ok(mut line) => {
+                line.push(b'\n');
+                Some((Ok(line.into()), Some((state, found, access, count))))
+            }
+            Err(problem) => Some((Err(problem), None)),
+        }
+    })
+}
+
+fn unreadable(reason: &str) -> Vec<u8> {
+    json!({ "unreadable": reason }).to_string().into_bytes()
+}
+
+/// The entry as it would be stored, without a line break.
+fn encoded(entry: &AuditEntry) -> Result<Vec<u8>, Problem> {
+    let mut line = line::encode(entry).map_err(StorageError::from)?;
+    line.pop();
+    Ok(line)
+}

@@ -1,0 +1,45 @@
+//! `GET /checkpoint` and `GET /v1/entries/{id}/proof`.
+
+use std::sync::Arc;
+
+use attestry::EntryId;
+use attestry::evidence::EvidenceExt as _;
+use axum::Extension;
+use axum::extract::{Path, State};
+use http::Uri;
+
+use super::entries::request;
+use crate::access_log::Action;
+use crate::http::problem::Problem;
+use crate::security::authenticate::Caller;
+use crate::security::role::Role;
+use crate::state::AppState;
+
+/// The latest checkpoint, as C2SP tlog-tiles prescribes.
+pub(super) async fn checkpoint(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<String, Problem> {
+    caller.require(Role::Read)?;
+    let latest = state.logger.evidence()?.latest_checkpoint().await?;
+    let latest = latest.ok_or_else(|| Problem::not_found("no checkpoint was signed yet"))?;
+    Ok(latest.to_string())
+}
+
+/// The inclusion proof of an entry, as C2SP tlog-proof prescribes.
+pub(super) async fn proof(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<String, Problem> {
+    caller.require(Role::Read)?;
+    let id: EntryId = id.parse().map_err(attestry::AuditError::from)?;
+    let proven = state.logger.evidence()?.inclusion_proof(&id).await?;
+    let found = u64::from(proven.is_some());
+    state.record_access(&caller, Action::Prove, &request(&uri), Some(found)).await?;
+    let proven = proven.ok_or_else(|| {
+        Problem::not_found(format!("there is no entry {id} that a checkpoint covers"))
+    })?;
+    Ok(proven.proof.to_string())
+}

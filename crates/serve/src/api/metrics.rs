@@ -1,0 +1,110 @@
+//! `GET /metrics`, in the text format of Prometheus.
+
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+
+use attestry::metrics::{Histogram, StorageMetrics};
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+
+use crate::http::problem::Problem;
+use crate::security::authenticate::Caller;
+use crate::security::role::Role;
+use crate::state::AppState;
+
+const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const MICROSECONDS: f64 = 1e6;
+
+pub(super) async fn get(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Problem> {
+    caller.require(Role::Read)?;
+    let mut text = Text::default();
+    server(&mut text, &state);
+    if let Some(storage) = state.logger.metrics().storage {
+        store(&mut text, &storage);
+    }
+    Ok(([(CONTENT_TYPE, FORMAT)], text.0).into_response())
+}
+
+fn server(text: &mut Text, state: &AppState) {
+    let running = state.limits().requests - state.requests.available_permits();
+    text.counter(
+        "recorded_entries_total",
+        "Entries that this process has stored and acknowledged.",
+        state.recorded_entries.get(),
+    );
+    text.counter(
+        "refused_requests_total",
+        "Requests answered with 503 because too many were being answered.",
+        state.refused_requests.get(),
+    );
+    text.counter(
+        "failed_authentications_total",
+        "Requests without a token, or with one that is not known.",
+        state.failed_authentications.get(),
+    );
+    text.gauge("running_requests", "Requests that are being answered.", running);
+    text.gauge("open_calls", "Calls that have started and not ended.", state.calls.len());
+    let ready = u8::from(state.not_ready().is_none());
+    text.gauge("ready", "Whether the last write succeeded, or failed some time ago.", ready);
+}
+
+/// What the storage backend counts.
+fn store(text: &mut Text, storage: &StorageMetrics) {
+    text.counter("store_entries_total", "Entries stored by this process.", storage.entries);
+    text.counter("store_bytes_total", "Bytes of the entries stored.", storage.bytes);
+    text.counter("store_batches_total", "Batches, each made durable once.", storage.batches);
+    text.counter("store_retries_total", "Requests to the store repeated.", storage.retries);
+    text.counter("store_refused_entries_total", "Entries not stored.", storage.refused);
+    text.gauge("store_queued_entries", "Entries waiting to be stored.", storage.queue_depth);
+    text.histogram("store_sync_seconds", "Time to sync a batch.", &storage.syncs);
+    text.counter(
+        "store_failed_checkpoints_total",
+        "Checkpoints that were due and could not be signed.",
+        storage.failed_checkpoints,
+    );
+    if let Some(checkpoint) = storage.last_checkpoint {
+        // Below 2^53 microseconds, so that nothing is lost.
+        #[allow(clippy::cast_precision_loss)]
+        let time = checkpoint.time.unix_micros() as f64 / MICROSECONDS;
+        text.gauge("checkpoint_time_seconds", "When the last checkpoint was signed.", time);
+        text.gauge("checkpoint_leaves", "Leaves that it covers.", checkpoint.size);
+    }
+}
+
+#[derive(Default)]
+struct Text(String);
+
+// Writing to a String cannot fail.
+impl Text {
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, help, "counter");
+        let _ = writeln!(self.0, "attestry_{name} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, help, "gauge");
+        let _ = writeln!(self.0, "attestry_{name} {value}");
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, help, "histogram");
+        let mut below = 0;
+        for (bound, count) in histogram.buckets() {
+            below += count;
+            let bound = bound.map_or("+Inf".to_owned(), |bound| bound.as_secs_f64().to_string());
+            let _ = writeln!(self.0, "attestry_{name}_bucket{{le=\"{bound}\"}} {below}");
+        }
+        let _ = writeln!(self.0, "attestry_{name}_sum {}", histogram.sum().as_secs_f64());
+        let _ = writeln!(self.0, "attestry_{name}_count {below}");
+    }
+
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP attestry_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE attestry_{name} {kind}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Reads the body of a request as a whole, within the limits.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+
+use super::problem::Problem;
+use crate::state::AppState;
+
+/// The body of a request, decompressed.
+pub(crate) struct WholeBody(pub(crate) Bytes);
+
+impl FromRequest<Arc<AppState>> for WholeBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self, Problem> {
+        let limits = state.limits();
+        let too_large = || {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large")
+                .detail(format!(
+                    "a body has at most {} bytes as it is sent and {} bytes decompressed; send fewer entries in a request",
+                    limits.encoded_body, limits.body
+                ))
+        };
+        let body: Body = request.into_body();
+        let read = axum::body::to_bytes(body, limits.body);
+        match tokio::time::timeout(limits.receive, read).await {
+            Ok(Ok(bytes)) => Ok(Self(bytes)),
+            Ok(Err(error)) if is_too_long(&error) => Err(too_large()),
+            Ok(Err(_)) => {
+                Err(Problem::bad_request("the body could not be read: it is incomplete or damaged"))
+            }
+            Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout")
+                .detail(format!("the body took longer than {} s", limits.receive.as_secs()))),
+        }
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if cause.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// Whether the request has this media type. Parameters, such as a character set, are ignored.
+pub(crate) fn has_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    value.split(';').next().is_some_and(|given| given.trim().eq_ignore_ascii_case(media_type))
+}

@@ -1,0 +1,37 @@
+//! The server of the audit log: one process that any language can feed and query over HTTP.
+//!
+//! A status of success means that what was sent is on stable storage: the process can be killed at any
+//! moment. Reads go to an access log, a second store, before they are answered.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use attestry_serve::{Server, ServerOptions};
+//!
+//! let log = attestry::open("/var/log/audit").await?;
+//! let server = Server::bind(log, ServerOptions::new("127.0.0.1:4318".parse()?)).await?;
+//! println!("listening on {}", server.local_addr());
+//! let handle = server.handle();
+//! let running = tokio::spawn(server.run());
+//! handle.shut_down();
+//! running.await??; // all requests are answered, and the store is closed
+//! # Ok(()) }
+//! ```
+//!
+//! The routes and their roles are described in `docs/server.md`.
+
+mod access_log;
+mod api;
+mod error;
+mod http;
+mod listener;
+mod options;
+mod security;
+mod server;
+mod state;
+
+pub use self::error::ServeError;
+pub use self::listener::tls::TlsFiles;
+pub use self::options::{Limits, ServerOptions};
+pub use self::security::role::{InvalidRole, Role};
+pub use self::security::tokens::{InvalidTokens, Token, Tokens};
+pub use self::server::{Handle, Server};

@@ -1,0 +1,110 @@
+//! Settings of the server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::listener::tls::TlsFiles;
+
+/// Settings of a [`Server`](crate::Server).
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ServerOptions {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) tokens: Option<PathBuf>,
+    pub(crate) access_log: Option<PathBuf>,
+    pub(crate) insecure: bool,
+    pub(crate) limits: Limits,
+}
+
+impl ServerOptions {
+    /// Listens on `address`; with port 0, on a port that the system chooses.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            tls: None,
+            tokens: None,
+            access_log: None,
+            insecure: false,
+            limits: Limits::default(),
+        }
+    }
+
+    /// Serves TLS with these files.
+    pub fn tls(mut self, files: impl Into<Option<TlsFiles>>) -> Self {
+        self.tls = files.into();
+        self
+    }
+
+    /// The file of tokens; see [`Tokens`](crate::Tokens). Without one, every client may do everything.
+    pub fn tokens(mut self, file: impl Into<Option<PathBuf>>) -> Self {
+        self.tokens = file.into();
+        self
+    }
+
+    /// The folder of the access log. Default: `.attestry/access` in the folder of a file store; no access
+    /// log for other stores.
+    pub fn access_log(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
+        self.access_log = folder.into();
+        self
+    }
+
+    /// Allows an address that other hosts can reach without TLS or without tokens.
+    pub fn insecure(mut self, insecure: bool) -> Self {
+        self.insecure = insecure;
+        self
+    }
+
+    /// Limits of size, number and time.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// Limits of size, number and time, so that no client can exhaust the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)] // Built with `..Limits::default()`.
+pub struct Limits {
+    /// Bytes of a request's body as it is sent. Default: 16 MiB.
+    pub encoded_body: usize,
+    /// Bytes of a request's body after decompression. Default: 64 MiB.
+    pub body: usize,
+    /// Connections at the same time; more are accepted when others end. Default: 4096.
+    pub connections: usize,
+    /// Requests that are answered at the same time; more get 503. Default: 1024.
+    pub requests: usize,
+    /// Calls (`/v1/calls`) that are open at the same time; more get 503. Default: 10,000.
+    pub open_calls: usize,
+    /// The time for a TLS handshake. Default: 10 s.
+    pub handshake: Duration,
+    /// The time for the head of a request, also of the next one of a connection. Default: 30 s.
+    pub head: Duration,
+    /// The time for the body of a request. Default: 60 s.
+    pub receive: Duration,
+    /// How long a response waits for a client that does not read. Default: 60 s.
+    pub stalled: Duration,
+    /// After this time without output or end, an open call is stored as abandoned. Default: 15 min.
+    pub idle_call: Duration,
+    /// How long a shutdown waits for requests that are being answered. Default: 30 s.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            encoded_body: 16 << 20,
+            body: 64 << 20,
+            connections: 4096,
+            requests: 1024,
+            open_calls: 10_000,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            receive: Duration::from_secs(60),
+            stalled: Duration::from_secs(60),
+            idle_call: Duration::from_secs(15 * 60),
+            shutdown: Duration::from_secs(30),
+        }
+    }
+}

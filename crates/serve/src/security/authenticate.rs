@@ -1,0 +1,100 @@
+//! Finds the token of a request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+
+use super::role::Role;
+use crate::access_log::Action;
+use crate::http::problem::Problem;
+use crate::state::AppState;
+
+/// Name of a client where no tokens are configured.
+const ANONYMOUS: &str = "anonymous";
+
+/// The client of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) name: String,
+    role: Role,
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// The address of the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) SocketAddr);
+
+impl Caller {
+    /// The server itself, for what no request causes.
+    pub(crate) fn of_server() -> Self {
+        Self { name: "attestry-serve".to_owned(), role: Role::Admin, address: None }
+    }
+
+    /// Fails unless the client may do what `role` allows.
+    pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
+        if self.may(role) {
+            return Ok(());
+        }
+        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden").detail(format!(
+            "this needs a token with the role {role}; that of {} has the role {}",
+            self.name, self.role
+        )))
+    }
+
+    /// Whether the client may do what `role` allows.
+    pub(crate) fn may(&self, role: Role) -> bool {
+        self.role.allows(role)
+    }
+}
+
+/// Adds the [`Caller`] to the request, or refuses it.
+pub(crate) async fn authenticate(
+    State(state): State<Arc<AppState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let address = request.extensions().get().map(|ClientAddress(address)| *address);
+    let caller = match state.tokens() {
+        None => Caller { name: ANONYMOUS.to_owned(), role: Role::Admin, address },
+        Some(tokens) => {
+            let secret = bearer(request.headers().get(AUTHORIZATION));
+            match secret.and_then(|secret| tokens.find(secret)) {
+                Some(token) => {
+                    Caller { name: token.name().to_owned(), role: token.role(), address }
+                }
+                None => return refuse(&state, secret.is_some(), address).await,
+            }
+        }
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// The token in `Authorization: Bearer TOKEN`.
+fn bearer(header: Option<&HeaderValue>) -> Option<&str> {
+    let (scheme, token) = header?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+async fn refuse(state: &AppState, has_token: bool, address: Option<SocketAddr>) -> Response {
+    state.failed_authentications.add();
+    if let Some(count) = state.failures.add() {
+        let nameless = Caller { name: String::new(), role: Role::Record, address };
+        // A refusal is answered also if it cannot be recorded: nothing was read.
+        let action = Action::FailedAuthentication;
+        let _ = state.record_access(&nameless, action, "", Some(count)).await;
+    }
+    let detail = match has_token {
+        true => "the token is not known; it may have been removed from the file of tokens",
+        false => "send a token: Authorization: Bearer TOKEN",
+    };
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized").detail(detail);
+    let mut response = problem.into_response();
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}

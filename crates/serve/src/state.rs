@@ -1,0 +1,162 @@
+//! What all requests share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use attestry::AuditLogger;
+use tokio::sync::Semaphore;
+
+use crate::access_log::{AccessLog, Action, LongAccess};
+use crate::api::calls::OpenCalls;
+use crate::http::problem::Problem;
+use crate::options::Limits;
+use crate::security::authenticate::Caller;
+use crate::security::failures::Failures;
+use crate::security::tokens::Tokens;
+
+/// After a failed write the server is not ready for so long. Then it is again, so that a write can show
+/// whether the cause has gone.
+const UNREADY: Duration = Duration::from_secs(10);
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.add_many(1);
+    }
+
+    pub(crate) fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct AppState {
+    pub(crate) logger: AuditLogger,
+    access: Option<AccessLog>,
+    tokens: RwLock<Option<Arc<Tokens>>>,
+    limits: Limits,
+    pub(crate) requests: Semaphore,
+    pub(crate) calls: OpenCalls,
+    pub(crate) recorded_entries: Counter,
+    pub(crate) refused_requests: Counter,
+    pub(crate) failed_authentications: Counter,
+    pub(crate) failures: Failures,
+    failed_write: Mutex<Option<FailedWrite>>,
+}
+
+#[derive(Debug)]
+struct FailedWrite {
+    at: Instant,
+    reason: String,
+}
+
+impl AppState {
+    pub(crate) fn new(
+        logger: AuditLogger,
+        access: Option<AccessLog>,
+        tokens: Option<Tokens>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            logger,
+            access,
+            tokens: RwLock::new(tokens.map(Arc::new)),
+            limits,
+            requests: Semaphore::new(limits.requests),
+            calls: OpenCalls::new(limits.open_calls, limits.idle_call),
+            recorded_entries: Counter::default(),
+            refused_requests: Counter::default(),
+            failed_authentications: Counter::default(),
+            failures: Failures::default(),
+            failed_write: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The tokens; `None` if none are configured.
+    pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn replace_tokens(&self, tokens: Tokens) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tokens));
+    }
+
+    /// Records an access that is over, if there is an access log.
+    pub(crate) async fn record_access(
+        &self,
+        caller: &Caller,
+        action: Action,
+        request: &str,
+        count: Option<u64>,
+    ) -> Result<(), Problem> {
+        match &self.access {
+            Some(access) => access.record(caller, action, request, count).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Records that an access begins, if there is an access log.
+    pub(crate) async fn begin_access(
+        &self,
+        caller: &Caller,
+        action: Action,
+        request: &str,
+    ) -> Result<LongAccess, Problem> {
+        match &self.access {
+            Some(access) => access.begin(caller, action, request).await,
+            None => Ok(LongAccess::unrecorded()),
+        }
+    }
+
+    /// Notes the result of a write, for [`not_ready`](Self::not_ready).
+    pub(crate) fn note_write<T>(&self, result: Result<T, Problem>) -> Result<T, Problem> {
+        let mut failed = self.failed_write.lock().unwrap_or_else(PoisonError::into_inner);
+        match &result {
+            Ok(_) => *failed = None,
+            Err(problem) if problem.status().is_server_error() => {
+                let reason = problem.text().to_owned();
+                *failed = Some(FailedWrite { at: Instant::now(), reason });
+            }
+            Err(_) => {}
+        }
+        drop(failed);
+        result
+    }
+
+    /// Why the server should get no requests now.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        let failed = self.failed_write.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = failed.as_ref()?;
+        (failed.at.elapsed() < UNREADY).then(|| failed.reason.clone())
+    }
+
+    /// Closes both stores. Open calls are stored as abandoned.
+    pub(crate) async fn close(&self) -> Result<(), attestry::AuditError> {
+        self.calls.abandon_all();
+        let failures = self.failures.take();
+        if failures > 0 {
+            let server = Caller::of_server();
+            // The stores are closed also if it cannot be recorded.
+            let action = Action::FailedAuthentication;
+            let _ = self.record_access(&server, action, "", Some(failures)).await;
+        }
+        let closed = self.logger.close().await;
+        match &self.access {
+            Some(access) => closed.and(access.close().await),
+            None => closed,
+        }
+    }
+}
