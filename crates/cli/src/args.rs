@@ -8,6 +8,8 @@ mod maintain;
 mod quarantine;
 mod record;
 mod selection;
+#[cfg(feature = "serve")]
+mod serve;
 mod tree;
 mod values;
 
@@ -30,6 +32,8 @@ pub(crate) use self::quarantine::{
 };
 pub(crate) use self::record::{ImportArgs, LogArgs};
 pub(crate) use self::selection::{Filters, PhaseArgs, Selection, ZoneArgs};
+#[cfg(feature = "serve")]
+pub(crate) use self::serve::{NewTokenArgs, ServeArgs, TokenCommand};
 pub(crate) use self::tree::TreeCommand;
 pub(crate) use self::values::{
     CallPhase, GroupKey, ListFormat, Outcome, ReportFormat, Safety, SearchFormat, StatsFormat,
@@ -201,6 +205,13 @@ Examples:
     Tree(TreeCommand),
     /// Copy entries to a new folder, with inclusion proofs if requested
     Export(ExportArgs),
+    /// Serve the store over HTTP, so that programs in any language record and query
+    #[cfg(feature = "serve")]
+    Serve(ServeArgs),
+    /// Create tokens for `attestry serve`
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Create keys
     #[command(subcommand)]
     Key(KeyCommand),

@@ -276,6 +276,23 @@ impl From<attestry::evidence::KeyError> for Failure {
     }
 }
 
+#[cfg(feature = "serve")]
+impl From<attestry_serve::ServeError> for Failure {
+    fn from(error: attestry_serve::ServeError) -> Self {
+        use attestry_serve::ServeError;
+        let hint = match error {
+            ServeError::Tokens { .. } => {
+                Some("`attestry token new --tokens FILE` creates the file; see its --help")
+            }
+            ServeError::Listen { .. } => {
+                Some("another process may listen there; choose another address with --listen")
+            }
+            _ => None,
+        };
+        failure(&error).hint_if_known(hint)
+    }
+}
+
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         let hint = match error {

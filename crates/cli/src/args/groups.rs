@@ -6,11 +6,15 @@ use clap::Command;
 use clap::builder::StyledStr;
 
 /// Headings and their commands, in the order of the help.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Record", &["log", "import"]),
     ("Find", &["list", "get", "show", "search", "count", "stats", "export"]),
     ("Maintain", &["check", "delete", "cleanup", "compact", "quarantine"]),
     ("Prove", &["checkpoint", "anchors", "verify", "prove", "verify-proof", "tree"]),
+    #[cfg(feature = "serve")]
+    ("Serve", &["serve", "token"]),
+    #[cfg(not(feature = "serve"))]
+    ("Serve", &[]),
     ("Other commands", &["key", "completions", "help"]),
 ];
 
@@ -24,9 +28,9 @@ pub(super) fn grouped(mut program: Command) -> Command {
     let width = width.unwrap_or_default();
     // Writing to a String does not fail.
     let mut list = StyledStr::new();
-    for (heading, names) in GROUPS {
+    for (heading, names) in GROUPS.iter().filter(|(_, names)| !names.is_empty()) {
         let _ = writeln!(list, "\n{header}{heading}:{header:#}");
-        for name in names {
+        for name in *names {
             let about = program.find_subcommand(name).and_then(Command::get_about);
             let about = about.map(|about| about.ansi().to_string()).unwrap_or_default();
             let _ = writeln!(list, "  {literal}{name:width$}{literal:#}  {about}");

@@ -19,8 +19,12 @@ mod prove;
 mod quarantine;
 mod search;
 mod selected;
+#[cfg(feature = "serve")]
+mod serve;
 mod show;
 mod stats;
+#[cfg(feature = "serve")]
+mod token;
 mod tree;
 mod verify;
 mod verify_proof;
@@ -57,6 +61,10 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::VerifyProof(args) => verify_proof::run(&args, out),
         Command::Tree(command) => tree::run(command, store, out).await,
         Command::Export(args) => export::run(args, store).await,
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args, store).await,
+        #[cfg(feature = "serve")]
+        Command::Token(command) => token::run(command, out),
         Command::Key(command) => key::run(command),
         Command::Completions(args) => completions::run(&args, out),
     }
