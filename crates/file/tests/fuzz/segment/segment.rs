@@ -72,12 +72,13 @@ pub fn many_lines(folder: &Path, input: &[u8]) {
         let (id, second, spelling) = (kind[0], kind[1], kind[2]);
         let (minute, second) = (second / 60, second % 60);
         let space = if spelling & 1 == 0 { "" } else { " " };
+        let conversation = id / 4;
         match spelling {
             0xf0..=0xf7 => content.extend_from_slice(b"  "),
             0xf8..=0xff => content.extend_from_slice(b"{"),
             _ => content.extend_from_slice(
                 format!(
-                    r#"{space}{{"id":"{id}","timestamp":"2026-01-28T09:{minute:02}:{second:02}","input_hash":"","output_hash":""}}"#
+                    r#"{space}{{"id":"{id}","timestamp":"2026-01-28T09:{minute:02}:{second:02}","input_hash":"","output_hash":"","conversation_id":"{conversation}"}}"#
                 )
                 .as_bytes(),
             ),
