@@ -46,7 +46,7 @@ use crate::fs::sys::{self, FileId, FileState, IoMode};
 use blocks::BlockReader;
 use format::{FILTER_BYTES_PER_BLOCK, Header, Record, damaged, key_of};
 use mutable::Mutable;
-use terms::KeySection;
+use terms::Directory;
 
 #[cfg(any(test, fuzzing))]
 pub(super) use format::{BLOCK, MAGIC, PAYLOAD, RECORD, TERM_RECORD};
@@ -60,8 +60,7 @@ pub(crate) struct IndexFile {
     file: File,
     id: FileId,
     header: Header,
-    /// The keys of the secondary index.
-    keys: Vec<KeySection>,
+    directory: Directory,
     erased: AtomicU64,
     /// The time of the segment's last change that the index file knows of.
     changed: AtomicU64,
@@ -89,21 +88,23 @@ impl IndexFile {
     fn open_partial(path: &Path, segment: FileId) -> Option<Self> {
         let file = open::read(path).ok()?;
         let metadata = file.metadata().ok()?;
-        let header = Header::decode(BlockReader::new(&file).payload(0).ok()?)?;
+        let mut blocks = BlockReader::of_head(&file);
+        let header = Header::decode(blocks.payload(0).ok()?)?;
         if (header.segment, header.born) != (segment.number(), segment.born())
             || header.corrupt_lines().end() > metadata.len() / format::BLOCK as u64
         {
             return None;
         }
-        let keys = terms::read_directory(&file, header).ok()?;
-        let end = keys.last().map_or(header.corrupt_lines(), |key| key.section).end();
-        if end.checked_mul(format::BLOCK as u64) != Some(metadata.len()) {
+        let mutable = Mutable::read_from(&mut blocks).ok()?;
+        let directory = Directory::read(&mut blocks, header).ok()?;
+        if directory.end().checked_mul(format::BLOCK as u64) != Some(metadata.len()) {
             return None;
         }
         let id = FileId::of(&metadata);
         let (erased, changed, filter) = (AtomicU64::new(0), AtomicU64::new(0), OnceLock::new());
-        let opened = Self { file, id, header, keys, erased, changed, caches_filter: false, filter };
-        opened.reload_erased().ok()?;
+        let opened =
+            Self { file, id, header, directory, erased, changed, caches_filter: false, filter };
+        opened.set_mutable(mutable).ok()?;
         Some(opened)
     }
 
@@ -143,7 +144,11 @@ impl IndexFile {
     /// Reads the number of erased lines, and the time of the segment's last change, which other processes
     /// may have changed.
     pub(crate) fn reload_erased(&self) -> io::Result<()> {
-        let Mutable { erased, state } = Mutable::read(&self.file)?;
+        self.set_mutable(Mutable::read(&self.file)?)
+    }
+
+    fn set_mutable(&self, mutable: Mutable) -> io::Result<()> {
+        let Mutable { erased, state } = mutable;
         if erased > self.header.lines {
             return Err(damaged("its number of erased lines"));
         }

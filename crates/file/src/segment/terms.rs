@@ -53,6 +53,19 @@ impl IndexKey {
             None => (name == Self::CONVERSATION_ID).then_some(Self::ConversationId),
         }
     }
+
+    /// Whether [`parse`](Self::parse) accepts `name`.
+    pub(super) fn is_name(name: &str) -> bool {
+        name == Self::CONVERSATION_ID || name.starts_with(Self::METADATA)
+    }
+
+    /// Whether this is its name in an index file.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        match self {
+            Self::ConversationId => name == Self::CONVERSATION_ID,
+            Self::Metadata(key) => name.strip_prefix(Self::METADATA) == Some(key),
+        }
+    }
 }
 
 impl fmt::Display for IndexKey {

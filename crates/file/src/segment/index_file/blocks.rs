@@ -9,6 +9,9 @@ use crate::fs::sys::{self, IoMode};
 /// How many blocks a sequential reader reads at once.
 const READ_AHEAD_BLOCKS: usize = 16;
 
+/// Header, mutable block, and a key directory of one block.
+const HEAD_BLOCKS: usize = 3;
+
 /// Writes consecutive blocks.
 pub(super) struct BlockWriter<W: Write>(pub(super) W);
 
@@ -64,6 +67,11 @@ impl<'f> BlockReader<'f> {
     /// A reader of consecutive blocks.
     pub(super) fn sequential(file: &'f File) -> Self {
         Self { read_ahead: READ_AHEAD_BLOCKS, ..Self::new(file) }
+    }
+
+    /// A reader of the blocks before the filter, which are mostly three.
+    pub(super) fn of_head(file: &'f File) -> Self {
+        Self { read_ahead: HEAD_BLOCKS, ..Self::new(file) }
     }
 
     pub(super) fn payload(&mut self, number: u64) -> io::Result<&[u8]> {

@@ -16,8 +16,7 @@ impl IndexFile {
             let found = indexed.find(|found| found.line.offset >= expected.line.offset);
             found.is_some_and(|found| found == *expected)
         });
-        let same_keys =
-            self.keys.iter().map(|found| &found.key).eq(index.secondary().keys().iter());
+        let same_keys = self.keys().iter().eq(index.secondary().keys().iter());
         let left = self.header.lines - self.erased.load(Ordering::Relaxed);
         let is_same = has_all
             && left == index.indexed().count() as u64

@@ -178,20 +178,12 @@ pub(super) fn encode_directory<'k>(keys: impl Iterator<Item = (&'k IndexKey, u64
     bytes
 }
 
-pub(super) fn decode_directory(mut bytes: &[u8]) -> Option<Vec<(IndexKey, u64)>> {
-    let mut keys = Vec::new();
-    while !bytes.is_empty() {
-        let (numbers, rest) = bytes.split_at_checked(16)?;
-        let (records, length) = (u64_at(numbers, 0), u64_at(numbers, 8));
-        let (name, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-        let key = IndexKey::parse(std::str::from_utf8(name).ok()?)?;
-        if records >= 1 << 32 {
-            return None;
-        }
-        keys.push((key, records));
-        bytes = rest;
-    }
-    Some(keys)
+/// The name of the first key of a key directory, its number of records, and the rest of the directory.
+pub(super) fn split_key(directory: &[u8]) -> Option<(&str, u64, &[u8])> {
+    let (numbers, rest) = directory.split_at_checked(16)?;
+    let (records, length) = (u64_at(numbers, 0), u64_at(numbers, 8));
+    let (name, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((std::str::from_utf8(name).ok()?, records, rest))
 }
 
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {

@@ -21,7 +21,10 @@ impl Mutable {
     }
 
     pub(super) fn read(file: &File) -> io::Result<Self> {
-        let mut blocks = BlockReader::new(file);
+        Self::read_from(&mut BlockReader::new(file))
+    }
+
+    pub(super) fn read_from(blocks: &mut BlockReader<'_>) -> io::Result<Self> {
         let payload = blocks.payload(1)?;
         let state = FileState { changed: u64_at(payload, 8), length: u64_at(payload, 16) };
         Ok(Self { erased: u64_at(payload, 0), state })

@@ -1,13 +1,12 @@
 //! The secondary index in an index file: for each key, the hashes of the lines' texts with the lines' numbers
 //! by time. Lines with one text are together, in time order.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 
 use super::blocks::BlockReader;
 use super::format::{
-    DIRECTORY_BLOCK, Header, Section, TERM_RECORD, damaged, decode_directory, decode_posting,
+    DIRECTORY_BLOCK, Header, Section, TERM_RECORD, damaged, decode_posting, split_key,
 };
 use super::{IndexFile, Line};
 use crate::segment::index::IndexedLine;
@@ -18,11 +17,57 @@ use crate::segment::terms::{Condition, IndexKey, IndexKeys};
 /// many lines.
 const MAX_INTERPOLATIONS: usize = 4;
 
-/// The records of one key.
+/// The keys of an index file. Its bytes are kept as they are, since most index files are never asked for a key.
 #[derive(Debug)]
-pub(super) struct KeySection {
-    pub(super) key: IndexKey,
-    pub(super) section: Section,
+pub(super) struct Directory {
+    bytes: Box<[u8]>,
+    /// Where the records of the first key begin, and those of the last one end.
+    blocks: Range<u64>,
+}
+
+impl Directory {
+    pub(super) fn read(blocks: &mut BlockReader<'_>, header: Header) -> io::Result<Self> {
+        let length = usize::try_from(header.directory_bytes).map_err(|_| damaged("its keys"))?;
+        let mut bytes = Vec::with_capacity(length);
+        for block in DIRECTORY_BLOCK..header.filter_block() {
+            let left = length - bytes.len();
+            let payload = blocks.payload(block)?;
+            bytes.extend_from_slice(&payload[..left.min(payload.len())]);
+        }
+        let start = header.corrupt_lines().end();
+        let mut directory = Self { bytes: bytes.into(), blocks: start..start };
+        let (mut rest, mut end) = (&*directory.bytes, start);
+        while !rest.is_empty() {
+            let (name, records, next) = split_key(rest).ok_or_else(|| damaged("its keys"))?;
+            if !IndexKey::is_name(name) || records >= 1 << 32 {
+                return Err(damaged("its keys"));
+            }
+            rest = next;
+            end = Section::new(end, records, TERM_RECORD).end();
+        }
+        directory.blocks.end = end;
+        Ok(directory)
+    }
+
+    /// The block after the last record.
+    pub(super) fn end(&self) -> u64 {
+        self.blocks.end
+    }
+
+    /// The names of the keys with their records.
+    fn keys(&self) -> impl Iterator<Item = (&str, Section)> {
+        let (mut rest, mut first_block) = (&*self.bytes, self.blocks.start);
+        std::iter::from_fn(move || {
+            let (name, records, next) = split_key(rest)?;
+            let section = Section::new(first_block, records, TERM_RECORD);
+            (rest, first_block) = (next, section.end());
+            Some((name, section))
+        })
+    }
+
+    pub(super) fn section_of(&self, key: &IndexKey) -> Option<Section> {
+        self.keys().find(|(name, _)| key.is_named(name)).map(|(_, section)| section)
+    }
 }
 
 /// Lines with one hash of one key: consecutive records.
@@ -31,25 +76,6 @@ pub(crate) struct Matches {
     section: Section,
     hash: u64,
     pub(crate) records: Range<u64>,
-}
-
-/// Reads which keys the index file has.
-pub(super) fn read_directory(file: &File, header: Header) -> io::Result<Vec<KeySection>> {
-    let length = usize::try_from(header.directory_bytes).map_err(|_| damaged("its keys"))?;
-    let mut bytes = Vec::with_capacity(length);
-    let mut blocks = BlockReader::new(file);
-    for block in DIRECTORY_BLOCK..header.filter_block() {
-        bytes.extend_from_slice(blocks.payload(block)?);
-    }
-    bytes.truncate(length);
-    let keys = decode_directory(&bytes).ok_or_else(|| damaged("its keys"))?;
-    let mut first_block = header.corrupt_lines().end();
-    let sections = keys.into_iter().map(|(key, records)| {
-        let section = Section::new(first_block, records, TERM_RECORD);
-        first_block = section.end();
-        KeySection { key, section }
-    });
-    Ok(sections.collect())
 }
 
 /// About which of `blocks` blocks has `hash`, if hashes are evenly spread.
@@ -94,11 +120,7 @@ fn lower_bound(
 impl IndexFile {
     /// The keys of its secondary index.
     pub(crate) fn keys(&self) -> IndexKeys {
-        IndexKeys::of_file(self.keys.iter().map(|found| found.key.clone()))
-    }
-
-    fn section_of(&self, key: &IndexKey) -> Option<Section> {
-        self.keys.iter().find(|found| found.key == *key).map(|found| found.section)
+        IndexKeys::of_file(self.directory.keys().filter_map(|(name, _)| IndexKey::parse(name)))
     }
 
     /// Lines that may meet all of `conditions`: those that meet the most selective one by its hash. `None` if
@@ -106,7 +128,7 @@ impl IndexFile {
     pub(crate) fn matching(&self, conditions: &[Condition]) -> io::Result<Option<Matches>> {
         let mut fewest: Option<Matches> = None;
         for condition in conditions {
-            let Some(section) = self.section_of(&condition.key) else { continue };
+            let Some(section) = self.directory.section_of(&condition.key) else { continue };
             let all = Matches { section, hash: condition.hash, records: 0..section.records };
             let found = self.with_lines(&all, 0..self.header.lines)?;
             let count = found.records.end - found.records.start;
@@ -148,7 +170,7 @@ impl IndexFile {
 
     /// The hashes of the texts of `key`, each with the offset of its line, sorted; `None` if it has no such key.
     pub(super) fn terms(&self, key: &IndexKey) -> io::Result<Option<Vec<(u64, u64)>>> {
-        let Some(section) = self.section_of(key) else { return Ok(None) };
+        let Some(section) = self.directory.section_of(key) else { return Ok(None) };
         let lines = self.lines_from(0, u64::MAX)?;
         let mut blocks = self.sequential_blocks();
         let offset_of = |posting: Posting| {

@@ -129,7 +129,8 @@ fn a_term_takes_at_most_16_bytes() {
 #[test]
 fn impossible_line_number_is_damage() {
     let fixture = Fixture::new(&[Some(5); 3], IndexKeys::new([]));
-    let section = fixture.open().unwrap().keys[0].section;
+    let open = fixture.open().unwrap();
+    let section = open.directory.section_of(&IndexKey::ConversationId).unwrap();
     fixture.forge(section.first_block, 8, &3u32.to_le_bytes());
     let index = fixture.open().unwrap();
     let all = Matches { section, hash: 5, records: 0..3 };
