@@ -89,9 +89,15 @@ impl Rig {
     /// The common store. A small one has small segments, so that the number of segments is the same.
     pub(crate) fn store(&mut self) -> Result<&mut Store> {
         let entries = self.entries();
-        let rotation = (entries * 500 / SEGMENTS).clamp(256 << 10, ROTATION);
-        let rotation = if entries >= 9_000_000 { ROTATION } else { rotation };
-        self.store_of(entries, rotation)
+        self.store_of(entries, self.rotation_of(entries))
+    }
+
+    /// The rotation size of a store of this size.
+    pub(crate) fn rotation_of(&self, entries: u64) -> u64 {
+        match entries {
+            9_000_000.. => ROTATION,
+            _ => (entries * 500 / SEGMENTS).clamp(256 << 10, ROTATION),
+        }
     }
 
     /// A store of this size with segments of the default size.

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use attestry::file::FileStorage;
-use attestry::{EntryId, Query, StorageBackend, Timestamp, line};
+use attestry::{AuditEntry, EntryId, Query, StorageBackend, Timestamp, line};
 
 use crate::rng::Rng;
 use crate::workload::{Workload, stored_id};
@@ -56,6 +56,16 @@ impl Store {
         rotation: u64,
         workload: &Workload,
     ) -> Result<Self> {
+        Self::make_of(path, entries, rotation, |number, time| workload.stored(number, time))
+    }
+
+    /// [`make`](Self::make) with entries that `entry` makes of a number and a time.
+    pub(crate) fn make_of(
+        path: PathBuf,
+        entries: u64,
+        rotation: u64,
+        entry: impl Fn(u64, Timestamp) -> Result<AuditEntry>,
+    ) -> Result<Self> {
         let times = Times::new(entries)?;
         let (since, until) = (times.at_share(0.500)?, times.at_share(0.510)?);
         let mut segments = Segments::new(fresh_folder(path)?, rotation)?;
@@ -64,7 +74,7 @@ impl Store {
         let mut outside = Vec::new();
         for number in 0..entries {
             let timestamp = times.of(number, &mut rng)?;
-            line::encode_into(&workload.stored(number, timestamp)?, &mut segments.buffer)?;
+            line::encode_into(&entry(number, timestamp)?, &mut segments.buffer)?;
             segments.next_line(timestamp)?;
             let hit = (since..=until).contains(&timestamp);
             in_range += u64::from(hit);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use attestry::{Timestamp, line};
+use attestry::{AuditEntry, Timestamp, line};
 use rusqlite::{Connection, params};
 
 use super::{Peer, Record};
@@ -54,6 +54,66 @@ fn open(path: &Path, schema: &str) -> Result<Connection> {
 fn count(connection: &Connection) -> Result<u64> {
     let count: i64 = connection.query_row("SELECT count(*) FROM lines", [], |row| row.get(0))?;
     Ok(u64::try_from(count)?)
+}
+
+/// Lines with an index on the user and one on the conversation.
+pub(crate) struct Searched(Connection);
+
+impl Searched {
+    /// A database of entries, each with its user. The indexes are made afterwards, which is faster.
+    pub(crate) fn create(
+        path: &Path,
+        entries: impl Iterator<Item = Result<(String, AuditEntry)>>,
+    ) -> Result<Self> {
+        const SCHEMA: &str =
+            "CREATE TABLE lines (id INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL,
+            conversation TEXT NOT NULL, user TEXT NOT NULL, line BLOB NOT NULL)";
+        const INDEXES: &str = "
+            CREATE INDEX lines_user ON lines (user, timestamp);
+            CREATE INDEX lines_conversation ON lines (conversation, timestamp);
+            PRAGMA wal_checkpoint(TRUNCATE);";
+        const INSERT: &str =
+            "INSERT INTO lines (timestamp, conversation, user, line) VALUES (?1, ?2, ?3, ?4)";
+        std::fs::create_dir_all(path)?;
+        let mut connection = open(path, SCHEMA)?;
+        connection.pragma_update(None, "synchronous", "OFF")?; // only the queries are measured
+        let mut entries = entries.peekable();
+        while entries.peek().is_some() {
+            let transaction = connection.transaction()?;
+            {
+                let mut insert = transaction.prepare_cached(INSERT)?;
+                for entry in entries.by_ref().take(100_000) {
+                    let (user, entry) = entry?;
+                    let (micros, line) = (entry.timestamp.unix_micros(), line::encode(&entry)?);
+                    insert.execute(params![micros, entry.conversation_id, user, line])?;
+                }
+            }
+            transaction.commit()?;
+        }
+        connection.execute_batch(INDEXES)?;
+        Ok(Self(connection))
+    }
+
+    /// The entries of a user, oldest first.
+    pub(crate) fn by_user(&mut self, user: &str) -> Result<Vec<AuditEntry>> {
+        self.select("SELECT line FROM lines WHERE user = ?1 ORDER BY timestamp", user)
+    }
+
+    /// The entries of a conversation, oldest first.
+    pub(crate) fn by_conversation(&mut self, conversation: &str) -> Result<Vec<AuditEntry>> {
+        const SELECT: &str = "SELECT line FROM lines WHERE conversation = ?1 ORDER BY timestamp";
+        self.select(SELECT, conversation)
+    }
+
+    fn select(&mut self, select: &str, value: &str) -> Result<Vec<AuditEntry>> {
+        let mut statement = self.0.prepare_cached(select)?;
+        let mut rows = statement.query(params![value])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(line::decode(row.get_ref(0)?.as_blob()?)?);
+        }
+        Ok(found)
+    }
 }
 
 /// The time to `DELETE` the older half of `entries`, and their number. The time column has an index, as in a program that

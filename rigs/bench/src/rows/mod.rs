@@ -13,6 +13,7 @@ mod limits;
 mod memory;
 mod open;
 mod python;
+mod query;
 mod scan;
 mod single;
 mod sizes;
@@ -53,6 +54,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "sizes", about: "cost by size of the store", run: sizes::run },
     Kind { name: "get", about: "an entry by its id", run: get::run },
     Kind { name: "scan", about: "scan of 1 % of the time span", run: scan::run },
+    Kind { name: "query", about: "entries of a user, of a conversation", run: query::run },
     Kind { name: "open", about: "opening a store, with and without indexes", run: open::run },
     Kind { name: "delete", about: "counting, and deleting one entry", run: delete::run },
     Kind { name: "memory", about: "writing and scanning at once", run: memory::run },
