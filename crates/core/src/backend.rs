@@ -2,25 +2,14 @@
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::pin::Pin;
 
 use async_trait::async_trait;
-use futures_core::Stream;
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 
 use crate::metrics::StorageMetrics;
+use crate::streams::{AppendFuture, EntryStream, LineStream};
 use crate::{AuditEntry, Cursor, EntryId, Query, StorageError, Timestamp, calls, line};
-
-/// Stream returned by [`StorageBackend::scan`]: each record is an entry or an error. Dropping it
-/// ends the scan.
-pub type EntryStream<'a> =
-    Pin<Box<dyn Stream<Item = Result<AuditEntry, StorageError>> + Send + 'a>>;
-
-/// Stream returned by [`StorageBackend::scan_lines`]: stored lines. Dropping it ends the scan.
-pub type LineStream<'a> = Pin<Box<dyn Stream<Item = Result<Vec<u8>, StorageError>> + Send + 'a>>;
-
-/// Future returned by [`StorageBackend::append`]; resolves once the entries are durable.
-pub type AppendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send + 'a>>;
 
 /// A store of audit entries.
 ///
@@ -357,6 +346,23 @@ pub trait StorageBackend: Debug + Send + Sync {
     /// ```
     fn as_any(&self) -> Option<&dyn Any> {
         None
+    }
+}
+
+impl<S: StorageBackend + ?Sized> calls::Source for S {
+    fn scan(&self, query: Query) -> EntryStream<'_> {
+        StorageBackend::scan(self, query)
+    }
+
+    fn scan_lines(&self, query: Query) -> LineStream<'_> {
+        StorageBackend::scan_lines(self, query)
+    }
+
+    fn have_ended<'a>(
+        &'a self,
+        starts: &'a [Cursor],
+    ) -> BoxFuture<'a, Result<Vec<bool>, StorageError>> {
+        StorageBackend::have_ended(self, starts)
     }
 }
 

@@ -1,15 +1,33 @@
 //! Queries whose [`Phase`] depends on whether start entries have an end entry, for backends that override
-//! [`StorageBackend::scan`] or [`StorageBackend::scan_lines`].
+//! [`scan`](crate::StorageBackend::scan) or [`scan_lines`](crate::StorageBackend::scan_lines).
 
 use std::collections::{HashMap, HashSet};
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::{
-    AuditEntry, Cursor, EntryStream, LineStream, Order, Phase, Query, StorageBackend, StorageError,
-    line, metadata,
-};
+use crate::streams::{EntryStream, LineStream};
+use crate::{AuditEntry, Cursor, Order, Phase, Query, StorageError, line, metadata};
+
+/// What such a query needs of a backend. Every [`StorageBackend`](crate::StorageBackend) is a source.
+pub trait Source: Send + Sync {
+    /// As [`StorageBackend::scan`](crate::StorageBackend::scan).
+    fn scan(&self, query: Query) -> EntryStream<'_>;
+
+    /// As [`StorageBackend::scan_lines`](crate::StorageBackend::scan_lines).
+    fn scan_lines(&self, query: Query) -> LineStream<'_>;
+
+    /// As [`StorageBackend::have_ended`](crate::StorageBackend::have_ended).
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the backend.
+    fn have_ended<'a>(
+        &'a self,
+        starts: &'a [Cursor],
+    ) -> BoxFuture<'a, Result<Vec<bool>, StorageError>>;
+}
 
 /// Records whose start entries are looked up together.
 const MAX_CHUNK: usize = 1_024;
@@ -24,7 +42,7 @@ const MAX_ENDS: usize = 1 << 16;
 /// [`Phase::Open`]. `None` for any other query, which a backend answers by itself. Memory is bounded: start
 /// entries are held in chunks until it is known whether they have an end.
 ///
-/// A backend that overrides [`scan`](StorageBackend::scan) calls this first:
+/// A backend that overrides [`scan`](crate::StorageBackend::scan) calls this first:
 ///
 /// ```
 /// # use attestry_core::{EntryStream, Query, StorageBackend, calls};
@@ -36,25 +54,19 @@ const MAX_ENDS: usize = 1 << 16;
 /// #   backend.scan(query)
 /// }
 /// ```
-pub fn entries<'a, S: StorageBackend + ?Sized>(
-    backend: &'a S,
-    query: &Query,
-) -> Option<EntryStream<'a>> {
+pub fn entries<'a, S: Source + ?Sized>(backend: &'a S, query: &Query) -> Option<EntryStream<'a>> {
     query.phase.needs_ends().then(|| scan(backend, query))
 }
 
-/// [`entries`] for [`scan_lines`](StorageBackend::scan_lines).
-pub fn lines<'a, S: StorageBackend + ?Sized>(
-    backend: &'a S,
-    query: &Query,
-) -> Option<LineStream<'a>> {
+/// [`entries`] for [`scan_lines`](crate::StorageBackend::scan_lines).
+pub fn lines<'a, S: Source + ?Sized>(backend: &'a S, query: &Query) -> Option<LineStream<'a>> {
     query.phase.needs_ends().then(|| scan(backend, query))
 }
 
 /// A record of a scan: an entry, or its line.
 trait Record: Send + Sync + Sized {
     /// How a backend streams such records.
-    fn scan<S: StorageBackend + ?Sized>(
+    fn scan<S: Source + ?Sized>(
         backend: &S,
         query: Query,
     ) -> BoxStream<'_, Result<Self, StorageError>>;
@@ -83,7 +95,7 @@ impl Role {
 }
 
 impl Record for AuditEntry {
-    fn scan<S: StorageBackend + ?Sized>(
+    fn scan<S: Source + ?Sized>(
         backend: &S,
         query: Query,
     ) -> BoxStream<'_, Result<Self, StorageError>> {
@@ -101,7 +113,7 @@ impl Record for AuditEntry {
 }
 
 impl Record for Vec<u8> {
-    fn scan<S: StorageBackend + ?Sized>(
+    fn scan<S: Source + ?Sized>(
         backend: &S,
         query: Query,
     ) -> BoxStream<'_, Result<Self, StorageError>> {
@@ -131,7 +143,7 @@ fn may_contain_text(line: &[u8], text: &str) -> bool {
     line.contains(text) || line.match_indices("\\u00").any(is_printable_ascii)
 }
 
-fn scan<'a, S: StorageBackend + ?Sized, T: Record + 'a>(
+fn scan<'a, S: Source + ?Sized, T: Record + 'a>(
     backend: &'a S,
     query: &Query,
 ) -> BoxStream<'a, Result<T, StorageError>> {
@@ -170,7 +182,7 @@ struct Selection<'a, S: ?Sized, T> {
     ends: HashSet<String>,
 }
 
-impl<S: StorageBackend + ?Sized, T: Record> Selection<'_, S, T> {
+impl<S: Source + ?Sized, T: Record> Selection<'_, S, T> {
     /// The selected records of the next chunk; `None` at the end.
     async fn next_chunk(&mut self) -> Result<Option<Vec<Result<T, StorageError>>>, StorageError> {
         if self.left == 0 {
@@ -247,7 +259,7 @@ impl<S: StorageBackend + ?Sized, T: Record> Selection<'_, S, T> {
 }
 
 /// Whether each of `starts` has an end entry, by one scan.
-pub(crate) async fn have_ended<S: StorageBackend + ?Sized>(
+pub(crate) async fn have_ended<S: Source + ?Sized>(
     backend: &S,
     starts: &[Cursor],
 ) -> Result<Vec<bool>, StorageError> {

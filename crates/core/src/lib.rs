@@ -32,13 +32,14 @@ mod phase;
 mod query;
 mod read_only;
 mod search;
+mod streams;
 mod time;
 #[doc(hidden)]
 pub mod trace;
 mod validate;
 
 pub use async_trait::async_trait;
-pub use backend::{AppendFuture, EntryStream, LineStream, StorageBackend};
+pub use backend::StorageBackend;
 pub use cursor::{Cursor, InvalidCursor};
 pub use decode_error::{DecodeError, MAX_LINE_BYTES};
 pub use entry::AuditEntry;
@@ -50,6 +51,7 @@ pub use optional_text::OptionalText;
 pub use phase::{InvalidPhase, Phase};
 pub use query::{Order, Query};
 pub use read_only::ReadOnly;
+pub use streams::{AppendFuture, EntryStream, LineStream};
 pub use time::{ParseTimestampError, Timestamp};
 pub use validate::MAX_METADATA_DEPTH;
 
