@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::ServeError;
 use crate::http::problem::Problem;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 
 /// Field `provider` of its entries.
 const PROVIDER: &str = "attestry-serve";

@@ -24,6 +24,7 @@ mod api;
 mod error;
 mod http;
 mod listener;
+mod open_calls;
 mod options;
 mod security;
 mod server;

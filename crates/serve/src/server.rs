@@ -13,7 +13,7 @@ use crate::error::ServeError;
 use crate::listener::tls::ReloadableTls;
 use crate::listener::{self, Listener};
 use crate::options::ServerOptions;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::tokens::Tokens;
 use crate::state::AppState;
 use crate::{api, security};

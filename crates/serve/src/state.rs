@@ -8,10 +8,10 @@ use attestry::AuditLogger;
 use tokio::sync::Semaphore;
 
 use crate::access_log::{AccessLog, Action, LongAccess};
-use crate::api::calls::OpenCalls;
 use crate::http::problem::Problem;
+use crate::open_calls::OpenCalls;
 use crate::options::Limits;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::failures::Failures;
 use crate::security::tokens::Tokens;
 

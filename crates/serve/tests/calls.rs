@@ -62,7 +62,7 @@ async fn call_fails_or_is_cut_off() {
     for wrong in [json!({ "outcome": "failed" }), json!({ "error_type": "x" })] {
         server.post_json(&path, &wrong).await.problem(400);
     }
-    server.post(&path, JSON, r#"{"ouput": "x"}"#).await.problem(422);
+    server.post(&path, JSON, r#"{"outputs": "x"}"#).await.problem(422);
     server.post_json(&path, &json!({})).await;
 }
 

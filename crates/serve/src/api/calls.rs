@@ -1,10 +1,8 @@
 //! `/v1/calls`: calls that start, get output and end in separate requests.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use attestry::{Call, EntryId, Interaction};
+use attestry::{Call, Interaction};
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
@@ -12,90 +10,12 @@ use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
 
 use crate::http::body::{WholeBody, has_type};
 use crate::http::problem::Problem;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
-
-/// The calls that have started and not ended.
-#[derive(Debug)]
-pub(crate) struct OpenCalls {
-    calls: Mutex<HashMap<EntryId, OpenCall>>,
-    capacity: usize,
-    idle: Duration,
-}
-
-#[derive(Debug)]
-struct OpenCall {
-    call: Call,
-    /// Only the client that started it may continue it.
-    owner: String,
-    used: Instant,
-}
-
-impl OpenCalls {
-    pub(crate) fn new(capacity: usize, idle: Duration) -> Self {
-        Self { calls: Mutex::default(), capacity, idle }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Stores all of them as abandoned, in the background.
-    pub(crate) fn abandon_all(&self) {
-        let calls = std::mem::take(&mut *self.lock());
-        drop(calls); // without the lock
-    }
-
-    /// Abandons calls that have been idle for too long, until `shutdown` is true.
-    pub(crate) async fn sweep(&self, mut shutdown: watch::Receiver<bool>) {
-        let mut interval = tokio::time::interval((self.idle / 4).max(Duration::from_millis(10)));
-        loop {
-            tokio::select! {
-                _ = shutdown.wait_for(|down| *down) => return,
-                _ = interval.tick() => {}
-            }
-            let idle: Vec<_> =
-                self.lock().extract_if(|_, open| open.used.elapsed() >= self.idle).collect();
-            drop(idle); // without the lock
-        }
-    }
-
-    fn insert(&self, id: EntryId, call: Call, owner: &str) {
-        let open = OpenCall { call, owner: owner.to_owned(), used: Instant::now() };
-        self.lock().insert(id, open);
-    }
-
-    fn push(&self, id: &str, owner: &str, text: &str) -> Result<(), Problem> {
-        let mut calls = self.lock();
-        let open = calls.iter_mut().find_map(|(open, call)| (open.as_str() == id).then_some(call));
-        let open = open.filter(|open| open.owner == owner).ok_or_else(|| unknown(id))?;
-        open.call.push(text);
-        open.used = Instant::now();
-        Ok(())
-    }
-
-    fn take(&self, id: &str, owner: &str) -> Result<Call, Problem> {
-        let mut calls = self.lock();
-        let is_owned = calls.get(id).is_some_and(|open| open.owner == owner);
-        let open = if is_owned { calls.remove(id) } else { None };
-        open.map(|open| open.call).ok_or_else(|| unknown(id))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<EntryId, OpenCall>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!(
-        "no call {id} of this token is open; it may have ended, been idle for too long, or been started before the server was restarted"
-    ))
-}
 
 /// How a call ended, and fields that are known only then.
 #[derive(Deserialize)]
@@ -174,7 +94,7 @@ pub(super) async fn start(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Role::Record)?;
     must_be_json(&headers)?;
-    if state.calls.len() >= state.calls.capacity {
+    if state.calls.is_full() {
         return Err(Problem::unavailable("too many calls are open; end some, or wait"));
     }
     let interaction = interaction(&body)?;

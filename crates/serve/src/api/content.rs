@@ -3,7 +3,7 @@
 use attestry::{AuditEntry, AuditError, AuditLogger};
 
 use crate::http::problem::Problem;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::role::Role;
 
 /// How content is returned.

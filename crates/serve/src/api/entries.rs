@@ -17,7 +17,7 @@ use super::content::Shown;
 use crate::access_log::{Action, LongAccess};
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 

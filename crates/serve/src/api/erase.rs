@@ -13,7 +13,7 @@ use super::entries::request;
 use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 

@@ -11,7 +11,7 @@ use http::Uri;
 use super::entries::request;
 use crate::access_log::Action;
 use crate::http::problem::Problem;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 
 use crate::http::problem::Problem;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 

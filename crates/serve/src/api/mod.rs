@@ -1,6 +1,6 @@
 //! The routes.
 
-pub(crate) mod calls;
+mod calls;
 mod content;
 mod entries;
 mod erase;

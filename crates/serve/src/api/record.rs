@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::entries::NDJSON;
 use crate::http::body::{WholeBody, has_type};
 use crate::http::problem::Problem;
-use crate::security::authenticate::Caller;
+use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 

@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 use self::stall::StallTimeout;
 use self::tls::ReloadableTls;
 use crate::options::Limits;
-use crate::security::authenticate::ClientAddress;
+use crate::security::caller::ClientAddress;
 
 /// After a failed `accept`, as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
+use super::caller::{Caller, ClientAddress};
 use super::role::Role;
 use crate::access_log::Action;
 use crate::http::problem::Problem;
@@ -16,41 +17,6 @@ use crate::state::AppState;
 
 /// Name of a client where no tokens are configured.
 const ANONYMOUS: &str = "anonymous";
-
-/// The client of a request.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    pub(crate) name: String,
-    role: Role,
-    pub(crate) address: Option<SocketAddr>,
-}
-
-/// The address of the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ClientAddress(pub(crate) SocketAddr);
-
-impl Caller {
-    /// The server itself, for what no request causes.
-    pub(crate) fn of_server() -> Self {
-        Self { name: "attestry-serve".to_owned(), role: Role::Admin, address: None }
-    }
-
-    /// Fails unless the client may do what `role` allows.
-    pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
-        if self.may(role) {
-            return Ok(());
-        }
-        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden").detail(format!(
-            "this needs a token with the role {role}; that of {} has the role {}",
-            self.name, self.role
-        )))
-    }
-
-    /// Whether the client may do what `role` allows.
-    pub(crate) fn may(&self, role: Role) -> bool {
-        self.role.allows(role)
-    }
-}
 
 /// Adds the [`Caller`] to the request, or refuses it.
 pub(crate) async fn authenticate(

@@ -1,6 +1,7 @@
 //! Which client may do what: bearer tokens with roles.
 
 pub(crate) mod authenticate;
+pub(crate) mod caller;
 pub(crate) mod failures;
 pub(crate) mod role;
 pub(crate) mod tokens;
