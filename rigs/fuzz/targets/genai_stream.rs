@@ -4,8 +4,14 @@
 
 use attestry_genai::{Api, Exchange, UnmappedTexts, ValueSplitter};
 
-const APIS: [Api; 6] =
-    [Api::OpenAiChat, Api::OpenAiResponses, Api::AnthropicMessages, Api::Gemini, Api::OllamaChat, Api::BedrockInvoke];
+const APIS: [Api; 6] = [
+    Api::OpenAiChat,
+    Api::OpenAiResponses,
+    Api::AnthropicMessages,
+    Api::Gemini,
+    Api::OllamaChat,
+    Api::BedrockInvoke,
+];
 
 fn folded(api: Api, chunks: &[&[u8]]) -> (String, String) {
     let mut exchange = Exchange::new(api).max_bytes(1 << 16);
