@@ -155,6 +155,7 @@ impl Policy {
     pub fn open(&self, signed: impl AsRef<str>) -> Result<OpenedCheckpoint, OpenError> {
         let note = Note::from_bytes(signed.as_ref().as_bytes()).map_err(|_| OpenError::NotANote)?;
         let (good, _) = note.verify(&Known(self)).map_err(|error| self.rejected(error))?;
+        self.check_each_signature(signed.as_ref())?;
         let is_by = |signature: &signed_note::Signature, key: &dyn Verifier| {
             signature.name() == key.name() && signature.id() == key.key_id()
         };
@@ -203,6 +204,7 @@ impl Policy {
         let both = Note::from_bytes(format!("{signed}{response}").as_bytes());
         let both = both.map_err(|_| OpenError::NotANote)?;
         let (good, _) = both.verify(&Known(self)).map_err(|error| self.rejected(error))?;
+        self.check_each_signature(&format!("{signed}{response}"))?;
         let mut all = signed.to_owned();
         for signature in good {
             let line = String::from_utf8(signature.to_bytes()).map_err(|_| OpenError::NotANote)?;
@@ -211,6 +213,20 @@ impl Policy {
             }
         }
         all.parse()
+    }
+
+    /// Fails if any signature of a known key is invalid. [`Note::verify`] looks at the first one of each
+    /// key only.
+    fn check_each_signature(&self, signed: &str) -> Result<(), OpenError> {
+        let (text, signatures) = signed.rsplit_once("\n\n").ok_or(OpenError::NotANote)?;
+        for line in signatures.lines() {
+            let single = Note::from_bytes(format!("{text}\n\n{line}\n").as_bytes());
+            match single.map_err(|_| OpenError::NotANote)?.verify(&Known(self)) {
+                Ok(_) | Err(NoteError::UnverifiedNote) => {}
+                Err(error) => return Err(self.rejected(error)),
+            }
+        }
+        Ok(())
     }
 
     fn rejected(&self, error: NoteError) -> OpenError {

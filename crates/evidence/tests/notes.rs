@@ -339,3 +339,34 @@ fn secret_keys_are_not_shown() {
     let error = text[..text.len() - 1].parse::<SigningKey>().unwrap_err();
     assert_eq!(format!("{error:?} {error}"), format!("NotBase64 {}", InvalidKey::NotBase64));
 }
+
+/// A key signs once; a second signature of it is valid, too, or the note is forged.
+#[test]
+fn false_second_signature_of_a_known_key_is_refused() {
+    let signed = key().sign(3, leaf_hash(b"x"));
+    let witness = Witness::new("witness.example/1", 9);
+    let policy = Policy::new(key().public()).with_witnesses([witness.key()], 1).unwrap();
+    let good = witness.cosign(signed.as_str(), 1_700_000_000);
+    let noted = format!("{}{good}", signed.as_str());
+    policy.open(&noted).unwrap();
+    // The same line again, and another valid cosignature of the witness.
+    let later = witness.cosign(signed.as_str(), 1_700_000_001);
+    policy.open(format!("{noted}{good}{later}")).unwrap();
+
+    let forged = |line: &str| {
+        let (name, base64) = line.trim_end().rsplit_once(' ').unwrap();
+        let mut bytes = STANDARD.decode(base64).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        format!("{name} {}\n", STANDARD.encode(bytes))
+    };
+    let own = signed.as_str().lines().last().unwrap();
+    for false_line in [forged(own), forged(&good)] {
+        let error = policy.open(format!("{noted}{false_line}")).unwrap_err();
+        assert!(matches!(error, OpenError::BadSignature { .. }), "{error:?}");
+    }
+    let error = policy.add_cosignatures(&noted, &forged(&good)).unwrap_err();
+    assert!(matches!(error, OpenError::BadSignature { .. }), "{error:?}");
+    // Unknown keys are ignored, false or not.
+    let other = Witness::new("witness.example/2", 10).cosign(signed.as_str(), 1);
+    policy.open(format!("{noted}{other}{}", forged(&other))).unwrap();
+}
