@@ -28,6 +28,8 @@ use crate::sequence;
 
 /// Unit of the memory semaphore, in bytes.
 const MEMORY_UNIT: u64 = 1 << 10;
+/// The longest body of an entry: its line may end with a line break.
+const MAX_BODY_BYTES: u64 = MAX_LINE_BYTES as u64 + 1;
 /// A server must reject a conditional write with `NotImplemented` this often before the condition is
 /// dropped.
 const CONDITIONAL_ATTEMPTS: u32 = 2;
@@ -61,7 +63,9 @@ pub(crate) struct Object {
 enum Fetched {
     Object(Object),
     Missing,
-    /// With the length of its body.
+    /// Its body is longer than the given limit.
+    Longer,
+    /// Its body is too long to be an entry; with its length.
     TooLarge(u64),
 }
 
@@ -152,21 +156,37 @@ impl Bucket {
         self.requests.acquire().await.map_err(|_| StorageError::Closed)
     }
 
-    /// Fetches the object of `key`. Reserves memory for `size`, the expected length of its body.
+    /// Fetches the object of `key`. Reserves memory for `size`, the expected length of its body; a longer
+    /// body is fetched again, with memory for it. The server may state no length or a wrong one.
     pub(crate) async fn get(&self, key: &str, size: u64) -> Result<Option<Object>, StorageError> {
         let _permit = self.permit().await?;
-        let units = u32::try_from(size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
-        let units = units.clamp(1, self.memory_units);
-        let _memory = self.memory.acquire_many(units).await.map_err(|_| StorageError::Closed)?;
-        match self.attempts().run(|| self.try_get(key)).await {
-            Ok(Fetched::Object(object)) => Ok(Some(object)),
-            Ok(Fetched::Missing) => Ok(None),
-            Ok(Fetched::TooLarge(length)) => Err(self.corrupt(key, too_large(length))),
-            Err(error) => Err(self.failed("read", key, error)),
+        let mut expected = size;
+        loop {
+            let units = u32::try_from(expected.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
+            let units = units.clamp(1, self.memory_units);
+            let _memory =
+                self.memory.acquire_many(units).await.map_err(|_| StorageError::Closed)?;
+            let limit = match expected {
+                // With all memory if there is less.
+                MAX_BODY_BYTES.. => MAX_BODY_BYTES,
+                _ => u64::from(units) * MEMORY_UNIT,
+            };
+            match self.attempts().run(|| self.try_get(key, limit)).await {
+                Ok(Fetched::Object(object)) => return Ok(Some(object)),
+                Ok(Fetched::Missing) => return Ok(None),
+                Ok(Fetched::Longer) if limit < MAX_BODY_BYTES => expected = MAX_BODY_BYTES,
+                Ok(Fetched::Longer) => {
+                    let reason = format!("the object has more than {MAX_LINE_BYTES} bytes");
+                    return Err(self.corrupt(key, reason));
+                }
+                Ok(Fetched::TooLarge(length)) => return Err(self.corrupt(key, too_large(length))),
+                Err(error) => return Err(self.failed("read", key, error)),
+            }
         }
     }
 
-    async fn try_get(&self, key: &str) -> Result<Fetched, RequestError> {
+    /// Reads at most `limit` bytes of the body.
+    async fn try_get(&self, key: &str, limit: u64) -> Result<Fetched, RequestError> {
         let response = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(response) => response,
             Err(error) if is_missing(&error) || is_invalid_key(key, &error) => {
@@ -175,16 +195,19 @@ impl Bucket {
             Err(error) => return Err(RequestError::from_sdk(error)),
         };
         let length = response.content_length().and_then(|length| u64::try_from(length).ok());
-        if let Some(length) = length.filter(|&length| length > MAX_LINE_BYTES as u64 + 1) {
-            return Ok(Fetched::TooLarge(length));
+        match length {
+            Some(length) if length > MAX_BODY_BYTES => return Ok(Fetched::TooLarge(length)),
+            Some(length) if length > limit => return Ok(Fetched::Longer),
+            _ => {}
         }
         let metadata = response.metadata().and_then(|fields| fields.get(sequence::METADATA_KEY));
         let sequence = metadata
             .and_then(|text| sequence::from_text(text))
             .unwrap_or_else(|| nanos(response.last_modified()));
-        match tokio::time::timeout(self.body_timeout, response.body.collect()).await {
-            Ok(Ok(body)) => Ok(Fetched::Object(Object { body: body.to_vec(), sequence })),
-            Ok(Err(error)) => Err(RequestError::incomplete_body(error)),
+        match tokio::time::timeout(self.body_timeout, read_body(response.body, limit)).await {
+            Ok(Ok(Some(body))) => Ok(Fetched::Object(Object { body, sequence })),
+            Ok(Ok(None)) => Ok(Fetched::Longer),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(RequestError::timed_out()),
         }
     }
@@ -390,6 +413,18 @@ impl Bucket {
         let enabled = configuration.and_then(|found| found.object_lock_enabled());
         Ok(enabled == Some(&ObjectLockEnabled::Enabled))
     }
+}
+
+/// Reads a body; `None` if it has more than `limit` bytes.
+async fn read_body(mut body: ByteStream, limit: u64) -> Result<Option<Vec<u8>>, RequestError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.try_next().await.map_err(RequestError::incomplete_body)? {
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
 }
 
 /// Limits of the requests to a bucket.

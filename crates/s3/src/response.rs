@@ -27,15 +27,23 @@
 //! # The check
 //!
 //! [`CompleteBody`] is an interceptor that wraps the deserializer of an operation. A successful response
-//! whose document does not end with its root element is a response error, which is retried.
+//! whose document does not end with its root element is a response error, which is retried. A document is
+//! read up to a limit, so that a server cannot fill the memory.
 
-use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeSerializationInterceptorContextRef,
+};
 use aws_sdk_s3::config::{ConfigBag, FrozenLayer, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, Output};
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
+use http_body_util::Limited;
+
+/// The longest document that is read. A page of 1,000 keys of 1,024 bytes, each percent-encoded, has some 4 MB.
+const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 
 /// Parses the body of a successful response.
 pub(crate) trait ParseBody: std::fmt::Debug + Clone + Send + Sync + 'static {
@@ -91,6 +99,19 @@ impl<Operation: RuntimePlugin, Parser: ParseBody> Intercept for CompleteBody<Ope
         let deserializer = self.deserializer();
         let deserializer = deserializer.ok_or("the SDK has no configuration for the operation")?;
         config.interceptor_state().store_put(SharedResponseDeserializer::new(deserializer));
+        Ok(())
+    }
+
+    /// Bounds the body, which the SDK reads as a whole.
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
+        let limited = Limited::new(std::mem::replace(body, SdkBody::taken()), MAX_DOCUMENT_BYTES);
+        *body = SdkBody::from_body_1_x(limited);
         Ok(())
     }
 }

@@ -3,7 +3,8 @@
 
 mod support;
 
-use attestry_core::StorageBackend;
+use attestry_core::{Query, StorageBackend, StorageError};
+use futures_util::StreamExt;
 use support::{Fault, Server, at, entry, error_chain, list_all};
 
 /// Taken for the last page, it would hide all entries after it.
@@ -66,4 +67,32 @@ async fn truncated_responses_are_retried() {
     assert!(error_chain(&error).contains("2 of 3 objects"), "{}", error_chain(&error));
     assert!(error_chain(&error).contains("COMPLIANCE"), "{}", error_chain(&error));
     assert_eq!(server.keys(), ["audit/2026-01-28/locked.json", "audit/2026-01-28/refused.json"]);
+}
+
+/// A listing states 200 bytes; the body never ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_body_of_an_object_is_a_corrupt_record() {
+    let server = Server::start().await;
+    server.put_entry(&entry("a", "2026-01-28"));
+    let storage = server.connect().await;
+    // Once with memory for the listed length, once with memory for the longest one.
+    server.inject("get", 2, Fault::EndlessBody);
+    let found: Vec<_> = storage.scan(Query::new()).collect().await;
+    assert!(
+        matches!(&found[..], [Err(StorageError::Corrupt(record))] if record.reason.contains("more than")),
+        "{found:?}"
+    );
+    let found: Vec<_> = storage.scan(Query::new()).collect().await;
+    assert!(matches!(&found[..], [Ok(_)]), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_listing_is_an_error() {
+    let server = Server::start().await;
+    server.put_entry(&entry("a", "2026-01-28"));
+    let storage = server.builder().max_retries(1).connect().await.unwrap();
+    server.inject("list", 2, Fault::EndlessBody);
+    let error = storage.count().await.unwrap_err();
+    assert!(error_chain(&error).contains("length limit"), "{}", error_chain(&error));
+    assert_eq!(storage.count().await.unwrap(), 1);
 }

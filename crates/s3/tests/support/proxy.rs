@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     ResetResponse,
     /// Sends half of the response body with a matching `Content-Length`.
     TruncatedBody,
+    /// Sends a body without a length that does not end.
+    EndlessBody,
     /// Forwards the request after a delay.
     Delay(Duration),
     /// A listing that is marked as truncated, without a continuation token.
@@ -140,6 +142,13 @@ impl Traffic {
                 head.headers.insert(CONTENT_LENGTH, body.len().into());
                 let reset = Err(io::ErrorKind::ConnectionReset.into());
                 return Ok(Response::from_parts(head, stream_body([Ok(half), reset])));
+            }
+            Some(Fault::EndlessBody) => {
+                head.headers.remove(CONTENT_LENGTH);
+                let chunk = Bytes::from(vec![b' '; 1 << 20]);
+                let endless = stream::repeat_with(move || Ok::<_, io::Error>(chunk.clone()));
+                let body = DynByteStream::from(StreamingBlob::wrap(endless));
+                return Ok(Response::from_parts(head, Body::from(body)));
             }
             Some(Fault::TruncatedBody) => half,
             Some(Fault::MissingToken) => without_token(&body),
