@@ -8,6 +8,7 @@ mod args;
 mod chunks;
 mod commands;
 mod csv_file;
+mod dumps;
 mod errors;
 mod format;
 mod histogram;

@@ -10,6 +10,7 @@ use attestry::evidence::{
 };
 
 use crate::args::PolicyArgs;
+use crate::dumps;
 use crate::errors::Failure;
 
 impl PolicyArgs {
@@ -59,6 +60,7 @@ fn public_key(path: &Path) -> Result<LogKey, Failure> {
 
 /// The signing key in a file. Errors do not show any part of it.
 pub(crate) fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
+    dumps::forbid();
     Ok(SigningKey::from_file(path)?)
 }
 

@@ -7,6 +7,7 @@ use attestry::crypto::{EncryptionManager, KeyError};
 use attestry::evidence::{EvidenceOptions, SigningKey};
 
 use crate::args::{ErasureArgs, StoreArgs};
+use crate::dumps;
 use crate::errors::{Failure, with_sources};
 use crate::progress;
 use crate::text::{escaped, stderr_line};
@@ -33,6 +34,7 @@ pub(crate) struct Settings {
 impl StoreArgs {
     /// The keys that encrypt and decrypt content, if any are given.
     pub(crate) fn encryption(&self) -> Result<Option<EncryptionManager>, Failure> {
+        dumps::forbid();
         let keys = match &self.key_file {
             Some(path) => EncryptionManager::from_file(path),
             None => EncryptionManager::from_env(KEY_VARIABLE),

@@ -3,16 +3,46 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attestry_crypto::{EncryptionManager, InvalidKey, Key, KeyError, KeySource};
 use tempfile::TempDir;
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) {}
+
+#[cfg(unix)]
+#[test]
+fn key_file_that_others_may_access_is_refused() {
+    let (_folder, path) = key_file(Key::generate().expose_secret().as_bytes());
+    for mode in [0o644, 0o640, 0o606, 0o660] {
+        set_mode(&path, mode);
+        let error = Key::from_file(&path).unwrap_err();
+        assert!(
+            matches!(&error, KeyError::Exposed { mode: found, .. } if *found == mode),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains(&format!("chmod 600 {}", path.display())), "{error}");
+        assert!(EncryptionManager::from_file(&path).is_err());
+    }
+    for mode in [0o600, 0o400] {
+        set_mode(&path, mode);
+        Key::from_file(&path).unwrap();
+    }
+}
 
 /// A key file with `content`, and its temporary folder.
 fn key_file(content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("audit.key");
     fs::write(&path, content).unwrap();
+    set_mode(&path, 0o600);
     (folder, path)
 }
 

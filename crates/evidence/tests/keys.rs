@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::path::Path;
 
 use attestry_evidence::{InvalidKey, KeyError, KeySource, SigningKey};
 use tempfile::TempDir;
@@ -27,6 +28,16 @@ fn written_key_is_read_back() {
     assert_eq!(SigningKey::from_file(&path).unwrap().public(), key.public());
 }
 
+/// Writes a file as a key file has to be.
+fn write_private(path: &Path, content: impl AsRef<[u8]>) {
+    fs::write(path, content).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
 #[test]
 fn errors_name_the_file_and_hide_the_key() {
     let folder = TempDir::new().unwrap();
@@ -37,7 +48,7 @@ fn errors_name_the_file_and_hide_the_key() {
 
     let key = SigningKey::generate("example.com/audit").unwrap();
     let text = key.expose_secret();
-    fs::write(&path, format!("# since May\n{}\n", &text[..text.len() - 1])).unwrap();
+    write_private(&path, format!("# since May\n{}\n", &text[..text.len() - 1]));
     let invalid = SigningKey::from_file(&path).unwrap_err();
     assert!(matches!(
         &invalid,
@@ -48,10 +59,10 @@ fn errors_name_the_file_and_hide_the_key() {
     let shown = format!("{invalid:?} {invalid} {}", invalid.source().unwrap());
     assert!(!shown.contains(secret), "{shown}");
 
-    fs::write(&path, format!("{}\n{}\n", *text, *text)).unwrap();
+    write_private(&path, format!("{}\n{}\n", *text, *text));
     let several = SigningKey::from_file(&path).unwrap_err();
     assert!(matches!(several, KeyError::SeveralKeys { count: 2, .. }));
-    fs::write(&path, [0xff; 40]).unwrap();
+    write_private(&path, [0xff; 40]);
     let not_utf8 = SigningKey::from_file(&path).unwrap_err();
     assert!(matches!(not_utf8, KeyError::Invalid { source: InvalidKey::Malformed { .. }, .. }));
 }

@@ -19,6 +19,18 @@ pub enum KeyError<E: Error + 'static> {
         /// The system's error.
         source: io::Error,
     },
+    /// Other users may read or write the key file.
+    #[error(
+        "others may access the key file {} (mode {mode:04o}); restrict it with \"chmod 600 {}\"",
+        path.display(),
+        path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The environment variable is not set.
     #[error("the environment variable {name} is not set")]
     NotSet {

@@ -49,13 +49,18 @@ impl<K> Keys<K> {
 ///
 /// # Errors
 ///
-/// [`KeyError::Unreadable`], also for files over 64 KiB; [`KeyError::Invalid`], [`KeyError::NoKey`].
+/// [`KeyError::Unreadable`], also for files over 64 KiB; [`KeyError::Exposed`] if the file is the caller's and
+/// others may access it; [`KeyError::Invalid`], [`KeyError::NoKey`].
 pub fn read_file<K, E: Error + 'static>(
     path: &Path,
     parse: impl Fn(&[u8]) -> Result<K, E>,
 ) -> Result<Keys<K>, KeyError<E>> {
-    let content =
-        read(path).map_err(|source| KeyError::Unreadable { path: path.to_path_buf(), source })?;
+    let unreadable = |source| KeyError::Unreadable { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    if let Some(mode) = exposed_mode(&file).map_err(unreadable)? {
+        return Err(KeyError::Exposed { path: path.to_path_buf(), mode });
+    }
+    let content = read(&file).map_err(unreadable)?;
     parse_all(&content, b'\n', KeySource::File(path.to_path_buf()), parse)
 }
 
@@ -104,10 +109,26 @@ fn parse_all<K, E: Error + 'static>(
     }
 }
 
-fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+/// The mode of a file of this user that others may read or write, by the rule of `ssh`. A file of another
+/// user, such as a secret that a container's host mounts, has the mode that its owner gave it; a pipe has none.
+#[cfg(unix)]
+fn exposed_mode(file: &File) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata()?;
+    let is_own = metadata.is_file() && metadata.uid() == rustix::process::getuid().as_raw();
+    let mode = metadata.mode() & 0o777;
+    Ok((is_own && mode & 0o077 != 0).then_some(mode))
+}
+
+#[cfg(not(unix))]
+fn exposed_mode(_: &File) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+fn read(file: &File) -> io::Result<Zeroizing<Vec<u8>>> {
     // Allocated once: a buffer that grows leaves copies of the key in freed memory.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
-    File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content)?;
+    file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content)?;
     if content.len() > MAX_FILE_BYTES {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,

@@ -126,7 +126,7 @@ impl Scene {
     fn new(path: &Path, program: PathBuf, evidence: bool) -> Result<Self> {
         let signing_key = evidence.then(|| path.join("signing.key"));
         if let Some(file) = &signing_key {
-            fs::write(file, evidence::key()?.expose_secret().as_bytes())?;
+            evidence::key()?.write_new_file(file)?;
         }
         let scene = Self {
             signing_key,

@@ -40,8 +40,15 @@ impl Folder {
         self.0.path().join(name)
     }
 
+    /// Writes a file that only its owner may access, as key files must be.
     pub(crate) fn write(&self, name: &str, content: &str) {
         std::fs::write(self.path(name), content).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(self.path(name), private).unwrap();
+        }
     }
 
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
