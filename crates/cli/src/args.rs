@@ -6,6 +6,7 @@ mod find;
 mod groups;
 mod maintain;
 mod quarantine;
+mod reconcile;
 mod record;
 mod selection;
 #[cfg(feature = "serve")]
@@ -30,6 +31,7 @@ pub(crate) use self::maintain::{CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs,
 pub(crate) use self::quarantine::{
     QuarantineCommand, QuarantineListArgs, QuarantineRemoveArgs, QuarantineShowArgs,
 };
+pub(crate) use self::reconcile::ReconcileArgs;
 pub(crate) use self::record::{ImportArgs, LogArgs};
 pub(crate) use self::selection::{Filters, PhaseArgs, Selection, ZoneArgs};
 #[cfg(feature = "serve")]
@@ -185,6 +187,8 @@ Examples:
     /// This finds damage. To find tampering, use `attestry verify`: it compares the entries with the
     /// Merkle tree and with signed checkpoints.
     Check(CheckArgs),
+    /// Compare the entries with another record of the same calls: find calls that were not recorded
+    Reconcile(ReconcileArgs),
     /// Sign a checkpoint of the Merkle tree and print it
     Checkpoint(CheckpointArgs),
     /// Verify the entries against the Merkle tree and signed checkpoints: find tampering

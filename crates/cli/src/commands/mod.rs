@@ -17,6 +17,7 @@ mod log;
 mod open_calls;
 mod prove;
 mod quarantine;
+mod reconcile;
 mod search;
 mod selected;
 #[cfg(feature = "serve")]
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Prove(args) => prove::run(args, store, out).await,
         Command::VerifyProof(args) => verify_proof::run(&args, out),
         Command::Tree(command) => tree::run(command, store, out).await,
+        Command::Reconcile(args) => reconcile::run(args, store, out).await,
         Command::Export(args) => export::run(args, store).await,
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args, store).await,

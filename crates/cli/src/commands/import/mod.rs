@@ -18,7 +18,8 @@ use attestry_genai::{CallRecord, Format, Joiner, UnmappedTexts};
 
 use self::acknowledged::{Acknowledged, Missing};
 use self::occurrences::Occurrences;
-use self::prepare::{IdOrigin, Origin, Prepared, Preparer};
+use self::prepare::{IdOrigin, Origin};
+pub(super) use self::prepare::{Line, Prepared, Preparer};
 use self::rejects::Rejects;
 use self::report::{Answer, Report};
 use crate::anchors::Anchors;
@@ -38,7 +39,7 @@ use crate::text::counted;
 const BATCH_LINES: usize = 1000;
 
 /// Memory for calls whose records are not all there yet.
-const JOIN_BYTES: usize = 64 << 20;
+pub(super) const JOIN_BYTES: usize = 64 << 20;
 
 pub(super) async fn run(
     args: ImportArgs,

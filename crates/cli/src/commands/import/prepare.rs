@@ -12,46 +12,46 @@ use crate::errors::with_sources;
 use crate::record::{self, Record, oddity};
 
 /// How lines become entries.
-pub(super) struct Preparer {
-    pub(super) logger: AuditLogger,
+pub(in crate::commands) struct Preparer {
+    pub(in crate::commands) logger: AuditLogger,
     /// Whether a record without an id gets one that is computed from it.
-    pub(super) derive_ids: bool,
-    pub(super) allow_odd: bool,
+    pub(in crate::commands) derive_ids: bool,
+    pub(in crate::commands) allow_odd: bool,
     /// Whether refused lines are kept.
-    pub(super) keep_refused: bool,
+    pub(in crate::commands) keep_refused: bool,
     /// The format of all inputs, if it is not recognised for each.
-    pub(super) format: Option<Format>,
+    pub(in crate::commands) format: Option<Format>,
     /// What becomes of texts of other formats that may be content.
-    pub(super) unmapped_texts: UnmappedTexts,
+    pub(in crate::commands) unmapped_texts: UnmappedTexts,
 }
 
 /// Consecutive lines.
 #[derive(Default)]
-pub(super) struct Prepared {
-    pub(super) lines: Vec<Line>,
+pub(in crate::commands) struct Prepared {
+    pub(in crate::commands) lines: Vec<Line>,
     /// The entries of the lines that are not refused.
-    pub(super) entries: Vec<AuditEntry>,
+    pub(in crate::commands) entries: Vec<AuditEntry>,
     /// Calls, or parts of them, that are still to be joined.
-    pub(super) records: Vec<CallRecord>,
+    pub(in crate::commands) records: Vec<CallRecord>,
     /// The number of spans and log records that are no calls.
-    pub(super) ignored: u64,
+    pub(in crate::commands) ignored: u64,
 }
 
 /// What became of a line.
-pub(super) struct Line {
-    pub(super) number: u64,
-    pub(super) outcome: Result<Origin, Refused>,
+pub(in crate::commands) struct Line {
+    pub(in crate::commands) number: u64,
+    pub(in crate::commands) outcome: Result<Origin, Refused>,
 }
 
 /// What an entry does not say about its record.
-pub(super) struct Origin {
-    pub(super) id: IdOrigin,
+pub(in crate::commands) struct Origin {
+    pub(in crate::commands) id: IdOrigin,
     /// Whether the record has no time of its own.
-    pub(super) dated_now: bool,
+    pub(in crate::commands) dated_now: bool,
 }
 
 /// Where the id of an entry comes from.
-pub(super) enum IdOrigin {
+pub(in crate::commands) enum IdOrigin {
     /// From the record.
     Given,
     /// Computed from the record, which has this SHA-256; so far as if it were the first of its kind.
@@ -61,15 +61,15 @@ pub(super) enum IdOrigin {
 }
 
 /// A refused line.
-pub(super) struct Refused {
-    pub(super) reason: String,
+pub(in crate::commands) struct Refused {
+    pub(in crate::commands) reason: String,
     /// The line as it came, if refused lines are kept and it is not too long.
-    pub(super) text: Option<Box<[u8]>>,
+    pub(in crate::commands) text: Option<Box<[u8]>>,
 }
 
 impl Preparer {
     /// Prepares the lines of `chunk`, whose format was `detected`.
-    pub(super) fn prepare(&self, chunk: &Chunk, detected: Option<Format>) -> Prepared {
+    pub(in crate::commands) fn prepare(&self, chunk: &Chunk, detected: Option<Format>) -> Prepared {
         match self.format.or(detected) {
             None | Some(Format::Attestry) => self.prepare_own(chunk),
             Some(format) => self.prepare_calls(format, chunk),
@@ -129,7 +129,12 @@ impl Preparer {
     }
 
     /// Adds the entry of a call that is complete.
-    pub(super) fn add_call(&self, record: CallRecord, now: Timestamp, prepared: &mut Prepared) {
+    pub(in crate::commands) fn add_call(
+        &self,
+        record: CallRecord,
+        now: Timestamp,
+        prepared: &mut Prepared,
+    ) {
         let number = record.position().unwrap_or(0);
         let mut interaction = record.into_interaction(self.unmapped_texts);
         if !self.derive_ids {
