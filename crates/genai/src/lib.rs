@@ -38,4 +38,6 @@ pub use messages::messages_from_json;
 pub use provider::Api;
 pub use record::CallRecord;
 pub use stream::{SseEvent, SseParser, ValueSplitter};
+#[cfg(feature = "otlp")]
+pub use telemetry::{decode_logs, decode_traces};
 pub use time::timestamp_from_number;

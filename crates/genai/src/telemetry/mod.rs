@@ -7,6 +7,8 @@ mod model;
 mod openinference;
 mod otel;
 mod otlp_json;
+#[cfg(feature = "otlp")]
+mod otlp_protobuf;
 mod traceloop;
 mod vercel;
 
@@ -25,6 +27,38 @@ pub(crate) fn decode_json(value: Value) -> Result<Decoded, RecordError> {
     otlp_json::telemetry(value).map(calls).ok_or_else(|| {
         RecordError::format(Format::Otlp, "neither `resourceSpans` nor `resourceLogs` is there")
     })
+}
+
+/// The calls in an `ExportTraceServiceRequest`, the protobuf message that a receiver of OTLP gets at `/v1/traces`.
+///
+/// ```
+/// // A request without spans.
+/// let decoded = attestry_genai::decode_traces(b"")?;
+/// assert!(decoded.records.is_empty());
+/// # Ok::<(), attestry_genai::RecordError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`RecordError::Protobuf`] if it is no such message.
+#[cfg(feature = "otlp")]
+pub fn decode_traces(message: &[u8]) -> Result<Decoded, RecordError> {
+    otlp_protobuf::traces(message).map(calls)
+}
+
+/// The calls in an `ExportLogsServiceRequest`, the protobuf message that a receiver of OTLP gets at `/v1/logs`.
+///
+/// ```
+/// let error = attestry_genai::decode_logs(b"no message").unwrap_err();
+/// assert!(error.to_string().starts_with("invalid protobuf message"));
+/// ```
+///
+/// # Errors
+///
+/// [`RecordError::Protobuf`] if it is no such message.
+#[cfg(feature = "otlp")]
+pub fn decode_logs(message: &[u8]) -> Result<Decoded, RecordError> {
+    otlp_protobuf::logs(message).map(calls)
 }
 
 fn calls(telemetry: Telemetry) -> Decoded {
