@@ -160,6 +160,10 @@ impl Query {
     /// Numbers are compared by value, so that `5` equals `5.0`. May be called several times; all
     /// conditions must hold.
     ///
+    /// File stores have an index of conversations and, for texts, of some metadata keys. Without an index each
+    /// entry that meets the other conditions is read; [`since`](Self::since) and [`until`](Self::until) bound
+    /// that.
+    ///
     /// ```
     /// # use attestry_core::Query;
     /// let query = Query::new().metadata_equals("user.id", "u-17").metadata_equals("attempt", 2);
