@@ -1,5 +1,6 @@
 //! Interop with the real Python package on one store, in both directions.
 
+mod anchors;
 mod attestry;
 mod evidence;
 mod from_python;
@@ -98,6 +99,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     }
     println!("  messages: {}", messages::check(workspace, &program, &run)?);
     println!("  evidence: {}", evidence::check(workspace, &python, &program, &run)?);
+    println!("  anchors: {}", anchors::check(workspace, &program, &run)?);
     Ok(())
 }
 

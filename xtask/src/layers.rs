@@ -36,7 +36,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-cli", &["attestry", "attestry-genai", "attestry-serve?"]),
     (
         "attestry-torture",
-        &["attestry-core", "attestry-evidence", "attestry-file", "attestry-anchor"],
+        &[
+            "attestry-core",
+            "attestry-evidence",
+            "attestry-file",
+            "attestry-anchor",
+            "attestry-logger",
+        ],
     ),
     ("attestry-costs", &["attestry"]),
     ("xtask", &[]),

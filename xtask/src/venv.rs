@@ -1,6 +1,6 @@
 //! Virtual environments for Python packages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cmd::{Cmd, Result};
 
@@ -16,14 +16,23 @@ pub(crate) struct Venv {
 impl Venv {
     /// The environment in `folder` with these packages, created if missing.
     pub(crate) fn prepare(folder: PathBuf, packages: &[Package]) -> Result<Self> {
+        let system = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+        Self::prepare_with(Path::new(&system), folder, packages)
+    }
+
+    /// The same, of this interpreter.
+    pub(crate) fn prepare_with(
+        interpreter: &Path,
+        folder: PathBuf,
+        packages: &[Package],
+    ) -> Result<Self> {
         let venv = Self { folder };
         let wanted: Vec<String> =
             packages.iter().map(|(name, version)| format!("{name}=={version}")).collect();
         if venv.installed(packages).is_some_and(|installed| installed == wanted) {
             return Ok(venv);
         }
-        let system = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        Cmd::new(system).args(["-m", "venv", "--clear"]).arg(&venv.folder).run().map_err(
+        Cmd::new(interpreter).args(["-m", "venv", "--clear"]).arg(&venv.folder).run().map_err(
             |error| {
                 format!(
                     "{error}\n\nThis needs Python 3.9 or later with its venv module (a package \

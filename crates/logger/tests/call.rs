@@ -444,7 +444,7 @@ fn open_calls_are_those_without_an_end_that_started_before_the_grace_period() {
             logger.open_calls(grace).map_ok(|entry| entry.id).try_collect().await.unwrap()
         };
         let [open_id, running_id] = [&open, &running].map(|call| call.id().unwrap().clone());
-        assert_eq!(found(hour / 2).await, [open_id.clone()]);
+        assert_eq!(found(hour / 2).await, std::slice::from_ref(&open_id));
         assert_eq!(found(hour * 2).await, []);
         assert_eq!(found(Duration::ZERO).await, [open_id, running_id]);
         assert_eq!(found(Duration::MAX).await, []);

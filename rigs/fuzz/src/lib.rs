@@ -8,6 +8,10 @@ use std::sync::LazyLock;
 #[path = "../../../crates/evidence/tests/fuzz/properties.rs"]
 pub mod evidence;
 
+/// Shared with the tests of `attestry-anchor`, which replay the corpus.
+#[path = "../../../crates/anchor/tests/fuzz/properties.rs"]
+pub mod timestamps;
+
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let path = std::env::temp_dir().join(format!("attestry-fuzz-{}", std::process::id()));
     fs::create_dir(&path).expect("a new folder among the temporary files");

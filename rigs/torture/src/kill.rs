@@ -4,13 +4,14 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::anchors::Servers;
 use crate::ledger::{Fate, Ledger};
 use crate::notes::{Note, Notes};
 use crate::outcome::{Result, Stop, failed};
 use crate::rng::Rng;
 use crate::runs::{Options, Runs, with_folder};
-use crate::verify;
 use crate::worker::{Role, Running, WorkerArgs};
+use crate::{system, verify};
 
 /// Rounds on one folder before a fresh one; every second folder has evidence.
 const ROUNDS_PER_FOLDER: usize = 10;
@@ -27,20 +28,37 @@ struct Summary {
     torn_tails: usize,
     erasures_finished: usize,
     checkpoints: usize,
+    /// To witnesses and authorities.
+    requests: usize,
 }
 
 /// Kills writers, readers and cleaners with SIGKILL. After each round every acknowledged entry must be present once, no
 /// erased entry may be, and every line must be whole. A worker started after a kill retries the pending writes.
 pub(crate) fn run(options: &Options) -> Result<String> {
+    rounds("kill", options, false)
+}
+
+/// The same, with evidence that is handed over to a witness and a timestamp authority, which fail at random. They must
+/// never see a contradiction, and what they sign must hold.
+pub(crate) fn run_with_anchors(options: &Options) -> Result<String> {
+    system::need("openssl")?;
+    rounds("anchors", options, true)
+}
+
+fn rounds(name: &str, options: &Options, anchored: bool) -> Result<String> {
     let mut runs = Runs::new(options, 200);
     let mut rng = Rng::derive(options.seed, 1);
     let mut summary = Summary::default();
     let mut folders = 0;
     while let Some(first) = runs.next() {
         folders += 1;
-        with_folder("kill", |path| {
-            let evidence = options.with_evidence(folders);
-            one_folder(path, (options, evidence), first, &mut runs, &mut rng, &mut summary)
+        with_folder(name, |path| {
+            let evidence = anchored || options.with_evidence(folders);
+            let servers = anchored.then(|| Servers::start(rng.next()));
+            let settings = (options, evidence, servers.as_ref());
+            one_folder(path, settings, first, &mut runs, &mut rng, &mut summary)?;
+            summary.requests += servers.map_or(0, |servers| servers.requests());
+            Ok(())
         })?;
     }
     Ok(format!(
@@ -49,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
          {} entries written again, {} conflicting entries refused\n\
          {} concurrent reads of the whole store, none saw a partial or an erased entry\n\
          {} torn tails quarantined, {} erasures finished at the next open\n\
-         {} checkpoints issued, each consistent with the final tree",
+         {} checkpoints issued, each consistent with the final tree{}",
         runs.done(),
         summary.kills,
         summary.acknowledged,
@@ -60,13 +78,18 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         summary.reads,
         summary.torn_tails,
         summary.erasures_finished,
-        summary.checkpoints
+        summary.checkpoints,
+        if anchored {
+            format!("; {} requests for signatures of others", summary.requests)
+        } else {
+            String::new()
+        }
     ))
 }
 
 fn one_folder(
     path: &Path,
-    (options, evidence): (&Options, bool),
+    (options, evidence, servers): (&Options, bool, Option<&Servers>),
     first: usize,
     runs: &mut Runs,
     rng: &mut Rng,
@@ -84,6 +107,7 @@ fn one_folder(
                 WorkerArgs::new(role, &folder, &notes, number, options.seed + round as u64);
             args.rotation_bytes = [2_000, 20_000, 200_000][round % 3];
             args.evidence = evidence;
+            args.anchors = servers.map(Servers::arguments).unwrap_or_default();
             args.spawn()
         };
         let mut roles = vec![Role::Writer; options.writers];
@@ -117,6 +141,7 @@ fn one_folder(
         let ledger = Ledger::load(&notes)?;
         summary.in_doubt += ledger.count(Fate::Unknown);
         check(&folder, &notes, &ledger, summary)
+            .and_then(|()| servers.map_or(Ok(()), |servers| servers.check(&folder)))
             .map_err(|stop: Stop| stop.within(format!("round {round}")))?;
         if runs.done() - first >= ROUNDS_PER_FOLDER {
             break ledger;

@@ -5,6 +5,8 @@
 //! compares.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
+mod anchors;
+mod calls;
 mod disk_full;
 mod evidence;
 mod fsync_error;
@@ -28,6 +30,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
+use calls::CallWorkerArgs;
 use outcome::{Result, Stop};
 use runs::Options;
 use worker::WorkerArgs;
@@ -47,6 +50,10 @@ struct Cli {
 enum Command {
     /// Kills processes at random moments and retries their writes
     Kill(Options),
+    /// Kills processes while a witness and a timestamp authority fail at random
+    Anchors(Options),
+    /// Kills processes at every point of calls with a start and an end
+    Calls(Options),
     /// Injects errors into every system call of the program
     Strace(Options),
     /// Full and read-only disks
@@ -62,12 +69,17 @@ enum Command {
     /// A process that the tests start and kill
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// A process that records calls, which the tests start and kill
+    #[command(hide = true)]
+    CallWorker(CallWorkerArgs),
 }
 
 type Test = fn(&Options) -> Result<String>;
 
 const TESTS: &[(&str, Test)] = &[
     ("kill", kill::run),
+    ("anchors", kill::run_with_anchors),
+    ("calls", calls::run),
     ("strace", inject::run),
     ("disk-full", disk_full::run),
     ("fsync-error", fsync_error::run),
@@ -77,16 +89,11 @@ const TESTS: &[(&str, Test)] = &[
 
 fn main() -> ExitCode {
     let (only, options) = match Cli::parse().command {
-        Command::Worker(args) => {
-            return match worker::main(args) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(stop) => {
-                    eprintln!("{stop:?}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
+        Command::Worker(args) => return exit_code(worker::main(args)),
+        Command::CallWorker(args) => return exit_code(calls::worker(args)),
         Command::Kill(options) => (Some("kill"), options),
+        Command::Anchors(options) => (Some("anchors"), options),
+        Command::Calls(options) => (Some("calls"), options),
         Command::Strace(options) => (Some("strace"), options),
         Command::DiskFull(options) => (Some("disk-full"), options),
         Command::FsyncError(options) => (Some("fsync-error"), options),
@@ -99,6 +106,17 @@ fn main() -> ExitCode {
         broken |= !run(name, *test, &options);
     }
     if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Of a process that the tests start.
+fn exit_code(outcome: Result) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            eprintln!("{stop:?}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Runs a test and prints its outcome; false if a promise was broken.

@@ -66,6 +66,9 @@ pub(crate) struct WorkerArgs {
     /// The store keeps evidence
     #[arg(long)]
     pub(crate) evidence: bool,
+    /// A witness (URL+KEY) and the URL of a timestamp authority
+    #[arg(long = "anchor")]
+    pub(crate) anchors: Vec<String>,
 }
 
 impl WorkerArgs {
@@ -81,6 +84,7 @@ impl WorkerArgs {
             may_fail: false,
             buffered: false,
             evidence: false,
+            anchors: Vec::new(),
         }
     }
 
@@ -97,7 +101,8 @@ impl WorkerArgs {
             .arg(&self.notes)
             .args(self.may_fail.then_some("--may-fail"))
             .args(self.buffered.then_some("--buffered"))
-            .args(self.evidence.then_some("--evidence"));
+            .args(self.evidence.then_some("--evidence"))
+            .args(self.anchors.iter().flat_map(|anchor| ["--anchor", anchor]));
         Ok(command)
     }
 
@@ -140,7 +145,7 @@ pub(crate) fn main(args: WorkerArgs) -> Result {
     let notes = if args.role == Role::Script { notes.echoed() } else { notes };
     let worker = Arc::new(Worker { args, notes: Arc::new(notes), calls: AtomicUsize::new(0) });
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(async {
         match worker.args.role {
             Role::Writer | Role::Cleaner | Role::Both | Role::Retrier => writer::run(&worker).await,

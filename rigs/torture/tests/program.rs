@@ -8,7 +8,9 @@ use std::process::Command;
 fn it_says_which_tests_there_are() {
     let output = Command::new(env!("CARGO_BIN_EXE_torture")).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    for test in ["kill", "strace", "disk-full", "fsync-error", "power-cut", "simulate", "all"] {
+    for test in
+        ["kill", "calls", "strace", "disk-full", "fsync-error", "power-cut", "simulate", "all"]
+    {
         assert!(help.lines().any(|line| line.trim_start().starts_with(test)), "{help}");
     }
 }

@@ -3,8 +3,12 @@
 //! [`AuditLogger::start`] stores an entry before the model is called, and the [`Call`] stores another
 //! one when the call ends, in any way: a record of what was asked exists even if the process is killed.
 
+#[cfg(feature = "messages")]
+mod message_output;
 mod open_calls;
 mod output;
+#[cfg(feature = "messages")]
+mod parts;
 mod tee;
 
 use std::borrow::Cow;
@@ -14,7 +18,10 @@ use std::time::Instant;
 
 use attestry_core::{AuditEntry, EntryId, Timestamp, event, metadata};
 
+#[cfg(not(feature = "messages"))]
 use self::output::Output;
+#[cfg(feature = "messages")]
+use self::parts::Output;
 pub use self::tee::Tee;
 use crate::{AuditError, AuditLogger, Interaction};
 
@@ -140,8 +147,8 @@ impl AuditLogger {
     ) -> Result<Call, AuditError> {
         let started = Instant::now();
         let timestamp = interaction.timestamp.take().unwrap_or_else(Timestamp::now);
-        let mut output = Output::new(self.policy());
-        output.push(&mem::take(&mut interaction.output));
+        let known = mem::take(&mut interaction.output);
+        let output = Output::new(self.policy(), &interaction.metadata, &known);
         let input = self.policy().prepare(&mem::take(&mut interaction.input));
         let mut fields = interaction.without_content();
         let start = match record {
@@ -185,6 +192,47 @@ impl Call {
     pub fn push(&mut self, text: &str) {
         if let Some(open) = &mut self.0 {
             open.output.push(text);
+        }
+    }
+
+    /// Appends a part to the output, such as a tool call: the output becomes one message of the role
+    /// `assistant` in [canonical form](crate::messages::Messages::canonical), and the metadata
+    /// `attestry.content` or `attestry.content.output` says so.
+    ///
+    /// Consecutive texts are joined, whether they come by [`push`](Self::push) or as parts, and so is
+    /// reasoning: a streamed answer becomes the parts that it would have been as a whole. A call that
+    /// starts with an [interaction of messages](Interaction::from_messages) has such an output also if
+    /// only text is pushed. Why the model stopped is known last, so it is no field of the message:
+    /// [set](Self::set) [`finish_reasons`](Interaction::finish_reasons).
+    ///
+    /// Memory is bounded as with [`push`](Self::push). Of an output that is stored in part, a text may be
+    /// incomplete; what is stored are messages all the same.
+    ///
+    /// ```
+    /// use attestry_logger::messages::{Message, Messages, Part};
+    /// use attestry_logger::{AuditLogger, Interaction};
+    /// use attestry_memory::MemoryStorage;
+    /// use serde_json::json;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let logger = AuditLogger::builder(MemoryStorage::new()).store_content(true).build();
+    /// let mut call = logger.start(Interaction::new("What is the weather?", "")).await?;
+    /// call.push("I will ");
+    /// call.push("look.");
+    /// call.push_part(&Part::tool_call("c1", "weather", json!({"city": "Berlin"})));
+    /// let id = call.finish().await?;
+    ///
+    /// let entry = logger.get_entry(&id).await?.expect("just stored");
+    /// let (_, output) = logger.decrypt_entry(&entry)?.messages()?;
+    /// let parts = [Part::text("I will look."), Part::tool_call("c1", "weather", json!({"city": "Berlin"}))];
+    /// assert_eq!(output, Some(Messages(vec![Message::new("assistant", parts)])));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "messages")]
+    pub fn push_part(&mut self, part: &crate::messages::Part) {
+        if let Some(open) = &mut self.0 {
+            open.output.push_part(open.logger.policy(), part);
         }
     }
 

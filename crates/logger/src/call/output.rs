@@ -1,7 +1,7 @@
-//! The output of an open call, in bounded memory.
+//! The output of an open call, in bounded memory: one text.
 
 use attestry_core::metadata;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Interaction;
 use crate::hashing::Hasher;
@@ -19,19 +19,34 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(policy: &Policy) -> Self {
-        let limit = if policy.store_content { policy.max_content_bytes } else { 0 };
-        Self { hasher: policy.content_hash.hasher(), bytes: 0, kept: String::new(), limit }
+    /// The output of an interaction, of which `text` is known already. What it is makes no difference to a
+    /// text.
+    pub(super) fn new(policy: &Policy, _: &Map<String, Value>, text: &str) -> Self {
+        let mut output = Self {
+            hasher: policy.content_hash.hasher(),
+            bytes: 0,
+            kept: String::new(),
+            limit: limit(policy),
+        };
+        output.push(text);
+        output
     }
 
     pub(super) fn push(&mut self, text: &str) {
         // Once a piece did not fit, nothing is kept: `kept` must be a prefix of the output.
-        if self.kept.len() as u64 == self.bytes {
+        if self.is_whole() {
             let room = self.limit - self.kept.len();
             self.kept.push_str(&text[..text.floor_char_boundary(room)]);
         }
         self.hasher.update(text);
         self.bytes += text.len() as u64;
+    }
+
+    /// Takes out what was kept; returns whether it is the whole output.
+    #[cfg(feature = "messages")]
+    pub(super) fn take_kept(&mut self) -> (String, bool) {
+        let is_whole = self.is_whole();
+        (std::mem::take(&mut self.kept), is_whole)
     }
 
     /// The length of the whole output.
@@ -50,15 +65,26 @@ impl Output {
         if !policy.store_content {
             return ((None, self.hasher.finish()), fields);
         }
-        let whole = self.kept.len() as u64 == self.bytes;
+        let is_cut = !self.is_whole();
         let stored = policy.prepare(&self.kept);
-        if whole {
-            return (stored, fields);
-        }
-        let fields = fields
-            .metadata(metadata::TRUNCATED, Value::from(vec!["output"]))
-            .metadata(metadata::OUTPUT_BYTES, self.bytes)
-            .metadata(metadata::OUTPUT_HASH, self.hasher.finish());
+        let fields = if is_cut { cut(fields, self.bytes, self.hasher.finish()) } else { fields };
         (stored, fields)
     }
+
+    fn is_whole(&self) -> bool {
+        self.kept.len() as u64 == self.bytes
+    }
+}
+
+/// The bytes of an output that are kept.
+pub(super) fn limit(policy: &Policy) -> usize {
+    if policy.store_content { policy.max_content_bytes } else { 0 }
+}
+
+/// The metadata of an output that is stored in part.
+pub(super) fn cut(fields: Interaction<'static>, bytes: u64, hash: String) -> Interaction<'static> {
+    fields
+        .metadata(metadata::TRUNCATED, Value::from(vec!["output"]))
+        .metadata(metadata::OUTPUT_BYTES, bytes)
+        .metadata(metadata::OUTPUT_HASH, hash)
 }

@@ -57,7 +57,7 @@ pub fn to_string(value: &Value) -> Result<String, InvalidContent> {
 }
 
 /// [`to_string`] of a value that is exact.
-pub(super) fn write(value: &Value) -> String {
+pub(crate) fn write(value: &Value) -> String {
     let Ok(text) = serde_json_canonicalizer::to_string(value) else {
         unreachable!("a `Value` has text keys and finite numbers")
     };

@@ -142,7 +142,7 @@ impl Message {
         Some(Self { role, name, finish_reason, parts, extra })
     }
 
-    fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         let mut parts: Vec<Value> = self.parts.iter().map(Part::to_value).collect();
         let mut fields = Map::new();
         for (key, value) in &self.extra {

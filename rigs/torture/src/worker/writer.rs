@@ -10,6 +10,7 @@ use attestry_file::FileStorage;
 
 use super::calls::Way;
 use super::{Role, Worker, again, pause, retry_locked};
+use crate::anchors;
 use crate::ledger::{Fate, Ledger};
 use crate::outcome::{Result, failed};
 use crate::rng::Rng;
@@ -19,6 +20,9 @@ const TASKS: u64 = 8;
 
 pub(super) async fn run(worker: &Arc<Worker>) -> Result {
     let storage = Arc::new(worker.open().await?);
+    let anchors = &worker.args.anchors;
+    let anchors =
+        (!anchors.is_empty()).then(|| anchors::dispatcher(anchors, &storage)).transpose()?;
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     let rng = |task| Rng::derive(worker.args.seed, worker.args.number as u64 * 100 + task);
@@ -44,10 +48,12 @@ pub(super) async fn run(worker: &Arc<Worker>) -> Result {
         let (worker, storage, rng) = (Arc::clone(worker), Arc::clone(&storage), rng(99));
         tasks.spawn(async move { clean(&worker, &storage, rng).await });
     }
-    match tasks.join_next().await {
+    let ended = match tasks.join_next().await {
         Some(ended) => ended?,
         None => Ok(()),
-    }
+    };
+    drop(anchors);
+    ended
 }
 
 async fn write(worker: &Worker, storage: &FileStorage, next: &AtomicUsize, mut rng: Rng) -> Result {
