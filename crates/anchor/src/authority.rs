@@ -9,7 +9,7 @@ use hyper::Uri;
 use ring::digest;
 
 use crate::anchor::{Anchor, AnchorError, HandedOver};
-use crate::http::{HttpClient, HttpError, parse_url};
+use crate::http::{HttpClient, HttpError, parse_url, shown};
 use crate::timestamp::{
     IMPRINT_BYTES, TimestampError, TimestampRoots, Token, full_length, request,
 };
@@ -59,7 +59,7 @@ impl TimestampAuthority {
 #[async_trait]
 impl Anchor for TimestampAuthority {
     fn name(&self) -> String {
-        format!("tsa {}", self.url)
+        format!("tsa {}", shown(&self.url))
     }
 
     async fn hand_over(

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::anchor::Anchor;
 use crate::backoff::Backoff;
-use crate::status::AnchorStatus;
+use crate::status::{AnchorMetrics, AnchorStatus};
 use task::{AnchorTask, Schedule};
 
 /// The store keeps no evidence in files; only a [`FileStorage`](attestry_file::FileStorage) does.
@@ -130,6 +130,22 @@ impl Dispatcher {
     #[must_use]
     pub fn status(&self) -> Vec<AnchorStatus> {
         self.running.iter().map(Running::status).collect()
+    }
+
+    /// The state of all anchors, and the age of what is held elsewhere, as a struct or as JSON.
+    ///
+    /// ```
+    /// # fn example(anchors: &attestry_anchor::Dispatcher) -> Result<(), Box<dyn std::error::Error>> {
+    /// let metrics = anchors.metrics();
+    /// if metrics.anchors.iter().any(|anchor| anchor.contradiction) {
+    ///     eprintln!("a witness has seen another history of this log");
+    /// }
+    /// println!("{}", serde_json::to_string(&metrics)?);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> AnchorMetrics {
+        AnchorMetrics::new(self.status())
     }
 
     /// Hands over the latest checkpoint of the store where it is missing, and stops. After `limit`, what

@@ -75,11 +75,7 @@ impl Reply {
     pub(crate) fn into_error(self, url: &Uri) -> HttpError {
         let text = String::from_utf8_lossy(&self.body[..self.body.len().min(200)]);
         let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-        HttpError::Status {
-            url: url.to_string(),
-            status: self.status,
-            text: text.trim().to_owned(),
-        }
+        HttpError::Status { url: shown(url), status: self.status, text: text.trim().to_owned() }
     }
 }
 
@@ -110,8 +106,8 @@ impl HttpClient {
             .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
             .header(USER_AGENT, HeaderValue::from_static("attestry"))
             .body(Full::new(Bytes::from(body)))
-            .map_err(|_| HttpError::InvalidUrl { url: url.to_string() })?;
-        let unreachable = |source| HttpError::Unreachable { url: url.to_string(), source };
+            .map_err(|_| HttpError::InvalidUrl { url: shown(url) })?;
+        let unreachable = |source| HttpError::Unreachable { url: shown(url), source };
         let response = self.0.request(request).await.map_err(|e| unreachable(Box::new(e)))?;
         let (head, body) = response.into_parts();
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -119,7 +115,7 @@ impl HttpClient {
         let body = match Limited::new(body, MAX_REPLY).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
-                return Err(HttpError::TooLong { url: url.to_string() });
+                return Err(HttpError::TooLong { url: shown(url) });
             }
             Err(error) => return Err(unreachable(error)),
         };
@@ -133,11 +129,17 @@ impl std::fmt::Debug for HttpClient {
     }
 }
 
-/// A URL with host and scheme http or https, without user, query and fragment.
+/// The URL without its query, which may contain a secret.
+pub(crate) fn shown(url: &Uri) -> String {
+    url.to_string().split('?').next().unwrap_or_default().to_owned()
+}
+
+/// A URL with host and scheme http or https, and without a user.
 pub(crate) fn parse_url(text: &str) -> Result<Uri, HttpError> {
-    let invalid = || HttpError::InvalidUrl { url: text.to_owned() };
+    let plain = text.split('?').next().unwrap_or_default();
+    let invalid = || HttpError::InvalidUrl { url: plain.to_owned() };
     let url: Uri = text.parse().map_err(|_| invalid())?;
     let known = matches!(url.scheme_str(), Some("http" | "https"));
-    let plain = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    if known && plain { Ok(url) } else { Err(invalid()) }
+    let no_user = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    if known && no_user { Ok(url) } else { Err(invalid()) }
 }

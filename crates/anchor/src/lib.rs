@@ -48,7 +48,7 @@
 //! * Nothing is lost by a restart: what an anchor has is recorded in the folder of the store, and compared with
 //!   the latest checkpoint.
 //! * Bounded: one checkpoint and one attempt an anchor, with a timeout.
-//! * Visible: [`Dispatcher::status`] has failures and the age of what is held elsewhere.
+//! * Visible: [`Dispatcher::metrics`] has failures and the age of what is held elsewhere.
 
 #![forbid(unsafe_code)]
 
@@ -69,7 +69,7 @@ pub use backoff::Backoff;
 pub use dispatcher::{Dispatcher, DispatcherBuilder, NotAFileStore};
 pub use http::{HttpClient, HttpError};
 pub use sink::{CommandSink, FileSink, FolderSink, GitSink, checkpoint_file_name};
-pub use status::{AnchorStatus, held_elsewhere};
+pub use status::{AnchorMetrics, AnchorStatus, held_elsewhere};
 pub use timestamp::{
     InvalidRoots, TimestampError, TimestampRoots, VerifiedTimestamp, verify_timestamp,
 };

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use attestry_core::Timestamp;
 use attestry_file::{AnchorRecord, HeldCheckpoint};
+use serde::Serialize;
 
 /// The state of an anchor at one moment, for metrics and health checks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AnchorStatus {
     /// The name of the anchor.
@@ -48,6 +49,24 @@ impl AnchorStatus {
         let held = self.held.as_ref()?;
         let micros = Timestamp::now().unix_micros() - held.at.unix_micros();
         Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+    }
+}
+
+/// The state of all anchors of a store, for metrics. Serialises to JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AnchorMetrics {
+    /// How long ago the newest checkpoint that any anchor has was the newest one of the store, in seconds. What was
+    /// logged since may be rewritten by the owner of disk and key. `None` if no anchor has one.
+    pub held_age_seconds: Option<u64>,
+    /// The anchors.
+    pub anchors: Vec<AnchorStatus>,
+}
+
+impl AnchorMetrics {
+    pub(crate) fn new(anchors: Vec<AnchorStatus>) -> Self {
+        let ages = anchors.iter().filter_map(AnchorStatus::age);
+        Self { held_age_seconds: ages.min().map(|age| age.as_secs()), anchors }
     }
 }
 

@@ -206,10 +206,14 @@ async fn entries_are_acknowledged_while_a_witness_hangs() {
         grow(&store, 1).await;
     }
     assert!(status(&dispatcher).pending);
+    assert_eq!(dispatcher.metrics().held_age_seconds, None);
     // Closing is bounded, too, and leaves the checkpoint to the next dispatcher.
     let last = dispatcher.close(Duration::from_millis(50)).await.remove(0);
     assert!(last.pending && last.held.is_none());
     witness.heal();
-    let last = start(&store, &[&witness], 1).close(MINUTE).await.remove(0);
-    assert_eq!(last.held.unwrap().leaves, 101);
+    let dispatcher = start(&store, &[&witness], 1);
+    until("it is cosigned", || status(&dispatcher).held.is_some()).await;
+    let metrics = serde_json::to_value(dispatcher.metrics()).unwrap();
+    assert!(metrics["held_age_seconds"].as_u64().unwrap() < 60, "{metrics}");
+    assert_eq!(metrics["anchors"][0]["held"]["leaves"], 101);
 }

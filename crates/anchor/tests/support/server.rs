@@ -11,6 +11,8 @@ use std::thread;
 pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) content_type: String,
+    /// All of them: lower-case names, and values.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -92,11 +94,12 @@ fn read(stream: &TcpStream) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let path = line.split(' ').nth(1)?.to_owned();
-    let (mut length, mut content_type) = (0, String::new());
+    let (mut length, mut content_type, mut headers) = (0, String::new(), Vec::new());
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
         let Some((name, value)) = header.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().ok()?,
             "content-type" => content_type = value.trim().to_owned(),
@@ -105,7 +108,7 @@ fn read(stream: &TcpStream) -> Option<Request> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { path, content_type, body })
+    Some(Request { path, content_type, headers, body })
 }
 
 fn reply(mut stream: &TcpStream, response: Response) -> std::io::Result<()> {
