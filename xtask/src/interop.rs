@@ -2,6 +2,7 @@
 
 mod anchors;
 mod attestry;
+mod calls;
 mod evidence;
 mod from_python;
 mod messages;
@@ -97,6 +98,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
             println!("  {name}, {content}: {done}");
         }
     }
+    println!("  calls: {}", calls::check(workspace, &python, &program, &run)?);
     println!("  messages: {}", messages::check(workspace, &program, &run)?);
     println!("  evidence: {}", evidence::check(workspace, &python, &program, &run)?);
     println!("  anchors: {}", anchors::check(workspace, &program, &run)?);
