@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use attestry_core::{AuditEntry, Cursor, Order, Query, Timestamp};
+use attestry_core::{AuditEntry, Cursor, Order, Phase, Query, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::Value;
 
@@ -193,8 +193,8 @@ pub async fn inverted_range_yields_one_error(store: Store) {
     let inverted = Query::range(at(1), at(0));
     let cursor = Cursor::from(&entry("anywhere", 0));
     for query in [inverted.clone(), inverted.clone().limit(0), inverted.after(cursor)] {
-        for order in ORDERS {
-            let mut stream = store.scan(query.clone().order(order));
+        for (order, phase) in ORDERS.into_iter().zip([Phase::All, Phase::Latest]) {
+            let mut stream = store.scan(query.clone().order(order).phase(phase));
             match stream.next().await {
                 Some(result) => assert_invalid_query(result, "scan of an inverted range"),
                 None => panic!("the scan of an inverted range ended without an error: {query:?}"),

@@ -147,6 +147,10 @@ fn scan<'a, S: Source + ?Sized, T: Record + 'a>(
     backend: &'a S,
     query: &Query,
 ) -> BoxStream<'a, Result<T, StorageError>> {
+    // Also with a limit of 0, which reads nothing.
+    if let Err(error) = query.validate() {
+        return stream::iter([Err(error.into())]).boxed();
+    }
     let mut all = query.clone();
     all.limit = None;
     // Ends, too, although `Phase::Open` selects none: most starts need not be looked up then.
@@ -258,8 +262,14 @@ impl<S: Source + ?Sized, T: Record> Selection<'_, S, T> {
     }
 }
 
-/// Whether each of `starts` has an end entry, by one scan.
-pub(crate) async fn have_ended<S: Source + ?Sized>(
+/// Whether each of `starts` has an end entry, by one scan from the oldest of them until all ends are found:
+/// the provided [`have_ended`](crate::StorageBackend::have_ended), for backends that override it and cannot use
+/// their index.
+///
+/// # Errors
+///
+/// Any failure of the backend.
+pub async fn have_ended<S: Source + ?Sized>(
     backend: &S,
     starts: &[Cursor],
 ) -> Result<Vec<bool>, StorageError> {
