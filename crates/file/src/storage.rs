@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use attestry_core::metrics::{StorageCounters, StorageMetrics};
 use attestry_core::{
-    AppendFuture, AuditEntry, EntryId, EntryStream, LineStream, Query, StorageBackend,
+    AppendFuture, AuditEntry, Cursor, EntryId, EntryStream, LineStream, Query, StorageBackend,
     StorageError, Timestamp, async_trait, calls, event, line, span,
 };
 use tokio::sync::oneshot;
@@ -420,6 +420,14 @@ impl StorageBackend for FileStorage {
             return lines;
         }
         Box::pin(scan::stream(Arc::clone(&self.catalog), query, |line, _| line.to_vec()))
+    }
+
+    async fn have_ended(&self, starts: &[Cursor]) -> Result<Vec<bool>, StorageError> {
+        let copied = starts.to_vec();
+        match self.read_blocking(move |catalog| scan::have_ended(catalog, &copied)).await? {
+            Some(ended) => Ok(ended),
+            None => calls::have_ended(self, starts).await,
+        }
     }
 
     async fn delete_at_or_before(&self, cutoff: Timestamp) -> Result<u64, StorageError> {

@@ -144,6 +144,17 @@ impl SegmentFile {
         }
     }
 
+    /// Whether its secondary index has the key of `condition`.
+    pub(crate) fn can_answer(&self, condition: &Condition) -> io::Result<bool> {
+        let conditions = std::slice::from_ref(condition);
+        match &self.index {
+            SegmentIndex::InMemory(index) => {
+                Ok(read_lock(index, IoMode::Blocking)?.matching(conditions).is_some())
+            }
+            SegmentIndex::OnDisk(index) => Ok(index.matching(conditions)?.is_some()),
+        }
+    }
+
     pub(crate) fn corrupt_lines(&self, mode: IoMode) -> io::Result<Vec<CorruptLine>> {
         match &self.index {
             SegmentIndex::InMemory(index) => Ok(read_lock(index, mode)?.corrupt().to_vec()),

@@ -1,5 +1,6 @@
 //! Selects entries in time order and streams them in bounded memory.
 
+mod ended;
 mod merge;
 mod stream;
 
@@ -7,6 +8,7 @@ use attestry_core::{AuditEntry, Cursor, Query, StorageError, Timestamp};
 
 use super::Catalog;
 use crate::segment::{Condition, LONG_LINE_BYTES, LineSelection};
+pub(crate) use ended::have_ended;
 use merge::{Key, Merge, ScannedLine};
 pub(crate) use stream::stream;
 
