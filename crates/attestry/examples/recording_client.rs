@@ -16,6 +16,7 @@ struct Recording {
 }
 
 /// A client that records its calls with `log`.
+#[must_use]
 pub fn client(log: AuditLogger) -> ClientWithMiddleware {
     ClientBuilder::new(Client::new()).with(Recording { log }).build()
 }
