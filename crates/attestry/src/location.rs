@@ -29,6 +29,7 @@ pub(crate) struct S3Location {
     prefix: Option<String>,
     region: Option<String>,
     endpoint: Option<String>,
+    insecure: bool,
     path_style: Option<bool>,
 }
 
@@ -192,6 +193,7 @@ impl S3Location {
         if let Some(endpoint) = self.endpoint {
             builder = builder.endpoint(endpoint);
         }
+        builder = builder.insecure(self.insecure);
         if let Some(path_style) = self.path_style {
             builder = builder.path_style(path_style);
         }
@@ -226,9 +228,12 @@ fn parse_s3(
         match &*name {
             "region" => location.region = not_empty("the name of a region", "region")?,
             "endpoint" => location.endpoint = not_empty("the URL of a server", "endpoint")?,
+            "insecure" => location.insecure = parse_bool("insecure", &value)?,
             "path_style" => location.path_style = Some(parse_bool("path_style", &value)?),
             "read_only" => settings.read_only = parse_bool("read_only", &value)?,
-            _ => return unknown(name, "s3", "region, endpoint, path_style and read_only"),
+            _ => {
+                return unknown(name, "s3", "region, endpoint, insecure, path_style and read_only");
+            }
         }
     }
     Ok(Location::S3(location))
@@ -305,11 +310,11 @@ mod s3_tests {
         for url in ["s3:", "s3://", "s3:///prefix", "s3:bucket", "s3://b/%FF"] {
             assert_eq!(Location::parse(url).unwrap_err(), InvalidUrl::BadBucket, "{url}");
         }
-        for option in ["region=", "endpoint=", "path_style=yes", "read_only=1"] {
+        for option in ["region=", "endpoint=", "insecure=1", "path_style=yes", "read_only=1"] {
             let error = Location::parse(&format!("s3://b?{option}")).unwrap_err();
             assert!(matches!(error, InvalidUrl::BadOption { .. }), "{option}: {error}");
         }
         let error = Location::parse("s3://b?colour=red").unwrap_err();
-        assert!(error.to_string().contains("region, endpoint, path_style"), "{error}");
+        assert!(error.to_string().contains("region, endpoint, insecure, path_style"), "{error}");
     }
 }

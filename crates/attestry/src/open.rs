@@ -34,7 +34,7 @@ pub fn open(path: impl Into<std::path::PathBuf>) -> OpenOptions {
 /// | --- | --- | --- |
 /// | `file:///var/log/audit` | a folder of JSONL files | `rotation_size_mb=100`, `durability=sync` or `buffered`, `indexed_metadata_keys=user.id,ticket` |
 /// | `memory:` | in memory | `max_entries=1000` |
-/// | `s3://bucket/prefix` | an S3 bucket (feature `s3`) | `region=eu-central-1`, `endpoint=http://localhost:8333`, `path_style=true` |
+/// | `s3://bucket/prefix` | an S3 bucket (feature `s3`) | `region=eu-central-1`, `endpoint=http://localhost:8333`, `path_style=true`, `insecure=true` for plain HTTP to another machine |
 ///
 /// Every URL also takes `read_only=true`. The default prefix of an S3 URL is `audit/`; a lone `/` selects
 /// the whole bucket. Credentials are taken from the environment, never from the URL. A `%XX` in the path

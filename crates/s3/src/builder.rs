@@ -74,6 +74,13 @@ impl S3StorageBuilder {
         self
     }
 
+    /// Whether the [`endpoint`](Self::endpoint) may be `http://` to another machine. Credentials are signed, but
+    /// entries cross the network unencrypted: only for networks that are trusted.
+    pub fn insecure(mut self, insecure: bool) -> Self {
+        self.connect.insecure = insecure;
+        self
+    }
+
     /// Whether URLs name the bucket in the path instead of the host. Most servers other than AWS
     /// require it.
     pub fn path_style(mut self, path_style: bool) -> Self {

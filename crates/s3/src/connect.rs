@@ -29,6 +29,7 @@ pub(crate) struct ConnectSettings {
     pub(crate) prefix: String,
     pub(crate) region: Option<String>,
     pub(crate) endpoint: Option<String>,
+    pub(crate) insecure: bool,
     pub(crate) path_style: bool,
     pub(crate) credentials: Option<SharedCredentialsProvider>,
     pub(crate) client: Option<Client>,
@@ -49,6 +50,7 @@ impl ConnectSettings {
             prefix: "audit/".to_owned(),
             region: None,
             endpoint: None,
+            insecure: false,
             path_style: false,
             credentials: None,
             client: None,
@@ -108,6 +110,22 @@ pub(crate) async fn connect(mut settings: ConnectSettings) -> Result<Bucket, Con
     Ok(bucket)
 }
 
+/// Whether `url` is plain HTTP to a host that is not this machine.
+fn is_plain_beyond_loopback(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_and_port = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host_and_port.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => host_and_port.split(':').next().unwrap_or_default(),
+    };
+    let host = host.to_ascii_lowercase();
+    let is_loopback = host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    scheme.eq_ignore_ascii_case("http") && !is_loopback
+}
+
 async fn build_client(settings: &ConnectSettings) -> Result<Client, ConnectError> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -129,6 +147,15 @@ async fn build_client(settings: &ConnectSettings) -> Result<Client, ConnectError
         loader = loader.credentials_provider(provider.clone());
     }
     let environment = loader.load().await;
+    // Also one from the environment or a profile.
+    if !settings.insecure && environment.endpoint_url().is_some_and(is_plain_beyond_loopback) {
+        return Err(ConnectError::InvalidSetting {
+            setting: "the endpoint",
+            reason: "is http:// to another machine, which sends entries unencrypted; use https:// or, in a \
+                     network that is trusted, allow it with insecure=true"
+                .to_owned(),
+        });
+    }
     let bucket = || settings.bucket.clone();
     let region = match environment.region() {
         Some(region) => region.clone(),

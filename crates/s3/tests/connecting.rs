@@ -175,3 +175,29 @@ async fn own_sdk_client_is_used() {
     storage.write(&support::entry("a", "2026-01-28")).await.unwrap();
     assert_eq!(server.keys(), ["audit/2026-01-28/a.json"]);
 }
+
+#[tokio::test]
+async fn plain_http_to_another_machine_must_be_allowed() {
+    let builder = |endpoint: &str| {
+        S3Storage::builder("bucket")
+            .endpoint(endpoint)
+            .credentials(Credentials::new("access", "secret", None, None, "test"))
+            .check(false)
+    };
+    for endpoint in [
+        "http://192.0.2.1:9000",
+        "HTTP://minio:9000",
+        "http://localhost@minio",
+        "http://[2001:db8::1]/",
+    ] {
+        let error = connect_error(builder(endpoint)).await;
+        assert!(matches!(&error, ConnectError::InvalidSetting { .. }), "{endpoint}: {error:?}");
+        assert!(error.to_string().contains("insecure=true"), "{error}");
+        builder(endpoint).insecure(true).connect().await.unwrap();
+    }
+    for endpoint in
+        ["https://192.0.2.1", "http://localhost:8333", "http://127.0.0.2", "http://[::1]:1/"]
+    {
+        builder(endpoint).connect().await.unwrap();
+    }
+}
