@@ -27,9 +27,10 @@
 
 pub use attestry_evidence::*;
 pub use attestry_file::{
-    AnchorRecord, Backfill, CheckpointReader, CosignedCheckpoint, EntryProof, Erasure, Erasures,
-    EvidenceError, EvidenceOptions, EvidenceProblem, HeldCheckpoint, ProblemKind, StoredTimestamp,
-    TileExport, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
+    AnchorRecord, Backfill, CheckpointReader, Comparison, CosignedCheckpoint, EntryProof, Erasure,
+    Erasures, EvidenceError, EvidenceOptions, EvidenceProblem, HeldCheckpoint, NewestCheckpoint,
+    Observation, ObservationKind, ProblemKind, RecordSignature, RecordedErasure, SignerMemory,
+    StoredTimestamp, TileExport, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
 };
 
 use attestry_core::StorageBackend as _;
@@ -43,9 +44,13 @@ pub trait EvidenceExt {
     /// [`store_cosigned_checkpoint`](FileStorage::store_cosigned_checkpoint),
     /// [`inclusion_proof`](FileStorage::inclusion_proof),
     /// [`inclusion_proofs`](FileStorage::inclusion_proofs),
-    /// [`consistency_proof`](FileStorage::consistency_proof),
+    /// [`consistency_proof`](FileStorage::consistency_proof), [`compare`](FileStorage::compare),
     /// [`export_tiles`](FileStorage::export_tiles), [`verify`](FileStorage::verify),
-    /// [`erasures_of`](FileStorage::erasures_of) and [`delete_because`](FileStorage::delete_because).
+    /// [`erasures_of`](FileStorage::erasures_of), [`erasure_records`](FileStorage::erasure_records),
+    /// [`delete_because`](FileStorage::delete_because); and for the keys of the log
+    /// [`authorize_erasure_key`](FileStorage::authorize_erasure_key),
+    /// [`replace_key`](FileStorage::replace_key), [`end_key`](FileStorage::end_key) and
+    /// [`accept_tree`](FileStorage::accept_tree).
     ///
     /// # Errors
     ///

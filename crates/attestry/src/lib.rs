@@ -162,8 +162,8 @@ pub mod metrics {
 pub mod file {
     pub use attestry_file::{
         Durability, FileStorage, FileStorageBuilder, IndexingProgress, LinesMayBeLost,
-        NotRegularFile, Quarantined, QuarantinedKind, RecoveryReport, TornTail, Unfinished,
-        UnfinishedTask, UnknownVersion,
+        NotRegularFile, Quarantined, QuarantinedKind, RecoveryReport, RefusedIntent, TornTail,
+        Unfinished, UnfinishedTask, UnknownVersion,
     };
 }
 

@@ -215,6 +215,15 @@ impl OpenOptions {
         self
     }
 
+    /// The key that signs erasure records, if it is not that of the log; see
+    /// [`FileStorageBuilder::erasure_key`](attestry_file::FileStorageBuilder::erasure_key). File stores
+    /// only.
+    #[cfg(feature = "evidence")]
+    pub fn erasure_key(mut self, key: attestry_evidence::SigningKey) -> Self {
+        self.store.file.erasure_key = Some(Box::new(key));
+        self
+    }
+
     /// The name in erasure records; see
     /// [`FileStorageBuilder::erased_by`](attestry_file::FileStorageBuilder::erased_by). File stores
     /// only.

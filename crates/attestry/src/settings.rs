@@ -28,6 +28,8 @@ pub(crate) struct FileSettings {
     #[cfg(feature = "evidence")]
     pub(crate) evidence: Option<Box<attestry_file::EvidenceOptions>>,
     #[cfg(feature = "evidence")]
+    pub(crate) erasure_key: Option<Box<attestry_evidence::SigningKey>>,
+    #[cfg(feature = "evidence")]
     pub(crate) erased_by: Option<String>,
     #[cfg(feature = "evidence")]
     pub(crate) erase_reason: Option<String>,
@@ -65,6 +67,9 @@ impl StoreSettings {
             if let Some(evidence) = settings.evidence {
                 builder = builder.evidence(*evidence);
             }
+            if let Some(key) = settings.erasure_key {
+                builder = builder.erasure_key(*key);
+            }
             if let Some(name) = settings.erased_by {
                 builder = builder.erased_by(name);
             }
@@ -98,6 +103,8 @@ impl FileSettings {
             (self.on_indexing.is_some(), "on_indexing"),
             #[cfg(feature = "evidence")]
             (self.evidence.is_some(), "evidence"),
+            #[cfg(feature = "evidence")]
+            (self.erasure_key.is_some(), "erasure_key"),
             #[cfg(feature = "evidence")]
             (self.erased_by.is_some(), "erased_by"),
             #[cfg(feature = "evidence")]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 pub use report::{AuditReport, Finding, Mismatch};
 
-use crate::{Checkpoint, ErasureRecord, Hash, Tree};
+use crate::{Checkpoint, ErasureRecord, Hash, Record, StoredHash, Tree};
 
 /// Rebuilds the tree of a log leaf by leaf, in log order, and matches erased leaves with erasure records.
 ///
@@ -19,13 +19,16 @@ use crate::{Checkpoint, ErasureRecord, Hash, Tree};
 /// The stored hashes of erased lines need not be trusted: a wrong hash leads to a wrong root.
 ///
 /// ```
-/// use attestry_evidence::{Audit, ErasureRecord, Finding, Policy, SigningKey, Tree, line_hash};
+/// use attestry_evidence::{
+///     Audit, ErasureRecord, Finding, Policy, Record, SignedRecord, SigningKey, Statement, Tree, line_hash,
+/// };
 ///
 /// # let key = SigningKey::from_seed("example.com/log", &[7; 32])?;
 /// // Two entries; the first is erased, which is recorded; then the log is signed.
 /// let (first, second) = (line_hash(b"{\"id\": \"a\"}")?, line_hash(b"{\"id\": \"b\"}")?);
 /// let at = "2026-01-28".parse()?;
-/// let record = ErasureRecord::new(0, 1, first, at, "Art. 17 GDPR", "dpo@example.com")?;
+/// let record = Statement::Erasure(ErasureRecord::new(0, 1, first, at, "Art. 17 GDPR", "dpo@example.com")?);
+/// let record: Record = SignedRecord::sign("example.com/log", &record, &[&key])?.into();
 /// let mut tree = Tree::new();
 /// tree.extend([first, second, record.leaf_hash()]);
 /// let opened = Policy::new(key.public()).open(&key.sign(3, tree.root()))?;
@@ -58,10 +61,13 @@ pub struct Audit {
     /// The claims that cover the last leaf.
     open: Vec<OpenClaim>,
     report: AuditReport,
+    /// Hashes above the leaves, since they were last taken.
+    stored: Vec<StoredHash>,
 }
 
 #[derive(Debug)]
 struct Claim {
+    leaf_hash: Hash,
     record: ErasureRecord,
     /// The leaf index of the record itself.
     position: Option<u64>,
@@ -78,23 +84,34 @@ struct OpenClaim {
 }
 
 impl Audit {
-    /// An audit of a log with these erasure records, in any order. They are needed in advance, and are not
-    /// trusted until [`record`](Self::record) finds them in the tree.
+    /// An audit of a log with these records, in any order. They are needed in advance, and are not trusted
+    /// until [`record`](Self::record) finds them in the tree. Signatures are not verified here:
+    /// [`LogKeys::check`](crate::LogKeys::check) does.
     ///
     /// Uses memory per record, but not per entry. Overlapping records cost time for each leaf and record
     /// that covers it.
     #[must_use]
-    pub fn new(records: impl IntoIterator<Item = ErasureRecord>) -> Self {
-        let mut claims: Vec<Claim> = records
-            .into_iter()
-            .map(|record| Claim { record, position: None, found: None, covers_record: false })
-            .collect();
-        claims.sort_by_key(|claim| (claim.record.leaf(), claim.record.leaf_hash()));
-        claims.dedup_by(|a, b| a.record == b.record);
-        let hashes = claims.iter().map(|claim| claim.record.leaf_hash());
+    pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
+        let claim = |record: Record| {
+            let leaf_hash = record.leaf_hash();
+            let (position, found, covers_record) = (None, None, false);
+            let record = record.erasure()?.clone();
+            Some(Claim { leaf_hash, record, position, found, covers_record })
+        };
+        let mut claims: Vec<Claim> = records.into_iter().filter_map(claim).collect();
+        claims.sort_by_key(|claim| (claim.record.leaf(), claim.leaf_hash));
+        claims.dedup_by(|a, b| a.leaf_hash == b.leaf_hash);
+        let hashes = claims.iter().map(|claim| claim.leaf_hash);
         let by_hash = hashes.enumerate().map(|(index, hash)| (hash, index)).collect();
-        let report = AuditReport::new();
-        Self { tree: Tree::new(), claims, by_hash, next: 0, open: Vec::new(), report }
+        let (report, open, stored) = (AuditReport::new(), Vec::new(), Vec::new());
+        Self { tree: Tree::new(), claims, by_hash, next: 0, open, report, stored }
+    }
+
+    /// Takes the hashes above the leaves that the leaves added since the last call have made final: what
+    /// [`Tree::push_with`] passes to its callback, except the leaves. One for every 256 leaves, and a few
+    /// above. Take them now and then: they are kept in memory until then.
+    pub fn take_stored(&mut self) -> Vec<StoredHash> {
+        std::mem::take(&mut self.stored)
     }
 
     /// The number of leaves added.
@@ -135,11 +152,11 @@ impl Audit {
         self.report.add(Finding::Altered { leaf, count: 1 });
     }
 
-    /// Adds an erasure record.
-    pub fn record(&mut self, record: &ErasureRecord) {
+    /// Adds a record.
+    pub fn record(&mut self, record: &Record) {
         let hash = record.leaf_hash();
         let position = self.push(hash);
-        self.report.records += 1;
+        self.report.records += u64::from(record.erasure().is_some());
         for open in &self.open {
             self.claims[open.claim].covers_record = true;
         }
@@ -151,7 +168,12 @@ impl Audit {
     /// Appends a leaf and returns its index. Afterwards, `open` has the claims that cover it.
     fn push(&mut self, hash: Hash) -> u64 {
         let leaf = self.tree.size();
-        self.tree.push(hash);
+        let stored = &mut self.stored;
+        self.tree.push_with(hash, |hash| {
+            if hash.level > 0 {
+                stored.push(hash);
+            }
+        });
         let claims = &mut self.claims;
         self.open.retain(|open| claims[open.claim].found.is_none());
         while claims.get(self.next).is_some_and(|claim| claim.record.leaf() == leaf) {

@@ -45,11 +45,12 @@ use crate::{Hash, Tree, leaf_hash};
 /// assert_eq!(record.leaf_hash(), leaf_hash(data.as_bytes()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Fields")]
 pub struct ErasureRecord(Fields);
 
 /// The serialised form, not yet validated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
     leaf: u64,
@@ -89,6 +90,14 @@ pub enum InvalidErasure {
     /// The line is the JSON of a record, but not in canonical form.
     #[error("the erasure record is not in canonical form")]
     NotCanonical,
+}
+
+impl TryFrom<Fields> for ErasureRecord {
+    type Error = InvalidErasure;
+
+    fn try_from(fields: Fields) -> Result<Self, InvalidErasure> {
+        Self::validated(fields)
+    }
 }
 
 impl ErasureRecord {
@@ -201,12 +210,12 @@ impl ErasureRecord {
     /// [`to_line`](Self::to_line).
     pub fn from_line(line: &str) -> Result<Self, InvalidErasure> {
         let line = line.strip_suffix('\n').unwrap_or(line);
-        let fields = serde_json::from_str(line).map_err(InvalidErasure::Json)?;
+        let fields: Fields = serde_json::from_str(line).map_err(InvalidErasure::Json)?;
         let record = Self::validated(fields)?;
         if record.to_line() == line { Ok(record) } else { Err(InvalidErasure::NotCanonical) }
     }
 
-    /// The hash of the record's own leaf.
+    /// The hash of the record's own leaf, if it is not signed.
     #[must_use]
     pub fn leaf_hash(&self) -> Hash {
         leaf_hash((Self::PREFIX.to_owned() + &self.to_line()).as_bytes())

@@ -13,14 +13,14 @@
 //! | [`Tree`], [`leaf_hash`], [`node_hash`] | the Merkle tree of RFC 6962 |
 //! | [`Tile`], [`StoredHash`] | C2SP tlog-tiles |
 //! | [`Checkpoint`] | C2SP tlog-checkpoint |
-//! | [`SigningKey`], [`LogKey`], [`Policy::open`] | C2SP signed-note, with Ed25519 |
+//! | [`SigningKey`], [`LogKey`], [`Policy::open`], [`SignedRecord`] | C2SP signed-note, with Ed25519 |
 //! | [`WitnessKey`], [`Cosignature`] | C2SP tlog-cosignature, `cosignature/v1` |
 //! | [`InclusionProof`] | C2SP tlog-proof |
 //! | [`ConsistencyProof`] | the request of C2SP tlog-witness |
 //!
 //! A store hashes each line ([`line_hash`], on any thread), appends the hashes and stores the nodes of
 //! the tree ([`Tree::push_with`]), signs ([`SigningKey::sign`]), and creates proofs ([`proof`]). An
-//! erasure appends a leaf of its own ([`ErasureRecord`]). An [`Audit`] verifies a whole store; an
+//! erasure, or a change of keys, appends a leaf of its own ([`SignedRecord`]). An [`Audit`] verifies a whole store; an
 //! [`InclusionProof`] verifies one line without the store.
 
 mod audit;
@@ -28,13 +28,16 @@ mod checkpoint;
 mod erasure;
 mod hash;
 mod key;
+mod log_keys;
 mod memory_tiles;
 mod number;
 mod open_error;
 mod policy;
 pub mod proof;
+mod record;
 mod signed;
 mod signing_key;
+mod statement;
 mod stored;
 mod tile;
 mod tree;
@@ -45,12 +48,15 @@ pub use checkpoint::{Checkpoint, InvalidCheckpoint};
 pub use erasure::{ErasureRecord, InvalidErasure};
 pub use hash::{Hash, InvalidHash, LeafHasher, NotOneLine, leaf_hash, line_hash, node_hash};
 pub use key::{InvalidKey, KeyError, LogKey, MAX_NAME, WitnessKey};
+pub use log_keys::{KeyRange, LogKeys, RecordError};
 pub use memory_tiles::{MemoryTiles, NotStored};
 pub use open_error::OpenError;
 pub use policy::{Cosignature, InvalidPolicy, OpenedCheckpoint, Policy};
 pub use proof::{ConsistencyProof, InclusionProof, InvalidProof, ProofError, VerifyError};
+pub use record::{InvalidRecord, Record, SignedRecord};
 pub use signed::SignedCheckpoint;
 pub use signing_key::SigningKey;
+pub use statement::Statement;
 pub use stored::{ReadHashes, StoredHash, TreeError};
 pub use tile::{InvalidTile, TILE_HEIGHT, TILE_WIDTH, Tile};
 pub use tree::Tree;

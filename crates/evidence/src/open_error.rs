@@ -19,6 +19,17 @@ pub enum OpenError {
         /// The id of the log's key.
         id: u32,
     },
+    /// The key that signed it does not sign checkpoints of this size: it was replaced or ended before, or
+    /// came later.
+    #[error("the key {name}+{id:08x} does not sign checkpoints of {size} leaves")]
+    NotInForce {
+        /// The name of the key.
+        name: String,
+        /// The id of the key.
+        id: u32,
+        /// The number of leaves of the checkpoint.
+        size: u64,
+    },
     /// A signature with the name and id of a known key is invalid: the text or the signature was
     /// altered, or the signature was forged.
     #[error("the signature of {name}+{id:08x} is invalid")]

@@ -4,7 +4,7 @@ use attestry_core::Timestamp;
 use signed_note::{Note, NoteError, VerificationError, Verifier, Verifiers};
 use thiserror::Error;
 
-use crate::{Checkpoint, LogKey, OpenError, SignedCheckpoint, WitnessKey};
+use crate::{Checkpoint, KeyRange, LogKey, LogKeys, OpenError, SignedCheckpoint, WitnessKey};
 
 /// The signatures that a checkpoint must have: the log's and, optionally, those of a minimum number of
 /// witnesses.
@@ -26,8 +26,9 @@ use crate::{Checkpoint, LogKey, OpenError, SignedCheckpoint, WitnessKey};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Policy {
+    keys: LogKeys,
+    /// The key that errors name.
     log: LogKey,
-    origin: String,
     witnesses: Vec<WitnessKey>,
     needed: usize,
 }
@@ -99,14 +100,26 @@ impl Policy {
     /// Requires a signature of this key. The origin of the log is the key's name.
     #[must_use]
     pub fn new(log: LogKey) -> Self {
-        let origin = log.name().to_owned();
-        Self { log, origin, witnesses: Vec::new(), needed: 0 }
+        Self { keys: LogKeys::new(log.clone()), log, witnesses: Vec::new(), needed: 0 }
+    }
+
+    /// Requires a signature of one of these keys, of the one that signs checkpoints of that size. `None`
+    /// without any.
+    #[must_use]
+    pub fn with_keys(keys: LogKeys) -> Option<Self> {
+        let log = keys.signing().first()?.key.clone();
+        Some(Self { keys, log, witnesses: Vec::new(), needed: 0 })
+    }
+
+    /// The keys, to [`follow`](LogKeys::follow) the records of a log.
+    pub fn keys_mut(&mut self) -> &mut LogKeys {
+        &mut self.keys
     }
 
     /// Sets the origin of the log, where it differs from the name of the key.
     #[must_use]
     pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = origin.into();
+        self.keys.set_origin(origin.into());
         self
     }
 
@@ -123,7 +136,7 @@ impl Policy {
     ) -> Result<Self, InvalidPolicy> {
         self.witnesses = witnesses.into_iter().collect();
         self.needed = needed;
-        let mut seen = vec![self.log.bytes()];
+        let mut seen: Vec<_> = self.keys.signing().iter().map(|range| range.key.bytes()).collect();
         for witness in &self.witnesses {
             if seen.contains(&witness.bytes()) {
                 return Err(InvalidPolicy::Twice { name: witness.name().to_owned() });
@@ -134,16 +147,22 @@ impl Policy {
         if needed > known { Err(InvalidPolicy::TooFewKnown { needed, known }) } else { Ok(self) }
     }
 
-    /// The key of the log.
+    /// The key of the log; the first of several.
     #[must_use]
     pub fn log_key(&self) -> &LogKey {
         &self.log
     }
 
+    /// The keys of the log.
+    #[must_use]
+    pub fn keys(&self) -> &LogKeys {
+        &self.keys
+    }
+
     /// The origin of the log.
     #[must_use]
     pub fn origin(&self) -> &str {
-        &self.origin
+        self.keys.origin()
     }
 
     /// Verifies the signatures of a signed checkpoint and returns the checkpoint. Signatures of unknown
@@ -159,14 +178,22 @@ impl Policy {
         let is_by = |signature: &signed_note::Signature, key: &dyn Verifier| {
             signature.name() == key.name() && signature.id() == key.key_id()
         };
-        if !good.iter().any(|signature| is_by(signature, &self.log.0)) {
+        let by_log =
+            |range: &&KeyRange| good.iter().any(|signature| is_by(signature, &range.key.0));
+        let mut signed_by = self.keys.signing().iter().filter(by_log).peekable();
+        let Some(first) = signed_by.peek().map(|range| &range.key) else {
             return Err(self.not_signed());
-        }
+        };
         let text = std::str::from_utf8(note.text()).map_err(|_| OpenError::NotANote)?;
         let checkpoint: Checkpoint = text.parse()?;
-        if checkpoint.origin() != self.origin {
-            let found = checkpoint.origin().to_owned();
-            return Err(OpenError::OtherLog { expected: self.origin.clone(), found });
+        if checkpoint.origin() != self.origin() {
+            let (expected, found) = (self.origin().to_owned(), checkpoint.origin().to_owned());
+            return Err(OpenError::OtherLog { expected, found });
+        }
+        let size = checkpoint.size();
+        if !signed_by.any(|range| range.covers_size(size)) {
+            let (name, id) = (first.name().to_owned(), first.id());
+            return Err(OpenError::NotInForce { name, id, size });
         }
         let cosignatures: Vec<Cosignature> = good
             .iter()
@@ -247,8 +274,9 @@ struct Known<'a>(&'a Policy);
 
 impl Verifiers for Known<'_> {
     fn verifier(&self, name: &str, id: u32) -> Result<&dyn Verifier, VerificationError> {
-        let Policy { log, witnesses, .. } = self.0;
-        std::iter::once(&log.0)
+        let Policy { keys, witnesses, .. } = self.0;
+        let signing = keys.signing().iter().map(|range| &range.key.0);
+        signing
             .chain(witnesses.iter().map(|witness| &witness.0))
             .find(|key| key.name() == name && key.key_id() == id)
             .map(|key| key as &dyn Verifier)

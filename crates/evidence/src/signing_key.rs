@@ -145,10 +145,15 @@ impl SigningKey {
     #[must_use]
     pub fn sign(&self, size: u64, root: Hash) -> SignedCheckpoint {
         let text = format!("{}\n{size}\n{root}\n", self.public.name);
+        let signature = self.signature_line(&text);
+        SignedCheckpoint::new_unchecked(format!("{text}\n{signature}"))
+    }
+
+    /// The signature line of a note with this text.
+    pub(crate) fn signature_line(&self, text: &str) -> String {
         let signature = self.secret.sign(text.as_bytes());
         let material = [self.public.id.to_be_bytes().as_slice(), &signature.to_bytes()].concat();
-        let note = format!("{text}\n— {} {}\n", self.public.name, STANDARD.encode(material));
-        SignedCheckpoint::new_unchecked(note)
+        format!("— {} {}\n", self.public.name, STANDARD.encode(material))
     }
 }
 

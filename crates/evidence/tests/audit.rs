@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)] // helpers outside of the test functions
 
 use attestry_evidence::{
-    Audit, AuditReport, Checkpoint, ErasureRecord, Finding, Hash, Mismatch, Policy, SigningKey,
-    Tree, leaf_hash, line_hash,
+    Audit, AuditReport, Checkpoint, ErasureRecord, Finding, Hash, Mismatch, Policy, Record,
+    SignedRecord, SigningKey, Statement, Tree, leaf_hash, line_hash,
 };
 use proptest::prelude::*;
 
@@ -15,10 +15,17 @@ fn hash(entry: u64) -> Hash {
     line_hash(line(entry).as_bytes()).unwrap()
 }
 
-fn record(leaf: u64, leaves: &[Hash]) -> ErasureRecord {
+fn record(leaf: u64, leaves: &[Hash]) -> Record {
     let all = ErasureRecord::range_hash(leaves.iter().copied());
     let at = "2026-02-01".parse().unwrap();
-    ErasureRecord::new(leaf, leaves.len() as u64, all, at, "Art. 17 GDPR", "dpo").unwrap()
+    let erasure =
+        ErasureRecord::new(leaf, leaves.len() as u64, all, at, "Art. 17 GDPR", "dpo").unwrap();
+    // Both forms, in turn.
+    if leaf.is_multiple_of(2) {
+        return erasure.into();
+    }
+    let key = SigningKey::from_seed("example.com/log", &[7; 32]).unwrap();
+    SignedRecord::sign("example.com/log", &Statement::Erasure(erasure), &[&key]).unwrap().into()
 }
 
 fn checkpoint(leaves: impl IntoIterator<Item = Hash>) -> Checkpoint {
@@ -73,7 +80,7 @@ fn any_change_of_lines_is_detected() {
 }
 
 /// A log of six leaves: entries 0 to 4, of which 1 and 2 are erased, and the record of that.
-fn erased(record: &ErasureRecord) -> Audit {
+fn erased(record: &Record) -> Audit {
     let mut audit = Audit::new([record.clone()]);
     audit.line(hash(0));
     audit.erased(hash(1));
@@ -182,9 +189,31 @@ fn entry_line_is_not_a_record() {
     audit.erased(hash(0));
     audit.line(line_hash(record.to_line().as_bytes()).unwrap());
     assert_eq!(findings(audit), [Finding::RecordNotLogged { leaf: 0, count: 1 }]);
-    let data = ErasureRecord::PREFIX.to_owned() + &record.to_line();
-    assert_eq!(leaf_hash(data.as_bytes()), record.leaf_hash());
-    assert!(line_hash(data.as_bytes()).is_err());
+    let unsigned = ErasureRecord::PREFIX.to_owned() + &record.to_line();
+    assert_eq!(leaf_hash(unsigned.as_bytes()), record.leaf_hash());
+    assert!(line_hash(unsigned.as_bytes()).is_err());
+    let signed = self::record(1, &[hash(1)]);
+    let note = signed.signed().unwrap().note();
+    assert_eq!(leaf_hash(note.as_bytes()), signed.leaf_hash());
+    assert!(line_hash(note.as_bytes()).is_err());
+}
+
+#[test]
+fn hashes_above_the_leaves_are_those_of_the_tree() {
+    let (mut audit, mut tree) = (Audit::new([]), Tree::new());
+    let (mut taken, mut expected) = (Vec::new(), Vec::new());
+    for entry in 0..70_000 {
+        let leaf = leaf_hash(&u64::to_le_bytes(entry));
+        audit.line(leaf);
+        tree.push_with(leaf, |stored| expected.push(stored));
+        if entry % 1000 == 0 {
+            taken.extend(audit.take_stored());
+        }
+    }
+    taken.extend(audit.take_stored());
+    expected.retain(|stored| stored.level > 0);
+    assert_eq!(expected.len(), 273 + 1);
+    assert_eq!(format!("{taken:?}"), format!("{expected:?}"));
 }
 
 #[test]
@@ -243,9 +272,9 @@ proptest! {
                 _ => runs.push((entry, vec![hash(entry)])),
             }
         }
-        let records: Vec<ErasureRecord> =
+        let records: Vec<Record> =
             runs.iter().map(|(first, run)| record(*first, run)).collect();
-        let audit = |records: &[ErasureRecord]| {
+        let audit = |records: &[Record]| {
             let mut audit = Audit::new(records.to_vec());
             for (entry, gone) in (0..).zip(&gone) {
                 if *gone { audit.erased(hash(entry)) } else { audit.line(hash(entry)) }

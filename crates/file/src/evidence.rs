@@ -4,23 +4,27 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use attestry_core::{EntryId, StorageError};
-use attestry_evidence::{ConsistencyProof, Hash, OpenedCheckpoint, Policy, SignedCheckpoint};
+use attestry_evidence::{
+    ConsistencyProof, Hash, LogKey, OpenedCheckpoint, Policy, SignedCheckpoint, SigningKey,
+};
 
 use crate::builder::FileStorageBuilder;
 use crate::fs::layout::Folder;
 use crate::observer::EraseReason;
 use crate::storage::FileStorage;
 use crate::tree::{
-    AnchorRecord, CheckpointReader, EntryProof, Erasures, EvidenceError, EvidenceOptions,
-    StoredTimestamp, TileExport, TreeObserver, TreeRebuild, Verification, VerifyOptions,
-    anchor_records, erasures, prove, rebuild, tile_export, timestamps, verify,
+    AnchorRecord, CheckpointReader, Comparison, EntryProof, Erasures, EvidenceError,
+    EvidenceOptions, RecordedErasure, StoredTimestamp, TileExport, TreeObserver, TreeRebuild,
+    Verification, VerifyOptions, anchor_records, compare, erasures, prove, rebuild, tile_export,
+    timestamps, verify,
 };
 use crate::writer::Job;
 
 /// With the feature `evidence`.
 impl FileStorageBuilder {
-    /// Makes the store keep evidence from now on. Existing lines become the first leaves of the tree, and
-    /// verification reports them as [`adopted`](Verification::adopted).
+    /// Makes the store keep evidence from now on. An empty store begins by itself. If there are entries
+    /// already, evidence begins only with [`EvidenceOptions::adopt_existing`]; without it, entries are
+    /// recorded as before, nothing is signed or erased, and the recovery report says so.
     ///
     /// A folder that keeps evidence continues to do so without this call, but checkpoints are signed only
     /// with it. Before the first call, close every program without the feature `evidence` that has the
@@ -85,6 +89,18 @@ impl FileStorageBuilder {
         done.unwrap_or_else(|error| Err(StorageError::other(message, error).into()))
     }
 
+    /// The key that signs erasure records, by default that of the log. Another key, such as that of a data
+    /// protection officer, must be authorised by the log first:
+    /// [`authorize_erasure_key`](FileStorage::authorize_erasure_key). It works without the key of the log,
+    /// and signs no checkpoints.
+    ///
+    /// Without any key, erasing from a folder that keeps evidence fails with
+    /// [`EvidenceError::NoErasureKey`]. In other folders it is not used.
+    pub fn erasure_key(mut self, key: SigningKey) -> Self {
+        self.settings.erasure_key = Some(key);
+        self
+    }
+
     /// The name that erasure records state; `attestry` by default. At most 1,024 bytes, otherwise erasing
     /// fails.
     pub fn erased_by(mut self, name: impl Into<String>) -> Self {
@@ -107,14 +123,95 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::NoSigningKey`]; [`EvidenceError::Disagrees`] if the tree contradicts an earlier
-    /// checkpoint; [`EvidenceError::Storage`].
+    /// [`EvidenceError::NoSigningKey`], [`EvidenceError::NotBegun`]; [`EvidenceError::Disagrees`] if the tree
+    /// contradicts an earlier checkpoint, [`EvidenceError::NotAnExtension`] or
+    /// [`EvidenceError::NotRemembered`] if it is not what the signer remembers;
+    /// [`EvidenceError::UnsignedRecord`] or [`EvidenceError::ForgedRecord`] if entries were erased without a
+    /// key; [`EvidenceError::KeyNotInForce`]; [`EvidenceError::Storage`].
     ///
     /// # Cancel safety
     ///
     /// A dropped future does not cancel the request.
     pub async fn checkpoint(&self) -> Result<SignedCheckpoint, EvidenceError> {
         self.with_tree(TreeObserver::checkpoint).await
+    }
+
+    /// Authorises `key` to sign erasures of this log, from now on until it is [ended](Self::end_key): a signed
+    /// record in the tree. Returns a checkpoint that covers it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel the request.
+    pub async fn authorize_erasure_key(
+        &self,
+        key: LogKey,
+    ) -> Result<SignedCheckpoint, EvidenceError> {
+        self.with_tree(move |tree| tree.authorize_erasure_key(key)).await
+    }
+
+    /// Replaces the key that signs the log by `new`, which has the same name: a record in the tree that both
+    /// keys sign. Returns the first checkpoint of the new key. This store signs with it from now on; other
+    /// processes must be restarted with it.
+    ///
+    /// Verifiers that know one of the keys follow that record to the other.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::OtherOrigin`] if the names differ; those of [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel the request.
+    pub async fn replace_key(&self, new: SigningKey) -> Result<SignedCheckpoint, EvidenceError> {
+        self.with_tree(move |tree| tree.replace_key(&new)).await
+    }
+
+    /// States that signatures of `key` count up to a tree of `size` leaves only, by default up to now: of a
+    /// former key of the log that was compromised, or of an erasure key. The key of this store cannot end
+    /// itself; [replace](Self::replace_key) it first. Returns a checkpoint that covers the record.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`checkpoint`](Self::checkpoint); [`EvidenceError::Statement`] if a text is longer than 1,024
+    /// bytes.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel the request.
+    pub async fn end_key(
+        &self,
+        key: LogKey,
+        size: Option<u64>,
+        reason: &str,
+        by: &str,
+    ) -> Result<SignedCheckpoint, EvidenceError> {
+        let why = (reason.to_owned(), by.to_owned());
+        self.with_tree(move |tree| tree.end_key(key, size, why)).await
+    }
+
+    /// Signs the tree although it contradicts what the signer remembers, or has records that are not
+    /// authentic. The reason becomes a signed record in the tree. Compare the tree with checkpoints that were
+    /// kept elsewhere first: they stay contradicted.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Disagrees`] if the tree contradicts a stored checkpoint; the others of
+    /// [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not cancel the request.
+    pub async fn accept_tree(
+        &self,
+        reason: &str,
+        by: &str,
+    ) -> Result<SignedCheckpoint, EvidenceError> {
+        let why = (reason.to_owned(), by.to_owned());
+        self.with_tree(move |tree| tree.accept(why)).await
     }
 
     /// The latest checkpoint, signed by this or another process. Signs nothing.
@@ -308,6 +405,26 @@ impl FileStorage {
         self.read_blocking(move |catalog| tile_export::export(catalog.folder(), &to)).await
     }
 
+    /// How two checkpoints of this log relate, by the leaf hashes of the store: has the log grown from the
+    /// smaller to the greater, or was it forked? Both must satisfy `policy`.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Checkpoint`] if one does not; [`EvidenceError::NotKept`],
+    /// [`EvidenceError::Damaged`], [`EvidenceError::Storage`].
+    pub async fn compare(
+        &self,
+        one: &SignedCheckpoint,
+        other: &SignedCheckpoint,
+        policy: Policy,
+    ) -> Result<Comparison, EvidenceError> {
+        let (one, other) = (policy.open(one)?, policy.open(other)?);
+        self.read_blocking(move |catalog| {
+            compare::compare(catalog.folder(), one.checkpoint(), other.checkpoint(), &policy)
+        })
+        .await
+    }
+
     /// Compares the whole store with what was logged, and reports every difference. Runs beside writers;
     /// if there are problems, it verifies once more with writers locked out.
     ///
@@ -356,6 +473,24 @@ impl FileStorage {
     /// Dropping the future changes nothing.
     pub async fn erasures_of(&self, lines: HashSet<Hash>) -> Result<Erasures, EvidenceError> {
         self.read_blocking(move |catalog| erasures::of(catalog.folder(), &lines)).await
+    }
+
+    /// All erasure records, in the order of the tree. With a policy, their signatures are verified, by its
+    /// key and those that the records of the log lead to. Whether the records are in the tree, and fit what is
+    /// gone, is for [`verify`](Self::verify).
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::NotKept`], [`EvidenceError::Damaged`], [`EvidenceError::Storage`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn erasure_records(
+        &self,
+        policy: Option<Policy>,
+    ) -> Result<Vec<RecordedErasure>, EvidenceError> {
+        self.read_blocking(move |catalog| erasures::list(catalog.folder(), policy.as_ref())).await
     }
 
     /// Deletes an entry like [`delete`](attestry_core::StorageBackend::delete), with the reason and the

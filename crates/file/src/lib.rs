@@ -70,6 +70,7 @@ mod writer;
 
 pub use builder::FileStorageBuilder;
 pub use durability::{Durability, LinesMayBeLost};
+pub use erase::RefusedIntent;
 pub use fs::open::NotRegularFile;
 pub use fs::version::UnknownVersion;
 pub use quarantine::{Quarantined, QuarantinedKind};
@@ -78,7 +79,8 @@ pub use recovery::{RecoveryReport, TornTail, Unfinished, UnfinishedTask};
 pub use storage::FileStorage;
 #[cfg(feature = "evidence")]
 pub use tree::{
-    AnchorRecord, Backfill, CheckpointReader, CosignedCheckpoint, EntryProof, Erasure, Erasures,
-    EvidenceError, EvidenceOptions, EvidenceProblem, HeldCheckpoint, ProblemKind, StoredTimestamp,
-    TileExport, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
+    AnchorRecord, Backfill, CheckpointReader, Comparison, CosignedCheckpoint, EntryProof, Erasure,
+    Erasures, EvidenceError, EvidenceOptions, EvidenceProblem, HeldCheckpoint, NewestCheckpoint,
+    Observation, ObservationKind, ProblemKind, RecordSignature, RecordedErasure, SignerMemory,
+    StoredTimestamp, TileExport, TreeRebuild, Verification, VerifyOptions, VerifyProgress,
 };

@@ -4,11 +4,12 @@
 //! writer thread owns it. Every method that takes `&mut self`, except `take_callbacks`, requires the
 //! store lock. Order of calls:
 //!
-//! * open: `erased` and `segment_removed` for an interrupted erasure, `catch_up`, `fault`, `unsigned_size`
+//! * open: `check_intent`, `erased` and `segment_removed` for an interrupted erasure, `catch_up`, `fault`,
+//!   `unsigned_size`
 //! * append: `before_append`, write and sync, `appended`; once per rotated part of a batch
 //! * seal: `before_rename`, rename; `before_rename` with swapped names if the rename failed
-//! * erase: `catch_up`, `before_erase`, `find_leaf` and `leaves_of`, write the intent log, overwrite and
-//!   unlink, `erased`, `segment_removed`, clear the intent log
+//! * erase: `catch_up`, `before_erase`, `find_leaf` and `leaves_of`, `sign_intent`, write the intent log,
+//!   overwrite and unlink, `erased`, `segment_removed`, clear the intent log
 //! * compact: replace the segment, then `segment_compacted` or `segment_removed`
 //! * checkpoint: sync the active segment, then `on_deadline`; `take_callbacks` and run them unlocked
 //! * close: sync, `on_deadline` if there is a deadline, `close`, `take_callbacks`
@@ -99,6 +100,15 @@ impl EraseReason {
     }
 }
 
+/// Whether a program that may erase has written an intent log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum IntentCheck {
+    Authentic,
+    /// It was not written by one, for this reason.
+    #[cfg_attr(not(feature = "evidence"), expect(dead_code, reason = "no observer signs"))]
+    Forged(String),
+}
+
 /// Observes every change of one store's log; see the [module](self) for the order of calls. Methods
 /// that are not overridden do nothing.
 pub(crate) trait LogObserver: Any + Debug + Send {
@@ -162,9 +172,25 @@ pub(crate) trait LogObserver: Any + Debug + Send {
     }
 
     /// Lines are about to be erased, after which nothing can be rebuilt from them. What was recorded so
-    /// far is durable when this returns.
+    /// far is durable when this returns. Fails if the erasure may not be recorded.
     fn before_erase(&mut self) -> Result<(), StorageError> {
         Ok(())
+    }
+
+    /// A signature of the intent log with this SHA-256, one line; `None` if it needs none.
+    fn sign_intent(&mut self, sha256: &str) -> Result<Option<String>, StorageError> {
+        let _ = sha256;
+        Ok(None)
+    }
+
+    /// Whether an intent log that was found may be carried out. Fails if that cannot be said now.
+    fn check_intent(
+        &mut self,
+        sha256: &str,
+        signature: Option<&str>,
+    ) -> Result<IntentCheck, StorageError> {
+        let _ = (sha256, signature);
+        Ok(IntentCheck::Authentic)
     }
 
     /// The leaf of a line of `segment`, given with or without its line break. `position` is where it is

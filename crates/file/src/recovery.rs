@@ -12,7 +12,7 @@ use std::time::Duration;
 use attestry_core::{MAX_LINE_BYTES, StorageError, event, line};
 use rustix::fs::{AtFlags, Dir, unlinkat};
 
-use crate::erase::{self, Completed, Erasures};
+use crate::erase::{self, Completed, Erasures, RefusedIntent};
 use crate::fs::epoch;
 use crate::fs::layout::{Folder, Listed};
 use crate::fs::open;
@@ -40,10 +40,15 @@ pub struct RecoveryReport {
     /// package, has moved since; segments that were to be removed and that it has changed. They were
     /// left alone: delete their entries again.
     pub erasures_given_up: usize,
+    /// An interrupted erasure of a store with evidence that was not carried out, because its intent log is
+    /// not signed by a key that may erase. An attacker may have written it, or a version of Attestry before
+    /// intent logs were signed: then delete the entries again.
+    pub erasure_refused: Option<RefusedIntent>,
     /// What could not be repaired. It stops neither recording nor reading.
     pub unfinished: Vec<Unfinished>,
     /// Why no further checkpoint of the store's tree can be signed: lines under a signed checkpoint were
-    /// changed. `verify` reports which.
+    /// changed, for example, and `verify` reports which; or the tree does not extend what the signer
+    /// remembers.
     pub evidence_broken: Option<String>,
     /// The number of leaves of a tree of which no checkpoint is stored, although they are signed regularly:
     /// the process that created it died before the first one, or the checkpoints were removed.
@@ -77,6 +82,7 @@ impl RecoveryReport {
         self.erasures_finished = completed.lines;
         self.segments_removed = completed.segments;
         self.erasures_given_up = completed.moved;
+        self.erasure_refused.clone_from(&completed.refused_intent);
         let refused = completed.refused.iter();
         self.unfinished.extend(refused.map(|refused| unfinished::removal(folder, refused)));
     }
@@ -118,6 +124,13 @@ impl fmt::Display for RecoveryReport {
             sentences.push(format!(
                 "the interrupted erasure of {count} entries was abandoned, because another program has \
                  rewritten their segment; delete them again"
+            ));
+        }
+        if let Some(RefusedIntent { path, reason }) = &self.erasure_refused {
+            sentences.push(format!(
+                "an interrupted erasure was not carried out, because no key that may erase has begun it \
+                 ({reason}): its intent log was moved to {}; delete the entries again if it was yours",
+                path.display()
             ));
         }
         sentences.extend(self.unfinished.iter().map(ToString::to_string));

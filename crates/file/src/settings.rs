@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use attestry_core::StorageError;
+#[cfg(feature = "evidence")]
+use attestry_evidence::SigningKey;
 
 use crate::durability::Durability;
 use crate::fs::clock::Clock;
@@ -23,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) erase_defaults: EraseDefaults,
     #[cfg(feature = "evidence")]
     pub(crate) evidence: Option<EvidenceOptions>,
+    #[cfg(feature = "evidence")]
+    pub(crate) erasure_key: Option<SigningKey>,
     pub(crate) clock: Clock,
 }
 
@@ -38,6 +42,8 @@ impl Settings {
             erase_defaults: EraseDefaults::default(),
             #[cfg(feature = "evidence")]
             evidence: None,
+            #[cfg(feature = "evidence")]
+            erasure_key: None,
             clock: Clock::default(),
         }
     }

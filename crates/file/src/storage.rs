@@ -311,7 +311,8 @@ fn open_observer(
     counters: &Arc<StorageCounters>,
 ) -> Result<Box<dyn LogObserver>, StorageError> {
     let synced = settings.durability == crate::durability::Durability::Sync;
-    let observer = TreeObserver::open(folder, settings.evidence.clone(), synced)?;
+    let (evidence, erasure_key) = (settings.evidence.clone(), settings.erasure_key.clone());
+    let observer = TreeObserver::open(folder, evidence, erasure_key, synced)?;
     Ok(Box::new(observer.with_counters(Arc::clone(counters))))
 }
 

@@ -15,7 +15,7 @@ use attestry_evidence::{SignedCheckpoint, SigningKey};
 use attestry_file::{
     Durability, EvidenceError, EvidenceOptions, FileStorage, ProblemKind, VerifyOptions,
 };
-use common::evidence::{key, policy, verify, with_evidence};
+use common::evidence::{adopting, key, policy, verify, with_evidence};
 use common::{entries, entry, folder, only_segment};
 
 async fn open(path: &Path) -> FileStorage {
@@ -164,7 +164,7 @@ async fn contradicting_checkpoint_is_never_signed() {
     let text = fs::read_to_string(&segment).unwrap();
     fs::write(&segment, text.replace("e00003", "e0000X")).unwrap();
     fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
-    let storage = open(&path).await;
+    let storage = adopting(FileStorage::builder(&path)).open().await.unwrap();
     assert!(storage.recovery().evidence_broken.is_some(), "{}", storage.recovery());
     storage.append(&entries(10..12)).await.unwrap();
     assert!(matches!(storage.checkpoint().await, Err(EvidenceError::Disagrees { size: 10 })));

@@ -9,10 +9,10 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use attestry_core::{StorageBackend, Timestamp};
+use attestry_core::{ErrorChain, StorageBackend, Timestamp};
 use attestry_evidence::{LogKey, line_hash};
-use attestry_file::{EvidenceError, FileStorage, ProblemKind, VerifyOptions};
-use common::evidence::{key, policy, verify, with_evidence};
+use attestry_file::{EvidenceError, FileStorage, ObservationKind, ProblemKind, VerifyOptions};
+use common::evidence::{adopting, intent_log, key, policy, verify, with_evidence};
 use common::{entries, entry, folder, line_of, names, only_segment, segments, segments_in_order};
 
 async fn open(path: &Path) -> FileStorage {
@@ -85,10 +85,10 @@ async fn erased_entries_have_records_and_verify_clean() {
     let records = fs::read_to_string(path.join(".attestry/tree/erasures")).unwrap();
     for part in [
         "Art. 17 GDPR, request 4711",
-        "\"by\":\"dpo\"",
-        "\"reason\":\"deleted\"",
+        r#"\"by\":\"dpo\""#,
+        r#"\"reason\":\"deleted\""#,
         "expired: 1970-01-01",
-        "\"by\":\"nightly\"",
+        r#"\"by\":\"nightly\""#,
     ] {
         assert!(records.contains(part), "{part}: {records}");
     }
@@ -126,14 +126,30 @@ async fn existing_lines_are_reported_as_backfill() {
     fs::write(path.join("audit_20260128_001.jsonl"), [&text[..], b"\n  \nno entry\n"].concat())
         .unwrap();
     fs::write(path.join("audit_20260128.jsonl"), line_of(&entry("later", 3))).unwrap();
+    // Only on request.
     let storage = open(&path).await;
+    assert!(storage.recovery().evidence_broken.unwrap().contains("no evidence of them"));
+    storage.write(&entry("before", 4)).await.unwrap();
+    assert!(matches!(storage.checkpoint().await, Err(EvidenceError::NotBegun { .. })));
+    let refused = storage.delete(&entry("before", 4).id).await.unwrap_err();
+    assert!(ErrorChain(&refused).to_string().contains("no evidence of them"), "{refused}");
+    storage.close().await.unwrap();
+    let storage = adopting(FileStorage::builder(&path)).open().await.unwrap();
     storage.write(&entry("new", 4)).await.unwrap();
     let found = verify(&storage, &[]).await;
     assert!(found.is_clean(), "{:#?}", found.problems);
-    assert_eq!((found.leaves, found.lines), (13, 13));
+    assert_eq!((found.leaves, found.lines), (14, 14));
     let adopted = found.adopted.unwrap();
-    assert_eq!(adopted.leaves, 12);
+    assert_eq!(adopted.leaves, 13);
     assert!(Timestamp::now() >= adopted.at);
+    // The first checkpoint covers a signed record of it.
+    storage.checkpoint().await.unwrap();
+    let found = verify(&storage, &[]).await;
+    assert!(found.is_clean(), "{:#?}", found.problems);
+    assert_eq!((found.leaves, found.statements, found.signed), (15, 1, Some(15)));
+    assert_eq!(found.observed(ObservationKind::Adopted), 13);
+    storage.checkpoint().await.unwrap();
+    assert_eq!(verify(&storage, &[]).await.leaves, 15, "once");
     // A new store has no backfill.
     let (_guard, path) = folder();
     let storage = open(&path).await;
@@ -183,7 +199,7 @@ async fn several_processes_extend_one_tree() {
     let (_guard, path) = folder();
     let one = open_small(&path).await;
     let other = open_small(&path).await;
-    // The third has no key, but extends the tree like the others.
+    // The third has no key, but extends the tree like the others; it cannot erase.
     let third = FileStorage::builder(&path).rotation_size_bytes(2_000).open().await.unwrap();
     let mut checkpoints = Vec::new();
     for n in 0..60 {
@@ -193,7 +209,10 @@ async fn several_processes_extend_one_tree() {
             checkpoints.push(if n % 2 == 0 { &one } else { &other }.checkpoint().await.unwrap());
         }
         if n % 5 == 4 {
-            storage.delete(&entry(&format!("e{:05}", n - 2), 0).id).await.unwrap();
+            let id = entry(&format!("e{:05}", n - 2), 0).id;
+            let refused = third.delete(&id).await.unwrap_err();
+            assert!(ErrorChain(&refused).to_string().contains("erasing from it needs a key"));
+            [&one, &other][n % 2].delete(&id).await.unwrap();
         }
     }
     assert!(matches!(third.checkpoint().await, Err(EvidenceError::NoSigningKey { .. })));
@@ -210,9 +229,11 @@ async fn evidence_can_start_while_others_have_the_folder_open() {
     let early = FileStorage::builder(&path).open().await.unwrap();
     early.append(&entries(0..3)).await.unwrap();
     assert!(matches!(early.verify(VerifyOptions::new()).await, Err(EvidenceError::NotKept { .. })));
-    let storage = open(&path).await;
+    let storage = adopting(FileStorage::builder(&path)).open().await.unwrap();
     early.append(&entries(3..6)).await.unwrap();
-    assert!(early.delete(&entry("e00001", 0).id).await.unwrap());
+    let refused = early.delete(&entry("e00001", 0).id).await.unwrap_err();
+    assert!(ErrorChain(&refused).to_string().contains("erasing from it needs a key"), "{refused}");
+    assert!(storage.delete(&entry("e00001", 0).id).await.unwrap());
     let found = verify(&storage, &[]).await;
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.lines, found.erased, found.adopted.unwrap().leaves), (5, 1, 3));
@@ -293,9 +314,10 @@ async fn interrupted_erasure_is_recorded_once() {
             format!(r#""erase":[{{"segment":"{name}","offset":0,"length":{length},"leaf":0}}]"#)
         };
         let document = format!(
-            r#"{{"version":1,{intent},"note":{{"reason":"why","by":"who","at":"2026-01-28T09:15:00"}}}}"#
+            r#"{{"version":1,{intent},"note":{{"reason":"why","by":"dpo","at":"{}"}}}}"#,
+            Timestamp::now()
         );
-        let whole = format!("{document}\n{}\n", attestry_core::hash_content(&document));
+        let whole = intent_log(&document, &key());
         // Twice, as if a second crash had come before the intent log was cleared.
         for _ in 0..2 {
             fs::write(path.join(".attestry/erasures.journal"), &whole).unwrap();
@@ -322,9 +344,10 @@ async fn name_of_a_removed_segment_is_reused_after_its_record() {
     let content = fs::read(&active).unwrap();
     let (length, sum) = (content.len(), crc32fast::hash(&content[..content.len().min(4_096)]));
     let document = format!(
-        r#"{{"version":1,"erase":[],"unlink":[{{"segment":"{name}","length":{length},"crc32":{sum},"leaves":[[0,20]]}}],"note":{{"reason":"why","by":"who","at":"2026-01-28T09:15:00"}}}}"#
+        r#"{{"version":1,"erase":[],"unlink":[{{"segment":"{name}","length":{length},"crc32":{sum},"leaves":[[0,20]]}}],"note":{{"reason":"why","by":"dpo","at":"{}"}}}}"#,
+        Timestamp::now()
     );
-    let whole = format!("{document}\n{}\n", attestry_core::hash_content(&document));
+    let whole = intent_log(&document, &key());
     fs::write(path.join(".attestry/erasures.journal"), &whole).unwrap();
     fs::remove_file(&active).unwrap();
     storage.append(&entries(20..22)).await.unwrap();

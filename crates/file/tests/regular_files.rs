@@ -222,11 +222,11 @@ async fn store_folder_may_be_a_link() {
 #[cfg(feature = "evidence")]
 #[tokio::test]
 async fn special_file_in_the_tree_is_an_error() {
-    use common::evidence::with_evidence;
+    use common::evidence::adopting;
     for name in ["head", "places", "erasures", "tiles.0"] {
         for (kind, make) in KINDS {
             let (_guard, path, outside) = store().await;
-            let storage = with_evidence(FileStorage::builder(&path)).open().await.unwrap();
+            let storage = adopting(FileStorage::builder(&path)).open().await.unwrap();
             storage.checkpoint().await.unwrap();
             storage.close().await.unwrap();
             let before = fs::read(&outside).unwrap();

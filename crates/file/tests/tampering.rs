@@ -13,7 +13,7 @@ use attestry_file::{
     EvidenceError, EvidenceOptions, EvidenceProblem, FileStorage, ProblemKind, Verification,
     VerifyOptions,
 };
-use common::evidence::{policy, with_evidence};
+use common::evidence::{adopting, policy, with_evidence};
 use common::{entries, entry, folder, line_of, open_read_only, segments_in_order};
 
 const LINES: usize = 8;
@@ -264,7 +264,7 @@ async fn truncated_or_replaced_log_contradicts_its_checkpoints() {
     let last = segments_in_order(&path).pop().unwrap();
     fs::remove_file(last).unwrap();
     fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
-    let storage = with_evidence(FileStorage::builder(&path)).open().await.unwrap();
+    let storage = adopting(FileStorage::builder(&path)).open().await.unwrap();
     storage.close().await.unwrap();
     assert!(kinds(&problems(&path, None).await).contains(&ProblemKind::Checkpoint));
 }
@@ -279,8 +279,8 @@ async fn tree_signed_with_another_key_is_rejected() {
         fs::remove_dir_all(path.join(".attestry/tree")).unwrap();
         fs::remove_dir_all(path.join(".attestry/checkpoints")).unwrap();
         let other = SigningKey::from_seed(name, &[8; 32]).unwrap();
-        let storage =
-            FileStorage::builder(&path).evidence(EvidenceOptions::new(other)).open().await.unwrap();
+        let options = EvidenceOptions::new(other).adopt_existing(true);
+        let storage = FileStorage::builder(&path).evidence(options).open().await.unwrap();
         storage.checkpoint().await.unwrap();
         storage.close().await.unwrap();
         let found = problems(&path, None).await;
@@ -333,7 +333,7 @@ fn head(dice: &mut Dice) -> Vec<u8> {
     let [sequence, size, map_len, records_len] = numbers;
     let covered = number();
     let text = format!(
-        "attestry-tree/v1 {sequence} {size} {map_len} {records_len} audit_20260128.jsonl {covered}"
+        "attestry-tree/v2 {sequence} {size} {map_len} {records_len} audit_20260128.jsonl {covered}"
     );
     let mut slot = format!("{text} {:08x}\n", crc32fast::hash(text.as_bytes())).into_bytes();
     slot.resize(512, b' ');

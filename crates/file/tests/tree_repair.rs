@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use attestry_core::StorageBackend;
 use attestry_evidence::SignedCheckpoint;
 use attestry_file::{EvidenceError, FileStorage, FileStorageBuilder};
-use common::evidence::{key, verify, with_evidence};
+use common::evidence::{adopting, key, verify, with_evidence};
 use common::{all, entries, entry, folder};
 
 fn builder(path: &Path) -> FileStorageBuilder {
@@ -118,7 +118,7 @@ async fn rebuild_refuses_damaged_leaf_hashes() {
         let moved = builder(&path).set_tree_aside().await.unwrap();
         assert_eq!(moved.len(), 2);
         assert!(moved.iter().all(|path| path.is_dir()));
-        let storage = builder(&path).open().await.unwrap();
+        let storage = adopting(FileStorage::builder(&path)).open().await.unwrap();
         storage.checkpoint().await.unwrap();
         let found = verify(&storage, &[]).await;
         assert!(found.is_clean(), "{:?}", found.problems);

@@ -83,13 +83,13 @@ async fn unknown_epochs_are_an_error() {
 #[cfg(feature = "evidence")]
 #[tokio::test]
 async fn unknown_tree_is_an_error() {
-    use common::evidence::with_evidence;
+    use common::evidence::adopting;
     let (_guard, path) = stored().await;
-    let storage = with_evidence(FileStorage::builder(&path)).open().await.unwrap();
+    let storage = adopting(FileStorage::builder(&path)).open().await.unwrap();
     storage.close().await.unwrap();
     let head = path.join(".attestry/tree/head");
     let text = String::from_utf8_lossy(&fs::read(&head).unwrap()).into_owned();
-    let later = text.replace("attestry-tree/v1", "attestry-tree/v9");
+    let later = text.replace("attestry-tree/v2", "attestry-tree/v9");
     fs::write(&head, &later).unwrap();
     assert_unknown(FileStorage::builder(&path).open().await, &head, "attestry-tree/v9");
     let verified = open_read_only(&path).await.verify(attestry_file::VerifyOptions::new()).await;

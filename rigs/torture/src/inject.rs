@@ -171,7 +171,9 @@ impl Scene {
             .env_remove("ATTESTRY_KEY")
             .env_remove("ATTESTRY_KEY_FILE")
             .env_remove("ATTESTRY_SIGNING_KEY_FILE")
+            .env_remove("ATTESTRY_ERASURE_KEY_FILE")
             .envs(self.signing_key.iter().map(|key| ("ATTESTRY_SIGNING_KEY_FILE", key)))
+            .env("ATTESTRY_STATE", store.with_extension("signed"))
             .arg("--store")
             .arg(format!("file://{}?rotation_size_mb=1", store.display()));
         match task {
@@ -360,7 +362,11 @@ fn usable(store: &Path, ledger: &Ledger) -> Result {
         if store.exists() {
             verify::folder(store, ledger, verify::PROGRAM).await?;
         }
-        let storage = FileStorage::builder(store).open().await?;
+        let mut builder = FileStorage::builder(store);
+        if evidence::exists(store) {
+            builder = evidence::enable(builder, |_| ())?;
+        }
+        let storage = builder.open().await?;
         let hash = hash_content("afterwards");
         let entry = AuditEntry::new(create_entry_id(), Timestamp::now(), hash.clone(), hash);
         storage.write(&entry).await?;

@@ -68,8 +68,12 @@ impl Attestry {
             .without_env("ATTESTRY_KEY")
             .without_env("ATTESTRY_KEY_FILE")
             .without_env("ATTESTRY_SIGNING_KEY_FILE")
+            .without_env("ATTESTRY_ERASURE_KEY_FILE")
+            .without_env("ATTESTRY_STATE")
             .arg("--store")
-            .arg(&self.store);
+            .arg(&self.store)
+            .arg("--state")
+            .arg(self.store.with_extension("signed"));
         if let Some(key_file) = &self.key_file {
             command = command.arg("--key-file").arg(key_file);
         }

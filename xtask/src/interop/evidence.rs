@@ -51,7 +51,7 @@ fn folder(python: &Python, program: &Path, folder: &Path) -> Result {
     let signing = ["--signing-key", &key_text];
     let printed = attestry.done(&[&signing[..], &["import", &text(&input)]].concat())?;
     let ids: Vec<&str> = printed.lines().collect();
-    attestry.done(&["delete", "--reason", "asked for", ids[3]])?;
+    attestry.done(&[&signing[..], &["delete", "--reason", "asked for", ids[3]]].concat())?;
     attestry.done(&[&signing[..], &["checkpoint"]].concat())?;
     let verify = ["verify", "--public-key", &public_text];
     attestry.done(&verify)?;

@@ -62,10 +62,8 @@ pub enum Finding {
         /// The number of leaves that it covers.
         count: u64,
     },
-    /// An erasure record covers another erasure record. Erasure records are never erased.
-    #[error(
-        "the erasure record at leaf {record} covers erasure records among {count} leaf(s) from {leaf}"
-    )]
+    /// An erasure record covers another record. Records are never erased.
+    #[error("the erasure record at leaf {record} covers records among {count} leaf(s) from {leaf}")]
     RecordErased {
         /// The leaf of the record.
         record: u64,

@@ -7,11 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use attestry_evidence::proof::{consistency, inclusion};
-use attestry_evidence::{Checkpoint, ConsistencyProof, ErasureRecord, InclusionProof, WitnessKey};
+use attestry_evidence::{
+    Checkpoint, ConsistencyProof, ErasureRecord, InclusionProof, Record, WitnessKey,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer;
-use properties::{LOG, WITNESS, note, proof, root};
+use properties::{LOG, RECORD, WITNESS, note, proof, root};
 
 fn corpus(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rigs/fuzz/corpus").join(target)
@@ -76,6 +78,8 @@ fn corpus_has_all_seeds() {
         ("growth", ConsistencyProof::new(6, old(6, 21), cosigned(&at(21))).to_string()),
         ("growth-from-nothing", ConsistencyProof::new(0, old(0, 21), at(21)).to_string()),
         ("erasure", record.unwrap().to_line()),
+        ("record", RECORD.to_string()),
+        ("record-line", Record::from(RECORD.clone()).to_line()),
         ("tile", "tile/0/x001/x234/067.p/17".to_owned()),
         ("hash", root(21).unwrap().to_string()),
         ("key", LOG.key.public().to_string()),

@@ -8,10 +8,12 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use attestry_core::Timestamp;
 use attestry_evidence::proof::{consistency, inclusion, verify_consistency, verify_inclusion};
 use attestry_evidence::{
-    Checkpoint, ConsistencyProof, ErasureRecord, Hash, InclusionProof, LogKey, MemoryTiles, Policy,
-    SignedCheckpoint, SigningKey, Tile, Tree, WitnessKey, leaf_hash,
+    Checkpoint, ConsistencyProof, Hash, InclusionProof, LogKey, LogKeys, MemoryTiles, Policy,
+    Record, SignedCheckpoint, SignedRecord, SigningKey, Statement, Tile, Tree, WitnessKey,
+    leaf_hash,
 };
 
 /// The number of leaves in the log. Some of its trees are complete, others not.
@@ -50,6 +52,12 @@ pub static LOG: LazyLock<Log> = LazyLock::new(|| {
     Log { key, policy, tiles, leaves, roots }
 });
 
+/// The one record that the key of the log has signed.
+pub static RECORD: LazyLock<SignedRecord> = LazyLock::new(|| {
+    let statement = Statement::Adopted { leaves: 5, at: Timestamp::UNIX_EPOCH };
+    SignedRecord::sign("example.com/log", &statement, &[&LOG.key]).expect("the statement is valid")
+});
+
 /// Parses `bytes` in every format. What parses prints as the same text; a note that opens states what
 /// was signed, and a proof that verifies is true.
 pub fn note(bytes: &[u8]) {
@@ -63,9 +71,15 @@ pub fn note(bytes: &[u8]) {
     if let Ok(key) = text.parse::<SigningKey>() {
         assert_eq!(*key.expose_secret(), text);
     }
-    if let Ok(record) = ErasureRecord::from_line(text) {
+    if let Ok(record) = Record::from_line(text) {
         assert_eq!(record.to_line(), text.strip_suffix('\n').unwrap_or(text));
-        assert!(record.leaf() < record.end());
+        assert!(record.erasure().is_none_or(|erasure| erasure.leaf() < erasure.end()));
+    }
+    if let Ok(record) = SignedRecord::from_note(text) {
+        assert_eq!(record.note(), text);
+        assert!(!record.signers().is_empty());
+        let authentic = LogKeys::new(LOG.key.public()).check(7, &record).is_ok();
+        assert!(!authentic || record.statement() == RECORD.statement());
     }
     opens_only_what_was_signed(text);
     if let Some(proof) = round_trips::<InclusionProof>(text) {

@@ -3,8 +3,8 @@
 //! Two lines of text. The first is a JSON object, `{"version": 1, "erase": [{"segment": …, "offset": …,
 //! "length": …, "crc32": […], "leaf": …}, …], "unlink": [{"segment": …, "length": …, "crc32": …,
 //! "leaves": […]}, …], "note": {"reason": …, "by": …, "at": …}}`; the second is the SHA-256 of the first
-//! without its line break, in hexadecimal. Anything else is void: it is a torn write, before which nothing
-//! was erased.
+//! without its line break, in hexadecimal. If evidence is kept, a third line has the observer's signature of
+//! that. Anything else is void: it is a torn write, before which nothing was erased.
 
 use std::fs::File;
 use std::io;
@@ -151,10 +151,10 @@ struct SegmentRecord {
     leaves: Vec<(u64, u64)>,
 }
 
-/// Writes and syncs the intent log.
-pub(super) fn write(file: &File, intent: &EraseIntent) -> io::Result<()> {
+/// Writes and syncs the text of an intent log.
+pub(super) fn write(file: &File, text: &str) -> io::Result<()> {
     file.set_len(0)?;
-    sys::write_all_at(file, encode(intent)?.as_bytes(), 0)?;
+    sys::write_all_at(file, text.as_bytes(), 0)?;
     sys::sync_data(file)
 }
 
@@ -167,7 +167,8 @@ pub(super) fn clear(file: &File) -> io::Result<()> {
     sys::sync_data(file)
 }
 
-pub(super) fn encode(intent: &EraseIntent) -> io::Result<String> {
+/// The first line of an intent log, without its line break.
+pub(super) fn document(intent: &EraseIntent) -> io::Result<String> {
     let lines = intent.lines.iter().map(|line| LineRecord {
         segment: line.segment.to_string(),
         offset: line.offset,
@@ -181,19 +182,36 @@ pub(super) fn encode(intent: &EraseIntent) -> io::Result<String> {
         crc32: segment.checksum,
         leaves: segment.leaves.clone(),
     });
-    let document = serde_json::to_string(&Document {
+    Ok(serde_json::to_string(&Document {
         version: VERSION,
         erase: lines.collect(),
         unlink: segments.collect(),
         note: intent.reason.clone(),
-    })?;
-    let checksum = hash_content(&document);
-    Ok(format!("{document}\n{checksum}\n"))
+    })?)
+}
+
+/// An intent log: the document, its checksum, and a signature if there is one.
+pub(super) fn encode(document: &str, signature: Option<&str>) -> String {
+    let mut text = format!("{document}\n{}\n", hash_content(document));
+    if let Some(signature) = signature {
+        text.push_str(signature);
+        text.push('\n');
+    }
+    text
+}
+
+/// An intent log that was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct FoundIntent {
+    pub(crate) intent: EraseIntent,
+    /// The SHA-256 of its document, in hexadecimal.
+    pub(super) sha256: String,
+    pub(super) signature: Option<String>,
 }
 
 /// The content of an intent log; an empty or void one is an empty intent. One of another version is an
 /// error: it must not be emptied.
-pub(super) fn read(bytes: &[u8]) -> io::Result<EraseIntent> {
+pub(super) fn read(bytes: &[u8]) -> io::Result<FoundIntent> {
     #[derive(Deserialize)]
     struct Versioned {
         version: serde_json::Value,
@@ -206,15 +224,18 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<EraseIntent> {
         Ok(Versioned { version }) if version != VERSION => {
             Err(UnknownVersion::error(version.to_string(), VERSION.to_string()))
         }
-        _ => Ok(EraseIntent::default()),
+        _ => Ok(FoundIntent::default()),
     }
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Option<EraseIntent> {
-    let (document, checksum) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
-    if hash_content(document) != checksum.strip_suffix('\n')? {
+pub(super) fn decode(bytes: &[u8]) -> Option<FoundIntent> {
+    let lines = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let mut lines = lines.split('\n');
+    let (document, sha256, signature) = (lines.next()?, lines.next()?, lines.next());
+    if hash_content(document) != sha256 || lines.next().is_some() {
         return None;
     }
+    let (sha256, signature) = (sha256.to_owned(), signature.map(str::to_owned));
     let document: Document = serde_json::from_str(document).ok()?;
     if document.version != VERSION {
         return None;
@@ -229,11 +250,12 @@ pub(super) fn decode(bytes: &[u8]) -> Option<EraseIntent> {
         let SegmentRecord { length, crc32: checksum, leaves, .. } = record;
         Some(ErasedSegment { segment, length, checksum, leaves })
     };
-    Some(EraseIntent {
+    let intent = EraseIntent {
         lines: document.erase.into_iter().map(line).collect::<Option<_>>()?,
         segments: document.unlink.into_iter().map(segment).collect::<Option<_>>()?,
         reason: document.note,
-    })
+    };
+    Some(FoundIntent { intent, sha256, signature })
 }
 
 #[cfg(test)]
@@ -258,15 +280,21 @@ mod tests {
 
     #[test]
     fn truncated_or_changed_intent_log_is_void() {
-        let whole = encode(&intent()).unwrap().into_bytes();
-        assert_eq!(decode(&whole).unwrap(), intent());
-        for cut in 0..whole.len() {
-            assert_eq!(decode(&whole[..cut]), None, "cut to {cut} bytes");
-        }
-        for at in 0..whole.len() {
-            let mut changed = whole.clone();
-            changed[at] ^= 1;
-            assert_eq!(decode(&changed), None, "byte {at} changed");
+        let document = document(&intent()).unwrap();
+        for signature in [None, Some("signature")] {
+            let whole = encode(&document, signature).into_bytes();
+            let found = decode(&whole).unwrap();
+            assert_eq!((found.intent, found.signature.as_deref()), (intent(), signature));
+            let unsigned = encode(&document, None).len();
+            for cut in (0..whole.len()).filter(|&cut| cut != unsigned) {
+                assert_eq!(decode(&whole[..cut]), None, "cut to {cut} bytes");
+            }
+            // The observer checks the signature itself.
+            for at in 0..unsigned {
+                let mut changed = whole.clone();
+                changed[at] ^= 1;
+                assert_eq!(decode(&changed), None, "byte {at} changed");
+            }
         }
     }
 

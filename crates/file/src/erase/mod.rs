@@ -22,17 +22,19 @@ mod intent_log;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::path::PathBuf;
 
-use attestry_core::{StorageError, event};
+use attestry_core::{StorageError, Timestamp, event, hash_content};
 
 use crate::fs::epoch;
 use crate::fs::layout::Folder;
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys::{self, FileId, FileState};
-use crate::observer::LogObserver;
+use crate::observer::{IntentCheck, LogObserver};
 use crate::segment::IndexFile;
 
+use intent_log::FoundIntent;
 pub(crate) use intent_log::{EraseIntent, ErasedLine, ErasedSegment};
 
 /// Erasures of one store. Owned by the writer thread; every method requires the store lock.
@@ -76,7 +78,7 @@ impl Erasures {
             intent.reason = None;
         }
         self.pending = true;
-        if let Err(error) = self.write_intent(&intent) {
+        if let Err(error) = self.write_intent(&intent, observer) {
             // Nothing was overwritten. The intent log may be whole; if it were kept, it would be
             // executed when its names mean something else.
             self.pending = self.clear_intent().is_err();
@@ -123,13 +125,20 @@ impl Erasures {
         self.pending
     }
 
-    fn write_intent(&self, intent: &EraseIntent) -> Result<(), StorageError> {
+    fn write_intent(
+        &self,
+        intent: &EraseIntent,
+        observer: &mut dyn LogObserver,
+    ) -> Result<(), StorageError> {
         let path = self.folder.intent_log();
         let failed = |source| StorageError::io("write", &path, source);
         // Opening a store creates the file; another program may have removed it.
         let missing = !open::exists(&path).map_err(failed)?;
         let file = open::read_write_or_create(&path).map_err(failed)?;
-        intent_log::write(&file, intent).map_err(failed)?;
+        let document = intent_log::document(intent).map_err(failed)?;
+        let signature = observer.sign_intent(&hash_content(&document))?;
+        let text = intent_log::encode(&document, signature.as_deref());
+        intent_log::write(&file, &text).map_err(failed)?;
         if missing {
             let private = self.folder.private();
             sys::sync_folder(&private)
@@ -161,8 +170,27 @@ impl Erasures {
         if !self.pending {
             return Ok(Completed::default());
         }
-        let intent = pending(&self.folder)?;
-        self.complete(intent, true, observer)
+        let FoundIntent { intent, sha256, signature } = found(&self.folder)?;
+        if intent.is_empty() {
+            return self.complete(intent, true, observer);
+        }
+        match observer.check_intent(&sha256, signature.as_deref())? {
+            IntentCheck::Authentic => self.complete(intent, true, observer),
+            IntentCheck::Forged(reason) => self.set_aside(reason),
+        }
+    }
+
+    /// Moves an intent log that may not be carried out out of the way.
+    fn set_aside(&mut self, reason: String) -> Result<Completed, StorageError> {
+        let from = self.folder.intent_log();
+        let now = Timestamp::now().unix_micros();
+        let path = from.with_extension(format!("journal.{now}.refused"));
+        fs::rename(&from, &path).map_err(|source| StorageError::io("rename", &from, source))?;
+        let private = self.folder.private();
+        sys::sync_folder(&private).map_err(|source| StorageError::io("sync", &private, source))?;
+        self.pending = false;
+        let refused_intent = Some(RefusedIntent { path, reason });
+        Ok(Completed { refused_intent, ..Completed::default() })
     }
 
     /// [`finish_pending`](Self::finish_pending) before `segment` is renamed. Fails only if an erasure that
@@ -351,6 +379,17 @@ pub(crate) struct Completed {
     pub(crate) moved: usize,
     /// Segments that could not be unlinked and are unchanged.
     pub(crate) refused: Vec<Refused>,
+    /// The intent log, if it was not carried out because it is not authentic.
+    pub(crate) refused_intent: Option<RefusedIntent>,
+}
+
+/// An intent log that no program which may erase has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedIntent {
+    /// The file that it was moved to.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// A segment that the system does not let be unlinked, and why.
@@ -383,11 +422,15 @@ pub(crate) fn is_refused(error: &StorageError) -> bool {
 /// The content of the intent log; an empty or void one is an empty intent, and one of another version is an
 /// error.
 pub(crate) fn pending(folder: &Folder) -> Result<EraseIntent, StorageError> {
+    Ok(found(folder)?.intent)
+}
+
+fn found(folder: &Folder) -> Result<FoundIntent, StorageError> {
     let path = folder.intent_log();
     let failed = |source| StorageError::io("read", &path, source);
     match open::read_all(&path) {
         Ok(bytes) => intent_log::read(&bytes).map_err(failed),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EraseIntent::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FoundIntent::default()),
         Err(source) => Err(failed(source)),
     }
 }

@@ -23,7 +23,8 @@ fn interrupted() -> (tempfile::TempDir, Folder, Vec<String>) {
     let erasures = Erasures { folder: folder.clone(), pending: false };
     let mut observer = NoObserver;
     erasures.identify_lines(&mut erased, &mut observer).unwrap();
-    erasures.write_intent(&EraseIntent { lines: erased, ..EraseIntent::default() }).unwrap();
+    let intent = EraseIntent { lines: erased, ..EraseIntent::default() };
+    erasures.write_intent(&intent, &mut NoObserver).unwrap();
     (temporary, folder, lines)
 }
 
@@ -47,7 +48,7 @@ fn segment_is_unlinked_unless_it_has_changed() {
             ..EraseIntent::default()
         };
         let erasures = Erasures { folder: folder.clone(), pending: false };
-        erasures.write_intent(&intent).unwrap();
+        erasures.write_intent(&intent, &mut NoObserver).unwrap();
         if changed {
             fs::write(folder.segment(segment), "another\n").unwrap();
         }

@@ -1,10 +1,11 @@
-//! Which lines are on record as erased.
+//! Which lines are on record as erased, and the records of that.
 
 use std::collections::{HashMap, HashSet};
 
 use attestry_core::Timestamp;
-use attestry_evidence::{Hash, TreeError};
+use attestry_evidence::{Hash, Policy, RecordError, TreeError};
 
+use super::checkpoints::{Checkpoints, parse_unverified};
 use super::error::{EvidenceError, Result};
 use super::snapshot::TreeSnapshot;
 use super::tiles::Leaves;
@@ -32,13 +33,102 @@ pub struct Erasure {
     pub by: String,
 }
 
+/// An erasure record of a store, for [`FileStorage::erasure_records`](crate::FileStorage::erasure_records).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordedErasure {
+    /// The leaf that the record is.
+    pub record: u64,
+    /// The first leaf that was erased.
+    pub leaf: u64,
+    /// The number of leaves that were erased.
+    pub count: u64,
+    /// When, by whom and why.
+    pub erasure: Erasure,
+    /// The keys that it is signed with, as `name+1a2b3c4d`; none if it is not signed.
+    pub signers: Vec<String>,
+    /// Whether the signature was verified, and is that of a key that may erase.
+    pub signature: RecordSignature,
+    /// The size of the smallest stored checkpoint that covers the record; its own signature is not verified
+    /// here.
+    pub checkpoint: Option<u64>,
+}
+
+/// What is known about the signature of an erasure record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordSignature {
+    /// It has none: an earlier version wrote the record, or an attacker.
+    Unsigned,
+    /// It was not verified, because no public key was given.
+    NotVerified,
+    /// It is valid.
+    Authentic,
+    /// It is not.
+    Forged(RecordError),
+}
+
+impl RecordSignature {
+    /// A stable name: `unsigned`, `not-verified`, `authentic`, `forged`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::NotVerified => "not-verified",
+            Self::Authentic => "authentic",
+            Self::Forged(_) => "forged",
+        }
+    }
+}
+
+/// All erasure records, in the order of the tree.
+pub(crate) fn list(folder: &Folder, policy: Option<&Policy>) -> Result<Vec<RecordedErasure>> {
+    let records = TreeSnapshot::records(folder)?;
+    let keys = policy.map(|policy| {
+        let mut keys = policy.keys().clone();
+        keys.follow(records.signed());
+        keys
+    });
+    let checkpoints = Checkpoints::of(folder);
+    let mut sizes = Vec::new();
+    checkpoints
+        .for_each(|note| sizes.extend(parse_unverified(&note.text).map(|found| found.size())))
+        .map_err(|source| EvidenceError::io("read", checkpoints.folder(), source))?;
+    sizes.sort_unstable();
+    let mut list = Vec::new();
+    for (leaf, record) in records.iter() {
+        let Some(erasure) = record.erasure() else { continue };
+        let signature = match (record.signed(), &keys) {
+            (None, _) => RecordSignature::Unsigned,
+            (Some(_), None) => RecordSignature::NotVerified,
+            (Some(record), Some(keys)) => match keys.check(leaf, record) {
+                Ok(_) => RecordSignature::Authentic,
+                Err(error) => RecordSignature::Forged(error),
+            },
+        };
+        let (reason, by) = (erasure.reason().to_owned(), erasure.by().to_owned());
+        let covering = sizes.partition_point(|&size| size <= leaf);
+        list.push(RecordedErasure {
+            record: leaf,
+            leaf: erasure.leaf(),
+            count: erasure.count(),
+            erasure: Erasure { at: erasure.erased_at(), reason, by },
+            signers: record.signed().map(|record| record.signers()).unwrap_or_default(),
+            signature,
+            checkpoint: sizes.get(covering).copied(),
+        });
+    }
+    Ok(list)
+}
+
 /// Reads the leaves of erased lines, and no others.
 pub(crate) fn of(folder: &Folder, lines: &HashSet<Hash>) -> Result<Erasures> {
     let mut snapshot = TreeSnapshot::full(folder)?;
     let tree = folder.tree();
     let unreadable = |source| EvidenceError::tree(&tree, TreeError::Read(source));
     let mut found = HashMap::new();
-    for record in snapshot.records.iter() {
+    let records = snapshot.records.iter().filter_map(|(_, record)| record.erasure());
+    for record in records {
         let mut leaves = Leaves::new(record.leaf()..record.end());
         while let Some(hash) = leaves.next(&mut snapshot.tiles).map_err(unreadable)? {
             if lines.contains(&hash) {

@@ -24,7 +24,7 @@ impl TreeWriter {
         hash: Hash,
         position: f64,
     ) -> Result<Option<u64>> {
-        let erased = self.erasures.erased(self.head.records_len)?;
+        let erased = self.records.erased(self.head.records_len)?;
         // An entry that was erased and written again has two leaves of the same hash.
         let accept = |leaf| !erased.contains(leaf);
         let ranges = self.map.leaf_ranges(name, self.head.size);

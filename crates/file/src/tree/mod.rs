@@ -13,23 +13,28 @@
 pub(crate) mod anchor_records;
 mod checkpoint_reader;
 mod checkpoints;
+pub(crate) mod compare;
 mod erase;
-mod erasure_records;
 pub(crate) mod erasures;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[path = "../../tests/fuzz/tree/mod.rs"]
 pub(crate) mod fuzzing;
+mod intent;
+mod keys;
 mod leaf_search;
 mod line_hashes;
+mod memory;
 mod observer;
 mod options;
 pub(crate) mod prove;
 pub(crate) mod rebuild;
+mod records;
 mod replay;
 mod segment_map;
 mod sign;
 mod snapshot;
+mod statements;
 mod text_file;
 pub(crate) mod tile_export;
 mod tiles;
@@ -40,8 +45,10 @@ pub(crate) mod verify;
 
 pub use anchor_records::{AnchorRecord, HeldCheckpoint};
 pub use checkpoint_reader::CheckpointReader;
-pub use erasures::{Erasure, Erasures};
+pub use compare::Comparison;
+pub use erasures::{Erasure, Erasures, RecordSignature, RecordedErasure};
 pub use error::EvidenceError;
+pub use memory::SignerMemory;
 pub(crate) use observer::TreeObserver;
 pub use options::EvidenceOptions;
 pub use prove::EntryProof;
@@ -49,6 +56,6 @@ pub use rebuild::TreeRebuild;
 pub use tile_export::TileExport;
 pub use timestamps::StoredTimestamp;
 pub use verify::{
-    Backfill, CosignedCheckpoint, EvidenceProblem, ProblemKind, Verification, VerifyOptions,
-    VerifyProgress,
+    Backfill, CosignedCheckpoint, EvidenceProblem, NewestCheckpoint, Observation, ObservationKind,
+    ProblemKind, Verification, VerifyOptions, VerifyProgress,
 };

@@ -7,13 +7,20 @@ use std::time::{Duration, Instant};
 
 use attestry_core::metrics::StorageCounters;
 use attestry_core::{StorageError, Timestamp, event};
-use attestry_evidence::{ErasureRecord, Hash, Policy, SignedCheckpoint, leaf_hash};
+use attestry_evidence::{
+    ErasureRecord, Hash, LogKey, Policy, SignedCheckpoint, SigningKey, leaf_hash,
+};
 
 use super::error::EvidenceError;
+use super::intent;
+use super::keys::Eraser;
 use super::options::{EvidenceOptions, Hook};
+use super::sign::Signer;
 use super::tree_writer::TreeWriter;
 use crate::fs::layout::Folder;
-use crate::observer::{Callback, EraseReason, LeafHash, LeafHasher, LineEnd, LogObserver};
+use crate::observer::{
+    Callback, EraseReason, IntentCheck, LeafHash, LeafHasher, LineEnd, LogObserver,
+};
 use crate::segment::SegmentName;
 
 const _: () = assert!(EraseReason::MAX_TEXT_BYTES == ErasureRecord::MAX_TEXT);
@@ -27,6 +34,8 @@ pub(crate) struct TreeObserver {
     /// `None` while the store has no tree. Another process may create one.
     writer: Option<TreeWriter>,
     signing: Option<Signing>,
+    /// The key that signs erasures; that of the log if `None`.
+    erasure_key: Option<SigningKey>,
     counters: Arc<StorageCounters>,
     closed: bool,
 }
@@ -42,30 +51,47 @@ struct Signing {
     unsigned: Option<u64>,
 }
 
+impl Signing {
+    fn signer(&self) -> Signer<'_> {
+        let EvidenceOptions { key, memory, adopt_existing, .. } = &self.options;
+        Signer { key, memory: memory.as_ref(), adopts: *adopt_existing }
+    }
+}
+
 impl TreeObserver {
-    /// Opens the tree of `folder`; creates one if there are `options` and it is missing. Lines that it
-    /// lacks are added by [`catch_up`](LogObserver::catch_up).
+    /// Opens the tree of `folder`. Creates one if there are `options` and it is missing, unless there are
+    /// lines that it may not adopt. Lines that the tree lacks are added by
+    /// [`catch_up`](LogObserver::catch_up).
     pub(crate) fn open(
         folder: &Folder,
         options: Option<EvidenceOptions>,
+        erasure_key: Option<SigningKey>,
         lines_are_synced: bool,
     ) -> Result<Self, StorageError> {
         let mut writer = TreeWriter::open(folder, lines_are_synced)?;
-        if writer.is_none() && options.is_some() {
-            writer = Some(TreeWriter::create(folder, lines_are_synced)?);
-        }
-        let signing = match (options, &mut writer) {
-            (Some(options), Some(writer)) => {
-                let last = (Instant::now(), writer.signed_size()?);
-                let is_regular = options.every < Duration::MAX;
-                let unsigned =
-                    (is_regular && last.1 == 0 && writer.size() > 0).then(|| writer.size());
-                Some(Signing { options, last, results: Vec::new(), unsigned })
+        let mut signing = options.map(|options| {
+            let (last, results) = ((Instant::now(), 0), Vec::new());
+            Signing { options, last, results, unsigned: None }
+        });
+        if let (None, Some(signing)) = (&writer, &signing) {
+            let is_empty = folder.list()?.iter().all(|segment| segment.length == 0);
+            if is_empty || signing.options.adopt_existing {
+                if is_empty {
+                    // Before the tree: one without a memory of it looks like an attacker's.
+                    signing.signer().remember_beginning()?;
+                }
+                writer = Some(TreeWriter::create(folder, lines_are_synced)?);
             }
-            _ => None,
-        };
-        let (folder, counters) = (folder.clone(), Arc::default());
-        Ok(Self { folder, lines_are_synced, writer, signing, counters, closed: false })
+        }
+        if let (Some(writer), Some(signing)) = (&mut writer, &mut signing) {
+            let signed = writer.signed_size()?;
+            signing.last.1 = signed;
+            let is_regular = signing.options.every < Duration::MAX;
+            let unsigned = is_regular && signed == 0 && writer.size() > 0;
+            signing.unsigned = unsigned.then(|| writer.size());
+        }
+        let (folder, counters, closed) = (folder.clone(), Arc::default(), false);
+        Ok(Self { folder, lines_are_synced, writer, signing, erasure_key, counters, closed })
     }
 
     /// The same, counting with `counters`.
@@ -98,7 +124,21 @@ impl TreeObserver {
     /// The checkpoint of all lines: a new one, or the latest if the tree has not grown since. The
     /// active segment must be synced.
     pub(crate) fn checkpoint(&mut self) -> Result<SignedCheckpoint, EvidenceError> {
-        let signed = self.sign();
+        self.sign_with(|writer, signer| {
+            writer.state_adoption(signer)?;
+            writer.sign(signer)
+        })
+    }
+
+    /// Lets `sign` sign a checkpoint of all lines, and return whether it is new.
+    fn sign_with(
+        &mut self,
+        sign: impl FnOnce(
+            &mut TreeWriter,
+            Signer<'_>,
+        ) -> Result<(SignedCheckpoint, bool), EvidenceError>,
+    ) -> Result<SignedCheckpoint, EvidenceError> {
+        let signed = self.sign_or_fail(sign);
         if let Err(error) = &signed {
             self.checkpoint_failed(error);
         }
@@ -110,25 +150,89 @@ impl TreeObserver {
         event!(WARN, kind = error.kind().as_str(), "checkpoint failed");
     }
 
-    fn sign(&mut self) -> Result<SignedCheckpoint, EvidenceError> {
+    fn sign_or_fail(
+        &mut self,
+        sign: impl FnOnce(
+            &mut TreeWriter,
+            Signer<'_>,
+        ) -> Result<(SignedCheckpoint, bool), EvidenceError>,
+    ) -> Result<SignedCheckpoint, EvidenceError> {
         let path = self.folder.path().to_path_buf();
-        let Some(Signing { options, .. }) = &self.signing else {
+        if self.signing.is_none() {
             return Err(EvidenceError::NoSigningKey { path });
+        }
+        self.writer()?;
+        let (Some(writer), Some(signing)) = (&mut self.writer, &mut self.signing) else {
+            return Err(EvidenceError::NotBegun { path });
         };
-        let key = options.key.clone();
-        let writer = self.writer()?.ok_or(EvidenceError::NotKept { path })?;
         writer.replay_all()?;
-        let (checkpoint, new) = writer.sign(&key)?;
+        let (checkpoint, new) = sign(writer, signing.signer())?;
         let size = writer.size();
-        if let Some(signing) = &mut self.signing {
-            signing.last = (Instant::now(), size);
-            if new {
-                self.counters.checkpoint(Timestamp::now(), size);
-                event!(INFO, size = size, "checkpoint signed");
-                signing.results.push(Ok(checkpoint.clone()));
-            }
+        signing.last = (Instant::now(), size);
+        if new {
+            self.counters.checkpoint(Timestamp::now(), size);
+            event!(INFO, size = size, "checkpoint signed");
+            signing.results.push(Ok(checkpoint.clone()));
         }
         Ok(checkpoint)
+    }
+
+    /// Authorises another key to sign erasures.
+    pub(crate) fn authorize_erasure_key(
+        &mut self,
+        key: LogKey,
+    ) -> Result<SignedCheckpoint, EvidenceError> {
+        self.sign_with(|writer, signer| Ok((writer.authorize_erasure_key(signer, key)?, true)))
+    }
+
+    /// Ends a key at a size.
+    pub(crate) fn end_key(
+        &mut self,
+        key: LogKey,
+        size: Option<u64>,
+        why: (String, String),
+    ) -> Result<SignedCheckpoint, EvidenceError> {
+        self.sign_with(|writer, signer| Ok((writer.end_key(signer, key, size, why)?, true)))
+    }
+
+    /// Replaces the key of the log, also for what this process signs from now on.
+    pub(crate) fn replace_key(
+        &mut self,
+        new: &SigningKey,
+    ) -> Result<SignedCheckpoint, EvidenceError> {
+        let signed = self.sign_with(|writer, signer| Ok((writer.replace_key(signer, new)?, true)));
+        if let (Ok(_), Some(signing)) = (&signed, &mut self.signing) {
+            signing.options.key = new.clone();
+        }
+        signed
+    }
+
+    /// Accepts the tree as it is.
+    pub(crate) fn accept(
+        &mut self,
+        why: (String, String),
+    ) -> Result<SignedCheckpoint, EvidenceError> {
+        self.sign_with(|writer, signer| Ok((writer.accept(signer, why)?, true)))
+    }
+
+    /// The tree with the key that signs erasures now; `None` if the store keeps no evidence.
+    fn eraser(&mut self) -> Result<Option<(&mut TreeWriter, Eraser)>, EvidenceError> {
+        self.writer()?;
+        let path = || self.folder.path().to_path_buf();
+        let log = self.signing.as_ref().map(|signing| &signing.options.key);
+        let Some(writer) = &mut self.writer else {
+            // Evidence is wanted, and its tree is gone or was never begun.
+            return if log.is_some() {
+                Err(EvidenceError::NotBegun { path: path() })
+            } else {
+                Ok(None)
+            };
+        };
+        let Some(key) = self.erasure_key.as_ref().or(log) else {
+            return Err(EvidenceError::NoErasureKey { path: path() });
+        };
+        let eraser = writer.eraser(key, log)?;
+        Ok(Some((writer, eraser)))
     }
 
     /// Stores a checkpoint with cosignatures of witnesses.
@@ -165,9 +269,12 @@ impl LogObserver for TreeObserver {
     }
 
     fn fault(&mut self) -> Option<String> {
-        let writer = self.writer.as_mut()?;
-        let key = self.signing.as_ref().map(|signing| &signing.options.key);
-        let error = writer.check_latest(key).err()?;
+        let signer = self.signing.as_ref().map(Signing::signer);
+        let Some(writer) = &mut self.writer else {
+            let path = self.folder.path().to_path_buf();
+            return signer.map(|_| EvidenceError::NotBegun { path }.to_string());
+        };
+        let error = writer.check_signable(signer).err()?;
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
         Some(format!("{error}{}", source.unwrap_or_default()))
     }
@@ -223,10 +330,29 @@ impl LogObserver for TreeObserver {
     }
 
     fn before_erase(&mut self) -> Result<(), StorageError> {
-        match self.writer()? {
-            Some(writer) => Ok(writer.persist_if_changed()?),
+        match self.eraser()? {
+            Some((writer, _)) => Ok(writer.persist_if_changed()?),
             None => Ok(()),
         }
+    }
+
+    fn sign_intent(&mut self, sha256: &str) -> Result<Option<String>, StorageError> {
+        let Some((_, eraser)) = self.eraser()? else { return Ok(None) };
+        Ok(Some(intent::sign(sha256, &eraser)?))
+    }
+
+    fn check_intent(
+        &mut self,
+        sha256: &str,
+        signature: Option<&str>,
+    ) -> Result<IntentCheck, StorageError> {
+        let path = self.folder.intent_log();
+        let Some((writer, eraser)) = self.eraser()? else { return Ok(IntentCheck::Authentic) };
+        let size = writer.size();
+        let log = self.signing.as_ref().map(|signing| signing.options.key.clone());
+        let Some(writer) = &mut self.writer else { return Ok(IntentCheck::Authentic) };
+        let keys = log.map(|log| writer.log_keys(&log)).transpose()?;
+        Ok(intent::check(&path, (sha256, signature), &eraser, keys.map(|keys| (keys, size)))?)
     }
 
     fn find_leaf(
@@ -254,8 +380,8 @@ impl LogObserver for TreeObserver {
         reason: &EraseReason,
         redo: bool,
     ) -> Result<(), StorageError> {
-        match self.writer()? {
-            Some(writer) => Ok(writer.record_erasure(ranges, reason, redo)?),
+        match self.eraser()? {
+            Some((writer, eraser)) => Ok(writer.record_erasure(ranges, reason, &eraser, redo)?),
             None => Ok(()),
         }
     }

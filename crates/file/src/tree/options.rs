@@ -7,6 +7,7 @@ use std::time::Duration;
 use attestry_evidence::{SignedCheckpoint, SigningKey};
 
 use super::error::EvidenceError;
+use super::memory::SignerMemory;
 
 /// Receives each new checkpoint.
 pub(super) type Hook = Arc<dyn Fn(Result<&SignedCheckpoint, &EvidenceError>) + Send + Sync>;
@@ -19,6 +20,8 @@ pub(super) type Hook = Arc<dyn Fn(Result<&SignedCheckpoint, &EvidenceError>) + S
 /// | [`every_entries`](Self::every_entries) | 100,000 |
 /// | [`every`](Self::every) | one minute |
 /// | [`on_checkpoint`](Self::on_checkpoint) | none |
+/// | [`memory`](Self::memory) | none |
+/// | [`adopt_existing`](Self::adopt_existing) | `false` |
 ///
 /// ```
 /// use attestry_core::{AuditEntry, StorageBackend, Timestamp, create_entry_id, hash_content};
@@ -53,12 +56,52 @@ pub struct EvidenceOptions {
     pub(super) every_entries: u64,
     pub(super) every: Duration,
     pub(super) hook: Option<Hook>,
+    pub(super) memory: Option<SignerMemory>,
+    pub(super) adopt_existing: bool,
 }
 
 impl EvidenceOptions {
     /// Evidence whose checkpoints are signed with `key`. The name of the key is the origin of the log.
     pub fn new(key: SigningKey) -> Self {
-        Self { key, every_entries: 100_000, every: Duration::from_secs(60), hook: None }
+        Self {
+            key,
+            every_entries: 100_000,
+            every: Duration::from_secs(60),
+            hook: None,
+            memory: None,
+            adopt_existing: false,
+        }
+    }
+
+    /// Remembers the last signed checkpoint in a file outside the store, and signs nothing that is not an
+    /// extension of it.
+    ///
+    /// Without a memory, the tree is compared only with the checkpoints in the store. An attacker with
+    /// write access can remove them together with what they cover, and an older copy of the store has
+    /// older ones: the signer would sign what is left.
+    ///
+    /// ```
+    /// # use attestry_evidence::SigningKey;
+    /// use attestry_file::{EvidenceOptions, SignerMemory};
+    ///
+    /// let key = SigningKey::generate("example.com/audit")?;
+    /// let memory = SignerMemory::at("/var/lib/attestry/signed-checkpoints");
+    /// let evidence = EvidenceOptions::new(key).memory(memory);
+    /// # Ok::<(), attestry_evidence::InvalidKey>(())
+    /// ```
+    pub fn memory(mut self, memory: SignerMemory) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// Whether evidence may begin over entries that exist already, or over a tree of which neither the
+    /// store nor the [memory](Self::memory) has a checkpoint.
+    ///
+    /// Nothing is proven about them until then. The tree states that in a signed record. By default only an
+    /// empty store begins by itself.
+    pub fn adopt_existing(mut self, adopt: bool) -> Self {
+        self.adopt_existing = adopt;
+        self
     }
 
     /// Signs a checkpoint when the tree has grown by `count` leaves since the last one; 0 counts as 1.
@@ -109,6 +152,8 @@ impl fmt::Debug for EvidenceOptions {
             .field("key", &self.key)
             .field("every_entries", &self.every_entries)
             .field("every", &self.every)
+            .field("memory", &self.memory)
+            .field("adopt_existing", &self.adopt_existing)
             .finish_non_exhaustive()
     }
 }

@@ -9,12 +9,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use attestry_core::Timestamp;
-use attestry_evidence::{Checkpoint, Hash, Tree};
+use attestry_evidence::{Checkpoint, Hash, Record, Tree};
 
 use super::checkpoints::{Checkpoints, parse_unverified};
-use super::erasure_records::{self, ErasureRecords};
 use super::error::{EvidenceError, Result};
 use super::line_hashes::LineHashes;
+use super::records::{self, Records};
 use super::segment_map::{Event, SegmentMap};
 use super::text_file::TextFile;
 use super::tiles::{Leaves, Tiles};
@@ -84,7 +84,7 @@ struct OldTree {
     leaves: Vec<Hash>,
     /// The latest head that can be read.
     head: Option<TreeHead>,
-    records: ErasureRecords,
+    records: Records,
     /// How many lines were taken in when the tree was created, and when.
     backfill: Option<(u64, Timestamp)>,
 }
@@ -130,18 +130,17 @@ impl OldTree {
 }
 
 /// The records in `text` that are leaves.
-fn valid_records(text: &str, leaves: &[Hash]) -> ErasureRecords {
+fn valid_records(text: &str, leaves: &[Hash]) -> Records {
     let is_leaf = |line: &&str| {
-        let record = ErasureRecords::parse(line).ok();
+        let record = Records::parse(line).ok();
         let leaf = line.split(' ').next().and_then(|leaf| leaf.parse::<u64>().ok());
         record.zip(leaf).is_some_and(|(records, leaf)| {
             let hash = usize::try_from(leaf).ok().and_then(|leaf| leaves.get(leaf));
-            records.record_at(leaf).map(attestry_evidence::ErasureRecord::leaf_hash)
-                == hash.copied()
+            records.record_at(leaf).map(Record::leaf_hash) == hash.copied()
         })
     };
     let valid: String = text.split_inclusive('\n').filter(is_leaf).collect();
-    ErasureRecords::parse(&valid).unwrap_or_default()
+    Records::parse(&valid).unwrap_or_default()
 }
 
 fn latest_checkpoint(folder: &Folder) -> Result<Option<Checkpoint>> {
@@ -238,11 +237,8 @@ fn write(folder: &Folder, old: &OldTree, assigned: &Assigned, tree: &Tree) -> Re
     let (leaves, at) = old.backfill.unwrap_or((tree.size(), Timestamp::now()));
     map.record(Event::Backfilled { leaves, at });
     let places = map.take_unwritten();
-    let records: String = old
-        .records
-        .numbered()
-        .map(|(leaf, record)| erasure_records::encode(leaf, record))
-        .collect();
+    let records: String =
+        old.records.iter().map(|(leaf, record)| records::encode(leaf, record)).collect();
     for (name, text) in [("places", &places), ("erasures", &records)] {
         let path = path.join(name);
         TextFile::create(&path)?;

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::checkpoints::Checkpoints;
-use super::erasure_records::ErasureRecords;
 use super::error::{EvidenceError, Result};
+use super::records::Records;
 use super::segment_map::SegmentMap;
 use super::text_file::TextFile;
 use super::tiles::Tiles;
@@ -29,7 +29,7 @@ const LOCK_POLL: Duration = Duration::from_micros(50);
 pub(super) struct TreeSnapshot {
     pub(super) head: TreeHead,
     pub(super) map: SegmentMap,
-    pub(super) records: ErasureRecords,
+    pub(super) records: Records,
     pub(super) tiles: Tiles,
     pub(super) checkpoints: Checkpoints,
     /// In the order they were written.
@@ -44,22 +44,35 @@ pub(super) struct OpenSegment {
     pub(super) length: u64,
 }
 
+/// What of a snapshot is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    Tree,
+    Records,
+    All,
+}
+
 impl TreeSnapshot {
-    /// The tree without erasure records and segments.
+    /// The tree without records and segments.
     pub(super) fn tree_only(folder: &Folder) -> Result<Self> {
-        Self::take(folder, false)
+        Self::take(folder, Parts::Tree)
     }
 
     /// Everything.
     pub(super) fn full(folder: &Folder) -> Result<Self> {
-        Self::take(folder, true)
+        Self::take(folder, Parts::All)
     }
 
-    fn take(folder: &Folder, full: bool) -> Result<Self> {
+    /// The records only.
+    pub(super) fn records(folder: &Folder) -> Result<Records> {
+        Ok(Self::read(folder, Parts::Records)?.0.records)
+    }
+
+    fn take(folder: &Folder, parts: Parts) -> Result<Self> {
         let mut attempts = 0;
         loop {
             let before = Stamp::read(folder)?.epochs;
-            let (snapshot, head) = Self::read(folder, full)?;
+            let (snapshot, head) = Self::read(folder, parts)?;
             attempts += 1;
             // A segment may have been renamed or created while the parts were read.
             let unchanged = before == Stamp::read(folder)?.epochs
@@ -72,7 +85,7 @@ impl TreeSnapshot {
     }
 
     /// A snapshot, and the head after all of it was read.
-    fn read(folder: &Folder, full: bool) -> Result<(Self, TreeHead)> {
+    fn read(folder: &Folder, parts: Parts) -> Result<(Self, TreeHead)> {
         let tree = folder.tree();
         let head_path = tree.join("head");
         let failed = |source| EvidenceError::io("read", &head_path, source);
@@ -93,8 +106,8 @@ impl TreeSnapshot {
         let text = map_file.read(0..head.map_len)?;
         let mut map = SegmentMap::parse(&text).map_err(|line| map_file.invalid_line(line))?;
         let erasures = TextFile::open(tree.join("erasures"), false)?;
-        let text = erasures.read(0..if full { head.records_len } else { 0 })?;
-        let records = ErasureRecords::parse(&text).map_err(|line| erasures.invalid_line(line))?;
+        let text = erasures.read(0..if parts == Parts::Tree { 0 } else { head.records_len })?;
+        let records = Records::parse(&text).map_err(|line| erasures.invalid_line(line))?;
         let listed = folder.list()?;
         let exists = |name| listed.iter().any(|found| found.name == name);
         if let Some((recorded, actual)) = map.revert_pending_rename(exists)
@@ -103,7 +116,7 @@ impl TreeSnapshot {
             head.current = Some(actual);
         }
         let mut segments = Vec::new();
-        for found in listed.into_iter().filter(|_| full) {
+        for found in listed.into_iter().filter(|_| parts == Parts::All) {
             let path = folder.segment(found.name);
             let file = match open::read(&path) {
                 Ok(file) => file,

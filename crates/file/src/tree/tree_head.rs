@@ -16,7 +16,9 @@ use crate::segment::SegmentName;
 
 const SLOT_BYTES: u64 = 512;
 const TEXT_BYTES: usize = 256;
-const VERSION: &str = "attestry-tree/v1";
+const VERSION: &str = "attestry-tree/v2";
+/// Has no signed records, and programs of it cannot read them.
+const EARLIER: &str = "attestry-tree/v1";
 
 const PUBLISHED: u64 = 0;
 const PERSISTED: [u64; 2] = [1, 2];
@@ -60,7 +62,7 @@ impl TreeHead {
             return None;
         }
         let mut words = text.split(' ');
-        if words.next()? != VERSION {
+        if ![VERSION, EARLIER].contains(&words.next()?) {
             return None;
         }
         let mut number = || words.next()?.parse().ok();
@@ -110,7 +112,7 @@ impl TreeHeadFile {
         let mut bytes = [0; TEXT_BYTES];
         match sys::read_exact_at(&self.0, &mut bytes, slot * SLOT_BYTES) {
             Ok(()) => match (TreeHead::decode(&bytes), version_of(&bytes)) {
-                (None, Some(version)) if version != VERSION => {
+                (None, Some(version)) if ![VERSION, EARLIER].contains(&version) => {
                     Err(UnknownVersion::error(version, VERSION))
                 }
                 (head, _) => Ok(head),
@@ -201,12 +203,12 @@ mod tests {
         let path = folder.path().join("head");
         TreeHeadFile::create(&path).unwrap();
         let file = TreeHeadFile::open(&path, true).unwrap();
-        sys::write_all_at(&file.0, b"attestry-tree/v2 1 2 3\n", SLOT_BYTES).unwrap();
+        sys::write_all_at(&file.0, b"attestry-tree/v3 1 2 3\n", SLOT_BYTES).unwrap();
         let error = file.persisted().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-        assert!(error.to_string().contains("version attestry-tree/v2"), "{error}");
+        assert!(error.to_string().contains("version attestry-tree/v3"), "{error}");
         // A damaged slot of the known version is not used.
-        sys::write_all_at(&file.0, b"attestry-tree/v1 1 2 3\n", SLOT_BYTES).unwrap();
+        sys::write_all_at(&file.0, b"attestry-tree/v2 1 2 3\n", SLOT_BYTES).unwrap();
         assert_eq!(file.persisted().unwrap(), None);
     }
 

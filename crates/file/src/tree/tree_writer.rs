@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use attestry_evidence::{Hash, Tree, TreeError};
 
 use super::checkpoints::Checkpoints;
-use super::erasure_records::ErasureFile;
 use super::error::{EvidenceError, Result};
+use super::records::RecordFile;
 use super::segment_map::{Event, SegmentMap};
 use super::text_file::TextFile;
 use super::tiles::{Leaves, Tiles};
@@ -30,7 +30,9 @@ pub(super) struct TreeWriter {
     head_file: TreeHeadFile,
     pub(super) tiles: Tiles,
     map_file: TextFile,
-    pub(super) erasures: ErasureFile,
+    pub(super) records: RecordFile,
+    /// The bytes of the records that were checked before a checkpoint was signed.
+    pub(super) records_checked: u64,
     pub(super) checkpoints: Checkpoints,
     pub(super) tree: Tree,
     pub(super) map: SegmentMap,
@@ -71,7 +73,8 @@ impl TreeWriter {
             head_file,
             tiles: Tiles::new(path.clone(), true),
             map_file: TextFile::open(path.join("places"), true)?,
-            erasures: ErasureFile::open(&path.join("erasures"))?,
+            records: RecordFile::open(&path.join("erasures"))?,
+            records_checked: 0,
             checkpoints: Checkpoints::of(folder),
             tree: Tree::new(),
             map: SegmentMap::default(),
@@ -156,7 +159,8 @@ impl TreeWriter {
         if persisted != self.persisted {
             self.head_file.sync().map_err(failed)?;
         }
-        self.erasures.invalidate_after(self.persisted.records_len);
+        self.records.invalidate_after(self.persisted.records_len);
+        self.records_checked = self.records_checked.min(self.persisted.records_len);
         self.persisted = persisted.clone();
         self.load(published.unwrap_or(persisted))?;
         self.tiles.mark_dirty(levels(self.head.size));
@@ -168,7 +172,8 @@ impl TreeWriter {
     fn return_to_persisted(&mut self) -> Result<()> {
         let mut head = self.persisted.clone();
         head.sequence = self.head.sequence.max(head.sequence).saturating_add(1);
-        self.erasures.invalidate_after(head.records_len);
+        self.records.invalidate_after(head.records_len);
+        self.records_checked = self.records_checked.min(head.records_len);
         self.load(head)?;
         self.publish()?;
         self.sync_failed = false;
@@ -252,7 +257,7 @@ impl TreeWriter {
             self.map_file.sync()?;
         }
         if self.head.records_len != self.persisted.records_len {
-            self.erasures.sync()?;
+            self.records.sync()?;
         }
         if levels(self.head.size) != levels(self.persisted.size) {
             sys::sync_folder(&self.path)?;
@@ -347,12 +352,15 @@ mod tests {
     use std::iter;
 
     use attestry_core::Timestamp;
-    use attestry_evidence::{ErasureRecord, leaf_hash};
+    use attestry_evidence::{
+        ErasureRecord, Record, SignedRecord, SigningKey, Statement, leaf_hash,
+    };
 
     use super::*;
     use crate::fs::sys::failing_sync;
     use crate::observer::EraseReason;
     use crate::recovery;
+    use crate::tree::keys::Eraser;
 
     /// A failed sync may lose what was written; a retry succeeds without writing it.
     #[test]
@@ -365,8 +373,11 @@ mod tests {
         let mut erased = Tree::new();
         erased.push(leaf_hash(b"a"));
         let record = ErasureRecord::new(7, 1, erased.root(), at, &*reason, &*by).unwrap();
-        expected.push(record.leaf_hash());
+        let key = SigningKey::from_seed("example.com/audit", &[7; 32]).unwrap();
+        let record = SignedRecord::sign(key.name(), &Statement::Erasure(record), &[&key]).unwrap();
+        expected.push(Record::from(record).leaf_hash());
         let reason = EraseReason { reason, by, at };
+        let eraser = Eraser { origin: key.name().to_owned(), key };
         for syncs_before in 0.. {
             let temporary = tempfile::tempdir().unwrap();
             let folder = Folder::new(temporary.path().join("audit"));
@@ -377,7 +388,8 @@ mod tests {
             writer.refresh().unwrap();
             writer.replay_all().unwrap();
             let mut other = TreeWriter::open(&folder, true).unwrap().unwrap();
-            let erase = |writer: &mut TreeWriter| writer.record_erasure(&[(7, 8)], &reason, true);
+            let erase =
+                |writer: &mut TreeWriter| writer.record_erasure(&[(7, 8)], &reason, &eraser, true);
             let durable = ["tiles.0", "tiles.1", "places", "erasures"].map(|name| {
                 let path = folder.tree().join(name);
                 (fs::metadata(&path).map_or(0, |metadata| metadata.len()), path)
@@ -408,7 +420,7 @@ mod tests {
             let mut opened = TreeWriter::open(&folder, true).unwrap().unwrap();
             assert_eq!((opened.size(), opened.tree.root()), (601, expected.root()));
             let head = opened.head.clone();
-            assert!(opened.erasures.erased(head.records_len).unwrap().contains(7));
+            assert!(opened.records.erased(head.records_len).unwrap().contains(7));
             assert_eq!(opened.map.segment_of(599), Some(name("audit_20260129.jsonl")));
         }
     }

@@ -1,6 +1,6 @@
 //! Stores with evidence.
 
-use attestry_evidence::{Policy, SignedCheckpoint, SigningKey};
+use attestry_evidence::{Policy, Record, SignedCheckpoint, SignedRecord, SigningKey, Statement};
 use attestry_file::{
     EvidenceOptions, FileStorage, FileStorageBuilder, Verification, VerifyOptions,
 };
@@ -17,6 +17,21 @@ pub(crate) fn policy() -> Policy {
 pub(crate) fn with_evidence(builder: FileStorageBuilder) -> FileStorageBuilder {
     let never = std::time::Duration::MAX;
     builder.evidence(EvidenceOptions::new(key()).every(never).every_entries(u64::MAX))
+}
+
+/// [`with_evidence`], also over entries that exist already.
+pub(crate) fn adopting(builder: FileStorageBuilder) -> FileStorageBuilder {
+    let never = std::time::Duration::MAX;
+    let options = EvidenceOptions::new(key()).every(never).every_entries(u64::MAX);
+    builder.evidence(options.adopt_existing(true))
+}
+
+/// An intent log with this document, signed with `key`.
+pub(crate) fn intent_log(document: &str, key: &SigningKey) -> String {
+    let sha256 = attestry_core::hash_content(document);
+    let statement = Statement::EraseIntent { sha256: sha256.clone() };
+    let record = SignedRecord::sign("example.com/audit", &statement, &[key]).unwrap();
+    format!("{document}\n{sha256}\n{}\n", Record::from(record).to_line())
 }
 
 /// Verifies a store against its own checkpoints and external ones.

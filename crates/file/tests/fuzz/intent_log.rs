@@ -5,23 +5,23 @@ use std::path::Path;
 
 use attestry_core::hash_content;
 
-use super::intent_log::{decode, encode};
+use super::intent_log::{decode, document, encode};
 use super::{EraseIntent, ErasedLine, overwrite};
 use crate::segment::SegmentName;
 
 /// Checks `bytes` as an intent log, also with a valid checksum appended: an incomplete log is void, and an
 /// erasure changes only the lines that it names.
 pub fn intent_log(folder: &Path, bytes: &[u8]) {
-    check(folder, decode(bytes));
+    check(folder, decode(bytes).map(|found| found.intent));
     if let Ok(document) = std::str::from_utf8(bytes) {
         let whole = format!("{document}\n{}\n", hash_content(document));
-        check(folder, decode(whole.as_bytes()));
+        check(folder, decode(whole.as_bytes()).map(|found| found.intent));
     }
 }
 
 /// The lines that an intent log with these bytes names.
 pub(crate) fn intended_lines(bytes: &[u8]) -> Vec<ErasedLine> {
-    decode(bytes).unwrap_or_default().lines
+    decode(bytes).unwrap_or_default().intent.lines
 }
 
 fn check(folder: &Path, intent: Option<EraseIntent>) {
@@ -32,8 +32,9 @@ fn check(folder: &Path, intent: Option<EraseIntent>) {
         assert_eq!(SegmentName::parse(&name), Some(segment), "each name has one spelling");
         assert!(!name.contains('/'), "a segment is in the folder");
     }
-    let whole = encode(&intent).expect("an intent has only numbers and strings").into_bytes();
-    assert_eq!(decode(&whole).as_ref(), Some(&intent));
+    let document = document(&intent).expect("an intent has only numbers and strings");
+    let whole = encode(&document, None).into_bytes();
+    assert_eq!(decode(&whole).map(|found| found.intent).as_ref(), Some(&intent));
     let lines = intent.lines;
     for cut in [0, whole.len() / 2, whole.len() - 1] {
         assert_eq!(decode(&whole[..cut]), None, "a truncated intent log is void");

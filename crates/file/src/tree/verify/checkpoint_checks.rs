@@ -1,11 +1,13 @@
 //! Compares the tree with checkpoints, stored and external ones.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::Path;
 
-use attestry_evidence::{Audit, Checkpoint, Cosignature, Hash, Mismatch, OpenError};
+use attestry_core::Timestamp;
+use attestry_evidence::{Audit, Checkpoint, Cosignature, Hash, Mismatch, OpenError, Policy};
 
 use super::options::VerifyOptions;
-use super::report::{CosignedCheckpoint, Problems};
+use super::report::{CosignedCheckpoint, NewestCheckpoint, Place, ProblemKind, Problems};
 use crate::fs::layout::Folder;
 use crate::tree::checkpoints::{Checkpoints, StoredNote, parse_unverified};
 use crate::tree::error::{EvidenceError, Result};
@@ -14,13 +16,18 @@ use crate::tree::error::{EvidenceError, Result};
 pub(super) struct CheckpointChecks {
     checks: Vec<Check>,
     next: usize,
-    /// Size of the largest that matches so far.
-    matched: Option<u64>,
+    /// The largest that matches so far: index into `checks`.
+    matched: Option<usize>,
     witnessed: Option<CosignedCheckpoint>,
+    /// Those that do not match, with the root of the tree at that size, and the largest size before that
+    /// matches.
+    mismatched: Vec<(usize, Hash, u64)>,
     signature_required: bool,
     cosignature_required: bool,
     /// How many have another origin.
     pub(super) foreign: u64,
+    /// How many are of a key that was replaced or ended before.
+    pub(super) ended: u64,
 }
 
 struct Check {
@@ -28,16 +35,35 @@ struct Check {
     root: Hash,
     origin: String,
     /// File and offset; `None` for an external one.
-    place: Option<(PathBuf, u64)>,
+    place: Place,
     cosigned: Vec<Cosignature>,
+    /// Its signature counts; or signatures are not verified.
+    counts: bool,
+    /// Too few witnesses of the policy have cosigned it.
+    lacks_witnesses: bool,
 }
 
 impl Check {
-    fn new(checkpoint: &Checkpoint, place: Option<(PathBuf, u64)>) -> Self {
+    fn new(checkpoint: &Checkpoint, place: Place) -> Self {
         let (size, root) = (checkpoint.size(), checkpoint.root());
         let origin = checkpoint.origin().to_owned();
-        Self { size, root, origin, place, cosigned: Vec::new() }
+        let (cosigned, counts, lacks_witnesses) = (Vec::new(), true, false);
+        Self { size, root, origin, place, cosigned, counts, lacks_witnesses }
     }
+
+    fn external(&self) -> &'static str {
+        if self.place.is_none() { "external " } else { "" }
+    }
+}
+
+/// What the comparison has found.
+pub(super) struct Compared {
+    /// How many checkpoints there are.
+    pub(super) checkpoints: u64,
+    /// The size of the largest that matches and whose signature counts.
+    pub(super) signed: Option<u64>,
+    pub(super) witnessed: Option<CosignedCheckpoint>,
+    pub(super) newest: Option<NewestCheckpoint>,
 }
 
 impl CheckpointChecks {
@@ -45,25 +71,31 @@ impl CheckpointChecks {
     pub(super) fn read(
         folder: &Folder,
         options: &VerifyOptions,
+        policy: Option<&Policy>,
         problems: &mut Problems,
     ) -> Result<Self> {
         let mut checks: Vec<Check> =
             options.external.iter().map(|checkpoint| Check::new(checkpoint, None)).collect();
         let (mut cosignature_required, mut foreign) = (false, 0);
+        let mut add = |text: &str, place: Place| match verify_note(text, policy) {
+            Ok(Some(check)) => {
+                cosignature_required |= check.lacks_witnesses;
+                checks.push(Check { place, ..check });
+            }
+            Ok(None) if place.is_some() => foreign += 1,
+            Ok(None) => problems.add_checkpoint(
+                ProblemKind::Checkpoint,
+                place,
+                "external checkpoint: it is of another log".to_owned(),
+            ),
+            Err(reason) => {
+                problems.add_checkpoint(ProblemKind::Checkpoint, place, reason);
+            }
+        };
+        options.external_notes.iter().for_each(|note| add(note.as_str(), None));
         let checkpoints = Checkpoints::of(folder);
         checkpoints
-            .for_each(|note| {
-                let place = Some((note.path.clone(), note.offset));
-                match verify_note(&note, options) {
-                    Ok(Some(check)) => checks.push(Check { place, ..check }),
-                    Ok(None) => foreign += 1,
-                    Err(Refused::TooFewWitnesses(check)) => {
-                        cosignature_required = true;
-                        checks.push(Check { place, ..check });
-                    }
-                    Err(Refused::Invalid(reason)) => problems.add_checkpoint(place, reason),
-                }
-            })
+            .for_each(|StoredNote { path, offset, text }| add(&text, Some((path, offset))))
             .map_err(|source| EvidenceError::io("read", checkpoints.folder(), source))?;
         checks.sort_by_key(|check| check.size);
         Ok(Self {
@@ -71,90 +103,142 @@ impl CheckpointChecks {
             next: 0,
             matched: None,
             witnessed: None,
-            signature_required: options.policy.is_some(),
+            mismatched: Vec::new(),
+            signature_required: policy.is_some(),
             cosignature_required,
             foreign,
+            ended: 0,
         })
     }
 
     /// Compares the leaves so far with the checkpoints of that size.
-    pub(super) fn check(&mut self, audit: &Audit, problems: &mut Problems) {
+    pub(super) fn check(&mut self, audit: &Audit) {
         while let Some(check) = self.checks.get(self.next)
             && check.size == audit.size()
         {
+            let index = self.next;
             self.next += 1;
             let checkpoint = Checkpoint::new(&*check.origin, check.size, check.root);
             let matches = checkpoint.is_ok_and(|checkpoint| audit.check(&checkpoint).is_ok());
             if !matches {
-                let (size, expected, found) = (check.size, check.root, audit.root());
-                let since = self.matched.unwrap_or(0);
-                let reason = format!(
-                    "{}{}; the change is behind leaf {since}",
-                    if check.place.is_none() { "external checkpoint: " } else { "" },
-                    Mismatch::Root { size, expected, found }
-                );
-                problems.add_checkpoint(check.place.clone(), reason);
-                continue;
-            }
-            self.matched = Some(check.size);
-            if !check.cosigned.is_empty() {
-                let by = check.cosigned.clone();
-                self.witnessed = Some(CosignedCheckpoint { leaves: check.size, by });
+                self.mismatched.push((index, audit.root(), self.matched_size().unwrap_or(0)));
+            } else if !check.counts {
+                self.ended += 1;
+            } else {
+                self.matched = Some(index);
+                if !check.cosigned.is_empty() {
+                    let by = check.cosigned.clone();
+                    self.witnessed = Some(CosignedCheckpoint { leaves: check.size, by });
+                }
             }
         }
     }
 
-    /// Reports checkpoints that are larger than the tree, and required ones that are missing. Returns
-    /// how many there are, the size of the largest that matches, and the largest cosigned one.
-    pub(super) fn finish(
-        self,
-        size: u64,
-        problems: &mut Problems,
-    ) -> (u64, Option<u64>, Option<CosignedCheckpoint>) {
+    /// The size of the largest checkpoint that matches so far.
+    pub(super) fn matched_size(&self) -> Option<u64> {
+        self.matched.map(|index| self.checks[index].size)
+    }
+
+    /// Sizes that a witness has seen, and when.
+    pub(super) fn seen(&self) -> Vec<(u64, Timestamp)> {
+        let of = |check: &Check| {
+            let size = check.size;
+            check.cosigned.iter().map(move |by| (size, by.time())).collect::<Vec<_>>()
+        };
+        self.checks.iter().flat_map(of).collect()
+    }
+
+    /// Reports checkpoints that do not match or are larger than the tree, and required ones that are
+    /// missing.
+    pub(super) fn finish(self, size: u64, problems: &mut Problems) -> Compared {
+        let signed = self.matched_size();
+        for &(index, found, since) in &self.mismatched {
+            let check = &self.checks[index];
+            let (kind, reason) = self.mismatch(check, found, since, signed);
+            problems.add_checkpoint(kind, check.place.clone(), reason);
+        }
         for check in &self.checks[self.next..] {
-            let external = if check.place.is_none() { "external " } else { "" };
             let reason = format!(
-                "the {external}checkpoint has {} leaves but the tree has {size}: leaves were removed",
+                "the {}checkpoint has {} leaves but the tree has {size}: leaves were removed",
+                check.external(),
                 check.size
             );
-            problems.add_checkpoint(check.place.clone(), reason);
+            problems.add_checkpoint(ProblemKind::Checkpoint, check.place.clone(), reason);
         }
+        let mut missing = |reason: &str| {
+            problems.add_checkpoint(ProblemKind::Checkpoint, None, reason.to_owned());
+        };
         if self.signature_required && size > 0 && self.checks.is_empty() {
-            problems.add_checkpoint(None, "the store has no checkpoint of this log".to_owned());
+            missing("the store has no checkpoint of this log");
         }
         if self.cosignature_required && self.witnessed.is_none() {
-            let reason = "no matching checkpoint was cosigned by enough witnesses";
-            problems.add_checkpoint(None, reason.to_owned());
+            missing("no matching checkpoint was cosigned by enough witnesses");
         }
-        (self.checks.len() as u64, self.matched, self.witnessed)
+        let newest = self.matched.and_then(|index| newest(&self.checks[index]));
+        let checkpoints = self.checks.len() as u64;
+        Compared { checkpoints, signed, witnessed: self.witnessed, newest }
+    }
+
+    /// What a checkpoint that does not match means. If the key has also signed a checkpoint that matches and
+    /// covers as much, it has signed two histories.
+    fn mismatch(
+        &self,
+        check: &Check,
+        found: Hash,
+        since: u64,
+        signed: Option<u64>,
+    ) -> (ProblemKind, String) {
+        let (size, expected) = (check.size, check.root);
+        if let Some(signed) = signed.filter(|&signed| signed >= size && self.signature_required) {
+            let reason = format!(
+                "fork: the log's key has signed two histories: this {}checkpoint of {size} leaves with root \
+                 {expected}, and one of {signed} leaves of which the first {size} have root {found}; they \
+                 differ behind leaf {since}",
+                check.external()
+            );
+            return (ProblemKind::Fork, reason);
+        }
+        let prefix = if check.place.is_none() { "external checkpoint: " } else { "" };
+        let mismatch = Mismatch::Root { size, expected, found };
+        (ProblemKind::Checkpoint, format!("{prefix}{mismatch}; the change is behind leaf {since}"))
     }
 }
 
-enum Refused {
-    /// Correctly signed, but cosigned by too few witnesses.
-    TooFewWitnesses(Check),
-    Invalid(String),
+/// When the checkpoint was signed: by the clock of a witness, or else when its file was written last.
+fn newest(check: &Check) -> Option<NewestCheckpoint> {
+    let leaves = check.size;
+    if let Some(at) = check.cosigned.iter().map(Cosignature::time).max() {
+        return Some(NewestCheckpoint { leaves, at, witnessed: true });
+    }
+    let at = modified(&check.place.as_ref()?.0)?;
+    Some(NewestCheckpoint { leaves, at, witnessed: false })
+}
+
+fn modified(path: &Path) -> Option<Timestamp> {
+    let modified = fs::symlink_metadata(path).ok()?.modified().ok()?;
+    let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Timestamp::UNIX_EPOCH.checked_add(since)
 }
 
 /// The checkpoint of a note, if its signatures satisfy the policy; `None` if it has another origin.
-fn verify_note(
-    note: &StoredNote,
-    options: &VerifyOptions,
-) -> std::result::Result<Option<Check>, Refused> {
-    let invalid = || Refused::Invalid("the bytes here are not a checkpoint".to_owned());
-    let unverified = parse_unverified(&note.text).ok_or_else(invalid)?;
-    let Some(policy) = &options.policy else { return Ok(Some(Check::new(&unverified, None))) };
+fn verify_note(text: &str, policy: Option<&Policy>) -> std::result::Result<Option<Check>, String> {
+    let invalid = || "the bytes here are not a checkpoint".to_owned();
+    let unverified = parse_unverified(text).ok_or_else(invalid)?;
+    let Some(policy) = policy else { return Ok(Some(Check::new(&unverified, None))) };
     if unverified.origin() != policy.origin() {
         return Ok(None);
     }
-    match policy.open(&note.text) {
+    match policy.open(text) {
         Ok(opened) => {
             let cosigned = opened.cosignatures().to_vec();
             Ok(Some(Check { cosigned, ..Check::new(opened.checkpoint(), None) }))
         }
         Err(OpenError::TooFewWitnesses { .. }) => {
-            Err(Refused::TooFewWitnesses(Check::new(&unverified, None)))
+            Ok(Some(Check { lacks_witnesses: true, ..Check::new(&unverified, None) }))
         }
-        Err(error) => Err(Refused::Invalid(error.to_string())),
+        Err(OpenError::NotInForce { .. }) => {
+            Ok(Some(Check { counts: false, ..Check::new(&unverified, None) }))
+        }
+        Err(error) => Err(error.to_string()),
     }
 }

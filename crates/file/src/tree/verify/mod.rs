@@ -3,29 +3,38 @@
 
 mod checkpoint_checks;
 mod diff;
+mod observation;
 mod options;
+mod record_checks;
 mod report;
 mod segment_cursor;
+mod stored_hashes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use attestry_core::StorageError;
-use attestry_evidence::{Audit, Finding, TreeError};
+use attestry_core::{StorageError, Timestamp};
+use attestry_evidence::{Audit, Finding, Policy, TreeError};
 
 use super::error::{EvidenceError, Result};
 use super::segment_map::SegmentMap;
 use super::snapshot::{OpenSegment, TreeSnapshot, exclude_writers};
-use super::tiles::Leaves;
+use super::tiles::{Leaves, Tiles};
 use crate::erase;
 use crate::fs::epoch::{Epochs, Stamp};
 use crate::fs::layout::Folder;
 use crate::segment::SegmentName;
-use checkpoint_checks::CheckpointChecks;
+use checkpoint_checks::{CheckpointChecks, Compared};
 use diff::LeafState;
+use observation::Observations;
+pub use observation::{Observation, ObservationKind};
 pub use options::{VerifyOptions, VerifyProgress};
+use record_checks::Known;
 use report::Problems;
-pub use report::{Backfill, CosignedCheckpoint, EvidenceProblem, ProblemKind, Verification};
-use segment_cursor::{SegmentCursor, count_not_covered};
+pub use report::{
+    Backfill, CosignedCheckpoint, EvidenceProblem, NewestCheckpoint, ProblemKind, Verification,
+};
+use segment_cursor::{SegmentCursor, count_not_covered, count_unterminated};
+use stored_hashes::StoredHashes;
 
 /// Passes without a lock. If problems remain, the last pass runs with writers excluded.
 const UNLOCKED_PASSES: usize = 2;
@@ -34,6 +43,20 @@ const LEAVES_BETWEEN_PROGRESS: u64 = 1 << 14;
 
 /// Verifies the store in `folder`.
 pub(crate) fn run(folder: &Folder, options: &VerifyOptions) -> Result<Verification> {
+    match verify_unless_changing(folder, options) {
+        Err(EvidenceError::NotKept { path }) if options.has_external() => {
+            let reason = format!(
+                "{} has no tree, but there was one: a checkpoint of it was given; the folder .attestry, or a \
+                 part of it, was removed, or this is another folder",
+                path.display()
+            );
+            Ok(Verification::without_tree(reason))
+        }
+        verified => verified,
+    }
+}
+
+fn verify_unless_changing(folder: &Folder, options: &VerifyOptions) -> Result<Verification> {
     for _ in 0..UNLOCKED_PASSES {
         let before = changes(folder)?;
         let found = verify_once(folder, options)?;
@@ -54,14 +77,22 @@ fn changes(folder: &Folder) -> std::result::Result<(Epochs, usize), StorageError
 
 fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification> {
     let mut problems = Problems::new(folder.clone());
+    let mut policy = options.policy.clone();
+    if let Some(policy) = &mut policy {
+        policy.keys_mut().follow(TreeSnapshot::records(folder)?.signed());
+    }
     // Before the snapshot: a checkpoint signed later may be larger than its tree.
-    let mut checks = CheckpointChecks::read(folder, options, &mut problems)?;
+    let mut checks = CheckpointChecks::read(folder, options, policy.as_ref(), &mut problems)?;
     let TreeSnapshot { head, map, records, mut tiles, segments, .. } = TreeSnapshot::full(folder)?;
+    if let Some(policy) = &mut policy {
+        policy.keys_mut().follow(records.signed());
+    }
+    let mut stored = StoredHashes::new(Tiles::new(folder.tree(), false));
     let tree = folder.tree();
     let unmapped = || EvidenceError::damaged(&tree.join("places"), "it does not map all leaves");
-    let mut audit = Audit::new(records.iter().cloned());
+    let mut audit = Audit::new(records.iter().map(|(_, record)| record.clone()));
     let mut cursors = Cursors::new(&map, &segments, head.current.zip(Some(head.covered)));
-    checks.check(&audit, &mut problems);
+    checks.check(&audit);
     for (segment, run) in map.runs(head.size) {
         if run.start != audit.size() {
             return Err(unmapped());
@@ -90,9 +121,10 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
                     }
                 }
             }
-            checks.check(&audit, &mut problems);
+            checks.check(&audit);
             if audit.size().is_multiple_of(LEAVES_BETWEEN_PROGRESS) {
                 options.report_progress(audit.size(), head.size);
+                stored.check(audit.take_stored(), &mut problems)?;
             }
         }
     }
@@ -100,15 +132,89 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
         return Err(unmapped());
     }
     options.report_progress(head.size, head.size);
+    stored.check(audit.take_stored(), &mut problems)?;
+    let mut observations = Observations::default();
     let not_covered = cursors.finish(folder, &mut problems)?;
+    let unterminated = count_unterminated(&segments, head.current)?;
     let report = audit.finish();
     for finding in report.findings() {
         add_finding(finding, &map, &mut problems);
     }
     problems.add_unlisted(report.unlisted());
-    let foreign_checkpoints = checks.foreign;
-    let (checkpoints, signed, witnessed) = checks.finish(report.size(), &mut problems);
+    let known = Known {
+        keys: policy.as_ref().map(Policy::keys),
+        signed: checks.matched_size().unwrap_or(0),
+        seen: &checks.seen(),
+        map: &map,
+    };
+    let counts = record_checks::check(&records, &known, &mut problems);
+    let (foreign_checkpoints, ended) = (checks.foreign, checks.ended);
+    let Compared { checkpoints, signed, witnessed, newest } =
+        checks.finish(report.size(), &mut problems);
+    check_age(options, newest, &mut problems);
     let adopted = map.backfill().filter(|(leaves, _)| *leaves > 0);
+    use ObservationKind as Kind;
+    let empty = report.lines() == 0;
+    let without_key = if policy.is_none() { checkpoints } else { 0 };
+    for (kind, count, singular, plural) in [
+        (Kind::Empty, u64::from(empty), "store without any line", "stores without any line"),
+        (
+            Kind::Adopted,
+            adopted.map_or(0, |(leaves, _)| leaves),
+            "line existed before the tree",
+            "lines existed before the tree",
+        ),
+        (
+            Kind::NotCovered,
+            not_covered,
+            "line is not in the tree yet",
+            "lines are not in the tree yet",
+        ),
+        (
+            Kind::Unterminated,
+            unterminated,
+            "sealed segment ends without a line break",
+            "sealed segments end without a line break",
+        ),
+        (
+            Kind::Unsigned,
+            report.size() - signed.unwrap_or(0).min(report.size()),
+            "leaf is not covered by a checkpoint",
+            "leaves are not covered by a checkpoint",
+        ),
+        (
+            Kind::UnsignedRecord,
+            counts.unsigned,
+            "erasure record is not signed",
+            "erasure records are not signed",
+        ),
+        (
+            Kind::Accepted,
+            counts.accepted,
+            "contradiction was accepted by the owner",
+            "contradictions were accepted by the owner",
+        ),
+        (
+            Kind::EndedKey,
+            ended,
+            "checkpoint is of a key that was replaced or ended",
+            "checkpoints are of keys that were replaced or ended",
+        ),
+        (
+            Kind::ForeignCheckpoint,
+            foreign_checkpoints,
+            "checkpoint has another origin",
+            "checkpoints have another origin",
+        ),
+        (
+            Kind::NotVerified,
+            without_key,
+            "checkpoint whose signature was not verified",
+            "checkpoints whose signatures were not verified",
+        ),
+    ] {
+        observations.add(kind, count, singular, plural);
+    }
     let (problems, problems_unlisted) = problems.into_parts();
     Ok(Verification {
         leaves: report.size(),
@@ -116,15 +222,34 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
         lines: report.lines(),
         erased: report.erased(),
         records: report.records(),
+        statements: counts.statements,
         adopted: adopted.map(|(leaves, at)| Backfill { leaves, at }),
         not_covered,
         checkpoints,
         foreign_checkpoints,
         signed,
         witnessed,
+        newest,
+        observations: observations.into_vec(),
         problems,
         problems_unlisted,
     })
+}
+
+/// Reports a newest checkpoint that is too old, or that there is none.
+fn check_age(options: &VerifyOptions, newest: Option<NewestCheckpoint>, problems: &mut Problems) {
+    let Some(max_age) = options.max_age else { return };
+    let reason = match newest {
+        None => "there is no checkpoint that matches and has a time".to_owned(),
+        Some(NewestCheckpoint { at, leaves, .. }) => {
+            let expires = at.checked_add(max_age);
+            if expires.is_none_or(|expires| Timestamp::now() <= expires) {
+                return;
+            }
+            format!("the newest checkpoint, of {leaves} leaves, was signed at {at}")
+        }
+    };
+    problems.add_checkpoint(ProblemKind::Outdated, None, reason);
 }
 
 fn add_finding(finding: &Finding, map: &SegmentMap, problems: &mut Problems) {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use attestry_evidence::{Checkpoint, OpenedCheckpoint, Policy};
+use attestry_evidence::{Checkpoint, OpenedCheckpoint, Policy, SignedCheckpoint};
 
 /// What a store is verified against; for [`FileStorage::verify`](crate::FileStorage::verify).
 ///
@@ -14,6 +15,8 @@ use attestry_evidence::{Checkpoint, OpenedCheckpoint, Policy};
 pub struct VerifyOptions {
     pub(super) policy: Option<Policy>,
     pub(super) external: Vec<Checkpoint>,
+    pub(super) external_notes: Vec<SignedCheckpoint>,
+    pub(super) max_age: Option<Duration>,
     progress: Option<Arc<dyn Fn(VerifyProgress) + Send + Sync>>,
 }
 
@@ -48,6 +51,29 @@ impl VerifyOptions {
         self
     }
 
+    /// [`against`](Self::against) with a checkpoint whose signature is verified by the
+    /// [`policy`](Self::policy), and by the keys that the records of the log lead to: it may be signed with a
+    /// former or later key than the policy's. One that is not authentic is a
+    /// [problem](crate::ProblemKind::Checkpoint).
+    pub fn against_signed(mut self, checkpoint: SignedCheckpoint) -> Self {
+        self.external_notes.push(checkpoint);
+        self
+    }
+
+    /// Reports a [problem](crate::ProblemKind::Outdated) if the newest checkpoint that matches is older, or
+    /// there is none: signing has stopped, or the store is an older copy. Its time is that of the latest
+    /// cosignature of a witness of the policy, or else that of its file, which an attacker can change. A
+    /// store in which nothing is written gets no new checkpoints.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// Whether a checkpoint that was kept outside the store is given.
+    pub(super) fn has_external(&self) -> bool {
+        !self.external.is_empty() || !self.external_notes.is_empty()
+    }
+
     /// Calls `callback` periodically and at the end, on the thread that verifies.
     pub fn on_progress(
         mut self,
@@ -69,6 +95,8 @@ impl fmt::Debug for VerifyOptions {
         f.debug_struct("VerifyOptions")
             .field("policy", &self.policy)
             .field("external", &self.external)
+            .field("external_notes", &self.external_notes)
+            .field("max_age", &self.max_age)
             .finish_non_exhaustive()
     }
 }

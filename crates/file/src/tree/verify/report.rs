@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use attestry_core::{Timestamp, line};
 use attestry_evidence::{Cosignature, Hash};
 
+use super::observation::{Observation, ObservationKind};
 use crate::fs::layout::Folder;
 use crate::fs::sys;
 use crate::segment::SegmentName;
@@ -31,6 +32,8 @@ pub struct Verification {
     pub erased: u64,
     /// Erasure records.
     pub records: u64,
+    /// Other signed records: of keys, for example.
+    pub statements: u64,
     /// Lines that existed before the tree was created; nothing is proven about the time before that.
     /// `None` if there were none.
     pub adopted: Option<Backfill>,
@@ -45,6 +48,10 @@ pub struct Verification {
     pub signed: Option<u64>,
     /// The largest matching checkpoint with cosignatures of witnesses of the policy.
     pub witnessed: Option<CosignedCheckpoint>,
+    /// The newest checkpoint that matches, if its time is known.
+    pub newest: Option<NewestCheckpoint>,
+    /// What is not a problem by itself, but limits what is proven; each kind once.
+    pub observations: Vec<Observation>,
     /// Problems, at most 1,000.
     pub problems: Vec<EvidenceProblem>,
     /// How many further problems there are.
@@ -57,6 +64,51 @@ impl Verification {
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty() && self.problems_unlisted == 0
     }
+
+    /// The number of observations of this kind.
+    #[must_use]
+    pub fn observed(&self, kind: ObservationKind) -> u64 {
+        let mut of_kind = self.observations.iter().filter(|observation| observation.kind == kind);
+        of_kind.next().map_or(0, |observation| observation.count)
+    }
+
+    /// The result for a folder without a tree of which a checkpoint was kept.
+    pub(super) fn without_tree(reason: String) -> Self {
+        let (kind, path, offset, id, leaf) = (ProblemKind::EvidenceRemoved, None, None, None, None);
+        Self {
+            leaves: 0,
+            root: Hash::EMPTY_TREE,
+            lines: 0,
+            erased: 0,
+            records: 0,
+            statements: 0,
+            adopted: None,
+            not_covered: 0,
+            checkpoints: 0,
+            foreign_checkpoints: 0,
+            signed: None,
+            witnessed: None,
+            newest: None,
+            observations: Vec::new(),
+            problems: vec![EvidenceProblem { kind, path, offset, id, leaf, reason }],
+            problems_unlisted: 0,
+        }
+    }
+}
+
+/// File and offset.
+pub(super) type Place = Option<(PathBuf, u64)>;
+
+/// The newest checkpoint that matches the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewestCheckpoint {
+    /// Its number of leaves.
+    pub leaves: u64,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// Whether a witness states that time. Otherwise it is that of the file.
+    pub witnessed: bool,
 }
 
 /// The lines that existed when the tree was created.
@@ -115,11 +167,21 @@ pub enum ProblemKind {
     FalseRecord,
     /// A checkpoint does not match the tree, its signature is invalid, or a required one is missing.
     Checkpoint,
+    /// The key of the log has signed two histories that contradict each other.
+    Fork,
+    /// A segment has another name than it had. Its lines are compared under the new one.
+    Renamed,
+    /// A hash above the leaves is not what the leaves lead to. `rebuild_tree` repairs that.
+    StoredHash,
+    /// The store has no tree, although a checkpoint of it was kept.
+    EvidenceRemoved,
+    /// The newest checkpoint is older than it may be.
+    Outdated,
 }
 
 impl ProblemKind {
     /// A stable name: `altered`, `missing`, `inserted`, `moved`, `still-there`, `false-record`,
-    /// `checkpoint`.
+    /// `checkpoint`, `fork`, `renamed`, `stored-hash`, `evidence-removed`, `outdated`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -130,6 +192,11 @@ impl ProblemKind {
             Self::StillThere => "still-there",
             Self::FalseRecord => "false-record",
             Self::Checkpoint => "checkpoint",
+            Self::Fork => "fork",
+            Self::Renamed => "renamed",
+            Self::StoredHash => "stored-hash",
+            Self::EvidenceRemoved => "evidence-removed",
+            Self::Outdated => "outdated",
         }
     }
 }
@@ -227,10 +294,16 @@ impl Problems {
     }
 
     /// Adds a problem of a checkpoint; an external one has no place.
-    pub(super) fn add_checkpoint(&mut self, place: Option<(PathBuf, u64)>, reason: String) {
+    pub(super) fn add_checkpoint(&mut self, kind: ProblemKind, place: Place, reason: String) {
         let (path, offset) = place.unzip();
-        let (kind, id, leaf) = (ProblemKind::Checkpoint, None, None);
+        let (id, leaf) = (None, None);
         self.add(EvidenceProblem { kind, path, offset, id, leaf, reason });
+    }
+
+    /// Adds a problem of the hashes in a file of the tree.
+    pub(super) fn add_stored_hash(&mut self, file: &str, offset: Option<u64>, reason: String) {
+        let (kind, path) = (ProblemKind::StoredHash, Some(self.tree().join(file)));
+        self.add(EvidenceProblem { kind, path, offset, id: None, leaf: None, reason });
     }
 
     pub(super) fn into_parts(self) -> (Vec<EvidenceProblem>, u64) {

@@ -8,10 +8,11 @@ use attestry_evidence::Hash;
 use super::diff::{Leaf, LeafState, LineProblem, diff};
 use super::report::{ProblemKind, Problems};
 use crate::fs::layout::Folder;
+use crate::fs::sys;
 use crate::segment::SegmentName;
-use crate::tree::erasure_records::ErasureRecords;
 use crate::tree::error::{EvidenceError, Result};
 use crate::tree::line_hashes::{HashedLine, LineHashes};
+use crate::tree::records::Records;
 use crate::tree::snapshot::OpenSegment;
 use crate::tree::tiles::{Leaves, Tiles};
 use crate::tree::tree_head::TreeHeadFile;
@@ -58,7 +59,7 @@ impl<'a> SegmentCursor<'a> {
         &mut self,
         leaf: u64,
         hash: Hash,
-        records: &ErasureRecords,
+        records: &Records,
         ranges: impl FnOnce() -> R,
         tiles: &mut Tiles,
         problems: &mut Problems,
@@ -124,6 +125,22 @@ impl<'a> SegmentCursor<'a> {
         }
         Ok(())
     }
+}
+
+/// Counts the segments, other than the `current` one, whose last byte is not a line break.
+pub(super) fn count_unterminated(
+    segments: &[OpenSegment],
+    current: Option<SegmentName>,
+) -> Result<u64> {
+    let mut count = 0;
+    let others = segments.iter().filter(|segment| Some(segment.name) != current);
+    for segment in others.filter(|segment| segment.length > 0) {
+        let mut last = [0];
+        let read = sys::read_exact_at(&segment.file, &mut last, segment.length - 1);
+        // Another program may have cut it since.
+        count += u64::from(read.is_ok() && last != *b"\n");
+    }
+    Ok(count)
 }
 
 /// Counts the lines of the current segment that are still not in the tree: another program wrote them,

@@ -85,7 +85,7 @@ fn proofs_are_sound(folder: &Folder, store: &Store) {
 }
 
 fn open_and_sign(folder: &Folder) -> Result<(), StorageError> {
-    let mut observer = TreeObserver::open(folder, Some(EvidenceOptions::new(key())), true)?;
+    let mut observer = TreeObserver::open(folder, Some(EvidenceOptions::new(key())), None, true)?;
     recovery::recover(folder, &mut observer)?;
     let _ = observer.checkpoint();
     observer.close()

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use attestry_core::{StorageError, Timestamp};
+use attestry_evidence::SigningKey;
 
 use super::{lines, write};
 use crate::fs::layout::Folder;
@@ -13,10 +14,10 @@ use crate::observer::{EraseReason, LogObserver};
 use crate::recovery;
 use crate::segment::SegmentName;
 use crate::tree::checkpoints::split;
-use crate::tree::erasure_records::{self, ErasureRecords};
+use crate::tree::records::{self, Records};
 use crate::tree::segment_map::{Event, SegmentMap};
 use crate::tree::tree_head::TreeHead;
-use crate::tree::{TreeObserver, VerifyOptions, verify};
+use crate::tree::{EvidenceOptions, TreeObserver, VerifyOptions, verify};
 
 const SEGMENT: &str = "audit_20260128.jsonl";
 const SEALED: &str = "audit_20260128_001.jsonl";
@@ -72,13 +73,14 @@ fn verification_counts_every_line(folder: &Folder) {
     let Ok(found) = verify::run(folder, &VerifyOptions::new()) else { return };
     if found.is_clean() {
         assert_eq!(lines(folder).len() as u64, found.lines + found.not_covered);
-        assert_eq!(found.leaves, found.lines + found.erased + found.records);
+        let records = found.records + found.statements;
+        assert_eq!(found.leaves, found.lines + found.erased + records);
     }
 }
 
 fn opened(folder: &Folder) -> Result<(), StorageError> {
     let open = || {
-        let mut observer = TreeObserver::open(folder, None, true)?;
+        let mut observer = TreeObserver::open(folder, None, None, true)?;
         let (_, report) = recovery::recover(folder, &mut observer)?;
         observer.close()?;
         Ok::<_, StorageError>(report)
@@ -90,7 +92,9 @@ fn opened(folder: &Folder) -> Result<(), StorageError> {
 }
 
 fn first_line_erased(folder: &Folder) -> Result<(), StorageError> {
-    let mut observer = TreeObserver::open(folder, None, true)?;
+    let key = SigningKey::from_seed("example.com/audit", &[7; 32]).expect("the name is valid");
+    let options = EvidenceOptions::new(key);
+    let mut observer = TreeObserver::open(folder, Some(options), None, true)?;
     let Some(segment) = SegmentName::parse(SEGMENT) else { return Ok(()) };
     let leaves = observer.leaves_of(segment)?;
     let leaves = &leaves[..leaves.len().min(1)];
@@ -135,14 +139,13 @@ fn map_is_consistent(text: &str) {
 }
 
 fn records_are_consistent(text: &str) {
-    let Ok(records) = ErasureRecords::parse(text) else { return };
+    let Ok(records) = Records::parse(text) else { return };
     let encoded: String = (0..LEAVES)
-        .filter_map(|leaf| {
-            records.record_at(leaf).map(|record| erasure_records::encode(leaf, record))
-        })
+        .filter_map(|leaf| records.record_at(leaf).map(|record| records::encode(leaf, record)))
         .collect();
-    let decoded = ErasureRecords::parse(&encoded).expect("encoded records can be parsed");
-    let erased = |leaf| records.iter().any(|record| (record.leaf()..record.end()).contains(&leaf));
+    let decoded = Records::parse(&encoded).expect("encoded records can be parsed");
+    let erasures = || records.iter().filter_map(|(_, record)| record.erasure());
+    let erased = |leaf| erasures().any(|erasure| (erasure.leaf()..erasure.end()).contains(&leaf));
     let lines: Vec<u64> = records.lines_among(0..LEAVES).into_iter().flatten().collect();
     for leaf in 0..LEAVES {
         assert_eq!(decoded.record_at(leaf), records.record_at(leaf));

@@ -1,4 +1,4 @@
-//! The erasure records of the tree: the file `erasures`.
+//! The records of the tree: the file `erasures`, named after the only kind of the first version.
 //!
 //! One record a line: the number of the leaf that it is, a space, and its canonical text.
 
@@ -7,15 +7,15 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use attestry_evidence::ErasureRecord;
+use attestry_evidence::{Record, SignedRecord};
 
 use super::error::Result;
 use super::text_file::TextFile;
 
-/// All erasure records of a tree.
+/// All records of a tree.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ErasureRecords {
-    by_leaf: BTreeMap<u64, ErasureRecord>,
+pub(super) struct Records {
+    by_leaf: BTreeMap<u64, Record>,
     erased: ErasedLeaves,
 }
 
@@ -27,29 +27,25 @@ pub(super) struct ErasedLeaves {
 }
 
 /// A record as a line of the file.
-pub(super) fn encode(leaf: u64, record: &ErasureRecord) -> String {
+pub(super) fn encode(leaf: u64, record: &Record) -> String {
     format!("{leaf} {}\n", record.to_line())
 }
 
 /// Parses the lines of `text`; the error is the number of the line.
-fn decode(text: &str) -> impl Iterator<Item = std::result::Result<(u64, ErasureRecord), usize>> {
+fn decode(text: &str) -> impl Iterator<Item = std::result::Result<(u64, Record), usize>> {
     text.split_terminator('\n').enumerate().map(|(number, line)| {
         let parsed = line.split_once(' ').and_then(|(leaf, record)| {
-            Some((leaf.parse::<u64>().ok()?, ErasureRecord::from_line(record).ok()?))
+            Some((leaf.parse::<u64>().ok()?, Record::from_line(record).ok()?))
         });
         parsed.ok_or(number + 1)
     })
 }
 
 impl ErasedLeaves {
-    /// Adds the records of `text`, whole lines of the file; the error is the number of the first
-    /// invalid line.
-    pub(super) fn extend(&mut self, text: &str) -> std::result::Result<(), usize> {
-        for line in decode(text) {
-            let (_, record) = line?;
-            self.add(record.leaf()..record.end());
+    fn add_record(&mut self, record: &Record) {
+        if let Some(erasure) = record.erasure() {
+            self.add(erasure.leaf()..erasure.end());
         }
-        Ok(())
     }
 
     /// Merges `range` with the ranges that it touches.
@@ -76,26 +72,27 @@ impl ErasedLeaves {
     }
 }
 
-impl ErasureRecords {
+impl Records {
     /// Parses the file; the error is the number of the first invalid line.
     pub(super) fn parse(text: &str) -> std::result::Result<Self, usize> {
         let by_leaf = decode(text).collect::<std::result::Result<BTreeMap<_, _>, _>>()?;
         let mut erased = ErasedLeaves::default();
-        by_leaf.values().for_each(|record| erased.add(record.leaf()..record.end()));
+        by_leaf.values().for_each(|record| erased.add_record(record));
         Ok(Self { by_leaf, erased })
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &ErasureRecord> {
-        self.by_leaf.values()
-    }
-
-    /// All records, with the leaves that they are.
-    pub(super) fn numbered(&self) -> impl Iterator<Item = (u64, &ErasureRecord)> {
+    /// All records, with the leaves that they are, ascending.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Record)> {
         self.by_leaf.iter().map(|(&leaf, record)| (leaf, record))
     }
 
+    /// The signed ones.
+    pub(super) fn signed(&self) -> impl Iterator<Item = (u64, &SignedRecord)> {
+        self.iter().filter_map(|(leaf, record)| Some((leaf, record.signed()?)))
+    }
+
     /// The record that is leaf `leaf`.
-    pub(super) fn record_at(&self, leaf: u64) -> Option<&ErasureRecord> {
+    pub(super) fn record_at(&self, leaf: u64) -> Option<&Record> {
         self.by_leaf.get(&leaf)
     }
 
@@ -129,42 +126,71 @@ impl ErasureRecords {
     }
 }
 
-/// The file, with the erased leaves of its beginning in memory.
+/// The file, with what is needed of its beginning in memory.
 ///
 /// Arguments named `valid_len` are the valid bytes that the tree head states.
 #[derive(Debug)]
-pub(super) struct ErasureFile {
+pub(super) struct RecordFile {
     file: TextFile,
-    /// Bytes that `erased` was read from.
+    /// Bytes that the rest was read from.
     read_len: u64,
     erased: ErasedLeaves,
+    /// The signed records that are no erasures, with their leaves: those of keys, for example.
+    others: Vec<(u64, SignedRecord)>,
 }
 
-impl ErasureFile {
+impl RecordFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = TextFile::open(path.to_path_buf(), true)?;
-        Ok(Self { file, read_len: 0, erased: ErasedLeaves::default() })
+        Ok(Self { file, read_len: 0, erased: ErasedLeaves::default(), others: Vec::new() })
     }
 
-    /// The erased leaves. Reads only what was appended since the last call.
-    pub(super) fn erased(&mut self, valid_len: u64) -> Result<&ErasedLeaves> {
+    /// Reads what was appended since the last call.
+    fn refresh(&mut self, valid_len: u64) -> Result<()> {
         if self.read_len < valid_len {
-            let text = self.file.read(self.read_len..valid_len)?;
-            self.erased.extend(&text).map_err(|line| self.file.invalid_line(line))?;
+            for (leaf, record) in self.since(self.read_len, valid_len)? {
+                self.erased.add_record(&record);
+                match record {
+                    Record::Signed(record) if record.statement().erasure().is_none() => {
+                        self.others.push((leaf, *record));
+                    }
+                    _ => {}
+                }
+            }
             self.read_len = valid_len;
         }
+        Ok(())
+    }
+
+    /// The erased leaves.
+    pub(super) fn erased(&mut self, valid_len: u64) -> Result<&ErasedLeaves> {
+        self.refresh(valid_len)?;
         Ok(&self.erased)
     }
 
-    pub(super) fn records(&self, valid_len: u64) -> Result<ErasureRecords> {
+    /// The signed records that are no erasures, ascending.
+    pub(super) fn others(&mut self, valid_len: u64) -> Result<&[(u64, SignedRecord)]> {
+        self.refresh(valid_len)?;
+        Ok(&self.others)
+    }
+
+    /// The records from byte `start` on, where one begins.
+    pub(super) fn since(&self, start: u64, valid_len: u64) -> Result<Vec<(u64, Record)>> {
+        let text = self.file.read(start..valid_len.max(start))?;
+        let records = decode(&text).collect::<std::result::Result<_, _>>();
+        records.map_err(|line| self.file.invalid_line(line))
+    }
+
+    pub(super) fn records(&self, valid_len: u64) -> Result<Records> {
         let text = self.file.read(0..valid_len)?;
-        ErasureRecords::parse(&text).map_err(|line| self.file.invalid_line(line))
+        Records::parse(&text).map_err(|line| self.file.invalid_line(line))
     }
 
     /// Forgets what was read from behind `durable_len`: another process may have rewritten it.
     pub(super) fn invalidate_after(&mut self, durable_len: u64) {
         if self.read_len > durable_len {
             (self.read_len, self.erased) = (0, ErasedLeaves::default());
+            self.others.clear();
         }
     }
 
@@ -180,7 +206,7 @@ impl ErasureFile {
 #[cfg(test)]
 mod tests {
     use attestry_core::Timestamp;
-    use attestry_evidence::Hash;
+    use attestry_evidence::{ErasureRecord, Hash};
     use proptest::prelude::*;
 
     use super::*;
@@ -188,12 +214,12 @@ mod tests {
     #[test]
     fn lines_are_neither_records_nor_erased() {
         let record = |leaf, count| {
-            ErasureRecord::new(leaf, count, Hash::EMPTY_TREE, Timestamp::UNIX_EPOCH, "why", "who")
-                .unwrap()
+            let (hash, at) = (Hash::EMPTY_TREE, Timestamp::UNIX_EPOCH);
+            Record::from(ErasureRecord::new(leaf, count, hash, at, "why", "dpo").unwrap())
         };
         let text = [encode(7, &record(2, 3)), encode(9, &record(4, 2)), encode(12, &record(11, 1))]
             .concat();
-        let records = ErasureRecords::parse(&text).unwrap();
+        let records = Records::parse(&text).unwrap();
         assert_eq!(records.record_at(9), Some(&record(4, 2)));
         assert_eq!(records.iter().count(), 3);
         let erased: Vec<u64> = (0..15).filter(|&leaf| records.is_erased(leaf)).collect();
@@ -201,12 +227,20 @@ mod tests {
         assert_eq!(records.lines_among(0..15), [0..2, 6..7, 8..9, 10..11, 13..15]);
         assert_eq!(records.lines_among(3..5), []);
         assert_eq!(records.lines_among(3..7), vec![6..7]);
-        assert_eq!(ErasureRecords::parse(&format!("{text}x\n")).unwrap_err(), 4);
+        assert_eq!(Records::parse(&format!("{text}x\n")).unwrap_err(), 4);
         // Line by line, as the file grows.
-        let mut leaves = ErasedLeaves::default();
-        text.split_inclusive('\n').for_each(|line| leaves.extend(line).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = RecordFile::open(&folder.path().join("erasures")).unwrap();
+        let mut valid_len = 0;
+        for line in text.split_inclusive('\n') {
+            file.append(line, valid_len).unwrap();
+            valid_len += line.len() as u64;
+            file.erased(valid_len).unwrap();
+        }
+        let leaves = file.erased(valid_len).unwrap();
         assert_eq!((0..15).filter(|&leaf| leaves.contains(leaf)).collect::<Vec<_>>(), erased);
-        assert_eq!(leaves.extend("x\n").unwrap_err(), 1);
+        file.append("x\n", valid_len).unwrap();
+        assert!(file.erased(valid_len + 2).is_err());
     }
 
     proptest! {
