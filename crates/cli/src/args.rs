@@ -16,13 +16,15 @@ mod values;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use self::anchor::{AnchorArgs, AnchorsArgs, PlaceArgs, TimestampArgs};
 pub(crate) use self::evidence::{
-    CheckpointArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
+    CheckpointArgs, CompareArgs, ErasuresArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
 };
 pub(crate) use self::find::{
     CountArgs, ExportArgs, GetArgs, ListArgs, SearchArgs, ShowArgs, StatsArgs,
@@ -83,6 +85,9 @@ Environment:
                      separated by commas: the first encrypts, all decrypt
   ATTESTRY_SIGNING_KEY_FILE
                      default of --signing-key
+  ATTESTRY_ERASURE_KEY_FILE
+                     default of --erasure-key
+  ATTESTRY_STATE     default of --state
 
 Exit status:
   0  success
@@ -129,6 +134,40 @@ pub(crate) struct StoreArgs {
         help_heading = "Store"
     )]
     pub(crate) signing_key: Option<PathBuf>,
+
+    /// File with the key that signs erasure records, if it is not the signing key: that of a data
+    /// protection officer, for example. See `attestry tree allow-erasure`
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ATTESTRY_ERASURE_KEY_FILE",
+        hide_env_values = true,
+        help_heading = "Store"
+    )]
+    pub(crate) erasure_key: Option<PathBuf>,
+
+    /// File in which the signer remembers its last checkpoint of each log, outside the store; default:
+    /// $XDG_STATE_HOME/attestry/signed-checkpoints, or ~/.local/state/attestry/signed-checkpoints. It
+    /// refuses to sign what does not extend that; see `attestry tree accept`
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ATTESTRY_STATE",
+        hide_env_values = true,
+        help_heading = "Store"
+    )]
+    pub(crate) state: Option<PathBuf>,
+
+    /// Exit with status 1 if a checkpoint cannot be signed; in `attestry verify`, also for what is
+    /// only a note otherwise
+    #[arg(long, global = true, help_heading = "Store")]
+    pub(crate) strict: bool,
+
+    /// Whether something could not be signed.
+    #[arg(skip)]
+    pub(crate) unsigned: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -204,7 +243,11 @@ Examples:
     Prove(ProveArgs),
     /// Verify an inclusion proof without access to the store
     VerifyProof(VerifyProofArgs),
-    /// Repair the Merkle tree
+    /// List the erasure records: what was erased when, by whom, why and with which key
+    Erasures(ErasuresArgs),
+    /// Compare two checkpoints of a log: has it grown, or was it forked?
+    Compare(CompareArgs),
+    /// Begin, accept and repair the Merkle tree, and change its keys
     #[command(subcommand)]
     Tree(TreeCommand),
     /// Copy entries to a new folder, with inclusion proofs if requested
@@ -238,7 +281,8 @@ Examples:
   attestry key generate --out audit.key
   attestry --key-file audit.key import interactions.jsonl --store-content
   attestry key generate --signing --name example.com/audit --out signing.key
-  attestry --signing-key signing.key checkpoint")]
+  attestry --signing-key signing.key checkpoint
+  attestry key generate --signing --name example.com/dpo --out erasure.key")]
     Generate(GenerateArgs),
 }
 

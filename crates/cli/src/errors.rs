@@ -156,17 +156,16 @@ impl From<StorageError> for Failure {
             StorageError::Remote { retryable: true, .. } => {
                 Some("retry the command; entries that were acknowledged are stored")
             }
-            StorageError::Other { .. } => damaged_tree(&error).then_some(REBUILD_TREE),
+            StorageError::Other { .. } => of_evidence(&error).and_then(evidence_hint),
             _ => None,
         };
         failure(&error).hint_if_known(hint)
     }
 }
 
-/// Whether the tree is damaged, so that nothing can be recorded.
-fn damaged_tree(error: &StorageError) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref());
-    matches!(source, Some(EvidenceError::Damaged { .. }))
+/// The error of the evidence that stopped a change of the store.
+fn of_evidence(error: &StorageError) -> Option<&EvidenceError> {
+    error.source().and_then(|source| source.downcast_ref())
 }
 
 /// Whether the system does not let the file be changed.
@@ -203,30 +202,67 @@ fn hint_for_io(error: &io::Error) -> Option<&'static str> {
 
 impl From<EvidenceError> for Failure {
     fn from(error: EvidenceError) -> Self {
-        let hint = match &error {
-            EvidenceError::Storage(_) => None,
-            EvidenceError::NotKept { .. } => {
-                Some("`attestry --signing-key FILE checkpoint` creates it")
-            }
-            EvidenceError::NotSigned { .. } | EvidenceError::NoCheckpoint { .. } => {
-                Some("sign one with `attestry --signing-key FILE checkpoint`")
-            }
-            EvidenceError::Disagrees { .. } => Some("`attestry verify` reports what was changed"),
-            EvidenceError::Damaged { .. } => Some(REBUILD_TREE),
-            EvidenceError::OtherTree { .. } => Some(
-                "was another store copied into this folder? Move its segments and checkpoints away; \
-                 `attestry verify` says which lines are not of this tree",
-            ),
-            EvidenceError::NotInTree { .. } => Some(
-                "a command that writes adds it, such as `attestry --signing-key FILE checkpoint`",
-            ),
-            _ => None,
-        };
+        let hint = evidence_hint(&error);
         match error {
             EvidenceError::Storage(error) => error.into(),
-            EvidenceError::Disagrees { .. } => failure(&error).hint_if_known(hint).into_problem(),
+            EvidenceError::Disagrees { .. }
+            | EvidenceError::NotAnExtension { .. }
+            | EvidenceError::UnsignedRecord { .. }
+            | EvidenceError::ForgedRecord { .. } => {
+                failure(&error).hint_if_known(hint).into_problem()
+            }
             error => failure(&error).hint_if_known(hint),
         }
+    }
+}
+
+/// What to do about an error of the evidence.
+fn evidence_hint(error: &EvidenceError) -> Option<&'static str> {
+    match error {
+        EvidenceError::Storage(_) => None,
+        EvidenceError::NotKept { .. } => Some(
+            "a new store keeps evidence with --signing-key; over existing entries it begins \
+                     with `attestry --signing-key FILE tree begin`",
+        ),
+        EvidenceError::NotSigned { .. } | EvidenceError::NoCheckpoint { .. } => {
+            Some("sign one with `attestry --signing-key FILE checkpoint`")
+        }
+        EvidenceError::Disagrees { .. } => Some("`attestry verify` reports what was changed"),
+        EvidenceError::Damaged { .. } => Some(REBUILD_TREE),
+        EvidenceError::OtherTree { .. } => Some(
+            "was another store copied into this folder? Move its segments and checkpoints away; \
+                 `attestry verify` says which lines are not of this tree",
+        ),
+        EvidenceError::NotInTree { .. } => {
+            Some("a command that writes adds it, such as `attestry --signing-key FILE checkpoint`")
+        }
+        EvidenceError::NotBegun { .. } => Some(
+            "if it never kept evidence, begin with `attestry --signing-key FILE tree begin`; \
+                 otherwise restore its folder .attestry from a backup",
+        ),
+        EvidenceError::NoErasureKey { .. } => Some(
+            "pass --signing-key FILE, or --erasure-key FILE with a key that \
+                 `attestry tree allow-erasure` has authorised",
+        ),
+        EvidenceError::NotAnErasureKey { .. } => {
+            Some("authorise it with `attestry --signing-key FILE tree allow-erasure FILE.pub`")
+        }
+        EvidenceError::KeyNotInForce { .. } => {
+            Some("pass the key that has replaced it with --signing-key FILE")
+        }
+        EvidenceError::NotAnExtension { .. } => Some(
+            "compare the store with a checkpoint that was kept elsewhere (`attestry verify \
+                 --since-checkpoint`); `attestry tree accept --reason` signs it as it is. A second store \
+                 needs its own key",
+        ),
+        EvidenceError::NotRemembered { .. } => Some(
+            "if the store is yours, `attestry --signing-key FILE tree begin` signs it as it is",
+        ),
+        EvidenceError::UnsignedRecord { .. } | EvidenceError::ForgedRecord { .. } => Some(
+            "`attestry erasures` lists the records; `attestry tree accept --reason` signs them as \
+                 they are",
+        ),
+        _ => None,
     }
 }
 

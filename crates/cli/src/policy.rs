@@ -5,8 +5,8 @@ use std::path::Path;
 
 use attestry::anchor::Witness;
 use attestry::evidence::{
-    InvalidKey, LogKey, OpenError, OpenedCheckpoint, Policy, SignedCheckpoint, SigningKey,
-    WitnessKey,
+    InvalidKey, KeyRange, LogKey, LogKeys, OpenError, OpenedCheckpoint, Policy, SignedCheckpoint,
+    SigningKey, Tree, WitnessKey,
 };
 
 use crate::args::PolicyArgs;
@@ -16,14 +16,23 @@ use crate::errors::Failure;
 impl PolicyArgs {
     /// The required signatures; `None` without a public key.
     pub(crate) fn policy(&self) -> Result<Option<Policy>, Failure> {
-        let Some(path) = &self.public_key else {
+        let ranges: Vec<KeyRange> =
+            self.public_key.iter().map(|text| key_range(text)).collect::<Result<_, _>>()?;
+        let Some(origin) = ranges.first().map(|range| range.key.name().to_owned()) else {
             if self.witnesses.is_empty() {
                 return Ok(None);
             }
             return Err(Failure::new("--witness needs the public key of the log")
                 .hint("pass --public-key FILE, with the .pub file of the signing key"));
         };
-        let policy = Policy::new(public_key(path)?);
+        if let Some(other) = ranges.iter().find(|range| range.key.name() != origin) {
+            let name = other.key.name();
+            return Err(Failure::new(format!("the keys are of two logs, {origin} and {name}"))
+                .hint("pass keys of one log only"));
+        }
+        let Some(policy) = Policy::with_keys(LogKeys::with_ranges(origin, ranges)) else {
+            return Ok(None);
+        };
         if self.witnesses.is_empty() {
             return Ok(Some(policy));
         }
@@ -50,7 +59,29 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<String, Failure> {
     })
 }
 
-fn public_key(path: &Path) -> Result<LogKey, Failure> {
+/// `FILE`, or `FILE@FROM..UNTIL`.
+fn key_range(text: &Path) -> Result<KeyRange, Failure> {
+    let whole = |key| KeyRange::new(key, 0, Tree::MAX_SIZE);
+    let split = text.to_str().and_then(|text| text.rsplit_once('@'));
+    let Some((path, range)) = split.filter(|_| !text.exists()) else {
+        return public_key(text).map(whole);
+    };
+    let number = |text: &str, default| match text {
+        "" => Some(default),
+        text => text.parse().ok(),
+    };
+    let limits = range
+        .split_once("..")
+        .and_then(|(from, until)| Some((number(from, 0)?, number(until, Tree::MAX_SIZE)?)));
+    match limits {
+        Some((from, until)) => Ok(KeyRange::new(public_key(Path::new(path))?, from, until)),
+        None => Err(Failure::new(format!("{range:?} is not a range of sizes"))
+            .hint("pass FILE@FROM..UNTIL, such as old.key.pub@..51200")),
+    }
+}
+
+/// The public key in a file.
+pub(crate) fn public_key(path: &Path) -> Result<LogKey, Failure> {
     read("the public key", path)?.trim().parse().map_err(|error: InvalidKey| {
         let failure =
             Failure::new(format!("{} does not contain the public key of a log", path.display()));

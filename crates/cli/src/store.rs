@@ -1,19 +1,24 @@
 //! Opens the store that the options name.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use attestry::AuditLogger;
 use attestry::crypto::{EncryptionManager, KeyError};
-use attestry::evidence::{EvidenceOptions, SigningKey};
+use attestry::evidence::{EvidenceOptions, SignerMemory, SigningKey};
 
 use crate::args::{ErasureArgs, StoreArgs};
 use crate::dumps;
-use crate::errors::{Failure, with_sources};
+use crate::errors::{Failure, Status, with_sources};
 use crate::progress;
 use crate::text::{escaped, stderr_line};
 
 /// Contains the key itself. Not read by clap, so that no help text or error message can show it.
 const KEY_VARIABLE: &str = "ATTESTRY_KEY";
+
+/// Below the folder for the state of the user's programs.
+const STATE: &str = "attestry/signed-checkpoints";
 
 enum Location<'a> {
     Folder(&'a Path),
@@ -27,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) store_content: bool,
     pub(crate) retention_days: Option<u32>,
     pub(crate) allow_large_cleanup: bool,
+    /// Whether a Merkle tree may begin over existing entries.
+    pub(crate) adopt: bool,
     /// Contents of erasure records; none without an [`ErasureArgs`].
     pub(crate) erasure: Option<ErasureArgs>,
 }
@@ -81,6 +88,26 @@ impl StoreArgs {
         self.signing_key.as_deref().map(crate::policy::signing_key).transpose()
     }
 
+    /// The file in which the signer remembers its last checkpoints.
+    fn memory(&self) -> Result<SignerMemory, Failure> {
+        let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let path = match (&self.state, folder("XDG_STATE_HOME"), folder("HOME")) {
+            (Some(path), _, _) => path.clone(),
+            (None, Some(state), _) => Path::new(&state).join(STATE),
+            (None, None, Some(home)) => Path::new(&home).join(".local/state").join(STATE),
+            (None, None, None) => {
+                return Err(Failure::new("the signer has no place for its memory")
+                    .hint("pass --state FILE, a file outside the store"));
+            }
+        };
+        Ok(SignerMemory::at(path))
+    }
+
+    /// [`Status::Problems`] if something could not be signed and `--strict` is given.
+    pub(crate) fn strict_status(&self) -> Status {
+        Status::success_if(!(self.strict && self.unsigned.load(Ordering::Relaxed)))
+    }
+
     async fn open(&self, settings: Settings, read_only: bool) -> Result<AuditLogger, Failure> {
         let (open, is_file_store) = match self.location()? {
             Location::Folder(path) => (attestry::open(path), true),
@@ -88,7 +115,11 @@ impl StoreArgs {
         };
         let mut open = open.read_only(read_only).store_content(settings.store_content);
         if is_file_store {
-            open = open.on_indexing(progress::indexing()).on_recovery(|report| {
+            let unsigned = Arc::clone(&self.unsigned);
+            open = open.on_indexing(progress::indexing()).on_recovery(move |report| {
+                if report.evidence_broken.is_some() {
+                    unsigned.store(true, Ordering::Relaxed);
+                }
                 let report = report.to_string();
                 report.lines().for_each(|line| stderr_line(escaped(line)));
             });
@@ -102,7 +133,6 @@ impl StoreArgs {
         }
         if !read_only {
             if let Some(ErasureArgs { by, reason }) = settings.erasure {
-                let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
                 // Other stores keep no erasure records; only an explicit name is an error there.
                 if let Some(name) = by.or_else(|| is_file_store.then(user).flatten()) {
                     open = open.erased_by(name);
@@ -111,16 +141,23 @@ impl StoreArgs {
                     open = open.erase_reason(reason);
                 }
             }
+            if let Some(path) = &self.erasure_key {
+                open = open.erasure_key(crate::policy::signing_key(path)?);
+            }
             if let Some(key) = self.signing_key()? {
+                let evidence = EvidenceOptions::new(key).adopt_existing(settings.adopt);
+                let unsigned = Arc::clone(&self.unsigned);
                 // Signs a checkpoint when the store is closed, and in between when one is due.
-                open = open.evidence(EvidenceOptions::new(key).on_checkpoint(|signed| {
-                    if let Err(error) = signed {
-                        stderr_line(format_args!(
-                            "warning: cannot sign a checkpoint: {}",
-                            with_sources(error)
-                        ));
-                    }
-                }));
+                open =
+                    open.evidence(evidence.memory(self.memory()?).on_checkpoint(move |signed| {
+                        if let Err(error) = signed {
+                            unsigned.store(true, Ordering::Relaxed);
+                            stderr_line(format_args!(
+                                "warning: cannot sign a checkpoint: {}",
+                                with_sources(error)
+                            ));
+                        }
+                    }));
             }
         }
         Ok(open.await?)
@@ -160,6 +197,11 @@ impl StoreArgs {
             _ => Ok(()),
         }
     }
+}
+
+/// The current user.
+pub(crate) fn user() -> Option<String> {
+    ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok())
 }
 
 fn must_not_be_a_file(path: &Path) -> Result<(), Failure> {

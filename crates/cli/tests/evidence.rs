@@ -17,7 +17,7 @@ fn signed() -> (Folder, Vec<String>) {
     generated.expect(0, "wrote a new signing key of the log example.com/audit to signing.key");
     let secret = fs::read_to_string(folder.path("signing.key")).unwrap();
     assert!(!generated.stderr.contains(&secret) && !generated.stdout.contains(&secret));
-    let checkpoint = folder.ok(&["--signing-key", "signing.key", "checkpoint"]);
+    let checkpoint = folder.ok(&["--signing-key", "signing.key", "tree", "begin"]);
     fs::write(folder.path("checkpoint"), checkpoint).unwrap();
     (folder, ids)
 }
@@ -28,19 +28,21 @@ const VERIFY: [&str; 3] = ["verify", "--public-key", "signing.key.pub"];
 fn verify_accepts_an_unchanged_store() {
     let (folder, ids) = signed();
     let with_key = folder.run(&VERIFY);
-    with_key.expect(0, "note: 6 lines were in the store before evidence began");
+    with_key.expect(0, "note: adopted: 6 lines existed before the tree");
     assert_eq!(with_key.stdout, "6 entries match the Merkle tree, signed: no problems\n");
     assert_eq!(
         folder.ok(&["verify"]),
         "6 entries match the Merkle tree, signed, signatures not verified (pass --public-key): no problems\n"
     );
     folder.ok(&["--signing-key", "signing.key", "log", "--input", "a", "--output", "b"]);
-    folder.ok(&["delete", "--reason", "request 4711", "--by", "dpo", &ids[0]]);
+    let delete = ["delete", "--reason", "request 4711", "--by", "dpo", &ids[0]];
+    folder.run(&delete).expect(2, "hint: pass --signing-key FILE, or --erasure-key FILE");
+    folder.ok(&[&["--signing-key", "signing.key"][..], &delete].concat());
     let all = [&VERIFY[..], &["--since-checkpoint", "checkpoint", "--format", "json"]].concat();
     let report = json(&folder.ok(&all));
     assert_eq!(report["erased"], 1);
     assert_eq!(report["lines"], ids.len());
-    assert_eq!(report["checkpoints"], 3, "the given one, the same in the store, and that of `log`");
+    assert_eq!(report["checkpoints"], 4, "the given one, the same in the store, and two more");
     assert_eq!(report["problems"].as_array().unwrap().len(), 0);
     let records = fs::read_to_string(folder.path("audit/.attestry/tree/erasures")).unwrap();
     assert!(records.contains("request 4711") && records.contains("dpo"), "{records}");
@@ -69,6 +71,8 @@ fn verify_reports_altered_entry() {
     // Without the tree, the altered entry is not signed either.
     fs::remove_dir_all(folder.path("audit/.attestry/tree")).unwrap();
     let refused = folder.run(&["--signing-key", "signing.key", "checkpoint"]);
+    refused.expect(2, "hint: if it never kept evidence, begin with");
+    let refused = folder.run(&["--signing-key", "signing.key", "tree", "begin"]);
     refused.expect(1, "hint: `attestry verify` reports what was changed");
 }
 
@@ -84,7 +88,7 @@ fn verify_proof_works_without_the_store() {
     };
     assert!(
         check("entry.json").stdout.starts_with(
-            "verified: the entry is leaf 2 of the log example.com/audit with 6 leaves"
+            "verified: the entry is leaf 2 of the log example.com/audit with 7 leaves"
         )
     );
     check("other.json").expect(1, "not verified: ");
@@ -174,4 +178,179 @@ fn usage_errors_have_hints() {
             "b",
         ])
         .expect(2, "memory: stores do not support `evidence`");
+}
+
+#[test]
+fn erasures_are_listed_with_their_signatures() {
+    let (folder, ids) = signed();
+    folder.ok(&["key", "generate", "--signing", "--name", "example.com/dpo", "--out", "dpo.key"]);
+    let delete = ["delete", "--reason", "request 4711", "--by", "dpo", &ids[0]];
+    let as_officer = [&["--erasure-key", "dpo.key"][..], &delete].concat();
+    folder.run(&as_officer).expect(2, "hint: authorise it with");
+    folder.ok(&["--signing-key", "signing.key", "tree", "allow-erasure", "dpo.key.pub"]);
+    assert_eq!(folder.ok(&as_officer).trim(), ids[0]);
+    let listed = folder.ok(&["erasures"]);
+    assert!(
+        listed.contains("leaf 0, by dpo: request 4711; signed by example.com/dpo+"),
+        "{listed}"
+    );
+    assert!(listed.contains("not verified; no checkpoint yet"), "{listed}");
+    folder.ok(&["--signing-key", "signing.key", "checkpoint"]);
+    let verified = ["erasures", "--public-key", "signing.key.pub", "--format", "json"];
+    let record = json(&folder.ok(&verified));
+    assert_eq!(record["signature"], "authentic");
+    assert_eq!((&record["leaf"], &record["count"]), (&json("0"), &json("1")));
+    assert!(record["checkpoint"].as_u64() > record["record"].as_u64(), "{record}");
+    // Not by the key of another log.
+    folder.ok(&["key", "generate", "--signing", "--name", "example.com/audit", "--out", "other"]);
+    let other = folder.run(&["erasures", "--public-key", "other.pub"]);
+    other.expect(1, "1 record is not signed by a key that may erase");
+    assert!(other.stdout.contains("not authentic: the record is signed with"), "{}", other.stdout);
+    // Nor once the key was ended.
+    let end =
+        ["--signing-key", "signing.key", "tree", "end-key", "dpo.key.pub", "--reason", "left"];
+    folder.ok(&end);
+    let delete = ["--erasure-key", "dpo.key", "delete", &ids[1]];
+    folder.run(&delete).expect(2, "may not sign erasures");
+    folder.ok(&VERIFY);
+}
+
+#[test]
+fn strict_verification_takes_notes_for_problems() {
+    let (folder, _) = signed();
+    folder.ok(&VERIFY);
+    let strict = [&VERIFY[..], &["--strict"]].concat();
+    folder.run(&strict).expect(1, "problem: adopted: 6 lines existed before the tree");
+    let report = json(&folder.ok(&[&VERIFY[..], &["--format", "json"]].concat()));
+    assert_eq!(report["observations"], json(r#"[{"kind":"adopted","count":6}]"#));
+    // A store that began with its first entry.
+    let log = ["log", "--input", "a", "--output", "b"];
+    let key = ["--store", "new", "--signing-key", "new.key"];
+    folder.ok(&["key", "generate", "--signing", "--out", "new.key"]);
+    folder.ok(&[&key[..], &log].concat());
+    let verify = ["--store", "new", "verify", "--public-key", "new.key.pub", "--strict"];
+    folder.run(&verify).expect(0, "");
+    folder.ok(&[&verify[..], &["--max-age", "1h"]].concat());
+    let outdated = folder.run(&[&verify[..], &["--max-age", "0s"]].concat());
+    outdated.expect(1, "");
+    assert!(outdated.stdout.starts_with("outdated: the newest checkpoint"), "{}", outdated.stdout);
+    folder
+        .run(&["verify", "--max-age", "soon"])
+        .expect(2, "expected a number and one of s, m, h, d");
+    // Lines that are not signed yet.
+    folder.ok(&["--store", "new", "log", "--input", "c", "--output", "d"]);
+    folder.run(&verify).expect(1, "problem: unsigned: 1 leaf is not covered by a checkpoint");
+}
+
+#[test]
+fn removed_evidence_is_reported_to_holders_of_a_checkpoint() {
+    let (folder, _) = signed();
+    fs::remove_dir_all(folder.path("audit/.attestry")).unwrap();
+    let since = [&VERIFY[..], &["--since-checkpoint", "checkpoint"]].concat();
+    let run = folder.run(&since);
+    run.expect(1, "");
+    assert!(run.stdout.contains("evidence-removed: ./audit has no tree, but there was one"));
+    // Nothing advises to begin again, which would destroy what is left.
+    assert!(!run.stderr.contains("begin"), "{}", run.stderr);
+}
+
+/// The audit's `sec-07`: a line altered, the tree recomputed, the checkpoints removed.
+#[test]
+fn owner_does_not_sign_what_an_attacker_made() {
+    let (folder, _) = signed();
+    let (segment, text) = folder.segment();
+    fs::write(&segment, text.replacen("openai", "opemai", 1)).unwrap();
+    for name in ["tree", "checkpoints"] {
+        fs::remove_dir_all(folder.path(&format!("audit/.attestry/{name}"))).unwrap();
+    }
+    // The attacker adopts what is there with a key of another name, then removes its checkpoint.
+    folder.ok(&["key", "generate", "--signing", "--out", "attacker.key"]);
+    folder.ok(&["--signing-key", "attacker.key", "tree", "begin"]);
+    fs::remove_dir_all(folder.path("audit/.attestry/checkpoints")).unwrap();
+    let key = ["--signing-key", "signing.key"];
+    let log = [&key[..], &["log", "--input", "a", "--output", "b"]].concat();
+    folder.run(&log).expect(0, "warning: cannot sign a checkpoint: ");
+    folder
+        .run(&[&log[..], &["--strict"]].concat())
+        .expect(1, "does not extend the checkpoint of 7 leaves");
+    let refused = folder.run(&[&key[..], &["checkpoint"]].concat());
+    refused.expect(1, "does not extend the checkpoint of 7 leaves");
+    refused.expect(1, "`attestry tree accept --reason` signs it as it is");
+    // The way out is on record.
+    let accept = ["tree", "accept", "--reason", "restored from paper", "--by", "ops"];
+    let accepted = folder.ok(&[&key[..], &accept].concat());
+    folder.write("accepted", &accepted);
+    folder.run(&log).expect(0, "");
+    let compare = ["compare", "checkpoint", "accepted", "--public-key", "signing.key.pub"];
+    let forked = folder.run(&compare);
+    forked.expect(1, "");
+    assert!(
+        forked.stdout.starts_with("fork: the key of example.com/audit has signed two histories")
+    );
+}
+
+#[test]
+fn state_file_can_be_named() {
+    let (folder, _) = signed();
+    assert!(folder.path("state/attestry/signed-checkpoints").is_file());
+    let checkpoint = ["--signing-key", "signing.key", "--state", "mine/signed", "checkpoint"];
+    let signed = folder.ok(&checkpoint);
+    assert_eq!(fs::read_to_string(folder.path("mine/signed")).unwrap(), signed);
+    let mut without = folder.command(&["--signing-key", "signing.key", "checkpoint"]);
+    without.env_remove("XDG_STATE_HOME").env_remove("HOME");
+    common::run(&mut without).expect(2, "hint: pass --state FILE");
+}
+
+#[test]
+fn compare_decides_growth_with_a_store_or_a_proof() {
+    let (folder, _) = signed();
+    let key = ["--signing-key", "signing.key"];
+    folder.ok(&[&key[..], &["log", "--input", "a", "--output", "b"]].concat());
+    folder.write("later", &folder.ok(&["checkpoint", "--latest"]));
+    let policy = ["--public-key", "signing.key.pub"];
+    folder.write(
+        "growth",
+        &folder.ok(&[&["prove", "--grown-since", "checkpoint"][..], &policy].concat()),
+    );
+    let compare = |one, other| [&["compare", one, other][..], &policy].concat();
+    let grown = "grown: example.com/audit has only grown, from 7 leaves to 8 leaves\n";
+    for (one, other) in [("checkpoint", "later"), ("later", "checkpoint")] {
+        assert_eq!(folder.ok(&compare(one, other)), grown);
+    }
+    assert!(folder.ok(&compare("later", "later")).starts_with("the same: "));
+    fs::rename(folder.path("audit"), folder.path("away")).unwrap();
+    folder.run(&compare("checkpoint", "later")).expect(2, "there is no store at ./audit");
+    let with_proof = [&compare("checkpoint", "later")[..], &["--proof", "growth"]].concat();
+    assert_eq!(folder.ok(&with_proof), grown);
+    let json_format = [&with_proof[..], &["--format", "json"]].concat();
+    assert_eq!(json(&folder.ok(&json_format))["relation"], "grown");
+}
+
+#[test]
+fn key_is_rotated_and_either_one_verifies() {
+    let (folder, ids) = signed();
+    folder.ok(&["key", "generate", "--signing", "--name", "example.com/audit", "--out", "new.key"]);
+    let log = ["log", "--input", "a", "--output", "b"];
+    folder.ok(&[&["--signing-key", "signing.key"][..], &log].concat());
+    let rotate = ["--signing-key", "signing.key", "tree", "rotate", "--new-key", "new.key"];
+    folder.write("rotated", &folder.ok(&rotate));
+    let old = folder.run(&[&["--signing-key", "signing.key"][..], &log].concat());
+    old.expect(0, "warning: cannot sign a checkpoint: the key");
+    folder.ok(&[&["--signing-key", "new.key"][..], &log].concat());
+    folder.ok(&["--signing-key", "new.key", "delete", &ids[2]]);
+    for keys in
+        [&["signing.key.pub"][..], &["new.key.pub"], &["new.key.pub", "signing.key.pub@..8"]]
+    {
+        let keys: Vec<_> = keys.iter().flat_map(|key| ["--public-key", key]).collect();
+        let kept = ["--since-checkpoint", "checkpoint", "--since-checkpoint", "rotated"];
+        let run = folder.run(&[&["verify"][..], &keys, &kept].concat());
+        run.expect(0, "");
+        folder.ok(&[&["erasures"][..], &keys].concat());
+    }
+    folder
+        .run(&["verify", "--public-key", "new.key.pub@9"])
+        .expect(2, "hint: pass FILE@FROM..UNTIL");
+    let end = ["tree", "end-key", "signing.key.pub", "--at-size", "7", "--reason", "stolen"];
+    folder.ok(&[&["--signing-key", "new.key"][..], &end].concat());
+    folder.run(&["verify", "--public-key", "new.key.pub"]).expect(0, "note: ended-key: ");
 }

@@ -58,7 +58,36 @@ fn tree_starts_over_when_asked_to() {
     folder.run(&["tree", "rebuild", "--start-over"]).expect(2, "the signing key is missing");
     let moved = folder.ok(&[&KEY[..], &["tree", "rebuild", "--start-over"]].concat());
     assert_eq!(moved.lines().filter(|line| line.contains("damaged")).count(), 2, "{moved}");
-    folder.run(&["verify", "--public-key", "k.pub"]).expect(0, "");
+    folder.run(&["verify", "--public-key", "k.pub"]).expect(0, "note: accepted: 1 contradiction");
+}
+
+/// The audit's `sec-01`: one wrong bit above the leaves.
+#[test]
+fn wrong_hash_above_the_leaves_is_found_and_repaired() {
+    let folder = with_tree();
+    let lines = "{\"input\":\"q\",\"output\":\"a\"}\n".repeat(300);
+    folder.write("more.jsonl", &lines);
+    folder.ok(&[&KEY[..], &["import", "more.jsonl"]].concat());
+    verify(&folder).expect(0, "");
+    let hashes = "audit/.attestry/tree/tiles.1";
+    let right = fs::read(folder.path(hashes)).unwrap();
+    let mut wrong = right.clone();
+    wrong[3] ^= 1;
+    fs::write(folder.path(hashes), wrong).unwrap();
+    let found = verify(&folder);
+    found.expect(1, "");
+    assert!(
+        found.stdout.contains("tiles.1:0: stored-hash: the hash is not that"),
+        "{}",
+        found.stdout
+    );
+    folder.ok(&["tree", "rebuild"]);
+    assert_eq!(fs::read(folder.path(hashes)).unwrap(), right);
+    verify(&folder).expect(0, "");
+    fs::remove_file(folder.path(hashes)).unwrap();
+    let found = verify(&folder);
+    found.expect(1, "");
+    assert!(found.stdout.contains("stored-hash: the hashes of level 1 from 0 on are missing"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Arguments of the commands that use the Merkle tree of a store.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -9,9 +10,11 @@ use super::{GraceArgs, PlaceArgs, ReportFormat, TimestampArgs};
 /// The signatures that are required.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
-    /// File with the public key of the log: the .pub file of `attestry key generate --signing`
+    /// File with the public key of the log: the .pub file of `attestry key generate --signing`. Repeat it
+    /// for several keys of the log; `FILE@FROM..UNTIL` limits a key to checkpoints of more than FROM and at
+    /// most UNTIL leaves, and either may be omitted
     #[arg(long, value_name = "FILE")]
-    pub(crate) public_key: Option<PathBuf>,
+    pub(crate) public_key: Vec<PathBuf>,
     /// Witness: its public key, a file with it, or URL+KEY; may be repeated
     #[arg(long = "witness", value_name = "KEY")]
     pub(crate) witnesses: Vec<String>,
@@ -23,7 +26,7 @@ pub(crate) struct PolicyArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Needs --signing-key or ATTESTRY_SIGNING_KEY_FILE, except with --latest or --cosigned.
-The first checkpoint creates the Merkle tree from all entries in the store.
+A store that has entries and no Merkle tree begins with `attestry tree begin`.
 
 Keep checkpoints outside the store: mail them, print them, give them to the auditor.
 `attestry verify --since-checkpoint` then finds any later change of an earlier entry.
@@ -54,8 +57,14 @@ pub(crate) struct CheckpointArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each problem is reported with file, byte offset, entry and kind: altered, missing,
-inserted, moved, still-there (recorded as erased, but present), false-record,
-checkpoint. Other programs may write to the store meanwhile.
+inserted, moved, renamed (a segment), still-there (recorded as erased, but present),
+false-record, checkpoint, fork (the key signed two histories), stored-hash (of the tree),
+evidence-removed, outdated. Other programs may write to the store meanwhile.
+
+Notes name what is no problem by itself, with a count: empty, adopted, not-covered,
+unterminated, unsigned, unsigned-record, accepted, ended-key, foreign-checkpoint,
+not-verified. With --strict, each is a problem. A monitor should use --strict and
+--max-age.
 
 Without --public-key, signatures are not verified: files, tree and checkpoints that
 were all rewritten to match are not detected. Without --since-checkpoint, only the
@@ -68,6 +77,7 @@ Calls without an end that started before the grace period are counted and named,
 Examples:
   attestry verify --public-key signing.key.pub
   attestry verify --public-key signing.key.pub --since-checkpoint checkpoint-2026-01-28
+  attestry verify --public-key signing.key.pub --strict --max-age 1h
   attestry verify --public-key signing.key.pub --format json | jq '.problems[]'
   attestry verify --public-key signing.key.pub --tsa-ca tsa-root.pem
 
@@ -78,6 +88,9 @@ pub(crate) struct VerifyArgs {
     /// Checkpoint that was kept elsewhere; may be repeated
     #[arg(long, value_name = "FILE", requires = "public_key")]
     pub(crate) since_checkpoint: Vec<PathBuf>,
+    /// Greatest age of the newest checkpoint, such as 90s, 15m, 1h or 2d
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    pub(crate) max_age: Option<Duration>,
     #[command(flatten)]
     pub(crate) timestamps: TimestampArgs,
     #[command(flatten)]
@@ -85,6 +98,69 @@ pub(crate) struct VerifyArgs {
     /// Output format
     #[arg(long, default_value = "text")]
     pub(crate) format: ReportFormat,
+}
+
+/// Parses a number with a unit: `90s`, `15m`, `1h`, `2d`.
+fn age(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number and one of s, m, h, d, such as 15m".to_owned();
+    let unit = text.chars().next_back().ok_or_else(expected)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(expected()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| expected())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(expected)
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each record states which leaves were erased, when, by whom and why. `attestry verify`
+checks that the records are in the tree, and fit what is gone.
+
+With --public-key, the signature of each record is verified, and the exit status is 1 if
+one is missing or not authentic.
+
+Examples:
+  attestry erasures
+  attestry erasures --public-key signing.key.pub --format json | jq -r '.reason'")]
+pub(crate) struct ErasuresArgs {
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    /// Output format; json prints one record a line
+    #[arg(long, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Both checkpoints must be signed with the key of the log. If one has as many leaves as the
+other, they alone decide. Otherwise the tree of the store does, or with --proof a
+consistency proof (`attestry prove --grown-since`), and no store is needed.
+
+The exit status is 1 if the log was forked: its key has signed two histories, which the
+two checkpoints prove to anyone; or if it cannot be decided.
+
+Examples:
+  attestry compare ours theirs --public-key signing.key.pub
+  attestry compare january february --public-key signing.key.pub --proof growth")]
+pub(crate) struct CompareArgs {
+    /// File with a checkpoint
+    #[arg(value_name = "CHECKPOINT")]
+    pub(crate) one: PathBuf,
+    /// File with another checkpoint
+    #[arg(value_name = "CHECKPOINT")]
+    pub(crate) other: PathBuf,
+    /// Consistency proof from the smaller to the greater checkpoint
+    #[arg(long, value_name = "FILE")]
+    pub(crate) proof: Option<PathBuf>,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub(crate) format: ReportFormat,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
 }
 
 #[derive(Debug, Args)]

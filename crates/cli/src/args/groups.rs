@@ -10,7 +10,19 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Record", &["log", "import"]),
     ("Find", &["list", "get", "show", "search", "count", "stats", "export"]),
     ("Maintain", &["check", "delete", "cleanup", "compact", "quarantine"]),
-    ("Prove", &["checkpoint", "anchors", "verify", "prove", "verify-proof", "tree"]),
+    (
+        "Prove",
+        &[
+            "checkpoint",
+            "anchors",
+            "verify",
+            "erasures",
+            "prove",
+            "verify-proof",
+            "compare",
+            "tree",
+        ],
+    ),
     #[cfg(feature = "serve")]
     ("Serve", &["serve", "token"]),
     #[cfg(not(feature = "serve"))]

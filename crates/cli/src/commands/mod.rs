@@ -5,9 +5,11 @@ mod check;
 mod checkpoint;
 mod cleanup;
 mod compact;
+mod compare;
 mod completions;
 mod count;
 mod delete;
+mod erasures;
 mod export;
 mod get;
 mod import;
@@ -41,7 +43,7 @@ use crate::text::{escaped, stderr_line};
 
 pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
     let store = &cli.store;
-    match cli.command {
+    let status = match cli.command {
         Command::Log(args) => log::run(*args, store, out).await,
         Command::Import(args) => import::run(args, store, out).await,
         Command::Get(args) => get::run(args, store, out).await,
@@ -60,6 +62,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Verify(args) => verify::run(args, store, out).await,
         Command::Prove(args) => prove::run(args, store, out).await,
         Command::VerifyProof(args) => verify_proof::run(&args, out),
+        Command::Erasures(args) => erasures::run(args, store, out).await,
+        Command::Compare(args) => compare::run(args, store, out).await,
         Command::Tree(command) => tree::run(command, store, out).await,
         Command::Reconcile(args) => reconcile::run(args, store, out).await,
         Command::Export(args) => export::run(args, store).await,
@@ -69,7 +73,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Token(command) => token::run(command, out),
         Command::Key(command) => key::run(command),
         Command::Completions(args) => completions::run(&args, out),
-    }
+    }?;
+    Ok(status.and(store.strict_status()))
 }
 
 /// Passes each record to `handle`. Corrupt records are reported on standard error and result in

@@ -1,12 +1,14 @@
-//! `attestry tree`: repairs the Merkle tree of a folder.
+//! `attestry tree`: begins and repairs the Merkle tree of a folder, and changes its keys.
 
-use attestry::evidence::{EvidenceError, EvidenceExt};
+use attestry::AuditLogger;
+use attestry::evidence::{EvidenceError, EvidenceExt, SignedCheckpoint};
 use attestry::file::FileStorage;
 
 use crate::args::{StoreArgs, TreeCommand};
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
-use crate::store::Settings;
+use crate::policy;
+use crate::store::{Settings, user};
 use crate::text::counted;
 
 pub(super) async fn run(
@@ -14,8 +16,53 @@ pub(super) async fn run(
     store: &StoreArgs,
     out: &mut Stdout,
 ) -> Result<Status, Failure> {
-    let TreeCommand::Rebuild(args) = command;
-    if args.start_over { start_over(store, out).await } else { rebuild(store, out).await }
+    let (settings, command) = match command {
+        TreeCommand::Rebuild(args) if args.start_over => {
+            return start_over(&args.reason, store, out).await;
+        }
+        TreeCommand::Rebuild(_) => return rebuild(store, out).await,
+        TreeCommand::Begin => (Settings { adopt: true, ..Settings::default() }, TreeCommand::Begin),
+        other => (Settings::default(), other),
+    };
+    let logger = open(settings, store).await?;
+    let signed = change(command, &logger).await;
+    print(signed, logger, out).await
+}
+
+/// Changes the tree; returns the checkpoint that covers the change.
+async fn change(command: TreeCommand, logger: &AuditLogger) -> Result<SignedCheckpoint, Failure> {
+    let tree = logger.evidence()?;
+    let name = |by: Option<String>| by.or_else(user).unwrap_or_default();
+    Ok(match command {
+        TreeCommand::Begin | TreeCommand::Rebuild(_) => tree.checkpoint().await?,
+        TreeCommand::Accept(why) => tree.accept_tree(&why.reason, &name(why.by)).await?,
+        TreeCommand::Rotate(args) => tree.replace_key(policy::signing_key(&args.new_key)?).await?,
+        TreeCommand::AllowErasure(args) => {
+            tree.authorize_erasure_key(policy::public_key(&args.key)?).await?
+        }
+        TreeCommand::EndKey(args) => {
+            let (key, by) = (policy::public_key(&args.key)?, name(args.why.by));
+            tree.end_key(key, args.at_size, &args.why.reason, &by).await?
+        }
+    })
+}
+
+async fn open(settings: Settings, store: &StoreArgs) -> Result<AuditLogger, Failure> {
+    if store.signing_key()?.is_none() {
+        return Err(Failure::new("the signing key is missing").hint("pass --signing-key FILE"));
+    }
+    store.open_existing(settings).await
+}
+
+async fn print(
+    signed: Result<SignedCheckpoint, Failure>,
+    logger: AuditLogger,
+    out: &mut Stdout,
+) -> Result<Status, Failure> {
+    let signed = signed?;
+    logger.close().await?;
+    out.bytes(signed.as_str().as_bytes())?;
+    Ok(Status::Success)
 }
 
 async fn rebuild(store: &StoreArgs, out: &mut Stdout) -> Result<Status, Failure> {
@@ -39,7 +86,7 @@ async fn rebuild(store: &StoreArgs, out: &mut Stdout) -> Result<Status, Failure>
     Ok(Status::Success)
 }
 
-async fn start_over(store: &StoreArgs, out: &mut Stdout) -> Result<Status, Failure> {
+async fn start_over(reason: &str, store: &StoreArgs, out: &mut Stdout) -> Result<Status, Failure> {
     if store.signing_key()?.is_none() {
         return Err(Failure::new("cannot begin a tree: the signing key is missing")
             .hint("pass --signing-key FILE"));
@@ -47,9 +94,8 @@ async fn start_over(store: &StoreArgs, out: &mut Stdout) -> Result<Status, Failu
     for moved in FileStorage::builder(store.existing_folder()?).set_tree_aside().await? {
         out.line(format_args!("moved to {}", moved.display()))?;
     }
-    let logger = store.open_existing(Settings::default()).await?;
-    let checkpoint = logger.evidence()?.checkpoint().await?;
-    logger.close().await?;
-    out.bytes(checkpoint.as_str().as_bytes())?;
-    Ok(Status::Success)
+    let logger = open(Settings { adopt: true, ..Settings::default() }, store).await?;
+    let by = user().unwrap_or_default();
+    let signed = logger.evidence()?.accept_tree(reason, &by).await;
+    print(signed.map_err(Failure::from), logger, out).await
 }

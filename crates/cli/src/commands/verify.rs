@@ -3,7 +3,9 @@
 mod elsewhere;
 
 use attestry::Timestamp;
-use attestry::evidence::{EvidenceExt, Verification, VerifyOptions};
+use attestry::evidence::{
+    EvidenceExt, EvidenceProblem, ObservationKind, ProblemKind, Verification, VerifyOptions,
+};
 use serde_json::{Value, json};
 
 use self::elsewhere::{Elsewhere, Timestamps};
@@ -25,9 +27,12 @@ pub(super) async fn run(
     let mut options = VerifyOptions::new().on_progress(progress::verified_leaves());
     if let Some(required) = &required {
         options = options.policy(required.clone());
-        for path in &args.since_checkpoint {
-            options = options.against(&policy::checkpoint(path, required)?);
-        }
+    }
+    for path in &args.since_checkpoint {
+        options = options.against_signed(policy::signed_checkpoint(path)?);
+    }
+    if let Some(age) = args.max_age {
+        options = options.max_age(age);
     }
     let logger = store.open_reader(Settings::default()).await?;
     let evidence = logger.evidence()?;
@@ -40,7 +45,11 @@ pub(super) async fn run(
         options = options.against(checkpoint);
     }
     let result = evidence.verify(options).await?;
-    let elsewhere = Elsewhere::find(evidence).await?;
+    let is_removed = |problem: &EvidenceProblem| problem.kind == ProblemKind::EvidenceRemoved;
+    let elsewhere = match result.problems.iter().any(is_removed) {
+        true => None,
+        false => Elsewhere::find(evidence).await?,
+    };
     let open_calls = OpenCalls::find(&logger, args.grace.grace).await?;
     if matches!(args.format, ReportFormat::Json) {
         let mut report = report(&result, &open_calls);
@@ -60,8 +69,10 @@ pub(super) async fn run(
         if let Some(line) = timestamps.line() {
             out.line(format_args!("{line}"))?;
         }
+        note(&result, store.strict);
     }
-    Ok(Status::success_if(result.is_clean() && timestamps.problems.is_empty()))
+    let noted = store.strict && !result.observations.is_empty();
+    Ok(Status::success_if(result.is_clean() && timestamps.problems.is_empty() && !noted))
 }
 
 fn report(result: &Verification, open_calls: &OpenCalls) -> Value {
@@ -85,6 +96,7 @@ fn report(result: &Verification, open_calls: &OpenCalls) -> Value {
         "lines": result.lines,
         "erased": result.erased,
         "erasure_records": result.records,
+        "statements": result.statements,
         "adopted": result.adopted.map(|adopted| json!({ "leaves": adopted.leaves, "at": adopted.at })),
         "not_covered": result.not_covered,
         "checkpoints": result.checkpoints,
@@ -96,6 +108,14 @@ fn report(result: &Verification, open_calls: &OpenCalls) -> Value {
                 .collect::<Vec<_>>(),
         })),
         "open_calls": open_calls.as_json(),
+        "newest": result.newest.map(|newest| json!({
+            "leaves": newest.leaves,
+            "at": newest.at,
+            "witnessed": newest.witnessed,
+        })),
+        "observations": result.observations.iter()
+            .map(|noted| json!({ "kind": noted.kind.as_str(), "count": noted.count }))
+            .collect::<Vec<_>>(),
         "problems": problems,
         "problems_unlisted": result.problems_unlisted,
     })
@@ -141,24 +161,29 @@ fn summarise(
         let leaves = counted(witnessed.leaves, "leaf", "leaves");
         out.line(format_args!("{leaves} cosigned by {}", witnesses.join(", ")))?;
     }
-    if let Some(backfill) = result.adopted {
-        stderr_line(format_args!(
-            "note: {} in the store before evidence began at {}; earlier changes are not detected",
-            counted(backfill.leaves, "line was", "lines were"),
-            backfill.at
-        ));
-    }
-    if result.not_covered > 0 {
-        stderr_line(format_args!(
-            "note: {} by another program and not in the tree yet; changes of them are not detected",
-            counted(result.not_covered, "line was written", "lines were written"),
-        ));
-    }
-    if result.foreign_checkpoints > 0 {
-        stderr_line(format_args!(
-            "note: {} with another origin, for example of a previous key, not verified",
-            counted(result.foreign_checkpoints, "checkpoint", "checkpoints"),
-        ));
-    }
     Ok(())
+}
+
+/// Prints the observations.
+fn note(result: &Verification, strict: bool) {
+    let prefix = if strict { "problem" } else { "note" };
+    for noted in &result.observations {
+        stderr_line(format_args!("{prefix}: {noted}{}", meaning(noted.kind)));
+    }
+}
+
+/// What an observation means for the result.
+fn meaning(kind: ObservationKind) -> &'static str {
+    match kind {
+        ObservationKind::Empty => "; was it emptied? Compare it with a checkpoint that was kept",
+        ObservationKind::Adopted => "; earlier changes of them are not detected",
+        ObservationKind::NotCovered | ObservationKind::Unsigned => {
+            "; changes of them are not detected yet"
+        }
+        ObservationKind::UnsignedRecord => "; an earlier version wrote them",
+        ObservationKind::Accepted => "; `attestry verify --since-checkpoint` shows which",
+        ObservationKind::ForeignCheckpoint => ", for example of another log, and was not verified",
+        ObservationKind::NotVerified => "; pass --public-key",
+        _ => "",
+    }
 }

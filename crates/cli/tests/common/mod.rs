@@ -54,11 +54,17 @@ impl Folder {
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_attestry"));
         command.args(arguments).current_dir(self.0.path());
-        for variable in
-            ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE", "ATTESTRY_SIGNING_KEY_FILE"]
-        {
+        for variable in [
+            "ATTESTRY_STORE",
+            "ATTESTRY_KEY",
+            "ATTESTRY_KEY_FILE",
+            "ATTESTRY_SIGNING_KEY_FILE",
+            "ATTESTRY_ERASURE_KEY_FILE",
+            "ATTESTRY_STATE",
+        ] {
             command.env_remove(variable);
         }
+        command.env("XDG_STATE_HOME", self.path("state"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
