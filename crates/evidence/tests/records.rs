@@ -1,5 +1,5 @@
 //! Signed records: their form, and which keys may sign them.
-#![allow(clippy::unwrap_used)] // helpers outside of the test functions
+#![allow(clippy::unwrap_used)] // code outside of the test functions
 
 use attestry_core::Timestamp;
 use attestry_evidence::{

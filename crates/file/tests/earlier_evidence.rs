@@ -1,5 +1,5 @@
 //! A store with evidence that an earlier version wrote is verified and continued.
-#![allow(clippy::unwrap_used)] // helpers of a test
+#![allow(clippy::unwrap_used)] // code of a test
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Erasing from a store with evidence needs a key, and nothing that was erased without one goes unnoticed.
-#![allow(clippy::unwrap_used)] // helpers of a test
+#![allow(clippy::unwrap_used)] // code of a test
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! The key of a log is replaced, and ended, on record.
-#![allow(clippy::unwrap_used)] // helpers of a test
+#![allow(clippy::unwrap_used)] // code of a test
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A signer with a memory outside the store signs only what extends its last checkpoint.
-#![allow(clippy::unwrap_used)] // helpers of a test
+#![allow(clippy::unwrap_used)] // code of a test
 
 mod common;
 
