@@ -13,7 +13,9 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         assert!(joiner.push(record.clone()).is_empty());
     }
     let calls = joiner.finish();
-    assert!(calls.len() <= decoded.records.len().max(1), "records are joined with themselves");
+    if format.is_joined() {
+        assert!(calls.len() <= decoded.records.len(), "records are joined with themselves");
+    }
     for call in calls {
         let id = call.id();
         let interaction = call.clone().into_interaction(UnmappedTexts::Hash);

@@ -1,6 +1,6 @@
 //! Events, of spans and as log records: one with all of a call, or one for each message.
 
-use attestry_core::metadata;
+use attestry_core::{hash_content, metadata};
 use serde_json::{Value, json};
 
 use super::model::{Event, LogRecord};
@@ -32,7 +32,11 @@ pub(super) fn log_call(log: LogRecord) -> Option<CallRecord> {
         return None;
     }
     let mut record = CallRecord::new(Format::Otlp.name());
-    if !log.trace.is_empty() && !log.span.is_empty() {
+    if log.trace.is_empty() || log.span.is_empty() {
+        // Of no span: a call of its own, one of perhaps several in its batch.
+        let body = hash_content(&log.body.to_string());
+        record.own_id = Some(format!("event/{}/{}/{name}/{body}", log.time_nanos, log.position));
+    } else {
         // Unknown start: the span itself has it.
         let start_nanos = u64::MAX;
         record.spans.insert(SpanId { start_nanos, trace: log.trace, span: log.span, parent: None });

@@ -106,12 +106,18 @@ fn span_call(span: Span) -> Option<CallRecord> {
     let dialect = dialect(&span.attributes)?;
     let mut record = CallRecord::new(Format::Otlp.name());
     let Span { mut attributes, events, .. } = span;
-    record.spans.insert(SpanId {
-        start_nanos: span.start_nanos,
-        trace: span.trace,
-        span: span.span,
-        parent: span.parent,
-    });
+    if span.trace.is_empty() || span.span.is_empty() {
+        // Invalid, and must not be taken for one call with all others that are.
+        let times = (span.start_nanos, span.end_nanos);
+        record.own_id = Some(format!("span/{times:?}/{}", span.name));
+    } else {
+        record.spans.insert(SpanId {
+            start_nanos: span.start_nanos,
+            trace: span.trace,
+            span: span.span,
+            parent: span.parent,
+        });
+    }
     record.started = timestamp(span.start_nanos);
     if span.end_nanos >= span.start_nanos && span.start_nanos > 0 && span.end_nanos > 0 {
         record.latency_ms = Some((span.end_nanos - span.start_nanos) as f64 / 1e6);

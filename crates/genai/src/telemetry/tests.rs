@@ -333,3 +333,35 @@ fn agents_and_steps_of_the_vercel_sdk_are_entries_of_their_own() {
     assert_eq!(task.metadata[metadata::AGENT_NAME], "planner");
     assert_eq!(task.conversation_id.as_deref(), Some("s-9"));
 }
+
+/// Found by fuzzing: they were taken for one call, or had one id.
+#[test]
+fn spans_and_events_without_ids_stay_apart() {
+    let mut invalid = span("0000000000000000", base(), json!({}));
+    let spans = &mut invalid["resourceSpans"][0]["scopeSpans"][0]["spans"];
+    let mut other = spans[0].clone();
+    other["startTimeUnixNano"] = json!("1769591800000000000");
+    other["attributes"] = pairs(json!({"gen_ai.system": "anthropic"}));
+    spans.as_array_mut().unwrap().push(other);
+    let mut events = log(
+        "gen_ai.user.message",
+        "",
+        1_769_591_700_000_200_000,
+        &json!({"content": "a"}),
+        json!({}),
+    );
+    let records_of = &mut events["resourceLogs"][0]["scopeLogs"][0]["logRecords"];
+    let again = records_of[0].clone();
+    records_of.as_array_mut().unwrap().push(again);
+    for batch in [invalid, events] {
+        let mut joiner = Joiner::new(usize::MAX);
+        for _ in 0..2 {
+            for record in records(&batch) {
+                joiner.push(record.source_sha256("line"));
+            }
+        }
+        let calls = joiner.finish();
+        assert_eq!(calls.len(), 2, "{batch}");
+        assert_ne!(calls[0].id(), calls[1].id());
+    }
+}
