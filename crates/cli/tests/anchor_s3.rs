@@ -26,14 +26,21 @@ fn checkpoint(folder: &Folder, server: &Server, options: &str) -> Run {
     run(&mut command)
 }
 
+/// A store with a checkpoint of seven leaves that was not handed over.
+fn not_handed_over() -> Folder {
+    let (folder, _) = Folder::with_sample();
+    folder.ok(&["key", "generate", "--signing", "--name", "a.example/log", "--out", "signing.key"]);
+    folder.ok(&["--signing-key", "signing.key", "tree", "begin"]);
+    folder
+}
+
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers.iter().find(|(header, _)| header == name).map(|(_, value)| &**value)
 }
 
 #[test]
 fn checkpoint_is_an_object_under_object_lock() {
-    let (folder, _) = Folder::with_sample();
-    folder.ok(&["key", "generate", "--signing", "--name", "a.example/log", "--out", "signing.key"]);
+    let folder = not_handed_over();
     let puts: Arc<Mutex<Vec<Request>>> = Arc::default();
     let recorded = Arc::clone(&puts);
     let server = Server::start(move |request| {
@@ -50,20 +57,19 @@ fn checkpoint_is_an_object_under_object_lock() {
     let put = &puts[1];
     assert_eq!(put.body, signed.stdout.as_bytes());
     let path = put.path.split('?').next().unwrap();
-    assert!(path.starts_with("/bucket/log/a.example_log-00000000000000000006-"), "{path}");
+    assert!(path.starts_with("/bucket/log/a.example_log-00000000000000000007-"), "{path}");
     assert!(path.ends_with(".checkpoint"), "{path}");
     assert_eq!(header(put, "x-amz-object-lock-mode"), Some("COMPLIANCE"));
     assert!(header(put, "x-amz-object-lock-retain-until-date").unwrap() > "2036-");
     assert_eq!(header(put, "if-none-match"), Some("*"), "nothing is overwritten");
     assert_eq!(put.content_type, "text/plain; charset=utf-8");
     let listed = folder.ok(&["anchors"]);
-    assert!(listed.starts_with("s3 s3://bucket/log: has 6 leaves of a.example/log"), "{listed}");
+    assert!(listed.starts_with("s3 s3://bucket/log: has 7 leaves of a.example/log"), "{listed}");
 }
 
 #[test]
 fn object_that_exists_is_the_checkpoint() {
-    let (folder, _) = Folder::with_sample();
-    folder.ok(&["key", "generate", "--signing", "--name", "a.example/log", "--out", "signing.key"]);
+    let folder = not_handed_over();
     let exists = "<Error><Code>PreconditionFailed</Code><Message>exists</Message></Error>";
     let server = Server::start(move |_| Response::new(412, "application/xml", exists));
     checkpoint(&folder, &server, "").expect(0, "");

@@ -112,7 +112,7 @@ fn check_reports_calls_without_an_end() {
 fn verify_reports_calls_without_an_end() {
     let folder = calls();
     folder.ok(&["key", "generate", "--signing", "--out", "signing.key"]);
-    folder.ok(&["--signing-key", "signing.key", "checkpoint"]);
+    folder.ok(&["--signing-key", "signing.key", "tree", "begin"]);
     let verify = ["verify", "--public-key", "signing.key.pub"];
     let text = folder.ok(&verify);
     assert!(text.starts_with("entry start-2: a call without an end"), "{text}");
