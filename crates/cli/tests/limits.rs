@@ -98,7 +98,8 @@ fn commands_work_with_little_memory_or_fail_with_a_hint() {
     // More than the limit.
     let text = "long ".repeat(2_000);
     let line = format!("{{\"input\": \"{text}\", \"output\": \"{text}\"}}\n");
-    account.folder.write("large.jsonl", &line.repeat(20_000));
+    // Readable by the account, other than what `Folder::write` writes.
+    fs::write(account.folder.path("large.jsonl"), line.repeat(20_000)).unwrap();
     let limit = format!("--as={}", 256 << 20);
     account.run(&limit, &["import", "large.jsonl"]).expect(0, "imported 20,000 interactions");
     let import = ["import", "--new-ids", "--store-content", "large.jsonl"];
