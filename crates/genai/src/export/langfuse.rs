@@ -32,7 +32,8 @@ pub(super) fn decode(fields: Fields) -> Result<CallRecord, RecordError> {
     record.set_text(metadata::SERVICE_VERSION, &mut fields, "version");
     times(&mut record, &mut fields);
     if let Some(trace) = fields.label("trace_id") {
-        let start_nanos = record.started.map_or(0, |time| time.unix_micros().unsigned_abs() * 1000);
+        let start_nanos =
+            record.started.map_or(0, |time| time.unix_micros().unsigned_abs().saturating_mul(1000));
         let parent = fields.label("parent_observation_id");
         record.spans.insert(SpanId { start_nanos, trace, span: id, parent });
     } else {

@@ -58,7 +58,8 @@ fn decode_run(mut fields: Fields) -> Result<CallRecord, RecordError> {
     record.output_tokens = record.output_tokens.or(output);
     fields.take("total_tokens");
     extra(&mut record, &mut fields);
-    let start_nanos = record.started.map_or(0, |time| time.unix_micros().unsigned_abs() * 1000);
+    let start_nanos =
+        record.started.map_or(0, |time| time.unix_micros().unsigned_abs().saturating_mul(1000));
     let trace = fields.label("trace_id").unwrap_or_else(|| id.clone());
     let parent = fields.label("parent_run_id");
     record.spans.insert(SpanId { start_nanos, trace, span: id, parent });

@@ -45,7 +45,7 @@ pub(super) fn decode(mut fields: Fields) -> Result<CallRecord, RecordError> {
     record.output_tokens = record.output_tokens.or(output);
     if fields
         .integer("total_tokens")
-        .is_some_and(|total| total != input.unwrap_or(0) + output.unwrap_or(0))
+        .is_some_and(|total| total != input.unwrap_or(0).saturating_add(output.unwrap_or(0)))
     {
         record.keep("tokens", "differ from total_tokens");
     }

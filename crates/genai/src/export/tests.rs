@@ -230,6 +230,17 @@ fn azure_chunks_are_joined_in_the_order_of_their_numbers() {
     assert_eq!((calls[0].model(), calls[0].tokens()), (Some("gpt-4"), (Some(5), Some(1))));
 }
 
+/// Found by fuzzing: nanoseconds of the year 9999 have more than 64 bits.
+#[test]
+fn times_far_from_now_are_recorded() {
+    for time in ["9999-12-31 23:59:59", "0001-01-01 00:00:00"] {
+        let row = json!({"id": "o", "trace_id": "t", "type": "GENERATION", "start_time": time, "level": "DEFAULT"});
+        assert!(one(Format::Langfuse, &row).started().is_some());
+        let run = json!({"id": "r", "run_type": "llm", "start_time": time});
+        assert!(one(Format::LangSmith, &run).started().is_some());
+    }
+}
+
 #[test]
 fn other_records_are_refused() {
     for format in [
