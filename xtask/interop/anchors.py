@@ -36,8 +36,8 @@ def attestry(*arguments, status=0):
     return run([PROGRAM, "--store", STORE, *arguments], status)
 
 
-def sign(*arguments, status=0):
-    return attestry("--signing-key", "signing.key", *arguments, status=status)
+def sign(*arguments, status=0, state="state"):
+    return attestry("--signing-key", "signing.key", "--state", state, *arguments, status=status)
 
 
 def log(text, *anchors):
@@ -76,13 +76,14 @@ def check_witness(public_key):
         attestry("verify", "--public-key", "signing.key.pub", "--witness", text)
         status, _ = run([TOOLS / "aics-witness", "status", "--config", "w.json", "--json"])
         cosigned = json.loads(status)["logs"][0]["size"]
-        # An older copy of the store: the witness remembers.
+        # An older copy of the store, signed on another machine: the witness remembers.
         shutil.copytree(STORE, FOLDER / "older")
         log("more", "--witness", text)
         STORE.rename(FOLDER / "newer")
         (FOLDER / "older").rename(STORE)
         shutil.rmtree(STORE / ".attestry/anchors")
-        _, warnings = sign("checkpoint", "--witness", text, "--anchor-timeout", "5s", status=1)
+        _, warnings = sign("checkpoint", "--witness", text, "--anchor-timeout", "5s", status=1,
+                           state="other")
         shutil.rmtree(STORE)
         (FOLDER / "newer").rename(STORE)
         return cosigned, "CONTRADICTION" in warnings
