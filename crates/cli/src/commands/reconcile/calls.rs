@@ -10,11 +10,9 @@ use attestry::{AuditEntry, EntryId, Timestamp, line, metadata};
 use attestry_genai::{Format, Joiner, UnmappedTexts};
 use serde_json::Value;
 
-use super::report::Report;
 use crate::commands::import::{JOIN_BYTES, Line, Prepared, Preparer};
 use crate::errors::Failure;
 use crate::input::Input;
-use crate::output::Stdout;
 use crate::pipeline;
 
 /// What two records of one call are compared by.
@@ -68,12 +66,11 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Reads `paths`. Bad lines are reported.
+    /// Reads `paths`. Calls `refused` with the location of each bad line and the reason.
     pub(super) async fn read(
         paths: &[PathBuf],
         format: Option<Format>,
-        report: &mut Report,
-        out: &mut Stdout,
+        mut refused: impl FnMut(&str, &str) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
         let preparer = |logger| Preparer {
             logger,
@@ -102,14 +99,14 @@ impl Calls {
                         preparer.add_call(call, Timestamp::UNIX_EPOCH, &mut output);
                     }
                 }
-                calls.add(&name, output, report, out)?;
+                calls.add(&name, output, &mut refused)?;
             }
         }
         let mut output = Prepared::default();
         for call in joiner.finish() {
             preparer.add_call(call, Timestamp::UNIX_EPOCH, &mut output);
         }
-        calls.add(&name, output, report, out)?;
+        calls.add(&name, output, &mut refused)?;
         Ok(calls)
     }
 
@@ -117,14 +114,13 @@ impl Calls {
         &mut self,
         name: &str,
         prepared: Prepared,
-        report: &mut Report,
-        out: &mut Stdout,
+        mut refused: impl FnMut(&str, &str) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut entries = prepared.entries.into_iter();
         for Line { number, outcome } in prepared.lines {
             let location = format!("{name}:{number}");
             match outcome {
-                Err(refused) => report.refused(&location, &refused.reason, out)?,
+                Err(line) => refused(&location, &line.reason)?,
                 Ok(origin) => {
                     if let Some(entry) = entries.next() {
                         self.insert(location, entry, !origin.dated_now);

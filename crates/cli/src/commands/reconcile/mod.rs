@@ -29,7 +29,8 @@ pub(super) async fn run(
     let paths = paths::expand(&args.against)?;
     let logger = store.open_reader(Settings::default()).await?;
     let mut report = Report::new(args.format);
-    let mut calls = Calls::read(&paths, args.from.format(), &mut report, out).await?;
+    let refused = |location: &str, reason: &str| report.refused(location, reason, out);
+    let mut calls = Calls::read(&paths, args.from.format(), refused).await?;
     let Some((first, last)) = calls.time_range() else {
         return Err(Failure::new("there are no calls in the files"));
     };
