@@ -196,7 +196,8 @@ impl Source {
                     if let Some((_, items)) = &child.content {
                         self.read_items(number, &folder.join(&name), items)?;
                     } else {
-                        self.modules[number].file = file_of_child(folder, child)?;
+                        let declared_in = self.modules[module].file.clone();
+                        self.modules[number].file = file_of_child(&declared_in, folder, child)?;
                         self.read_file(number, &folder.join(&name))?;
                     }
                 }
@@ -224,7 +225,8 @@ impl Source {
     }
 }
 
-fn file_of_child(folder: &Path, child: &syn::ItemMod) -> Result<PathBuf> {
+/// A given path is relative to the folder of the file that declares the module.
+fn file_of_child(declared_in: &Path, folder: &Path, child: &syn::ItemMod) -> Result<PathBuf> {
     let name = child.ident.to_string();
     let given = child.attrs.iter().find_map(|attribute| match &attribute.meta {
         Meta::NameValue(meta) if meta.path.is_ident("path") => match &meta.value {
@@ -234,7 +236,7 @@ fn file_of_child(folder: &Path, child: &syn::ItemMod) -> Result<PathBuf> {
         _ => None,
     });
     let candidates = match given {
-        Some(path) => vec![folder.join(path)],
+        Some(path) => vec![declared_in.with_file_name(path)],
         None => vec![folder.join(format!("{name}.rs")), folder.join(&name).join("mod.rs")],
     };
     let found = candidates.into_iter().find(|path| path.is_file());
