@@ -114,7 +114,8 @@ fn verify_rows(rig: &mut Rig) -> Result<Vec<Row>> {
 async fn adopt(path: PathBuf, rotation: u64) -> Result<f64> {
     let builder = FileStorage::builder(&path).rotation_size_bytes(rotation);
     let start = Instant::now();
-    let storage = builder.evidence(EvidenceOptions::new(key()?).adopt_existing(true)).open().await?;
+    let storage =
+        builder.evidence(EvidenceOptions::new(key()?).adopt_existing(true)).open().await?;
     storage.checkpoint().await?;
     let took = start.elapsed().as_secs_f64();
     storage.close().await?;
