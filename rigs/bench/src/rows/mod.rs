@@ -1,6 +1,7 @@
 //! The measurements, one module each.
 
 mod buffered;
+mod calls;
 mod cleanup;
 mod cpu;
 mod delete;
@@ -40,6 +41,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "limits", about: "what the machine does in plain loops", run: limits::run },
     Kind { name: "durable", about: "durable log from many tasks", run: durable::run },
     Kind { name: "writers", about: "durable log by number of writers", run: writers::run },
+    Kind { name: "calls", about: "durable calls with a start and an end", run: calls::run },
     Kind { name: "latency", about: "durable log with random arrivals", run: latency::run },
     Kind { name: "single", about: "durable log, one caller", run: single::run },
     Kind {
