@@ -57,7 +57,7 @@ pub(crate) struct CheckpointArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each problem is reported with file, byte offset, entry and kind: altered, missing,
-inserted, moved, renamed (a segment), still-there (recorded as erased, but present),
+inserted, moved, still-there (recorded as erased, but present),
 false-record, checkpoint, fork (the key signed two histories), stored-hash (of the tree),
 evidence-removed, outdated. Other programs may write to the store meanwhile.
 

@@ -169,8 +169,6 @@ pub enum ProblemKind {
     Checkpoint,
     /// The key of the log has signed two histories that contradict each other.
     Fork,
-    /// A segment has another name than it had. Its lines are compared under the new one.
-    Renamed,
     /// A hash above the leaves is not what the leaves lead to. `rebuild_tree` repairs that.
     StoredHash,
     /// The store has no tree, although a checkpoint of it was kept.
@@ -181,7 +179,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// A stable name: `altered`, `missing`, `inserted`, `moved`, `still-there`, `false-record`,
-    /// `checkpoint`, `fork`, `renamed`, `stored-hash`, `evidence-removed`, `outdated`.
+    /// `checkpoint`, `fork`, `stored-hash`, `evidence-removed`, `outdated`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -193,7 +191,6 @@ impl ProblemKind {
             Self::FalseRecord => "false-record",
             Self::Checkpoint => "checkpoint",
             Self::Fork => "fork",
-            Self::Renamed => "renamed",
             Self::StoredHash => "stored-hash",
             Self::EvidenceRemoved => "evidence-removed",
             Self::Outdated => "outdated",
