@@ -76,16 +76,21 @@ pub async fn latest_phase_is_one_entry_a_call(store: Store) {
 /// An end outside of the range, or one that other conditions leave out, hides its start all the same.
 pub async fn ends_outside_of_the_selection_count(store: Store) {
     let written = filled(&store).await;
-    let edges = [0, 1, 3, 5, 6, DAY + 6, DAY + 8, DAY + 11, 2 * DAY];
     for phase in PHASES {
         for order in ORDERS {
             let query = Query::new().phase(phase).order(order);
-            for edge in edges {
+            assert_as_naive(&store, &written, &query.clone().provider("openai")).await;
+            assert_as_naive(&store, &written, &query.metadata_exists(metadata::CALL)).await;
+        }
+    }
+    // Other phases do not depend on other entries. Each scan of a remote store reads every entry.
+    for phase in [Phase::Latest, Phase::Open] {
+        for order in ORDERS {
+            let query = Query::new().phase(phase).order(order);
+            for edge in [1, 5, DAY + 6, DAY + 8] {
                 assert_as_naive(&store, &written, &query.clone().until(at(edge))).await;
                 assert_as_naive(&store, &written, &query.clone().since(at(edge))).await;
             }
-            assert_as_naive(&store, &written, &query.clone().provider("openai")).await;
-            assert_as_naive(&store, &written, &query.metadata_exists(metadata::CALL)).await;
         }
     }
 }
@@ -130,9 +135,9 @@ pub async fn deleting_an_end_opens_the_call(store: Store) {
 /// More calls than a backend may hold at a time, 40 of them running at any time.
 pub async fn many_calls_are_selected_exactly(store: Store) {
     let mut written = Vec::new();
-    for n in 0..250_i64 {
+    for n in 0..100_i64 {
         written.push(start(&format!("start-{n}"), 10 * n));
-        if n % 97 != 5 {
+        if n % 29 != 5 {
             written.push(end(&format!("end-{n}"), &format!("start-{n}"), 10 * n + 401));
         }
     }
@@ -141,7 +146,7 @@ pub async fn many_calls_are_selected_exactly(store: Store) {
     for phase in [Phase::Latest, Phase::Open] {
         for order in ORDERS {
             let query = Query::new().phase(phase).order(order);
-            for limit in [40, 300] {
+            for limit in [40, 150] {
                 assert_as_naive(&store, &written, &query.clone().limit(limit)).await;
             }
         }
