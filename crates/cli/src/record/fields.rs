@@ -3,12 +3,13 @@
 use std::fmt;
 
 use attestry::{EntryId, Interaction, Timestamp, json_text, metadata};
+use attestry_genai::timestamp_from_number;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{content, time};
+use super::content;
 
 /// A JSON number that parses as infinity: what `NaN` and infinities are replaced by, for JSON has none.
 const NOT_FINITE: &[u8] = b"1e999";
@@ -277,7 +278,7 @@ fn timestamp(raw: &str) -> Result<Option<Timestamp>, String> {
         [b'"', ..] => {
             serde_json::from_str::<String>(raw).ok().map(|text| text.parse::<Timestamp>())
         }
-        [b'0'..=b'9' | b'-', ..] => time::from_number(raw).map(Ok),
+        [b'0'..=b'9' | b'-', ..] => timestamp_from_number(raw).map(Ok),
         _ => None,
     };
     match time {

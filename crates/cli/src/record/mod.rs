@@ -7,7 +7,6 @@ mod content;
 mod exported;
 mod fields;
 mod odd;
-mod time;
 
 use attestry::{AuditEntry, Interaction};
 
