@@ -5,7 +5,7 @@
 
 mod common;
 
-#[allow(dead_code)]
+#[allow(dead_code)] // shared; each test file uses a part of it
 #[path = "../../anchor/tests/support/server.rs"]
 mod server;
 

@@ -5,13 +5,13 @@
 mod common;
 
 // The witness and the authority of the tests of `attestry-anchor`.
-#[allow(dead_code)]
+#[allow(dead_code)] // shared; each test file uses a part of it
 #[path = "../../anchor/tests/support/server.rs"]
 mod server;
-#[allow(dead_code)]
+#[allow(dead_code)] // shared; each test file uses a part of it
 #[path = "../../anchor/tests/support/tsa.rs"]
 mod tsa;
-#[allow(dead_code)]
+#[allow(dead_code)] // shared; each test file uses a part of it
 #[path = "../../anchor/tests/support/witness.rs"]
 mod witness;
 
