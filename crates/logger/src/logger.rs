@@ -374,8 +374,8 @@ impl AuditLogger {
     ///
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// let logger = AuditLogger::builder(MemoryStorage::new()).build();
-    /// logger.log(Interaction::new("What is 2+2?", "4")).await?;
-    /// assert!(logger.log(Interaction::new("What is 2+2?", "4").id("../4".parse()?)).await.is_err());
+    /// let id = logger.log(Interaction::new("What is 2+2?", "4")).await?;
+    /// assert!(logger.log(Interaction::new("What is 2+2?", "5").id(id)).await.is_err(), "the id is taken");
     ///
     /// let metrics = logger.metrics();
     /// assert_eq!((metrics.entries, metrics.refused), (1, 1));
