@@ -13,6 +13,7 @@ mod fuzz;
 mod interop;
 mod layers;
 mod modules;
+mod python;
 mod s3;
 mod tools;
 mod torture;

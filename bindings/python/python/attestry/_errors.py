@@ -1,0 +1,125 @@
+"""Exceptions. Each carries what is known of the failure as attributes."""
+
+from __future__ import annotations
+
+import functools
+
+
+class AttestryError(Exception):
+    """Base of all exceptions of this package."""
+
+
+class InvalidEntryError(AttestryError, ValueError):
+    """The entry is invalid. Nothing was written."""
+
+
+class InvalidQueryError(AttestryError, ValueError):
+    """The query contradicts itself."""
+
+
+class AlreadyExistsError(AttestryError, ValueError):
+    """A different entry with this id is stored. Entries are never replaced."""
+
+    def __init__(self, message: str, *, id: str) -> None:
+        super().__init__(message)
+        self.id = id
+
+
+class CorruptRecordError(AttestryError, ValueError):
+    """A stored record cannot be read. Others can."""
+
+    def __init__(self, message: str, *, path: str, offset: int | None, reason: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.offset = offset
+        self.reason = reason
+
+
+class StorageIOError(AttestryError, OSError):
+    """A system call failed. ``errno`` and ``filename`` are those of ``OSError``."""
+
+    def __init__(self, message: str, *, path: str, action: str, errno: int) -> None:
+        super().__init__(message)
+        self.path = path
+        self.action = action
+        self.errno = errno or None
+        self.filename = path
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class RemoteError(AttestryError, OSError):
+    """A remote service refused a request or could not be reached."""
+
+    def __init__(self, message: str, *, retryable: bool, location: str | None = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.location = location
+
+
+class LockedError(AttestryError, OSError):
+    """Another process kept the store locked."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ReadOnlyError(AttestryError):
+    """The store was opened read-only."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ClosedError(AttestryError):
+    """The store is closed."""
+
+
+class LargeCleanupError(AttestryError):
+    """A cleanup would delete more than half of the entries. Nothing was deleted."""
+
+    def __init__(self, message: str, *, expired: int, entries: int) -> None:
+        super().__init__(message)
+        self.expired = expired
+        self.entries = entries
+
+
+class NoEncryptionError(AttestryError, ValueError):
+    """The content is encrypted, and the logger has no key."""
+
+
+class AlteredContentError(AttestryError, ValueError):
+    """The content of an entry does not match its hash, or was altered."""
+
+    def __init__(self, message: str, *, id: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.id = id
+        self.field = field
+
+
+class EvidenceError(AttestryError):
+    """The evidence is not kept, is damaged, or does not prove what was asked."""
+
+
+@functools.cache
+def invalid_token() -> type[Exception]:
+    """The class ``InvalidToken``.
+
+    A subclass of that of ``cryptography`` where it is installed, so that ``except`` clauses of either
+    name catch it. It is made when it is first needed: importing ``cryptography`` takes longer than
+    importing this package.
+    """
+    try:
+        from cryptography.fernet import InvalidToken
+
+        base: type[Exception] = InvalidToken
+    except ImportError:
+        base = Exception
+    namespace = {
+        "__module__": "attestry",
+        "__doc__": "The content cannot be decrypted: another key, or altered.",
+    }
+    return type("InvalidToken", (AttestryError, base, ValueError), namespace)

@@ -1,0 +1,29 @@
+"""The bridge of the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from asyncio import get_running_loop
+
+from ._native import Bridge
+
+_bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Bridge] = weakref.WeakKeyDictionary()
+# The loop that called last, since most programs have one.
+_last: tuple[weakref.ref[asyncio.AbstractEventLoop] | None, Bridge | None] = (None, None)
+
+
+def bridge() -> Bridge:
+    """The bridge of the running loop, which watches it from the first call on."""
+    global _last
+    loop = get_running_loop()
+    reference, found = _last
+    if found is not None and reference is not None and reference() is loop:
+        return found
+    found = _bridges.get(loop)
+    if found is None:
+        found = Bridge(weakref.ref(loop))
+        loop.add_reader(found.fileno(), found.drain)
+        _bridges[loop] = found
+    _last = (weakref.ref(loop), found)
+    return found
