@@ -9,9 +9,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import attestry
 import cryptography.fernet
 import pytest
+
+import attestry
 from attestry.audit import (
     AuditEntry,
     AuditLogger,

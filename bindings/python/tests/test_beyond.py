@@ -8,8 +8,9 @@ import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import attestry
 import pytest
+
+import attestry
 from attestry import AsyncAuditLogger, AuditLogger, Evidence, FileStorage, MemoryStorage, SigningKey
 from attestry.audit import AuditEntry
 

@@ -7,6 +7,7 @@ import inspect
 
 import pytest
 import rotalabs_comply.audit as theirs
+
 from attestry import audit as ours
 
 CLASSES = ["AuditLogger", "FileStorage", "MemoryStorage", "S3Storage", "EncryptionManager"]

@@ -9,7 +9,11 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING, Any
 
-from . import _native, audit
+from . import (
+    _interpreter,  # isort: split  # Before the extension module.
+    _native,
+    audit,
+)
 from ._errors import (
     AlreadyExistsError,
     AlteredContentError,

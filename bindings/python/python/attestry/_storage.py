@@ -51,12 +51,12 @@ class StorageBackend(Protocol):
 class _NativeStorage:
     """A store that the extension module reads and writes."""
 
-    _native: _native.Storage
+    _handle: _native.Storage
 
     @property
     def native(self) -> _native.Storage:
         """The store in the extension module; private to this package."""
-        return self._native
+        return self._handle
 
     async def write(self, entry: AuditEntry) -> str:
         """Store an entry and return its id once it is on stable storage.
@@ -65,24 +65,24 @@ class _NativeStorage:
             InvalidEntryError: The entry is invalid.
             AlreadyExistsError: A different entry with this id is stored.
         """
-        return cast(str, await self._native.write(bridge(), entry))
+        return cast(str, await self._handle.write(bridge(), entry))
 
     async def read(self, entry_id: str) -> AuditEntry | None:
         """The entry with this id, or ``None``."""
-        return cast("AuditEntry | None", await self._native.read(bridge(), entry_id))
+        return cast("AuditEntry | None", await self._handle.read(bridge(), entry_id))
 
     async def list_entries(self, start: datetime, end: datetime) -> list[AuditEntry]:
         """The entries from ``start`` to ``end``, both inclusive, oldest first."""
-        found = await self._native.list_entries(bridge(), start, end)
+        found = await self._handle.list_entries(bridge(), start, end)
         return cast("list[AuditEntry]", found)
 
     async def delete(self, entry_id: str) -> bool:
         """Delete an entry and return whether it existed."""
-        return cast(bool, await self._native.delete(bridge(), entry_id))
+        return cast(bool, await self._handle.delete(bridge(), entry_id))
 
     async def count(self) -> int:
         """The number of entries."""
-        return cast(int, await self._native.count(bridge()))
+        return cast(int, await self._handle.count(bridge()))
 
 
 class FileStorage(_NativeStorage):
@@ -122,7 +122,7 @@ class FileStorage(_NativeStorage):
             raise ValueError(f"durability is 'sync' or 'buffered', not {durability!r}")
         self.path = Path(path)
         self.rotation_size_bytes = rotation_size_mb * 1024 * 1024
-        self._native = _native.Storage(
+        self._handle = _native.Storage(
             path=os.fspath(path),
             rotation_size_mb=rotation_size_mb,
             buffered=durability == "buffered",
@@ -173,7 +173,7 @@ class S3Storage(_NativeStorage):
         query = urlencode({name: value for name, value in options.items() if value is not None})
         # In a URL a lone slash is the whole bucket; without one the default prefix is meant.
         path = quote(self.prefix) or "/"
-        self._native = _native.Storage(url=f"s3://{bucket}/{path}" + (f"?{query}" if query else ""))
+        self._handle = _native.Storage(url=f"s3://{bucket}/{path}" + (f"?{query}" if query else ""))
 
     def __repr__(self) -> str:
         return f"S3Storage({self.bucket!r}, prefix={self.prefix!r})"
