@@ -20,6 +20,14 @@ pub enum RecordError {
         /// What is missing or wrong.
         reason: &'static str,
     },
+    /// It is a [`CallRecord`](crate::CallRecord) that a later version wrote.
+    #[error(
+        "the record was written by a later version (form {version}); use that version to read it"
+    )]
+    Version {
+        /// The version of the form.
+        version: u32,
+    },
     /// It is not a message of the protocol.
     #[error("invalid protobuf message: {reason}")]
     Protobuf {

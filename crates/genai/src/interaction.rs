@@ -191,20 +191,12 @@ fn content_kinds(
 fn bound(other: &mut Map<String, Value>, unmapped: UnmappedTexts) {
     for value in other.values_mut() {
         // One level for `attestry.other` itself.
-        if depth(value) + 2 > MAX_METADATA_DEPTH {
+        if json::depth(value) + 2 > MAX_METADATA_DEPTH {
             *value = value.to_string().into();
         }
         if unmapped == UnmappedTexts::Hash {
             hash_texts(value);
         }
-    }
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
     }
 }
 

@@ -89,6 +89,15 @@ pub(crate) fn structured(value: Value) -> Value {
     }
 }
 
+/// How deeply arrays and objects are nested in `value`.
+pub(crate) fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// Writes integers that canonical JSON would round as text. Returns whether there are any.
 pub(crate) fn keep_integers(value: &mut Value) -> bool {
     match value {

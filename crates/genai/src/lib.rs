@@ -4,7 +4,7 @@
 //! importer, a server and a proxy use the same code.
 //!
 //! * [`decode`]: records of exports, logs and telemetry ([`Format`]) become [`CallRecord`]s.
-//! * [`Joiner`]: joins the records of one call.
+//! * [`Joiner`] and [`JoinTable`]: join the records of one call.
 //! * [`Exchange`]: the bodies of a request and its response, or its stream, become a [`CallRecord`] ([`Api`]).
 //! * [`CallRecord::into_interaction`]: what is logged, with an id that depends only on the call.
 //!
@@ -21,6 +21,7 @@ mod join;
 mod json;
 mod merge;
 mod messages;
+mod portable;
 mod provider;
 mod record;
 mod stream;
@@ -33,7 +34,7 @@ pub use exchange::Exchange;
 pub use export::decode;
 pub use format::{Format, UnknownFormat};
 pub use interaction::UnmappedTexts;
-pub use join::Joiner;
+pub use join::{JoinKey, JoinTable, JoinedCall, Joiner};
 pub use messages::messages_from_json;
 pub use provider::Api;
 pub use record::CallRecord;

@@ -132,6 +132,11 @@ pub struct CallRecord {
     pub(crate) join_key: Option<String>,
 }
 
+impl SpanId {
+    /// In a record that does not know when the span started.
+    pub(crate) const UNKNOWN_START: u64 = u64::MAX;
+}
+
 impl CallRecord {
     /// A record of the call as a whole, from `source`.
     pub(crate) fn new(source: &str) -> Self {
@@ -192,6 +197,15 @@ impl CallRecord {
     #[must_use]
     pub fn span(&self) -> Option<(&str, &str)> {
         self.spans.first().map(|span| (span.trace.as_str(), span.span.as_str()))
+    }
+
+    /// Whether the call ended and everything that an entry has of it is here: its span with both times, and input and
+    /// output, or its failure. Records of it may still come, which repeat this in the words of another instrumentation.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let has_span = self.spans.iter().any(|span| span.start_nanos != SpanId::UNKNOWN_START);
+        let has_output = self.output.is_some() || self.metadata.contains_key(metadata::OUTCOME);
+        has_span && self.latency_ms.is_some() && self.input.is_some() && has_output
     }
 
     /// About the bytes that it takes.

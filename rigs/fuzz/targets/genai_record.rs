@@ -1,7 +1,7 @@
 //! One record of another program's format: the first byte chooses the format.
 #![no_main]
 
-use attestry_genai::{Format, Joiner, UnmappedTexts, decode};
+use attestry_genai::{CallRecord, Format, Joiner, UnmappedTexts, decode};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Some((first, record)) = input.split_first() else { return };
@@ -18,6 +18,9 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
     for call in calls {
         let id = call.id();
+        let read = CallRecord::from_json(&call.to_json()).expect("what was written is read");
+        assert_eq!(read.id(), id);
+        assert_eq!(read.join_keys(), call.join_keys());
         let interaction = call.clone().into_interaction(UnmappedTexts::Hash);
         assert_eq!(interaction.given_id(), id.as_ref());
         let again = call.into_interaction(UnmappedTexts::Hash);

@@ -109,6 +109,8 @@ vocabulary! {
     OUTPUT_BYTES = "attestry.output.bytes": Integer,
     /// The hash of the whole output, if it is truncated.
     OUTPUT_HASH = "attestry.output.hash": Text,
+    /// The id of the entry of the same call, in an entry of what was received after that one was written.
+    ADDS_TO = "attestry.adds_to": Text,
 }
 
 /// What another program recorded and Attestry has neither a field nor a key for: an object. A text

@@ -38,7 +38,7 @@ pub(super) fn log_call(log: LogRecord) -> Option<CallRecord> {
         record.own_id = Some(format!("event/{}/{}/{name}/{body}", log.time_nanos, log.position));
     } else {
         // Unknown start: the span itself has it.
-        let start_nanos = u64::MAX;
+        let start_nanos = SpanId::UNKNOWN_START;
         record.spans.insert(SpanId { start_nanos, trace: log.trace, span: log.span, parent: None });
     }
     record.started = timestamp(log.time_nanos);
