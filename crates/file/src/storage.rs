@@ -129,6 +129,12 @@ impl FileStorage {
         self.catalog.folder().path()
     }
 
+    /// Whether the store is open read-only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.writer.is_none()
+    }
+
     /// What was repaired: when the store was opened, and since, after another process died while it
     /// wrote. A store that is open read-only repairs nothing, and reports an erasure that is not finished.
     #[must_use]

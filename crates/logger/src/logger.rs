@@ -206,6 +206,31 @@ impl AuditLogger {
         Ok(entry)
     }
 
+    /// Whether content is stored as plain text, so that texts that may be content are no secret in metadata either.
+    #[must_use]
+    pub fn stores_plain_content(&self) -> bool {
+        self.0.policy.stores_plain_content()
+    }
+
+    /// A logger that stores content in `storage` whatever this one stores, encrypted if this one has an encryption
+    /// manager: for what must be kept for a while before it can be logged, as parts of interactions. Content is hashed
+    /// as by this one; the other settings are the defaults.
+    ///
+    /// ```
+    /// # use attestry_logger::{AuditLogger, Interaction};
+    /// # use attestry_memory::MemoryStorage;
+    /// # async fn example(logger: AuditLogger) -> Result<(), attestry_logger::AuditError> {
+    /// let spool = logger.content_spool(MemoryStorage::new());
+    /// let id = spool.log(Interaction::new("a part", "")).await?;
+    /// let part = spool.get_entry(&id).await?.expect("just stored");
+    /// assert_eq!(spool.decrypt_entry(&part)?.input.as_deref(), Some("a part"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn content_spool(&self, storage: impl StorageBackend + 'static) -> Self {
+        Self::from_parts(Arc::new(storage), self.0.policy.for_spool())
+    }
+
     /// The entry with this id, or `None`. Its content is returned as stored; see
     /// [`decrypt_entry`](Self::decrypt_entry).
     ///

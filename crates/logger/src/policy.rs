@@ -41,6 +41,25 @@ impl Default for Policy {
 }
 
 impl Policy {
+    pub(crate) fn stores_plain_content(&self) -> bool {
+        #[cfg(feature = "encryption")]
+        let is_encrypted = self.encryption.is_some();
+        #[cfg(not(feature = "encryption"))]
+        let is_encrypted = false;
+        self.store_content && !is_encrypted
+    }
+
+    /// With the same keys, and content.
+    pub(crate) fn for_spool(&self) -> Self {
+        Self {
+            #[cfg(feature = "encryption")]
+            encryption: self.encryption.clone(),
+            store_content: true,
+            content_hash: self.content_hash.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Applies the failure policy to `error`, why `entries` could not be stored.
     pub(crate) fn handle_failure(
         &self,
