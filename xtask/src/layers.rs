@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "attestry-s3?",
         ],
     ),
-    ("attestry-serve", &["attestry"]),
+    ("attestry-serve", &["attestry", "attestry-genai"]),
     ("attestry-cli", &["attestry", "attestry-genai", "attestry-serve?"]),
     (
         "attestry-torture",

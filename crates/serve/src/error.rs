@@ -63,6 +63,15 @@ pub enum ServeError {
         /// The error of the store.
         source: StorageError,
     },
+    /// The inbox, where parts of calls wait for the others, cannot be used.
+    #[error("cannot use the inbox {}", path.display())]
+    #[non_exhaustive]
+    Inbox {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The store of the access log or of the entries could not be closed.
     #[error("cannot close the store")]
     Close(#[source] AuditError),

@@ -21,11 +21,14 @@
 
 mod access_log;
 mod api;
+mod counter;
 mod error;
 mod http;
+mod inbox;
 mod listener;
 mod open_calls;
 mod options;
+mod otlp;
 mod security;
 mod server;
 mod state;

@@ -11,9 +11,12 @@ use crate::listener::tls::TlsFiles;
 #[must_use]
 pub struct ServerOptions {
     pub(crate) address: SocketAddr,
+    pub(crate) grpc: Option<SocketAddr>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) tokens: Option<PathBuf>,
     pub(crate) access_log: Option<PathBuf>,
+    pub(crate) inbox: Option<PathBuf>,
+    pub(crate) join_deadline: Duration,
     pub(crate) insecure: bool,
     pub(crate) limits: Limits,
 }
@@ -23,12 +26,22 @@ impl ServerOptions {
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
+            grpc: None,
             tls: None,
             tokens: None,
             access_log: None,
+            inbox: None,
+            join_deadline: Duration::from_secs(30),
             insecure: false,
             limits: Limits::default(),
         }
+    }
+
+    /// Listens on this address, too, for OTLP over gRPC. Without one, gRPC is answered at the first address with TLS
+    /// only.
+    pub fn grpc(mut self, address: impl Into<Option<SocketAddr>>) -> Self {
+        self.grpc = address.into();
+        self
     }
 
     /// Serves TLS with these files.
@@ -47,6 +60,20 @@ impl ServerOptions {
     /// log for other stores.
     pub fn access_log(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.access_log = folder.into();
+        self
+    }
+
+    /// The folder of the inbox, where parts of calls that telemetry brings wait for the others. Default:
+    /// `.attestry/inbox` in the folder of a file store. For other stores there is none, and without one no telemetry is
+    /// received.
+    pub fn inbox(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
+        self.inbox = folder.into();
+        self
+    }
+
+    /// How long a part of a call waits for the others. Default: 30 s.
+    pub fn join_deadline(mut self, deadline: Duration) -> Self {
+        self.join_deadline = deadline;
         self
     }
 
@@ -77,6 +104,13 @@ pub struct Limits {
     pub requests: usize,
     /// Calls (`/v1/calls`) that are open at the same time; more get 503. Default: 10,000.
     pub open_calls: usize,
+    /// Bytes of OTLP requests that are held at the same time, as they are sent and decompressed; more get 503. At least
+    /// the sum of [`encoded_body`](Self::encoded_body) and [`body`](Self::body) for every request to be
+    /// acceptable. Default: 128 MiB.
+    pub received_bytes: usize,
+    /// Bytes of the parts of calls that wait for others; of more, the oldest are stored before their deadline. Default:
+    /// 32 MiB.
+    pub waiting_bytes: usize,
     /// The time for a TLS handshake. Default: 10 s.
     pub handshake: Duration,
     /// The time for the head of a request, also of the next one of a connection. Default: 30 s.
@@ -99,6 +133,8 @@ impl Default for Limits {
             connections: 4096,
             requests: 1024,
             open_calls: 10_000,
+            received_bytes: 128 << 20,
+            waiting_bytes: 32 << 20,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(30),
             receive: Duration::from_secs(60),

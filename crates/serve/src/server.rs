@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use attestry::AuditLogger;
 use attestry::evidence::EvidenceExt as _;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLog, Action};
 use crate::error::ServeError;
+use crate::inbox::{self, Inbox, InboxSettings};
 use crate::listener::tls::ReloadableTls;
-use crate::listener::{self, Listener};
+use crate::listener::{self, Listener, Protocol};
 use crate::options::ServerOptions;
 use crate::security::caller::Caller;
 use crate::security::tokens::Tokens;
@@ -23,6 +23,7 @@ use crate::{api, security};
 #[must_use = "nothing is answered until it runs"]
 pub struct Server {
     listener: Listener,
+    grpc: Option<Listener>,
     handle: Handle,
     shutdown: watch::Receiver<bool>,
 }
@@ -42,7 +43,8 @@ impl Server {
     /// # Errors
     ///
     /// [`ServeError::Insecure`] if other hosts can reach the address and TLS or tokens are missing;
-    /// [`ServeError::Tokens`], [`ServeError::Tls`], [`ServeError::AccessLog`], [`ServeError::Listen`].
+    /// [`ServeError::Tokens`], [`ServeError::Tls`], [`ServeError::AccessLog`], [`ServeError::Inbox`],
+    /// [`ServeError::Listen`].
     pub async fn bind(logger: AuditLogger, options: ServerOptions) -> Result<Self, ServeError> {
         check_exposure(&options)?;
         let tokens = options.tokens.as_deref().map(read_tokens).transpose()?;
@@ -55,19 +57,31 @@ impl Server {
             Some(folder) => Some(AccessLog::open(folder).await?),
             None => None,
         };
-        let listened = TcpListener::bind(options.address).await;
-        let failed = |source| ServeError::Listen { address: options.address, source };
-        let listener = Listener::new(listened.map_err(failed)?).map_err(failed)?;
-        let state = Arc::new(AppState::new(logger, access, tokens, options.limits));
+        let inbox = match inbox_settings(&logger, &options) {
+            Some(settings) => Some(Inbox::open(logger.clone(), settings).await?),
+            None => None,
+        };
+        let listener = listen(options.address, Protocol::Http1).await?;
+        let grpc = match options.grpc {
+            Some(address) => Some(listen(address, Protocol::Http2).await?),
+            None => None,
+        };
+        let state = Arc::new(AppState::new(logger, access, tokens, options.limits, inbox));
         let (sender, shutdown) = watch::channel(false);
         let handle = Handle { state, options: Arc::new(options), tls, shutdown: sender };
-        Ok(Self { listener, handle, shutdown })
+        Ok(Self { listener, grpc, handle, shutdown })
     }
 
     /// The address it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.address()
+    }
+
+    /// The address it listens on for gRPC.
+    #[must_use]
+    pub fn local_grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(Listener::address)
     }
 
     /// A handle that controls the server while it runs.
@@ -89,12 +103,25 @@ impl Server {
     /// If the future is dropped, connections are cut and the store is not closed. No acknowledged entry is
     /// lost.
     pub async fn run(self) -> Result<(), ServeError> {
-        let Self { listener, handle, shutdown } = self;
+        let Self { listener, grpc, handle, shutdown } = self;
         let state = Arc::clone(&handle.state);
         let router = api::router(Arc::clone(&state));
         let sweeper = state.calls.sweep(shutdown.clone());
-        let accept = listener::serve(listener, router, handle.tls, state.limits(), shutdown);
-        tokio::join!(accept, sweeper);
+        let (otlp_shutdown, grpc_shutdown) = (shutdown.clone(), shutdown.clone());
+        let (tls, limits) = (handle.tls, state.limits());
+        let accept_grpc = async {
+            if let Some(listener) = grpc {
+                let router = api::grpc_router(Arc::clone(&state));
+                listener::serve(listener, router, tls.clone(), limits, grpc_shutdown).await;
+            }
+        };
+        let accept = listener::serve(listener, router, tls.clone(), limits, shutdown);
+        let merger = async {
+            if let Some(otlp) = &state.otlp {
+                otlp.inbox.run(otlp_shutdown).await;
+            }
+        };
+        tokio::join!(accept, accept_grpc, sweeper, merger);
         state.close().await.map_err(ServeError::Close)
     }
 }
@@ -126,17 +153,35 @@ impl Handle {
     }
 }
 
+/// The inbox of a store that can be written.
+fn inbox_settings(logger: &AuditLogger, options: &ServerOptions) -> Option<InboxSettings> {
+    let default = || {
+        let storage = logger.evidence().ok()?;
+        (!storage.is_read_only()).then(|| inbox::default_folder(storage.path()))
+    };
+    let folder = options.inbox.clone().or_else(default)?;
+    let (deadline, bytes) = (options.join_deadline, options.limits.waiting_bytes);
+    Some(InboxSettings { folder, deadline, bytes })
+}
+
+async fn listen(address: SocketAddr, protocol: Protocol) -> Result<Listener, ServeError> {
+    let listener = Listener::bind(address, protocol).await;
+    listener.map_err(|source| ServeError::Listen { address, source })
+}
+
 /// Refuses an address that other hosts can reach without TLS and tokens.
 fn check_exposure(options: &ServerOptions) -> Result<(), ServeError> {
-    let address = options.address;
     let missing = match (options.tls.is_some(), options.tokens.is_some()) {
-        _ if address.ip().is_loopback() || options.insecure => return Ok(()),
         (true, true) => return Ok(()),
         (true, false) => "tokens",
         (false, true) => "TLS",
         (false, false) => "TLS and tokens",
     };
-    Err(ServeError::Insecure { address, missing })
+    let mut addresses = [Some(options.address), options.grpc].into_iter().flatten();
+    match addresses.find(|address| !address.ip().is_loopback()) {
+        Some(address) if !options.insecure => Err(ServeError::Insecure { address, missing }),
+        _ => Ok(()),
+    }
 }
 
 fn read_tokens(path: &std::path::Path) -> Result<Tokens, ServeError> {

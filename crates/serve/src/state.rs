@@ -1,6 +1,5 @@
 //! What all requests share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -8,9 +7,12 @@ use attestry::AuditLogger;
 use tokio::sync::Semaphore;
 
 use crate::access_log::{AccessLog, Action, LongAccess};
+use crate::counter::Counter;
 use crate::http::problem::Problem;
+use crate::inbox::Inbox;
 use crate::open_calls::OpenCalls;
 use crate::options::Limits;
+use crate::otlp::receiver::Otlp;
 use crate::security::caller::Caller;
 use crate::security::failures::Failures;
 use crate::security::tokens::Tokens;
@@ -18,24 +20,6 @@ use crate::security::tokens::Tokens;
 /// After a failed write the server is not ready for so long. Then it is again, so that a write can show
 /// whether the cause has gone.
 const UNREADY: Duration = Duration::from_secs(10);
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self) {
-        self.add_many(1);
-    }
-
-    pub(crate) fn add_many(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// What all requests share.
 #[derive(Debug)]
@@ -50,6 +34,8 @@ pub(crate) struct AppState {
     pub(crate) refused_requests: Counter,
     pub(crate) failed_authentications: Counter,
     pub(crate) failures: Failures,
+    /// What receives telemetry; `None` without a folder for its inbox.
+    pub(crate) otlp: Option<Arc<Otlp>>,
     failed_write: Mutex<Option<FailedWrite>>,
 }
 
@@ -65,6 +51,7 @@ impl AppState {
         access: Option<AccessLog>,
         tokens: Option<Tokens>,
         limits: Limits,
+        inbox: Option<Inbox>,
     ) -> Self {
         Self {
             logger,
@@ -77,6 +64,7 @@ impl AppState {
             refused_requests: Counter::default(),
             failed_authentications: Counter::default(),
             failures: Failures::default(),
+            otlp: inbox.map(|inbox| Arc::new(Otlp::new(inbox, limits))),
             failed_write: Mutex::new(None),
         }
     }
@@ -143,7 +131,7 @@ impl AppState {
         (failed.at.elapsed() < UNREADY).then(|| failed.reason.clone())
     }
 
-    /// Closes both stores. Open calls are stored as abandoned.
+    /// Closes the stores. Open calls are stored as abandoned, and calls of which parts may be missing as they are.
     pub(crate) async fn close(&self) -> Result<(), attestry::AuditError> {
         self.calls.abandon_all();
         let failures = self.failures.take();
@@ -153,7 +141,11 @@ impl AppState {
             let action = Action::FailedAuthentication;
             let _ = self.record_access(&server, action, "", Some(failures)).await;
         }
-        let closed = self.logger.close().await;
+        let emptied = match &self.otlp {
+            Some(otlp) => otlp.inbox.close().await,
+            None => Ok(()),
+        };
+        let closed = self.logger.close().await.and(emptied);
         match &self.access {
             Some(access) => closed.and(access.close().await),
             None => closed,

@@ -26,14 +26,25 @@ Examples:
   attestry serve --listen 0.0.0.0:4318 --tokens tokens \\
     --tls-cert server.pem --tls-key server.key")]
 pub(crate) struct ServeArgs {
-    /// Address to listen on; port 0 lets the system choose one, which is printed
+    /// Address to listen on; port 0 lets the system choose one, which is printed [default:
+    /// 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDRESS", env = "ATTESTRY_SERVE_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address for OTLP over gRPC [default: 127.0.0.1:4317 without --listen, else none]
+    #[arg(long, value_name = "ADDRESS", env = "ATTESTRY_SERVE_GRPC_LISTEN")]
+    pub(crate) grpc_listen: Option<SocketAddr>,
+    /// Folder where parts of calls that telemetry brings wait for the others [default:
+    /// .attestry/inbox in the folder of the store; none for other stores]
+    #[arg(long, value_name = "FOLDER", env = "ATTESTRY_SERVE_INBOX")]
+    pub(crate) inbox: Option<PathBuf>,
+    /// How many seconds a part of a call waits for the others
     #[arg(
         long,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:4318",
-        env = "ATTESTRY_SERVE_LISTEN"
+        value_name = "SECONDS",
+        default_value = "30",
+        env = "ATTESTRY_SERVE_JOIN_DEADLINE"
     )]
-    pub(crate) listen: SocketAddr,
+    pub(crate) join_deadline: u32,
     /// Store the content of interactions, not only its hashes; encrypted, if there is a key
     #[arg(long, env = "ATTESTRY_SERVE_STORE_CONTENT")]
     pub(crate) store_content: bool,

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 
 use crate::http::problem::Problem;
+use crate::otlp::receiver::Otlp;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
@@ -24,6 +25,9 @@ pub(super) async fn get(
     caller.require(Role::Read)?;
     let mut text = Text::default();
     server(&mut text, &state);
+    if let Some(otlp) = &state.otlp {
+        telemetry(&mut text, otlp);
+    }
     if let Some(storage) = state.logger.metrics().storage {
         store(&mut text, &storage);
     }
@@ -35,7 +39,8 @@ fn server(text: &mut Text, state: &AppState) {
     text.counter(
         "recorded_entries_total",
         "Entries that this process has stored and acknowledged.",
-        state.recorded_entries.get(),
+        state.recorded_entries.get()
+            + state.otlp.as_ref().map_or(0, |otlp| otlp.inbox.counters.entries.get()),
     );
     text.counter(
         "refused_requests_total",
@@ -51,6 +56,44 @@ fn server(text: &mut Text, state: &AppState) {
     text.gauge("open_calls", "Calls that have started and not ended.", state.calls.len());
     let ready = u8::from(state.not_ready().is_none());
     text.gauge("ready", "Whether the last write succeeded, or failed some time ago.", ready);
+}
+
+fn telemetry(text: &mut Text, otlp: &Otlp) {
+    let (inbox, (calls, bytes)) = (&otlp.inbox.counters, otlp.inbox.waiting_calls());
+    text.counter(
+        "otlp_received_total",
+        "Spans and log records received that are of calls.",
+        otlp.received.get(),
+    );
+    text.counter(
+        "otlp_ignored_total",
+        "Spans and log records received that are of something else, and are not stored.",
+        otlp.ignored.get(),
+    );
+    text.counter(
+        "otlp_refused_total",
+        "Spans and log records that cannot be stored.",
+        otlp.refused.get(),
+    );
+    text.counter("otlp_entries_total", "Entries stored of calls.", inbox.entries.get());
+    text.counter("otlp_parts_total", "Parts of calls stored in the inbox.", inbox.parts.get());
+    text.counter(
+        "otlp_repeated_total",
+        "Parts that said nothing more than the entry of their call.",
+        inbox.repeated.get(),
+    );
+    text.counter(
+        "otlp_late_total",
+        "Entries of parts that came after the entry of their call.",
+        inbox.late.get(),
+    );
+    text.counter(
+        "otlp_failed_writes_total",
+        "Writes from the inbox that failed and are repeated.",
+        inbox.failed_writes.get(),
+    );
+    text.gauge("otlp_waiting_calls", "Calls that wait for other parts.", calls);
+    text.gauge("otlp_waiting_bytes", "Bytes of their parts.", bytes);
 }
 
 /// What the storage backend counts.

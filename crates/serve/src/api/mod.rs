@@ -23,6 +23,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::http::limit::limit_requests;
 use crate::http::problem::Problem;
+use crate::otlp;
 use crate::security::authenticate::authenticate;
 use crate::state::AppState;
 
@@ -42,13 +43,31 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .layer(RequestDecompressionLayer::new())
         .layer(RequestBodyLimitLayer::new(limits.encoded_body))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), limit_requests));
+    let telemetry = Router::new()
+        .route("/v1/traces", post(otlp::http::traces))
+        .route("/v1/logs", post(otlp::http::logs))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), authenticate))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), limit_requests))
+        .layer(middleware::from_fn(otlp::http::errors_as_status));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(protected)
+        .merge(telemetry)
+        .route(otlp::grpc::TRACES, post(otlp::grpc::traces))
+        .route(otlp::grpc::LOGS, post(otlp::grpc::logs))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(security_headers))
+        .with_state(state)
+}
+
+/// The routes of gRPC. Its errors have a form of their own, so that no other layer answers.
+pub(crate) fn grpc_router(state: Arc<AppState>) -> Router {
+    Router::new()
+        .route(otlp::grpc::TRACES, post(otlp::grpc::traces))
+        .route(otlp::grpc::LOGS, post(otlp::grpc::logs))
+        .fallback(otlp::grpc::unknown)
         .with_state(state)
 }
 

@@ -1,6 +1,7 @@
 //! Reads the body of a request as a whole, within the limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -26,17 +27,26 @@ impl FromRequest<Arc<AppState>> for WholeBody {
                     limits.encoded_body, limits.body
                 ))
         };
-        let body: Body = request.into_body();
-        let read = axum::body::to_bytes(body, limits.body);
-        match tokio::time::timeout(limits.receive, read).await {
-            Ok(Ok(bytes)) => Ok(Self(bytes)),
-            Ok(Err(error)) if is_too_long(&error) => Err(too_large()),
-            Ok(Err(_)) => {
-                Err(Problem::bad_request("the body could not be read: it is incomplete or damaged"))
-            }
-            Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout")
-                .detail(format!("the body took longer than {} s", limits.receive.as_secs()))),
+        read_whole(request.into_body(), limits.body, limits.receive, too_large).await.map(Self)
+    }
+}
+
+/// Reads `body` as a whole: at most `limit` bytes, within `time`.
+pub(crate) async fn read_whole(
+    body: Body,
+    limit: usize,
+    time: Duration,
+    too_large: impl FnOnce() -> Problem,
+) -> Result<Bytes, Problem> {
+    let read = axum::body::to_bytes(body, limit);
+    match tokio::time::timeout(time, read).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_long(&error) => Err(too_large()),
+        Ok(Err(_)) => {
+            Err(Problem::bad_request("the body could not be read: it is incomplete or damaged"))
         }
+        Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout")
+            .detail(format!("the body took longer than {} s", time.as_secs()))),
     }
 }
 

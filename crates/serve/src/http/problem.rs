@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
 /// Seconds after which a client should retry.
-const RETRY_SECONDS: u32 = 5;
+pub(crate) const RETRY_SECONDS: u32 = 5;
 
 /// An error response.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +64,10 @@ impl Problem {
         self.status
     }
 
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.retry
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.detail
     }
@@ -80,6 +84,7 @@ impl Error for Problem {}
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let problem = self.clone();
         let mut json = Map::new();
         json.insert("type".to_owned(), format!("urn:attestry:problem:{}", self.kind).into());
         json.insert("title".to_owned(), self.status.canonical_reason().unwrap_or_default().into());
@@ -92,6 +97,8 @@ impl IntoResponse for Problem {
         if self.retry {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
         }
+        // For protocols with errors of another form.
+        response.extensions_mut().insert(problem);
         response
     }
 }

@@ -28,6 +28,8 @@ use crate::security::caller::ClientAddress;
 
 /// After a failed `accept`, as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between looks at a start that has come in part.
+const PEEK_PAUSE: Duration = Duration::from_millis(10);
 /// Requests at the same time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 
@@ -36,12 +38,21 @@ const MAX_STREAMS: u32 = 100;
 pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    protocol: Protocol,
+}
+
+/// What clients speak without TLS, where nothing is negotiated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
 }
 
 impl Listener {
-    pub(crate) fn new(socket: TcpListener) -> io::Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr, protocol: Protocol) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, protocol })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -68,7 +79,8 @@ pub(crate) async fn serve(
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = Connection { router: router.clone(), address, limits };
+        let protocol = listener.protocol;
+        let connection = Connection { router: router.clone(), address, protocol, limits };
         let (watcher, tls) = (graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             connection.serve(stream, tls.as_deref(), watcher).await;
@@ -92,17 +104,35 @@ async fn accept(
     Ok((stream, address, permit))
 }
 
+/// Waits for the start of HTTP/2: a client that sends nothing is not waited for.
+async fn preface(stream: &TcpStream) -> bool {
+    const LENGTH: usize = 24;
+    let mut start = [0; LENGTH];
+    loop {
+        match stream.peek(&mut start).await {
+            Ok(LENGTH) => return true,
+            Ok(0) | Err(_) => return false,
+            Ok(_) => sleep(PEEK_PAUSE).await,
+        }
+    }
+}
+
 /// One connection of a client.
 struct Connection {
     router: Router,
     address: SocketAddr,
+    protocol: Protocol,
     limits: Limits,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, tls: Option<&ReloadableTls>, watcher: Watcher) {
         let Some(tls) = tls else {
-            self.serve_http1(stream, watcher).await;
+            if self.protocol == Protocol::Http1 {
+                self.serve_http1(stream, watcher).await;
+            } else if timeout(self.limits.head, preface(&stream)).await.is_ok_and(|there| there) {
+                self.serve_http2(stream, watcher).await;
+            }
             return;
         };
         let handshake = timeout(self.limits.handshake, tls.acceptor().accept(stream));

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::caller::{Caller, ClientAddress};
 use super::role::Role;
@@ -25,20 +25,33 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     let address = request.extensions().get().map(|ClientAddress(address)| *address);
-    let caller = match state.tokens() {
-        None => Caller { name: ANONYMOUS.to_owned(), role: Role::Admin, address },
-        Some(tokens) => {
-            let secret = bearer(request.headers().get(AUTHORIZATION));
-            match secret.and_then(|secret| tokens.find(secret)) {
-                Some(token) => {
-                    Caller { name: token.name().to_owned(), role: token.role(), address }
-                }
-                None => return refuse(&state, secret.is_some(), address).await,
-            }
+    match identify(&state, request.headers(), address).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
         }
+        Err(problem) => {
+            let mut response = problem.into_response();
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+    }
+}
+
+/// The client whose token is in `headers`.
+pub(crate) async fn identify(
+    state: &AppState,
+    headers: &HeaderMap,
+    address: Option<SocketAddr>,
+) -> Result<Caller, Problem> {
+    let Some(tokens) = state.tokens() else {
+        return Ok(Caller { name: ANONYMOUS.to_owned(), role: Role::Admin, address });
     };
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+    let secret = bearer(headers.get(AUTHORIZATION));
+    match secret.and_then(|secret| tokens.find(secret)) {
+        Some(token) => Ok(Caller { name: token.name().to_owned(), role: token.role(), address }),
+        None => Err(refuse(state, secret.is_some(), address).await),
+    }
 }
 
 /// The token in `Authorization: Bearer TOKEN`.
@@ -47,7 +60,7 @@ fn bearer(header: Option<&HeaderValue>) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn refuse(state: &AppState, has_token: bool, address: Option<SocketAddr>) -> Response {
+async fn refuse(state: &AppState, has_token: bool, address: Option<SocketAddr>) -> Problem {
     state.failed_authentications.add();
     if let Some(count) = state.failures.add() {
         let nameless = Caller { name: String::new(), role: Role::Record, address };
@@ -59,8 +72,5 @@ async fn refuse(state: &AppState, has_token: bool, address: Option<SocketAddr>) 
         true => "the token is not known; it may have been removed from the file of tokens",
         false => "send a token: Authorization: Bearer TOKEN",
     };
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized").detail(detail);
-    let mut response = problem.into_response();
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized").detail(detail)
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses a part of it
 
+pub(crate) mod spans;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -25,6 +27,7 @@ pub(crate) const NDJSON: &str = "application/x-ndjson";
 pub(crate) struct TestServer {
     pub(crate) folder: TempDir,
     pub(crate) address: SocketAddr,
+    pub(crate) grpc: Option<SocketAddr>,
     pub(crate) handle: Handle,
     running: JoinHandle<Result<(), ServeError>>,
     client: HyperClient<HttpConnector, Full<Bytes>>,
@@ -80,6 +83,12 @@ impl TestServer {
 
     /// A server with a token of each role.
     pub(crate) async fn with_tokens() -> Self {
+        Self::with_tokens_and(|options| options).await
+    }
+
+    pub(crate) async fn with_tokens_and(
+        options: impl FnOnce(ServerOptions) -> ServerOptions,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (mut file, mut secrets) = (String::new(), Vec::new());
         for role in Role::ALL {
@@ -90,7 +99,7 @@ impl TestServer {
         let path = folder.path().join("tokens");
         std::fs::write(&path, file).unwrap();
         let logger = attestry::open(folder.path().join("audit")).store_content(true).await.unwrap();
-        let mut server = Self::serve(folder, logger, |options| options.tokens(path)).await;
+        let mut server = Self::serve(folder, logger, |given| options(given.tokens(path))).await;
         server.secrets = secrets;
         server
     }
@@ -102,10 +111,11 @@ impl TestServer {
     ) -> Self {
         let options = options(ServerOptions::new(([127, 0, 0, 1], 0).into()));
         let server = Server::bind(logger, options).await.unwrap();
-        let (address, handle) = (server.local_addr(), server.handle());
+        let (address, grpc) = (server.local_addr(), server.local_grpc_addr());
+        let handle = server.handle();
         let running = tokio::spawn(server.run());
         let client = HyperClient::builder(TokioExecutor::new()).build_http();
-        Self { folder, address, handle, running, client, secrets: Vec::new() }
+        Self { folder, address, grpc, handle, running, client, secrets: Vec::new() }
     }
 
     pub(crate) fn store(&self) -> PathBuf {

@@ -1,0 +1,7 @@
+//! The receiver of OTLP: traces and logs over HTTP and gRPC.
+
+mod compression;
+pub(crate) mod grpc;
+pub(crate) mod http;
+pub(crate) mod receiver;
+mod response;
