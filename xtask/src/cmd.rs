@@ -148,6 +148,13 @@ impl Cmd {
         Ok(command.spawn().map_err(|error| self.cannot_start(&error))?)
     }
 
+    /// Starts it with piped errors.
+    pub(crate) fn start_reading_errors(&self) -> Result<Child> {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        Ok(command.spawn().map_err(|error| self.cannot_start(&error))?)
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);

@@ -13,6 +13,7 @@ mod fuzz;
 mod interop;
 mod layers;
 mod modules;
+mod otlp;
 mod python;
 mod s3;
 mod tools;
@@ -43,6 +44,8 @@ Usage: cargo xtask <TASK>
                  them with rigs/costs/baseline.json, or records them
   demo [FILE]    Records interactions (the samples, or those in FILE), lists and verifies them
   interop        Both directions between Attestry and the real Python package
+  otlp           Real clients of OpenTelemetry send to `attestry serve` while they call a small model;
+                 needs npm and the package registries
   s3             The S3 backend against SeaweedFS, and with the real Python package there
   s3 bench [--row NAME]...
                  Compares both there behind a slow connection; writes all or the named rows of
@@ -76,6 +79,7 @@ fn run(arguments: &[&str]) -> Result {
         ["ci", names @ ..] => ci::run(&Workspace::load()?, names),
         ["costs", arguments @ ..] => costs::run(&Workspace::load()?, arguments),
         ["interop"] => interop::run(&Workspace::load()?),
+        ["otlp"] => otlp::run(&Workspace::load()?),
         ["s3"] => s3::check(&Workspace::load()?),
         ["s3", "bench", arguments @ ..] => s3::bench(&Workspace::load()?, arguments),
         ["demo"] => demo::run(&Workspace::load()?, None),
