@@ -82,6 +82,18 @@ pub(crate) enum Child {
         /// The entry
         id: String,
     },
+    /// Serves a store
+    #[command(hide = true)]
+    Serve {
+        /// The store
+        store: PathBuf,
+    },
+    /// Serves what appends raw bodies to a file
+    #[command(hide = true)]
+    ServeFloor {
+        /// The file
+        file: PathBuf,
+    },
 }
 
 /// `200000`, `200k` or `10M`.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Child;
 use crate::workload::Workload;
-use crate::{Result, rig, store};
+use crate::{Result, rig, server, store};
 
 /// A path that the deleting process looks up before and after, as marks for strace.
 const MARK: &str = "/attestry-bench-mark";
@@ -42,6 +42,8 @@ pub(crate) fn run(child: Child) -> Result<()> {
             let found = write_and_scan(&store, rotation, write)?;
             println!("{}", serde_json::to_string(&found)?);
         }
+        Child::Serve { store } => server::attestry(&store)?,
+        Child::ServeFloor { file } => server::floor(&file)?,
         Child::Delete { store, id } => rig::runtime()?.block_on(delete(&store, &id))?,
     }
     Ok(())

@@ -15,6 +15,7 @@ mod report;
 mod rig;
 mod rng;
 mod rows;
+mod server;
 mod stats;
 mod store;
 mod workload;

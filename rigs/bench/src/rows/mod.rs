@@ -16,6 +16,7 @@ mod open;
 mod python;
 mod query;
 mod scan;
+mod serve;
 mod single;
 mod sizes;
 mod writers;
@@ -53,6 +54,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "encrypt", about: "encryption of 2 KB, and its parts", run: encrypt::run },
     Kind { name: "evidence", about: "cost of evidence, verification, proofs", run: evidence::run },
     Kind { name: "python", about: "the Python package", run: python::run },
+    Kind { name: "serve", about: "telemetry over HTTP", run: serve::run },
     Kind { name: "sizes", about: "cost by size of the store", run: sizes::run },
     Kind { name: "get", about: "an entry by its id", run: get::run },
     Kind { name: "scan", about: "scan of 1 % of the time span", run: scan::run },
