@@ -39,3 +39,18 @@ pub use self::options::{Limits, ServerOptions};
 pub use self::security::role::{InvalidRole, Role};
 pub use self::security::tokens::{InvalidTokens, Token, Tokens};
 pub use self::server::{Handle, Server};
+
+/// Decodes a request of OTLP of any bytes, of which the first says how it is encoded; for the fuzz target `otlp_request`.
+/// Returns the number of calls.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+#[must_use]
+pub fn fuzz_otlp(input: &[u8]) -> usize {
+    const LIMIT: usize = 1 << 20;
+    let Some((first, body)) = input.split_first() else { return 0 };
+    let compression = ["", "gzip", "deflate", "zstd"][usize::from(first >> 2 & 3)];
+    let body = bytes::Bytes::copy_from_slice(body);
+    let decoded =
+        otlp::receiver::decode_any(first & 1 == 1, first & 2 == 2, compression, body, LIMIT);
+    decoded.map_or(0, |decoded| decoded.records.len())
+}

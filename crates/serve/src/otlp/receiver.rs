@@ -92,24 +92,54 @@ impl Otlp {
     }
 
     fn prepare(&self, export: Export) -> Result<(Prepared, OwnedSemaphorePermit), Problem> {
-        let Export { signal, encoding, compression, body } = export;
-        let body =
-            compression.decompress(body, self.limits.body).map_err(|damaged| match damaged {
-                Damaged::TooLarge => too_large(&self.limits),
-                Damaged::Invalid => Problem::bad_request("the body cannot be decompressed"),
-            })?;
+        let (body, export) = decompress(export, &self.limits)?;
         let permit = self.reserve(body.len())?;
-        let decoded = match (encoding, signal) {
-            (Encoding::Protobuf, Signal::Traces) => decode_traces(&body),
-            (Encoding::Protobuf, Signal::Logs) => decode_logs(&body),
-            (Encoding::Json, _) => decode_json(&body),
-        };
-        let decoded = decoded.map_err(|error| Problem::bad_request(error.to_string()))?;
+        let decoded = decode_body(export, &body)?;
         drop(body);
         self.received.add_many(decoded.records.len() as u64);
         self.ignored.add_many(decoded.ignored);
         Ok((self.inbox.prepare(decoded.records), permit))
     }
+}
+
+/// The body as it was before it was compressed, and what is in it.
+fn decompress(export: Export, limits: &Limits) -> Result<(Bytes, (Signal, Encoding)), Problem> {
+    let Export { signal, encoding, compression, body } = export;
+    let body = compression.decompress(body, limits.body).map_err(|damaged| match damaged {
+        Damaged::TooLarge => too_large(limits),
+        Damaged::Invalid => Problem::bad_request("the body cannot be decompressed"),
+    })?;
+    Ok((body, (signal, encoding)))
+}
+
+fn decode_body((signal, encoding): (Signal, Encoding), body: &[u8]) -> Result<Decoded, Problem> {
+    let decoded = match (encoding, signal) {
+        (Encoding::Protobuf, Signal::Traces) => decode_traces(body),
+        (Encoding::Protobuf, Signal::Logs) => decode_logs(body),
+        (Encoding::Json, _) => decode_json(body),
+    };
+    decoded.map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+/// Decodes whatever bytes a client sends, as [`Otlp::receive`] does; for fuzzing.
+#[cfg(fuzzing)]
+pub(crate) fn decode_any(
+    is_log: bool,
+    is_json: bool,
+    compression: &str,
+    body: Bytes,
+    limit: usize,
+) -> Option<Decoded> {
+    let export = Export {
+        signal: if is_log { Signal::Logs } else { Signal::Traces },
+        encoding: if is_json { Encoding::Json } else { Encoding::Protobuf },
+        compression: Compression::named(compression)?,
+        body,
+    };
+    let limits = Limits { body: limit, ..Limits::default() };
+    let (body, export) = decompress(export, &limits).ok()?;
+    assert!(body.len() <= limit, "the limit does not hold");
+    decode_body(export, &body).ok()
 }
 
 /// An object without fields is a message without spans.
