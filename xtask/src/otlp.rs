@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Child;
 
-use crate::capture::{CONTENT, LATEST, MODEL, MODEL_URL, OTLP, model_file};
+use crate::capture::{CONTENT, LATEST, MODEL_URL, OTLP, serve_model};
 use crate::cmd::{Cmd, Result};
 use crate::venv::{Package, Venv};
 use crate::workspace::{Profile, Workspace, emptied};
@@ -107,13 +107,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     let work = workspace.target.join("otlp");
     fs::create_dir_all(&work)?;
     let program = workspace.build_cli(Profile::Dev)?;
-    let model = Venv::prepare(work.join("model"), MODEL)?;
-    let mut model = Cmd::new(model.python())
-        .arg(workspace.path("rigs/capture/capture.py"))
-        .arg("--model")
-        .arg(model_file(&work.join("model"))?)
-        .args(["--out", "-", "--serve"])
-        .start()?;
+    let mut model = serve_model(workspace, &work.join("model"))?;
     let serve = Serve::start(&program, &emptied(work.join("store"))?);
     let checked = serve.and_then(|serve| check(workspace, &work, &serve));
     model.kill()?;
