@@ -250,7 +250,8 @@ impl Template {
 
 fn span(number: usize) -> Vec<u8> {
     let text = |seed: usize| -> String {
-        let words = ["contract", "summarise", "invoice", "between", "customer", "deadline", "claim"];
+        let words =
+            ["contract", "summarise", "invoice", "between", "customer", "deadline", "claim"];
         let mut text = String::new();
         let mut at = seed;
         while text.len() < TEXT_BYTES {

@@ -40,22 +40,32 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     }
     let rate = |samples: &Samples| Figure::of(&samples.rates, "spans/s");
     let bodies = "an axum server that appends raw bodies with group commit";
-    let throughput = Row::new("serve", "OTLP/HTTP protobuf, 100 spans of 2 KB a request, 16 connections", rate(&ours))
-        .against(bodies, rate(&floor))
-        .ratio_at_least(0.3);
+    let throughput = Row::new(
+        "serve",
+        "OTLP/HTTP protobuf, 100 spans of 2 KB a request, 16 connections",
+        rate(&ours),
+    )
+    .against(bodies, rate(&floor))
+    .ratio_at_least(0.3);
     let cpu = Row::new("serve", "the same: CPU per span", Figure::of(&ours.cpu, "µs"))
         .against("decode, hash and line in a plain loop", Figure::of(&loops, "µs"))
         .ratio_at_most(2.0)
         .note(format!("of the raw bodies {:.1} µs", crate::stats::median(&floor.cpu)));
-    let single = Row::new("serve", "one span a request, one connection, p50", Figure::of(&ours.single, "µs"))
-        .against(bodies, Figure::of(&floor.single, "µs"))
-        .ratio_at_most(2.0);
-    let overload = Row::new("serve", "acknowledged on 64 connections", Figure::of(&ours.overload, "spans/s"))
-        .against("on 16 connections", rate(&ours))
-        .ratio_at_least(0.8)
-        .note(format!("{} requests refused", ours.refused));
-    let memory = Row::new("serve", "peak resident memory of the server", Figure::one(ours.peak_mib, "MiB"))
-        .under(150.0);
+    let single = Row::new(
+        "serve",
+        "one span a request, one connection, p50",
+        Figure::of(&ours.single, "µs"),
+    )
+    .against(bodies, Figure::of(&floor.single, "µs"))
+    .ratio_at_most(2.0);
+    let overload =
+        Row::new("serve", "acknowledged on 64 connections", Figure::of(&ours.overload, "spans/s"))
+            .against("on 16 connections", rate(&ours))
+            .ratio_at_least(0.8)
+            .note(format!("{} requests refused", ours.refused));
+    let memory =
+        Row::new("serve", "peak resident memory of the server", Figure::one(ours.peak_mib, "MiB"))
+            .under(150.0);
     Ok(vec![throughput, cpu, single, overload, memory])
 }
 
