@@ -18,6 +18,8 @@ const BATCH: usize = 256;
 const SWEEP: Duration = Duration::from_secs(5);
 /// Pause after a write that failed, and the longest time without a look at the deadlines.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The shortest time without one.
+const SHORTEST: Duration = Duration::from_millis(5);
 
 /// Calls that wait for more of their parts.
 #[derive(Debug)]
@@ -227,14 +229,12 @@ impl Waiting {
 
     /// When the next look at the calls is due.
     pub(super) fn next_wake(&self) -> Instant {
-        let latest = Instant::now() + PAUSE;
+        let now = Instant::now();
         let first = self.calls.iter().next().map(|(_, call)| call);
         let due = first.into_iter().flat_map(|call| &call.tags).map(|part| part.due).min();
-        let due = due.unwrap_or(latest).min(latest);
-        match self.paused_until {
-            Some(until) => due.max(until),
-            None => due.max(Instant::now() + Duration::from_millis(5)),
-        }
+        let due = due.unwrap_or(now + PAUSE).min(now + PAUSE);
+        // Not at once: a call that is due may wait for its parts to be stored.
+        due.max(now + SHORTEST).max(self.paused_until.unwrap_or(now))
     }
 }
 
