@@ -69,6 +69,9 @@ const NODE: &[&str] = &[
     "@opentelemetry/sdk-trace-base@2",
 ];
 
+/// How long the server is down.
+const SECONDS_DOWN: &str = "60";
+
 /// `attestry serve`.
 struct Serve {
     process: Child,
@@ -102,7 +105,8 @@ impl Drop for Serve {
     }
 }
 
-/// Each call of each client is one entry with the hashes of its texts.
+/// Each call of each client is one entry with the hashes of its texts; and a server that is down for a minute loses
+/// nothing of what the queue of an SDK holds.
 pub(crate) fn run(workspace: &Workspace) -> Result {
     let work = workspace.target.join("otlp");
     fs::create_dir_all(&work)?;
@@ -112,7 +116,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     let checked = serve.and_then(|serve| check(workspace, &work, &serve));
     model.kill()?;
     model.wait()?;
-    checked
+    checked?;
+    let venv = Venv::prepare(work.join(GROUPS[0].name), GROUPS[0].packages)?;
+    Cmd::new(venv.python())
+        .arg(workspace.path("rigs/otlp/down.py"))
+        .arg(program)
+        .arg(emptied(work.join("store-down"))?)
+        .arg(SECONDS_DOWN)
+        .run()
 }
 
 fn check(workspace: &Workspace, work: &Path, serve: &Serve) -> Result {
