@@ -131,6 +131,7 @@ pub use attestry_core::{
 };
 #[cfg(feature = "messages")]
 pub use attestry_logger::messages;
+pub use attestry_logger::stats;
 pub use attestry_logger::{
     AuditError, AuditLogger, AuditLoggerBuilder, Call, Content, ContentField, ContentHash,
     ContentMatch, DeleteMode, Deletion, FailurePolicy, HashKey, Interaction, Page, StartRecord,

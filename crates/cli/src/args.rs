@@ -40,7 +40,7 @@ pub(crate) use self::selection::{Filters, PhaseArgs, Selection, ZoneArgs};
 pub(crate) use self::serve::{NewTokenArgs, ServeArgs, TokenCommand};
 pub(crate) use self::tree::TreeCommand;
 pub(crate) use self::values::{
-    CallPhase, GroupKey, ListFormat, Outcome, ReportFormat, Safety, SearchFormat, StatsFormat,
+    CallPhase, ListFormat, Outcome, ReportFormat, Safety, SearchFormat, StatsFormat,
 };
 
 /// Audit log for AI systems: record interactions with models, list, verify and erase them

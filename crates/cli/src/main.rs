@@ -11,7 +11,6 @@ mod csv_file;
 mod dumps;
 mod errors;
 mod format;
-mod histogram;
 mod ids;
 mod input;
 mod interrupt;

@@ -33,6 +33,7 @@ mod page;
 mod policy;
 mod recorder;
 mod scan;
+pub mod stats;
 mod vocabulary;
 
 pub use builder::AuditLoggerBuilder;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use attestry::stats::{GroupKey, Percentile};
 use clap::Args;
 
-use super::{GroupKey, ListFormat, PhaseArgs, SearchFormat, Selection, StatsFormat, ZoneArgs};
-use crate::histogram::Percentile;
+use super::{ListFormat, PhaseArgs, SearchFormat, Selection, StatsFormat, ZoneArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -1,7 +1,5 @@
 //! Types and parsers of option values.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use attestry::{Phase, metadata};
@@ -89,62 +87,6 @@ pub(crate) enum StatsFormat {
     Table,
     Json,
     Csv,
-}
-
-/// A field by which entries are grouped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum GroupKey {
-    Provider,
-    Model,
-    Conversation,
-    Safety,
-    Year,
-    Month,
-    Day,
-    Metadata(String),
-}
-
-impl GroupKey {
-    const NAMED: [(&'static str, Self); 7] = [
-        ("provider", Self::Provider),
-        ("model", Self::Model),
-        ("conversation", Self::Conversation),
-        ("safety", Self::Safety),
-        ("year", Self::Year),
-        ("month", Self::Month),
-        ("day", Self::Day),
-    ];
-}
-
-impl FromStr for GroupKey {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let metadata = match text {
-            "user" => Some(metadata::USER),
-            "tenant" => Some(metadata::TENANT),
-            _ => text.strip_prefix("metadata:").filter(|key| !key.is_empty()),
-        };
-        let named = Self::NAMED.into_iter().find(|(name, _)| *name == text);
-        let key = named.map(|(_, key)| key).or(metadata.map(|key| Self::Metadata(key.to_owned())));
-        key.ok_or_else(|| {
-            "expected provider, model, conversation, safety, year, month, day, user, tenant or \
-             metadata:KEY"
-                .to_owned()
-        })
-    }
-}
-
-impl fmt::Display for GroupKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Metadata(key) => f.write_str(key),
-            key => {
-                let named = Self::NAMED.iter().find(|(_, named)| named == key);
-                f.write_str(named.map_or("", |(name, _)| name))
-            }
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

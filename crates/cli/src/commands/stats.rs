@@ -1,9 +1,9 @@
 //! `attestry stats`: summarises entries in groups.
 
-mod groups;
 mod report;
 
-use self::groups::{Groups, Summary};
+use attestry::stats::Statistics;
+
 use self::report::Report;
 use crate::args::{StatsArgs, StatsFormat, StoreArgs};
 use crate::errors::{Failure, Status};
@@ -19,15 +19,15 @@ pub(super) async fn run(
     let query = args.selection.query()?.phase(args.phase.phase.into());
     let zone = args.selection.zone.tz;
     let logger = store.open_reader(Settings::default()).await?;
-    let mut groups = Groups::new(args.by, zone.clone());
+    let mut statistics = Statistics::new(args.by);
     let status = super::for_each(logger.query(query.clone()), |entry| {
-        groups.add(entry);
+        statistics.add_on_day_of(entry, |time| zone.day(time));
         Ok(())
     })
     .await?;
-    let total = groups.total();
+    let total = statistics.total();
     let nothing = total.entries == 0;
-    let report = Report { groups, total, percentiles: args.percentile, zone };
+    let report = Report { statistics, total, percentiles: args.percentile, zone };
     match args.format {
         StatsFormat::Json => out.json(&report.as_json())?,
         StatsFormat::Csv => report.print_csv(args.csv_safe, out)?,

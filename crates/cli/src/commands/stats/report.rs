@@ -1,18 +1,17 @@
 //! The summaries as a table, JSON or CSV.
 
-use serde_json::{Map, Value, json};
+use attestry::stats::{Percentile, Statistics, Summary};
+use serde_json::Value;
 
-use super::{Groups, Summary};
 use crate::csv_file::CsvWriter;
 use crate::errors::Failure;
-use crate::histogram::Percentile;
 use crate::output::Stdout;
 use crate::table::{Align, Table};
 use crate::text::{counted, escaped, thousands};
 use crate::times::Zone;
 
 pub(super) struct Report {
-    pub(super) groups: Groups,
+    pub(super) statistics: Statistics,
     pub(super) total: Summary,
     pub(super) percentiles: Vec<Percentile>,
     pub(super) zone: Zone,
@@ -28,7 +27,7 @@ impl Report {
         ))?;
         let Some((first, last)) = total.span else { return Ok(()) };
         out.line(format_args!("from {} to {}\n", self.zone.show(first), self.zone.show(last)))?;
-        let keys = self.groups.keys.iter();
+        let keys = self.statistics.keys().iter();
         let columns = keys
             .map(|key| (escaped(&key.to_string().to_uppercase()), Align::Left, 40))
             .chain([
@@ -40,12 +39,12 @@ impl Report {
             .chain(self.percentiles.iter().map(|p| (format!("P{p} MS"), Align::Right, 12)))
             .chain([("MAX MS".into(), Align::Right, 12)]);
         let mut table = Table::new(columns);
-        for (group, summary) in &self.groups.summaries {
+        for (group, summary) in self.statistics.groups() {
             let names =
                 group.iter().map(|name| name.as_deref().map_or_else(|| "-".into(), escaped));
             table.row(names.chain(self.cells(summary)).collect(), out)?;
         }
-        let mut names = vec![String::new(); self.groups.keys.len()];
+        let mut names = vec![String::new(); self.statistics.keys().len()];
         if let Some(first) = names.first_mut() {
             *first = "total".to_owned();
         }
@@ -71,12 +70,12 @@ impl Report {
     pub(super) fn print_csv(&self, safe: bool, out: &mut Stdout) -> Result<(), Failure> {
         let csv = CsvWriter::new(safe);
         let counts = ["entries", "safety_failed", "input_tokens", "output_tokens", "measured"];
-        let names = self.groups.keys.iter().map(ToString::to_string);
+        let names = self.statistics.keys().iter().map(ToString::to_string);
         let names = names.chain(["first".into(), "last".into()]);
         let names = names.chain(counts.map(str::to_owned));
         let names = names.chain(self.percentiles.iter().map(|p| format!("p{p}_ms")));
         csv.record(names.chain(["max_ms".into()]), out)?;
-        for (group, summary) in &self.groups.summaries {
+        for (group, summary) in self.statistics.groups() {
             let time = |time| self.zone.show(time).to_string();
             let span = summary.span.map(|(first, last)| [time(first), time(last)]);
             let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
@@ -97,40 +96,6 @@ impl Report {
     }
 
     pub(super) fn as_json(&self) -> Value {
-        let keys = &self.groups.keys;
-        let groups = self.groups.summaries.iter().map(|(group, summary)| {
-            let values = group.iter().map(|value| Value::from(value.as_deref()));
-            let mut object: Map<_, _> = keys.iter().map(ToString::to_string).zip(values).collect();
-            object.extend(self.summary_as_json(summary));
-            Value::from(object)
-        });
-        json!({
-            "first": self.total.span.map(|span| self.zone.show(span.0)),
-            "last": self.total.span.map(|span| self.zone.show(span.1)),
-            "total": Value::from(self.summary_as_json(&self.total)),
-            "by": keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "groups": groups.collect::<Vec<_>>(),
-        })
+        self.statistics.to_json(&self.percentiles, |time| self.zone.show(time).to_string())
     }
-
-    fn summary_as_json(&self, summary: &Summary) -> Map<String, Value> {
-        let mut latency = Map::from_iter([("measured".to_owned(), summary.latency.count().into())]);
-        for percentile in &self.percentiles {
-            let value = summary.latency.percentile(*percentile);
-            latency.insert(format!("p{percentile}"), value.into());
-        }
-        latency.insert("max".to_owned(), summary.latency.max().into());
-        Map::from_iter([
-            ("entries".to_owned(), summary.entries.into()),
-            ("safety_failed".to_owned(), summary.safety_failed.into()),
-            ("input_tokens".to_owned(), integer(summary.input_tokens)),
-            ("output_tokens".to_owned(), integer(summary.output_tokens)),
-            ("latency_ms".to_owned(), latency.into()),
-        ])
-    }
-}
-
-/// A number, or its digits as text where a number of more than 64 bits would lose some.
-fn integer(value: i128) -> Value {
-    i64::try_from(value).map_or_else(|_| value.to_string().into(), Value::from)
 }

@@ -1,36 +1,54 @@
-//! Percentiles in bounded memory.
+//! Percentiles of latencies in bounded memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// Counts values in buckets whose width is at most 1/128 (0.8 %) of their value.
+use thiserror::Error;
+
+/// Counts latencies in milliseconds in buckets whose width is at most 1/128 (0.8 %) of their value.
 ///
 /// A percentile is the middle of its bucket, so its error is less than 0.4 %. The maximum is exact.
 /// Each used bucket takes 16 bytes. Latencies between a microsecond and a day use at most 5,000 buckets.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Histogram {
+pub struct Latencies {
     buckets: BTreeMap<u64, u64>,
     count: u64,
     max: f64,
 }
 
 /// A percentile from 0 to 100, in steps of 0.001.
+///
+/// ```
+/// use attestry_logger::stats::Percentile;
+///
+/// assert_eq!("99.9".parse::<Percentile>()?.to_string(), "99.9");
+/// assert!("101".parse::<Percentile>().is_err());
+/// # Ok::<(), attestry_logger::stats::InvalidPercentile>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Percentile(u32);
+pub struct Percentile(u32);
+
+/// The text is not a percentile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected a number from 0 to 100, such as 95 or 99.9")]
+#[non_exhaustive]
+pub struct InvalidPercentile;
 
 impl Percentile {
     const WHOLE: u32 = 100_000;
+
+    /// The 50th, 90th and 99th percentile.
+    pub const USUAL: [Self; 3] = [Self(50_000), Self(90_000), Self(99_000)];
 }
 
 impl FromStr for Percentile {
-    type Err = String;
+    type Err = InvalidPercentile;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected a number from 0 to 100, such as 95 or 99.9";
-        let percent: f64 = text.parse().map_err(|_| expected.to_owned())?;
+    fn from_str(text: &str) -> Result<Self, InvalidPercentile> {
+        let percent: f64 = text.parse().map_err(|_| InvalidPercentile)?;
         if !(0.0..=100.0).contains(&percent) {
-            return Err(expected.to_owned());
+            return Err(InvalidPercentile);
         }
         // In range, and not negative.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -47,9 +65,9 @@ impl fmt::Display for Percentile {
 /// The number of fraction bits of an `f64` except the first seven, which select the bucket.
 const SHIFT: u32 = f64::MANTISSA_DIGITS - 1 - 7;
 
-impl Histogram {
+impl Latencies {
     /// Counts `value` if it is finite and greater than zero.
-    pub(crate) fn add(&mut self, value: f64) {
+    pub(super) fn add(&mut self, value: f64) {
         if !(value > 0.0 && value.is_finite()) {
             return;
         }
@@ -60,7 +78,7 @@ impl Histogram {
     }
 
     /// Adds the counts of `other`.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         for (bucket, count) in &other.buckets {
             *self.buckets.entry(*bucket).or_default() += count;
         }
@@ -69,17 +87,20 @@ impl Histogram {
     }
 
     /// Number of counted values.
-    pub(crate) fn count(&self) -> u64 {
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.count
     }
 
     /// The exact maximum.
-    pub(crate) fn max(&self) -> Option<f64> {
+    #[must_use]
+    pub fn max(&self) -> Option<f64> {
         (self.count > 0).then_some(self.max)
     }
 
-    /// The nearest-rank percentile.
-    pub(crate) fn percentile(&self, percentile: Percentile) -> Option<f64> {
+    /// The nearest-rank percentile; `None` if nothing was counted.
+    #[must_use]
+    pub fn percentile(&self, percentile: Percentile) -> Option<f64> {
         let whole = u128::from(Percentile::WHOLE);
         let rank = (u128::from(self.count) * u128::from(percentile.0)).div_ceil(whole).max(1);
         let mut seen = 0;
@@ -100,7 +121,7 @@ mod tests {
 
     #[test]
     fn percentile_error_is_below_0_4_percent() {
-        let mut histogram = Histogram::default();
+        let mut histogram = Latencies::default();
         // Shuffled, over nine orders of magnitude.
         let mut values: Vec<f64> =
             (0..10_000u32).map(|n| 1e-3 * 1.002_1f64.powi((n * 7919 % 10_000) as i32)).collect();
@@ -120,7 +141,7 @@ mod tests {
 
     #[test]
     fn zero_negative_and_non_finite_are_ignored() {
-        let mut histogram = Histogram::default();
+        let mut histogram = Latencies::default();
         for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             histogram.add(value);
         }
@@ -133,7 +154,7 @@ mod tests {
     #[test]
     fn merge_adds_all_counts() {
         let (mut all, mut low, mut high) =
-            (Histogram::default(), Histogram::default(), Histogram::default());
+            (Latencies::default(), Latencies::default(), Latencies::default());
         for n in 1..=1000 {
             let value = f64::from(n);
             all.add(value);
