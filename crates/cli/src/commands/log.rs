@@ -10,7 +10,7 @@ use crate::args::{LogArgs, Outcome, StoreArgs};
 use crate::errors::{Failure, Status};
 use crate::input::{Input, is_stdin};
 use crate::output::Stdout;
-use crate::record::{self, oddity};
+use crate::record::oddity;
 use crate::store::Settings;
 use crate::text::{escaped, stderr_line};
 
@@ -107,8 +107,8 @@ fn interaction(args: LogArgs) -> Result<Interaction<'static>, Failure> {
 
 /// Replaces the JSON in `text` by its canonical form. Returns what it is.
 fn canonicalise(field: &str, text: &mut String) -> Result<&'static str, Failure> {
-    let (canonical, kind) =
-        record::canonical(text).map_err(|reason| Failure::new(format!("{field}: {reason}")))?;
+    let (canonical, kind) = attestry_genai::canonical_content(text)
+        .map_err(|reason| Failure::new(format!("{field}: {reason}")))?;
     *text = canonical;
     Ok(kind)
 }

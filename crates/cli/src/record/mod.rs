@@ -1,16 +1,13 @@
 //! Decodes one record of an input: an interaction, or an entry as `export` writes it.
 //!
-//! Most records are what [`Interaction::from_json`] accepts. Others are decoded field by field, with the
-//! tolerances that `docs/importing.md` lists; a refusal names the field and what would be accepted.
+//! Tolerances are those of [`interaction_from_json`].
 
-mod content;
 mod exported;
-mod fields;
 mod odd;
 
 use attestry::{AuditEntry, Interaction};
+use attestry_genai::interaction_from_json;
 
-pub(crate) use self::content::canonical;
 pub(crate) use self::odd::oddity;
 
 /// What a line of an input holds.
@@ -25,6 +22,8 @@ pub(crate) fn decode(line: &[u8]) -> Result<Record, String> {
     match Interaction::from_json(line) {
         Ok(interaction) => Ok(Record::Interaction(interaction)),
         Err(_) if exported::is_entry(line) => exported::decode(line).map(Record::Entry),
-        Err(error) => fields::decode(line, &error).map(Record::Interaction),
+        Err(_) => {
+            interaction_from_json(line).map(Record::Interaction).map_err(|error| error.reason)
+        }
     }
 }

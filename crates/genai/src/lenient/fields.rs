@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use attestry::{EntryId, Interaction, Timestamp, json_text, metadata};
-use attestry_genai::timestamp_from_number;
+use attestry_core::{EntryId, ParseTimestampError, Timestamp, json_text, metadata};
+use attestry_logger::Interaction;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::content;
+use crate::time::timestamp_from_number;
 
 /// A JSON number that parses as infinity: what `NaN` and infinities are replaced by, for JSON has none.
 const NOT_FINITE: &[u8] = b"1e999";
@@ -186,7 +187,8 @@ impl Decoded {
         match raw.as_bytes() {
             [b'[' | b'{', ..] => {
                 let json = self.without_surrogates(name, raw);
-                let (text, kind) = content::canonical(&json).map_err(|error| error.to_string())?;
+                let (text, kind) =
+                    content::canonical_content(&json).map_err(|error| error.to_string())?;
                 Ok(Some(Content { text, kind: Some(kind) }))
             }
             [b'"' | b'n', ..] => {
@@ -283,7 +285,7 @@ fn timestamp(raw: &str) -> Result<Option<Timestamp>, String> {
     };
     match time {
         Some(Ok(time)) => Ok(Some(time)),
-        Some(Err(attestry::error::ParseTimestampError::OutOfRange)) => {
+        Some(Err(ParseTimestampError::OutOfRange)) => {
             Err("the time is outside the years 1 to 9999".to_owned())
         }
         // The text may be content in the wrong field, and errors go to logs.
