@@ -204,6 +204,17 @@ public_key! {
     LogKey, LOG
 }
 
+impl LogKey {
+    /// The public key of the [renamed](crate::SigningKey::renamed) signing key.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey::Name`].
+    pub fn renamed(&self, name: &str) -> Result<Self, InvalidKey> {
+        Public::new(name, self.0.kind, self.0.key).map(Self)
+    }
+}
+
 impl Serialize for LogKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -116,6 +116,26 @@ impl SigningKey {
         &self.public.name
     }
 
+    /// The same key for another log: with this name as the origin of that log. Signatures cover the origin, so those
+    /// of the one log are none of the other.
+    ///
+    /// ```
+    /// use attestry_evidence::SigningKey;
+    ///
+    /// let key = SigningKey::generate("example.com/audit")?;
+    /// let other = key.renamed("example.com/audit/access")?;
+    /// assert_eq!(other.public(), key.public().renamed("example.com/audit/access")?);
+    /// assert_ne!(other.public(), key.public());
+    /// # Ok::<(), attestry_evidence::InvalidKey>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey::Name`].
+    pub fn renamed(&self, name: &str) -> Result<Self, InvalidKey> {
+        Self::from_seed(name, self.secret.as_bytes())
+    }
+
     /// The public key, which verifies.
     #[must_use]
     pub fn public(&self) -> LogKey {

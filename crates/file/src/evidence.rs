@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use attestry_core::{EntryId, StorageError};
 use attestry_evidence::{
-    ConsistencyProof, Hash, LogKey, OpenedCheckpoint, Policy, SignedCheckpoint, SigningKey,
+    ConsistencyProof, Hash, LogKey, OpenedCheckpoint, Policy, SignedCheckpoint, SigningKey, Tile,
 };
 
 use crate::builder::FileStorageBuilder;
@@ -15,8 +15,8 @@ use crate::storage::FileStorage;
 use crate::tree::{
     AnchorRecord, CheckpointReader, Comparison, EntryProof, Erasures, EvidenceError,
     EvidenceOptions, RecordedErasure, StoredTimestamp, TileExport, TreeObserver, TreeRebuild,
-    Verification, VerifyOptions, anchor_records, compare, erasures, prove, rebuild, tile_export,
-    timestamps, verify,
+    Verification, VerifyOptions, anchor_records, compare, erasures, prove, read_tile, rebuild,
+    tile_export, timestamps, verify,
 };
 use crate::writer::Job;
 
@@ -403,6 +403,27 @@ impl FileStorage {
     ) -> Result<TileExport, EvidenceError> {
         let to = folder.as_ref().to_path_buf();
         self.read_blocking(move |catalog| tile_export::export(catalog.folder(), &to)).await
+    }
+
+    /// A tile of the Merkle tree, as C2SP tlog-tiles has it: its hashes, 32 bytes each. `None` if the tree has not
+    /// so many leaves yet.
+    ///
+    /// ```
+    /// # async fn example(store: attestry_file::FileStorage) -> Result<(), Box<dyn std::error::Error>> {
+    /// let tile = store.read_tile("tile/0/000.p/17".parse()?).await?;
+    /// assert!(tile.is_none_or(|hashes| hashes.len() == 17 * 32));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::NotKept`], [`EvidenceError::Damaged`], [`EvidenceError::Storage`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn read_tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, EvidenceError> {
+        self.read_blocking(move |catalog| read_tile::read_tile(catalog.folder(), tile)).await
     }
 
     /// How two checkpoints of this log relate, by the leaf hashes of the store: has the log grown from the

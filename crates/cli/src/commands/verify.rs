@@ -6,7 +6,7 @@ use attestry::Timestamp;
 use attestry::evidence::{
     EvidenceExt, EvidenceProblem, ObservationKind, ProblemKind, Verification, VerifyOptions,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::elsewhere::{Elsewhere, Timestamps};
 use super::open_calls::OpenCalls;
@@ -52,7 +52,8 @@ pub(super) async fn run(
     };
     let open_calls = OpenCalls::find(&logger, args.grace.grace).await?;
     if matches!(args.format, ReportFormat::Json) {
-        let mut report = report(&result, &open_calls);
+        let mut report = json!(result);
+        report["open_calls"] = open_calls.as_json();
         let now = Timestamp::now();
         report["held_elsewhere"] = elsewhere.map(|elsewhere| elsewhere.json(now)).into();
         report["timestamps"] = timestamps.json();
@@ -73,52 +74,6 @@ pub(super) async fn run(
     }
     let noted = store.strict && !result.observations.is_empty();
     Ok(Status::success_if(result.is_clean() && timestamps.problems.is_empty() && !noted))
-}
-
-fn report(result: &Verification, open_calls: &OpenCalls) -> Value {
-    let problems: Vec<Value> = result
-        .problems
-        .iter()
-        .map(|problem| {
-            json!({
-                "kind": problem.kind.as_str(),
-                "path": problem.path.as_ref().map(|path| path.display().to_string()),
-                "offset": problem.offset,
-                "id": problem.id,
-                "leaf": problem.leaf,
-                "reason": problem.reason,
-            })
-        })
-        .collect();
-    json!({
-        "leaves": result.leaves,
-        "root": result.root,
-        "lines": result.lines,
-        "erased": result.erased,
-        "erasure_records": result.records,
-        "statements": result.statements,
-        "adopted": result.adopted.map(|adopted| json!({ "leaves": adopted.leaves, "at": adopted.at })),
-        "not_covered": result.not_covered,
-        "checkpoints": result.checkpoints,
-        "foreign_checkpoints": result.foreign_checkpoints,
-        "signed": result.signed,
-        "witnessed": result.witnessed.as_ref().map(|witnessed| json!({
-            "leaves": witnessed.leaves,
-            "by": witnessed.by.iter().map(|by| json!({ "witness": by.witness, "at": by.time() }))
-                .collect::<Vec<_>>(),
-        })),
-        "open_calls": open_calls.as_json(),
-        "newest": result.newest.map(|newest| json!({
-            "leaves": newest.leaves,
-            "at": newest.at,
-            "witnessed": newest.witnessed,
-        })),
-        "observations": result.observations.iter()
-            .map(|noted| json!({ "kind": noted.kind.as_str(), "count": noted.count }))
-            .collect::<Vec<_>>(),
-        "problems": problems,
-        "problems_unlisted": result.problems_unlisted,
-    })
 }
 
 fn summarise(

@@ -28,6 +28,7 @@ mod memory;
 mod observer;
 mod options;
 pub(crate) mod prove;
+pub(crate) mod read_tile;
 pub(crate) mod rebuild;
 mod records;
 mod replay;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use attestry_core::{Timestamp, line};
 use attestry_evidence::{Cosignature, Hash};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use super::observation::{Observation, ObservationKind};
 use crate::fs::layout::Folder;
@@ -93,6 +95,54 @@ impl Verification {
             problems: vec![EvidenceProblem { kind, path, offset, id, leaf, reason }],
             problems_unlisted: 0,
         }
+    }
+}
+
+/// As `attestry verify --format json` prints it, without what that adds.
+impl Serialize for Verification {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let cosigners = |by: &[Cosignature]| {
+            let one = |by: &Cosignature| json!({ "witness": by.witness, "at": by.time() });
+            by.iter().map(one).collect::<Vec<_>>()
+        };
+        let problem = |problem: &EvidenceProblem| {
+            json!({
+                "kind": problem.kind.as_str(),
+                "path": problem.path.as_ref().map(|path| path.display().to_string()),
+                "offset": problem.offset,
+                "id": problem.id,
+                "leaf": problem.leaf,
+                "reason": problem.reason,
+            })
+        };
+        json!({
+            "leaves": self.leaves,
+            "root": self.root,
+            "lines": self.lines,
+            "erased": self.erased,
+            "erasure_records": self.records,
+            "statements": self.statements,
+            "adopted": self.adopted.map(|adopted| json!({ "leaves": adopted.leaves, "at": adopted.at })),
+            "not_covered": self.not_covered,
+            "checkpoints": self.checkpoints,
+            "foreign_checkpoints": self.foreign_checkpoints,
+            "signed": self.signed,
+            "witnessed": self.witnessed.as_ref().map(|witnessed| json!({
+                "leaves": witnessed.leaves,
+                "by": cosigners(&witnessed.by),
+            })),
+            "newest": self.newest.map(|newest| json!({
+                "leaves": newest.leaves,
+                "at": newest.at,
+                "witnessed": newest.witnessed,
+            })),
+            "observations": self.observations.iter()
+                .map(|noted| json!({ "kind": noted.kind.as_str(), "count": noted.count }))
+                .collect::<Vec<_>>(),
+            "problems": self.problems.iter().map(problem).collect::<Vec<_>>(),
+            "problems_unlisted": self.problems_unlisted,
+        })
+        .serialize(serializer)
     }
 }
 
