@@ -7,6 +7,7 @@ Prints a JSON object: the leaves that the witness has cosigned, whether it saw t
 the leaves that aics-tlog found to have grown in exported tiles, and how many timestamps rfc3161-client accepts.
 """
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -92,8 +93,20 @@ def check_witness(public_key):
         process.wait()
 
 
+@contextlib.contextmanager
+def served():
+    """The URL of a server that reads the store."""
+    command = [PROGRAM, "--store", STORE, "serve", "--read-only", "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen(command, cwd=FOLDER, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process.stderr.readline().split("listening on ")[1].strip()
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def check_tiles():
-    """Exports tiles twice; aics-tlog verifies the growth from the one to the other."""
+    """Exports tiles twice; aics-tlog verifies the growth from the one to the other, also as the server has it."""
     tool = [TOOLS / "aics-tlog", "verify-consistency", "--vkey-file", "signing.key.pub"]
     attestry("export", "--tiles", "www")
     shutil.copy(FOLDER / "www/checkpoint", FOLDER / "before")
@@ -102,6 +115,8 @@ def check_tiles():
     sign("import", "more.jsonl")
     attestry("export", "--tiles", "www")
     run(tool + ["--old-checkpoint", "before", "--tiles", "www"])
+    with served() as url:
+        run(tool + ["--old-checkpoint", "before", "--tiles", url])
     return [int((FOLDER / name).read_text().split("\n")[1]) for name in ("before", "www/checkpoint")]
 
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::cmd::{Cmd, Result, seconds};
 use crate::tools::{CARGO_DENY, TYPOS};
 use crate::workspace::{Package, Workspace};
-use crate::{api, costs, demo, docs, interop, layers, otlp, python, s3, torture};
+use crate::{api, costs, demo, docs, interop, layers, otlp, python, s3, serve, torture};
 
 /// Name prefixes of crates that the facade must not depend on.
 const HEAVY: &[&str] = &["aws-", "openssl", "native-tls"];
@@ -63,6 +63,7 @@ const STEPS: &[Step] = &[
     Step::new("otlp", "real clients of OpenTelemetry and a small model", otlp::run),
     Step::new("python", "the Python package: its wheel, its tests and its types", python::run),
     Step::new("s3", "the S3 backend against SeaweedFS", s3::check),
+    Step::new("serve", "the server's metrics, API description and unit are valid", serve::check),
     Step::new("demo", "the README's first command", |workspace| demo::run(workspace, None)),
 ];
 

@@ -16,6 +16,7 @@ mod modules;
 mod otlp;
 mod python;
 mod s3;
+mod serve;
 mod tools;
 mod torture;
 mod venv;

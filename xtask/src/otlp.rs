@@ -90,7 +90,10 @@ impl Serve {
         let mut lines = BufReader::new(process.stderr.take().ok_or("no errors to read")?).lines();
         let mut address = |end: &str| -> Result<String> {
             let line = lines.next().ok_or("the server ended")??;
-            let url = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix(end));
+            let url = line
+                .split_once("listening on ")
+                .map(|(_, rest)| rest)
+                .and_then(|rest| rest.strip_suffix(end));
             Ok(url.ok_or(line.clone())?.to_owned())
         };
         let (http, grpc) = (address("")?, address(" for gRPC")?);

@@ -35,7 +35,7 @@ pub(super) fn check(workspace: &Workspace, program: &Path, run: &Path) -> Result
     let stamped = found["stamped"].as_u64().unwrap_or(0);
     ensure(stamped >= 3, || format!("rfc3161-client accepts {stamped} timestamps"))?;
     Ok(format!(
-        "cosigned by aics-witness, which saw an older copy; aics-tlog verified that exported tiles grew; \
+        "cosigned by aics-witness, which saw an older copy; aics-tlog verified that exported and served tiles grew; \
          rfc3161-client accepts {stamped} timestamps of openssl"
     ))
 }
