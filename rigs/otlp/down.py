@@ -18,7 +18,7 @@ def start(program, store, address):
     arguments = [program, "--store", store, "serve", "--store-content", "--listen", address]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
-    found = re.fullmatch(r"listening on http://(\S+)", line.strip())
+    found = re.fullmatch(r".*listening on http://(\S+)", line.strip())
     assert found, line
     return process, found[1]
 

@@ -1,5 +1,7 @@
 //! Command-line arguments.
 
+#[cfg(feature = "serve")]
+mod access;
 mod anchor;
 mod evidence;
 mod find;
@@ -22,6 +24,8 @@ use std::sync::atomic::AtomicBool;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
+#[cfg(feature = "serve")]
+pub(crate) use self::access::{AccessCommand, AccessListArgs, AccessLogArgs, AccessVerifyArgs};
 pub(crate) use self::anchor::{AnchorArgs, AnchorsArgs, PlaceArgs, TimestampArgs};
 pub(crate) use self::evidence::{
     CheckpointArgs, CompareArgs, ErasuresArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,
@@ -37,7 +41,9 @@ pub(crate) use self::reconcile::ReconcileArgs;
 pub(crate) use self::record::{ImportArgs, LogArgs};
 pub(crate) use self::selection::{Filters, PhaseArgs, Selection, ZoneArgs};
 #[cfg(feature = "serve")]
-pub(crate) use self::serve::{NewTokenArgs, ServeArgs, TokenCommand};
+pub(crate) use self::serve::{
+    LimitArgs, LogFormat, LogLevel, LogsArgs, NewTokenArgs, ServeArgs, TokenCommand,
+};
 pub(crate) use self::tree::TreeCommand;
 pub(crate) use self::values::{
     CallPhase, ListFormat, Outcome, ReportFormat, Safety, SearchFormat, StatsFormat,
@@ -56,7 +62,10 @@ pub(crate) struct Cli {
 impl Cli {
     /// Parses the arguments of the process.
     pub(crate) fn from_process() -> Result<Self, clap::Error> {
-        let mut program = groups::grouped(Self::command());
+        let program = Self::command();
+        #[cfg(feature = "serve")]
+        let program = crate::config::apply(program, std::env::args_os())?;
+        let mut program = groups::grouped(program);
         let mut matches = program.try_get_matches_from_mut(std::env::args_os())?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
     }
@@ -255,6 +264,10 @@ Examples:
     /// Serve the store over HTTP, so that programs in any language record and query
     #[cfg(feature = "serve")]
     Serve(ServeArgs),
+    /// List and verify the access log of `attestry serve`
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Create tokens for `attestry serve`
     #[cfg(feature = "serve")]
     #[command(subcommand)]
@@ -319,5 +332,22 @@ mod tests {
     #[test]
     fn command_definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[cfg(feature = "serve")]
+    #[test]
+    fn every_option_of_the_server_has_an_environment_variable() {
+        let program = Cli::command();
+        let serve = program.find_subcommand("serve").unwrap();
+        for option in serve.get_arguments().filter_map(|option| Some((option.get_long()?, option)))
+        {
+            let (name, option) = option;
+            if ["help", "check-config"].contains(&name) {
+                continue;
+            }
+            let expected = format!("ATTESTRY_SERVE_{}", name.replace('-', "_").to_uppercase());
+            let variable = option.get_env().map(|variable| variable.to_string_lossy().into_owned());
+            assert_eq!(variable.as_deref(), Some(&*expected));
+        }
     }
 }

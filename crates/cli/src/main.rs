@@ -7,6 +7,8 @@ mod anchors;
 mod args;
 mod chunks;
 mod commands;
+#[cfg(feature = "serve")]
+mod config;
 mod csv_file;
 mod dumps;
 mod errors;
@@ -15,6 +17,8 @@ mod ids;
 mod input;
 mod interrupt;
 mod lines;
+#[cfg(feature = "serve")]
+mod logs;
 mod output;
 mod paths;
 mod pipeline;

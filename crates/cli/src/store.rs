@@ -12,7 +12,7 @@ use crate::args::{ErasureArgs, StoreArgs};
 use crate::dumps;
 use crate::errors::{Failure, Status, with_sources};
 use crate::progress;
-use crate::text::{escaped, stderr_line};
+use crate::text::{escaped, warning};
 
 /// Contains the key itself. Not read by clap, so that no help text or error message can show it.
 const KEY_VARIABLE: &str = "ATTESTRY_KEY";
@@ -89,7 +89,7 @@ impl StoreArgs {
     }
 
     /// The file in which the signer remembers its last checkpoints.
-    fn memory(&self) -> Result<SignerMemory, Failure> {
+    pub(crate) fn memory(&self) -> Result<SignerMemory, Failure> {
         let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let path = match (&self.state, folder("XDG_STATE_HOME"), folder("HOME")) {
             (Some(path), _, _) => path.clone(),
@@ -121,7 +121,7 @@ impl StoreArgs {
                     unsigned.store(true, Ordering::Relaxed);
                 }
                 let report = report.to_string();
-                report.lines().for_each(|line| stderr_line(escaped(line)));
+                report.lines().for_each(|line| warning(&escaped(line)));
             });
         }
         if let Some(manager) = settings.encryption {
@@ -152,7 +152,7 @@ impl StoreArgs {
                     open.evidence(evidence.memory(self.memory()?).on_checkpoint(move |signed| {
                         if let Err(error) = signed {
                             unsigned.store(true, Ordering::Relaxed);
-                            stderr_line(format_args!(
+                            warning(&format!(
                                 "warning: cannot sign a checkpoint: {}",
                                 with_sources(error)
                             ));

@@ -10,6 +10,16 @@ pub(crate) fn stderr_line(line: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Prints a warning to standard error: in a server as a line of its log.
+pub(crate) fn warning(line: &str) {
+    #[cfg(feature = "serve")]
+    if tracing::dispatcher::has_been_set() {
+        tracing::warn!("{line}");
+        return;
+    }
+    stderr_line(line);
+}
+
 /// `text` with control characters, and characters that reorder or hide others, escaped, so that stored
 /// text cannot control the terminal.
 pub(crate) fn escaped(text: &str) -> String {

@@ -30,7 +30,7 @@ impl Serve {
         let mut errors = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         errors.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        let address = line.trim().split_once("listening on http://").unwrap().1.to_owned();
         Self { process, address }
     }
 }

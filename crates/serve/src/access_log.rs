@@ -1,8 +1,9 @@
-//! The access log: a second store with an entry for each read, export, decryption, erasure and failed
-//! authentication.
+//! The access log: a second store with an entry for each read, export, decryption, erasure, verification and failed
+//! authentication. It keeps evidence if it gets a key.
 
 use std::path::{Path, PathBuf};
 
+use attestry::evidence::EvidenceOptions;
 use attestry::{AuditError, AuditLogger, Call, Interaction, OpenError, StorageError, metadata};
 use serde_json::Value;
 
@@ -23,7 +24,10 @@ pub(crate) enum Action {
     Export,
     Decrypt,
     Prove,
+    Summarise,
+    Verify,
     Delete,
+    Cleanup,
     FailedAuthentication,
     ReloadTokens,
 }
@@ -36,7 +40,10 @@ impl Action {
             Self::Export => "export",
             Self::Decrypt => "decrypt",
             Self::Prove => "prove",
+            Self::Summarise => "stats",
+            Self::Verify => "verify",
             Self::Delete => "delete",
+            Self::Cleanup => "cleanup",
             Self::FailedAuthentication => "failed-authentication",
             Self::ReloadTokens => "reload-tokens",
         }
@@ -52,9 +59,17 @@ pub(crate) struct AccessLog(AuditLogger);
 pub(crate) struct LongAccess(Option<Call>);
 
 impl AccessLog {
-    pub(crate) async fn open(path: PathBuf) -> Result<Self, ServeError> {
-        let opened = attestry::open(&path).store_content(true).await;
-        let source = match opened {
+    pub(crate) async fn open(
+        path: PathBuf,
+        evidence: Option<EvidenceOptions>,
+    ) -> Result<Self, ServeError> {
+        let mut open = attestry::open(&path).store_content(true).on_recovery(|report| {
+            tracing::warn!(%report, "access log was repaired");
+        });
+        if let Some(evidence) = evidence {
+            open = open.evidence(evidence);
+        }
+        let source = match open.await {
             Ok(logger) => return Ok(Self(logger)),
             Err(OpenError::Storage(error)) => error,
             Err(error) => StorageError::other("cannot open the store", error),
@@ -101,8 +116,21 @@ impl LongAccess {
 
     /// Sets how many entries the client got so far.
     pub(crate) fn set_count(&mut self, count: u64) {
+        self.set(COUNT, count);
+    }
+
+    /// Sets a key of the metadata.
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
         if let Some(call) = &mut self.0 {
-            call.set(|fields| fields.metadata(COUNT, count));
+            call.set(|fields| fields.metadata(key, value));
+        }
+    }
+
+    /// Records that it failed, with a short, stable name of the reason.
+    pub(crate) async fn fail(mut self, reason: &str) {
+        if let Some(call) = self.0.take() {
+            // The failure is what the client is to hear of.
+            let _ = call.fail(reason).await;
         }
     }
 
@@ -114,9 +142,21 @@ impl LongAccess {
     }
 }
 
-/// The folder of the access log of a store in `store`.
-pub(crate) fn default_folder(store: &Path) -> PathBuf {
+/// The folder of the access log of a store in the folder `store`, unless
+/// [another](crate::ServerOptions::access_log) is configured.
+#[must_use]
+pub fn access_log_folder(store: &Path) -> PathBuf {
     store.join(".attestry").join("access")
+}
+
+/// The name of the key that signs the access log of a store whose key has the name `name`.
+///
+/// ```
+/// assert_eq!(attestry_serve::access_log_key_name("example.com/audit"), "example.com/audit/access");
+/// ```
+#[must_use]
+pub fn access_log_key_name(name: &str) -> String {
+    format!("{name}/access")
 }
 
 fn interaction<'a>(caller: &'a Caller, action: Action, request: &'a str) -> Interaction<'a> {

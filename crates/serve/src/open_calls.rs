@@ -63,11 +63,17 @@ impl OpenCalls {
         self.lock().insert(id, open);
     }
 
-    pub(crate) fn push(&self, id: &str, owner: &str, text: &str) -> Result<(), Problem> {
+    /// Changes a call, such as by appending to its output.
+    pub(crate) fn update(
+        &self,
+        id: &str,
+        owner: &str,
+        change: impl FnOnce(&mut Call),
+    ) -> Result<(), Problem> {
         let mut calls = self.lock();
-        let open = calls.iter_mut().find_map(|(open, call)| (open.as_str() == id).then_some(call));
+        let open = calls.get_mut(id);
         let open = open.filter(|open| open.owner == owner).ok_or_else(|| unknown(id))?;
-        open.call.push(text);
+        change(&mut open.call);
         open.used = Instant::now();
         Ok(())
     }

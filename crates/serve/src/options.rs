@@ -4,7 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::listener::tls::TlsFiles;
+use attestry::evidence::{EvidenceOptions, Policy};
+
+use crate::error::ServeError;
+use crate::listener::tls::{ReloadableTls, TlsFiles};
+use crate::security::tokens::Tokens;
 
 /// Settings of a [`Server`](crate::Server).
 #[derive(Debug, Clone)]
@@ -17,6 +21,10 @@ pub struct ServerOptions {
     pub(crate) access_log: Option<PathBuf>,
     pub(crate) inbox: Option<PathBuf>,
     pub(crate) join_deadline: Duration,
+    pub(crate) access_evidence: Option<EvidenceOptions>,
+    pub(crate) policy: Option<Policy>,
+    pub(crate) public_tree: bool,
+    pub(crate) maintenance: Maintenance,
     pub(crate) insecure: bool,
     pub(crate) limits: Limits,
 }
@@ -32,6 +40,10 @@ impl ServerOptions {
             access_log: None,
             inbox: None,
             join_deadline: Duration::from_secs(30),
+            access_evidence: None,
+            policy: None,
+            public_tree: false,
+            maintenance: Maintenance::default(),
             insecure: false,
             limits: Limits::default(),
         }
@@ -77,6 +89,32 @@ impl ServerOptions {
         self
     }
 
+    /// Makes the access log keep evidence. Its key must not have the name of the store's key: one name is one log;
+    /// see [`SigningKey::renamed`](attestry::evidence::SigningKey::renamed).
+    pub fn access_evidence(mut self, evidence: impl Into<Option<EvidenceOptions>>) -> Self {
+        self.access_evidence = evidence.into();
+        self
+    }
+
+    /// The signatures that a verification requires. Without a policy, signatures are not verified.
+    pub fn policy(mut self, policy: impl Into<Option<Policy>>) -> Self {
+        self.policy = policy.into();
+        self
+    }
+
+    /// Serves the checkpoint and the tiles, which are hashes, also without a token, for monitors and witnesses. They
+    /// reveal how many entries there are.
+    pub fn public_tree(mut self, public: bool) -> Self {
+        self.public_tree = public;
+        self
+    }
+
+    /// What the server does by itself, and when.
+    pub fn maintenance(mut self, maintenance: Maintenance) -> Self {
+        self.maintenance = maintenance;
+        self
+    }
+
     /// Allows an address that other hosts can reach without TLS or without tokens.
     pub fn insecure(mut self, insecure: bool) -> Self {
         self.insecure = insecure;
@@ -88,6 +126,57 @@ impl ServerOptions {
         self.limits = limits;
         self
     }
+
+    /// Checks what can be checked without the store: the address, and the files of tokens and TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Insecure`] if other hosts can reach the address and TLS or tokens are missing;
+    /// [`ServeError::Tokens`], [`ServeError::Tls`].
+    pub fn check(&self) -> Result<(), ServeError> {
+        self.check_exposure()?;
+        self.read_tokens()?;
+        self.load_tls()?;
+        Ok(())
+    }
+
+    /// Refuses an address that other hosts can reach without TLS and tokens.
+    pub(crate) fn check_exposure(&self) -> Result<(), ServeError> {
+        let missing = match (self.tls.is_some(), self.tokens.is_some()) {
+            (true, true) => return Ok(()),
+            (true, false) => "tokens",
+            (false, true) => "TLS",
+            (false, false) => "TLS and tokens",
+        };
+        let mut addresses = [Some(self.address), self.grpc].into_iter().flatten();
+        match addresses.find(|address| !address.ip().is_loopback()) {
+            Some(address) if !self.insecure => Err(ServeError::Insecure { address, missing }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn read_tokens(&self) -> Result<Option<Tokens>, ServeError> {
+        let read = |path: &PathBuf| {
+            Tokens::from_file(path)
+                .map_err(|source| ServeError::Tokens { path: path.clone(), source })
+        };
+        self.tokens.as_ref().map(read).transpose()
+    }
+
+    pub(crate) fn load_tls(&self) -> Result<Option<ReloadableTls>, ServeError> {
+        self.tls.clone().map(ReloadableTls::load).transpose()
+    }
+}
+
+/// What the server does by itself, and when. The default is nothing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)] // Built with `..Maintenance::default()`.
+pub struct Maintenance {
+    /// Erases expired entries each day at this time after midnight UTC. The logger has the retention period, and
+    /// refuses to erase more than half of the entries, as after a jump of the clock, unless it allows that.
+    pub cleanup_at: Option<Duration>,
+    /// Verifies the store so often. The first time is after ten minutes, if that is sooner.
+    pub verify_every: Option<Duration>,
 }
 
 /// Limits of size, number and time, so that no client can exhaust the server.

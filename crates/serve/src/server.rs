@@ -7,16 +7,15 @@ use attestry::AuditLogger;
 use attestry::evidence::EvidenceExt as _;
 use tokio::sync::watch;
 
-use crate::access_log::{self, AccessLog, Action};
+use crate::access_log::{AccessLog, Action, access_log_folder};
 use crate::error::ServeError;
 use crate::inbox::{self, Inbox, InboxSettings};
 use crate::listener::tls::ReloadableTls;
 use crate::listener::{self, Listener, Protocol};
 use crate::options::ServerOptions;
 use crate::security::caller::Caller;
-use crate::security::tokens::Tokens;
 use crate::state::AppState;
-use crate::{api, security};
+use crate::{api, maintenance};
 
 /// A server that listens.
 #[derive(Debug)]
@@ -46,15 +45,15 @@ impl Server {
     /// [`ServeError::Tokens`], [`ServeError::Tls`], [`ServeError::AccessLog`], [`ServeError::Inbox`],
     /// [`ServeError::Listen`].
     pub async fn bind(logger: AuditLogger, options: ServerOptions) -> Result<Self, ServeError> {
-        check_exposure(&options)?;
-        let tokens = options.tokens.as_deref().map(read_tokens).transpose()?;
-        let tls = options.tls.clone().map(ReloadableTls::load).transpose()?.map(Arc::new);
+        options.check_exposure()?;
+        let tokens = options.read_tokens()?;
+        let tls = options.load_tls()?.map(Arc::new);
         let folder = options
             .access_log
             .clone()
-            .or_else(|| Some(access_log::default_folder(logger.evidence().ok()?.path())));
+            .or_else(|| Some(access_log_folder(logger.evidence().ok()?.path())));
         let access = match folder {
-            Some(folder) => Some(AccessLog::open(folder).await?),
+            Some(folder) => Some(AccessLog::open(folder, options.access_evidence.clone()).await?),
             None => None,
         };
         let inbox = match inbox_settings(&logger, &options) {
@@ -66,7 +65,7 @@ impl Server {
             Some(address) => Some(listen(address, Protocol::Http2).await?),
             None => None,
         };
-        let state = Arc::new(AppState::new(logger, access, tokens, options.limits, inbox));
+        let state = Arc::new(AppState::new(logger, access, tokens, &options, inbox));
         let (sender, shutdown) = watch::channel(false);
         let handle = Handle { state, options: Arc::new(options), tls, shutdown: sender };
         Ok(Self { listener, grpc, handle, shutdown })
@@ -107,6 +106,8 @@ impl Server {
         let state = Arc::clone(&handle.state);
         let router = api::router(Arc::clone(&state));
         let sweeper = state.calls.sweep(shutdown.clone());
+        let maintenance =
+            maintenance::run(Arc::clone(&state), handle.options.maintenance, shutdown.clone());
         let (otlp_shutdown, grpc_shutdown) = (shutdown.clone(), shutdown.clone());
         let (tls, limits) = (handle.tls, state.limits());
         let accept_grpc = async {
@@ -121,7 +122,7 @@ impl Server {
                 otlp.inbox.run(otlp_shutdown).await;
             }
         };
-        tokio::join!(accept, accept_grpc, sweeper, merger);
+        tokio::join!(accept, accept_grpc, sweeper, merger, maintenance);
         state.close().await.map_err(ServeError::Close)
     }
 }
@@ -139,7 +140,7 @@ impl Handle {
     ///
     /// [`ServeError::Tokens`], [`ServeError::Tls`]; what was loaded before stays in use.
     pub async fn reload(&self) -> Result<(), ServeError> {
-        let tokens = self.options.tokens.as_deref().map(read_tokens).transpose()?;
+        let tokens = self.options.read_tokens()?;
         if let Some(tls) = &self.tls {
             tls.reload()?;
         }
@@ -167,24 +168,4 @@ fn inbox_settings(logger: &AuditLogger, options: &ServerOptions) -> Option<Inbox
 async fn listen(address: SocketAddr, protocol: Protocol) -> Result<Listener, ServeError> {
     let listener = Listener::bind(address, protocol).await;
     listener.map_err(|source| ServeError::Listen { address, source })
-}
-
-/// Refuses an address that other hosts can reach without TLS and tokens.
-fn check_exposure(options: &ServerOptions) -> Result<(), ServeError> {
-    let missing = match (options.tls.is_some(), options.tokens.is_some()) {
-        (true, true) => return Ok(()),
-        (true, false) => "tokens",
-        (false, true) => "TLS",
-        (false, false) => "TLS and tokens",
-    };
-    let mut addresses = [Some(options.address), options.grpc].into_iter().flatten();
-    match addresses.find(|address| !address.ip().is_loopback()) {
-        Some(address) if !options.insecure => Err(ServeError::Insecure { address, missing }),
-        _ => Ok(()),
-    }
-}
-
-fn read_tokens(path: &std::path::Path) -> Result<Tokens, ServeError> {
-    security::tokens::Tokens::from_file(path)
-        .map_err(|source| ServeError::Tokens { path: path.to_path_buf(), source })
 }

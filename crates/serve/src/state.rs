@@ -11,11 +11,13 @@ use crate::counter::Counter;
 use crate::http::problem::Problem;
 use crate::inbox::Inbox;
 use crate::open_calls::OpenCalls;
-use crate::options::Limits;
+use crate::options::{Limits, ServerOptions};
 use crate::otlp::receiver::Otlp;
 use crate::security::caller::Caller;
 use crate::security::failures::Failures;
 use crate::security::tokens::Tokens;
+use crate::signing::Signing;
+use crate::verification::Verifications;
 
 /// After a failed write the server is not ready for so long. Then it is again, so that a write can show
 /// whether the cause has gone.
@@ -27,6 +29,7 @@ pub(crate) struct AppState {
     pub(crate) logger: AuditLogger,
     access: Option<AccessLog>,
     tokens: RwLock<Option<Arc<Tokens>>>,
+    pub(crate) public_tree: bool,
     limits: Limits,
     pub(crate) requests: Semaphore,
     pub(crate) calls: OpenCalls,
@@ -36,7 +39,17 @@ pub(crate) struct AppState {
     pub(crate) failures: Failures,
     /// What receives telemetry; `None` without a folder for its inbox.
     pub(crate) otlp: Option<Arc<Otlp>>,
+    pub(crate) verifications: Verifications,
+    pub(crate) signing: Signing,
+    pub(crate) cleanups: Cleanups,
     failed_write: Mutex<Option<FailedWrite>>,
+}
+
+/// What the scheduled clean-ups have done.
+#[derive(Debug, Default)]
+pub(crate) struct Cleanups {
+    pub(crate) entries: Counter,
+    pub(crate) failures: Counter,
 }
 
 #[derive(Debug)]
@@ -50,13 +63,15 @@ impl AppState {
         logger: AuditLogger,
         access: Option<AccessLog>,
         tokens: Option<Tokens>,
-        limits: Limits,
+        options: &ServerOptions,
         inbox: Option<Inbox>,
     ) -> Self {
+        let limits = options.limits;
         Self {
             logger,
             access,
             tokens: RwLock::new(tokens.map(Arc::new)),
+            public_tree: options.public_tree,
             limits,
             requests: Semaphore::new(limits.requests),
             calls: OpenCalls::new(limits.open_calls, limits.idle_call),
@@ -65,6 +80,9 @@ impl AppState {
             failed_authentications: Counter::default(),
             failures: Failures::default(),
             otlp: inbox.map(|inbox| Arc::new(Otlp::new(inbox, limits))),
+            verifications: Verifications::new(options.policy.clone()),
+            signing: Signing::default(),
+            cleanups: Cleanups::default(),
             failed_write: Mutex::new(None),
         }
     }

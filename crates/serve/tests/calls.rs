@@ -104,3 +104,28 @@ async fn idle_call_is_abandoned_and_their_number_is_bounded() {
     start(&server).await;
     assert_eq!(ends(server).await.len(), 3);
 }
+
+#[tokio::test]
+async fn call_of_messages_has_an_output_of_messages() {
+    let server = TestServer::start().await;
+    let call = json!({ "input": [{ "role": "user", "content": "Weather?" }], "metadata": { "n": 9_007_199_254_740_993_u64 } });
+    let answer = server.post_json("/v1/calls", &call).await;
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    let begun = server.get(&format!("/v1/entries/{id}")).await.json();
+    let input = r#"[{"parts":[{"content":"Weather?","type":"text"}],"role":"user"}]"#;
+    assert_eq!(begun["input_content"], input);
+    assert_eq!(begun["metadata"][metadata::CONTENT], metadata::CONTENT_MESSAGES_V1);
+    assert_eq!(begun["metadata"]["n"], 9_007_199_254_740_993_u64);
+    assert_eq!(output(&server, &id, "I will look.").await, 204);
+    let tool = r#"{"role":"assistant","tool_calls":[{"id":"c1","type":"function","function":{"name":"weather","arguments":"{}"}}]}"#;
+    let path = format!("/v1/calls/{id}");
+    let pushed = server.post(&format!("{path}/output"), JSON, tool).await;
+    assert_eq!(pushed.status.as_u16(), 204, "{}", pushed.text());
+    let end = json!({ "output": " Done." });
+    let ended = server.post_json(&format!("{path}/end"), &end).await.json();
+    let ended = server.get(&format!("/v1/entries/{}", ended["id"].as_str().unwrap())).await.json();
+    let output: Value = serde_json::from_str(ended["output_content"].as_str().unwrap()).unwrap();
+    let parts: Vec<_> = output[0]["parts"].as_array().unwrap().iter().map(|p| &p["type"]).collect();
+    assert_eq!(parts, ["text", "tool_call", "text"]);
+    assert_eq!(ended["metadata"][metadata::CONTENT], metadata::CONTENT_MESSAGES_V1);
+}

@@ -124,3 +124,69 @@ async fn idle_connections_do_not_block_others() {
     server.record(&interaction("a", "b")).await;
     drop(idle);
 }
+
+#[tokio::test]
+async fn body_of_a_gigabyte_is_refused_unread() {
+    let server = with(Limits::default()).await;
+    let head = "POST /v1/entries HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let announced = format!("{head}content-length: 1073741824\r\n\r\n");
+    assert!(raw(&server, announced.as_bytes()).await.starts_with("HTTP/1.1 413"));
+    // Without its length.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
+    let chunk = [b"100000\r\n".to_vec(), vec![b' '; 1 << 20], b"\r\n".to_vec()].concat();
+    let mut sent = 0;
+    while sent < 1 << 30 && stream.write_all(&chunk).await.is_ok() {
+        sent += 1 << 20;
+    }
+    // The limit, and what the buffers of both sides hold.
+    assert!(sent < 64 << 20, "{sent}");
+    server.record(&interaction("a", "b")).await;
+}
+
+#[tokio::test]
+async fn head_that_comes_byte_by_byte_is_cut() {
+    let server = with(Limits { head: Duration::from_millis(300), ..Limits::default() }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = b"GET /healthz HTTP/1.1\r\nx-endless: ".iter().chain(std::iter::repeat(&b'x'));
+    for byte in head {
+        if stream.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(server.get("/healthz").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn half_closed_client_gets_an_answer_or_none() {
+    let server = with(Limits::default()).await;
+    let body = interaction("a", "b").to_string();
+    let request = format!(
+        "POST /v1/entries HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut acknowledged = 0;
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 201"), "{answer}");
+        acknowledged += usize::from(!answer.is_empty());
+    }
+    let stored = server.get("/v1/entries").await.json()["entries"].as_array().unwrap().len();
+    assert!((acknowledged..=20).contains(&stored), "{acknowledged} {stored}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_idle_ones_to_end() {
+    let limits = Limits { connections: 20, head: Duration::from_millis(500), ..Limits::default() };
+    let server = with(limits).await;
+    let mut idle = Vec::new();
+    for _ in 0..60 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    server.record(&interaction("a", "b")).await;
+}

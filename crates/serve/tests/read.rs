@@ -142,6 +142,7 @@ async fn every_access_is_recorded() {
             recorded("export", "/v1/entries?provider=openai", json!(4)),
             recorded("decrypt", "/v1/entries/e001?decrypt=true", json!(1)),
             recorded("delete", "/v1/entries/e001?reason=x", Value::Null),
+            recorded("delete", "/v1/entries/e001?reason=x", json!(1)),
         ]
     );
 }

@@ -100,6 +100,9 @@ async fn wrong_requests_say_what_to_do() {
     let answer = server.get("/healthz").await;
     assert_eq!(answer.headers["cache-control"], "no-store");
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    assert_eq!(answer.headers["x-frame-options"], "DENY");
+    assert_eq!(answer.headers["referrer-policy"], "no-referrer");
+    assert!(answer.headers["content-security-policy"].to_str().unwrap().contains("'none'"));
 }
 
 #[tokio::test]
@@ -157,4 +160,27 @@ async fn shutdown_answers_what_was_accepted() {
     let log = attestry::open(path).await.unwrap();
     let page = log.page(Query::new()).await.unwrap();
     assert_eq!(page.entries[0].id.as_str(), id);
+}
+
+#[tokio::test]
+async fn messages_become_canonical_text() {
+    let server = TestServer::start().await;
+    let one = json!({
+        "input": [{ "role": "user", "content": "2+2?" }],
+        "output": { "content": "4", "role": "assistant" },
+        "latency_ms": null,
+    });
+    let id = server.record(&one).await;
+    let entry = server.get(&format!("/v1/entries/{id}")).await.json();
+    let input = r#"[{"parts":[{"content":"2+2?","type":"text"}],"role":"user"}]"#;
+    assert_eq!(entry["input_content"], input);
+    assert_eq!(entry["input_hash"], attestry::hash_content(input));
+    assert_eq!(entry["metadata"]["attestry.content"], "messages/v1");
+    let other = json!({ "input": { "b": 1, "a": [2] }, "output": "x" });
+    let id = server.record(&other).await;
+    let entry = server.get(&format!("/v1/entries/{id}")).await.json();
+    assert_eq!(entry["input_content"], r#"{"a":[2],"b":1}"#);
+    let wrong = json!({ "input": 5, "output": "x" });
+    let problem = server.post_json("/v1/entries", &wrong).await.problem(422);
+    assert!(problem.contains("input: expected text, messages or other JSON"), "{problem}");
 }

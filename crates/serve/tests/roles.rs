@@ -5,25 +5,9 @@
 mod common;
 
 use attestry_serve::{Role, ServeError, Server, ServerOptions, Token};
-use common::{JSON, TestServer, interaction};
+use common::{JSON, ROUTES, TestServer, interaction};
 use http::Method;
 use http_body_util::Full;
-
-/// Every route with the roles that may use it.
-const ROUTES: [(&str, &str, &str, &[Role]); 11] = [
-    ("POST", "/v1/entries", r#"{"input":"a","output":"b"}"#, &[Role::Record, Role::Admin]),
-    ("GET", "/v1/entries", "", READERS),
-    ("GET", "/v1/entries?decrypt=true", "", &[Role::Content, Role::Admin]),
-    ("DELETE", "/v1/entries?model=none&reason=x", "", &[Role::Admin]),
-    ("GET", "/v1/entries/none", "", READERS),
-    ("DELETE", "/v1/entries/none?reason=x", "", &[Role::Admin]),
-    ("GET", "/v1/entries/none/proof", "", READERS),
-    ("POST", "/v1/calls", r#"{"input":"a"}"#, &[Role::Record, Role::Admin]),
-    ("POST", "/v1/calls/none/end", "{}", &[Role::Record, Role::Admin]),
-    ("GET", "/checkpoint", "", READERS),
-    ("GET", "/metrics", "", READERS),
-];
-const READERS: &[Role] = &[Role::Read, Role::Content, Role::Admin];
 
 #[tokio::test]
 async fn every_route_is_for_its_roles_only() {
@@ -44,6 +28,11 @@ async fn every_route_is_for_its_roles_only() {
         }
         for wrong in [None, Some("attestry_0"), Some("")] {
             let answer = send(method, path, body, wrong).await;
+            if path == "/v1/traces" || path == "/v1/logs" {
+                // Errors of OTLP have a form of their own.
+                assert_eq!(answer.status.as_u16(), 401);
+                continue;
+            }
             answer.problem(401);
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
         }

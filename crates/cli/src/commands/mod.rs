@@ -1,5 +1,7 @@
 //! One module per command, each with a function `run`.
 
+#[cfg(feature = "serve")]
+mod access;
 mod anchors;
 mod check;
 mod checkpoint;
@@ -69,6 +71,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Export(args) => export::run(args, store).await,
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args, store).await,
+        #[cfg(feature = "serve")]
+        Command::Access(command) => access::run(command, store, out).await,
         #[cfg(feature = "serve")]
         Command::Token(command) => token::run(command, out),
         Command::Key(command) => key::run(command),

@@ -3,13 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use attestry_serve::{Handle, Server, ServerOptions, TlsFiles};
+use attestry::evidence::{EvidenceOptions, Policy, SigningKey};
+use attestry_serve::{
+    Handle, Limits, Maintenance, Server, ServerOptions, TlsFiles, access_log_key_name,
+};
 
-use crate::args::{ServeArgs, StoreArgs};
+use crate::args::{LimitArgs, ServeArgs, StoreArgs};
 use crate::errors::{Failure, Status, with_sources};
-use crate::interrupt;
 use crate::store::Settings;
-use crate::text::{escaped, stderr_line};
+use crate::text::stderr_line;
+use crate::{interrupt, logs, policy};
 
 /// The ports of OTLP.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318);
@@ -19,44 +22,119 @@ pub(super) async fn run(args: ServeArgs, store: &StoreArgs) -> Result<Status, Fa
     let settings = Settings {
         encryption: store.encryption()?,
         store_content: args.store_content,
+        retention_days: args.maintenance.retention_days,
         ..Settings::default()
     };
+    let options = options(&args, store)?;
+    if args.check_config {
+        options.check()?;
+        stderr_line("the configuration is valid");
+        return Ok(Status::Success);
+    }
+    logs::start(&args.logs);
+    // Before the first request: a signal would otherwise end the process without closing the store.
+    let mut interrupt = interrupt::listen();
     let logger = match args.read_only {
         true => store.open_reader(settings).await?,
         false => store.open_writer(settings).await?,
     };
-    // Before the first request: a signal would otherwise end the process without closing the store.
-    let mut interrupt = interrupt::listen();
-    let tls = args.tls_cert.zip(args.tls_key);
-    let tls = tls.map(|(cert, key)| TlsFiles::new(cert, key).client_ca(args.tls_client_ca));
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let (address, grpc) = match args.listen {
-        Some(address) => (address, args.grpc_listen),
-        None => (DEFAULT_ADDRESS, Some(args.grpc_listen.unwrap_or(DEFAULT_GRPC_ADDRESS))),
-    };
-    let options = ServerOptions::new(address)
-        .grpc(grpc)
-        .inbox(args.inbox)
-        .join_deadline(Duration::from_secs(args.join_deadline.into()))
-        .tls(tls)
-        .tokens(args.tokens)
-        .access_log(args.access_log)
-        .insecure(args.insecure);
+    let scheme = if args.security.tls_cert.is_some() { "https" } else { "http" };
     let server = Server::bind(logger, options).await?;
-    stderr_line(format_args!("listening on {scheme}://{}", server.local_addr()));
+    tracing::info!("listening on {scheme}://{}", server.local_addr());
     if let Some(address) = server.local_grpc_addr() {
-        stderr_line(format_args!("listening on {scheme}://{address} for gRPC"));
+        tracing::info!("listening on {scheme}://{address} for gRPC");
     }
     let handle = server.handle();
     let reload = tokio::spawn(reload_on_hangup(handle.clone()));
     // Only the handle ends the server, so that both end.
     let (ended, ()) = tokio::join!(server.run(), async {
         interrupt.wait().await;
+        tracing::info!("shutting down");
         handle.shut_down();
     });
     reload.abort();
     ended?;
+    tracing::info!("closed the store");
     Ok(Status::Success)
+}
+
+fn options(args: &ServeArgs, store: &StoreArgs) -> Result<ServerOptions, Failure> {
+    let (security, maintenance) = (&args.security, &args.maintenance);
+    let tls = match (&security.tls_cert, &security.tls_key) {
+        (Some(cert), Some(key)) => {
+            Some(TlsFiles::new(cert, key).client_ca(security.tls_client_ca.clone()))
+        }
+        (None, None) if security.tls_client_ca.is_none() => None,
+        _ => {
+            return Err(Failure::new("TLS needs a certificate and its key")
+                .hint("pass --tls-cert FILE and --tls-key FILE"));
+        }
+    };
+    if args.read_only && maintenance.retention_days.is_some() {
+        return Err(Failure::new("a server that only reads cannot erase expired entries")
+            .hint("remove --retention-days or --read-only"));
+    }
+    let key = store.signing_key()?;
+    let required = match (&maintenance.public_key, &key) {
+        (Some(path), _) => Some(Policy::new(policy::public_key(path)?)),
+        (None, Some(key)) => Some(Policy::new(key.public())),
+        (None, None) => None,
+    };
+    let (address, grpc) = match args.listen {
+        Some(address) => (address, args.grpc_listen),
+        None => (DEFAULT_ADDRESS, Some(args.grpc_listen.unwrap_or(DEFAULT_GRPC_ADDRESS))),
+    };
+    Ok(ServerOptions::new(address)
+        .grpc(grpc)
+        .inbox(args.inbox.clone())
+        .join_deadline(Duration::from_secs(args.join_deadline.into()))
+        .tls(tls)
+        .tokens(security.tokens.clone())
+        .access_log(security.access_log.clone())
+        .access_evidence(key.map(|key| access_evidence(&key, store)).transpose()?)
+        .policy(required)
+        .public_tree(security.public_tree)
+        .maintenance(Maintenance {
+            cleanup_at: maintenance.retention_days.map(|_| maintenance.cleanup_at),
+            verify_every: maintenance.verify_every,
+        })
+        .insecure(security.insecure)
+        .limits(limits(&args.limits)))
+}
+
+/// Evidence of the access log: with the key of the store under another name, because one name is one log.
+fn access_evidence(key: &SigningKey, store: &StoreArgs) -> Result<EvidenceOptions, Failure> {
+    let name = access_log_key_name(key.name());
+    let key = key.renamed(&name).map_err(|error| {
+        Failure::new(format!("{name:?} cannot be the name of a key")).caused_by(error)
+    })?;
+    let evidence = EvidenceOptions::new(key).memory(store.memory()?);
+    Ok(evidence.on_checkpoint(|signed| {
+        if let Err(error) = signed {
+            let reason = with_sources(error);
+            tracing::warn!(reason, "cannot sign a checkpoint of the access log");
+        }
+    }))
+}
+
+fn limits(args: &LimitArgs) -> Limits {
+    let default = Limits::default();
+    let time = |given: Option<Duration>, default| given.unwrap_or(default);
+    Limits {
+        encoded_body: args.max_encoded_body.unwrap_or(default.encoded_body),
+        body: args.max_body.unwrap_or(default.body),
+        connections: args.max_connections.unwrap_or(default.connections),
+        requests: args.max_requests.unwrap_or(default.requests),
+        received_bytes: args.max_received_bytes.unwrap_or(default.received_bytes),
+        waiting_bytes: args.max_waiting_bytes.unwrap_or(default.waiting_bytes),
+        open_calls: args.max_open_calls.unwrap_or(default.open_calls),
+        handshake: time(args.handshake_timeout, default.handshake),
+        head: time(args.head_timeout, default.head),
+        receive: time(args.body_timeout, default.receive),
+        stalled: time(args.stall_timeout, default.stalled),
+        idle_call: time(args.idle_call_timeout, default.idle_call),
+        shutdown: time(args.shutdown_timeout, default.shutdown),
+    }
 }
 
 /// Reads tokens and certificates again at each SIGHUP.
@@ -65,10 +143,10 @@ async fn reload_on_hangup(handle: Handle) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
         match handle.reload().await {
-            Ok(()) => stderr_line("read tokens and certificates again"),
+            Ok(()) => tracing::info!("read tokens and certificates again"),
             Err(error) => {
-                let error = with_sources(&error);
-                stderr_line(escaped(&format!("{error}; the earlier ones stay in use")));
+                let reason = with_sources(&error);
+                tracing::error!(reason, "tokens and certificates stay as they were");
             }
         }
     }

@@ -14,6 +14,7 @@ use http::{HeaderMap, Uri};
 use serde_json::json;
 
 use super::content::Shown;
+use super::schema::{Conditions, Decryption, Entry, Page, Paging};
 use crate::access_log::{Action, LongAccess};
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
@@ -26,7 +27,16 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 const DEFAULT_PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
 
-/// One entry.
+/// One entry
+#[utoipa::path(
+    get,
+    path = "/v1/entries/{id}",
+    tag = "entries",
+    operation_id = "get",
+    params(("id" = String, Path), Decryption),
+    responses((status = 200, description = "The entry.", body = Entry)),
+    security(("token" = ["read"]))
+)]
 pub(super) async fn get(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -48,7 +58,19 @@ pub(super) async fn get(
     Ok(([(CONTENT_TYPE, JSON)], encoded(&entry)?).into_response())
 }
 
-/// A page of entries as JSON, or all of them as lines.
+/// Entries that match conditions
+///
+/// A page of entries as JSON, or with `Accept: application/x-ndjson` all of them as lines.
+#[utoipa::path(
+    get,
+    path = "/v1/entries",
+    tag = "entries",
+    operation_id = "list",
+    params(Conditions, Paging, Decryption),
+    responses((status = 200, description = "The entries.",
+        content((Page = "application/json"), (String = "application/x-ndjson")))),
+    security(("token" = ["read"]))
+)]
 pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -56,7 +78,7 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.require(Role::Read)?;
-    let Parameters { query, decrypt, dry_run, reason } = Parameters::parse(&uri)?;
+    let Parameters { query, decrypt, dry_run, reason, .. } = Parameters::parse(&uri)?;
     if dry_run || reason.is_some() {
         return Err(Problem::bad_request("dry_run and reason are parameters of DELETE"));
     }

@@ -10,6 +10,7 @@ use http::Uri;
 use serde_json::{Value, json};
 
 use super::entries::request;
+use super::schema::{Conditions, Erased, Erasing, Trying};
 use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
@@ -22,7 +23,16 @@ const BATCH: usize = 1000;
 /// Records in a response at most that could not be read.
 const MAX_NAMED: usize = 20;
 
-/// Erases one entry.
+/// Erases one entry
+#[utoipa::path(
+    delete,
+    path = "/v1/entries/{id}",
+    tag = "entries",
+    operation_id = "erase",
+    params(("id" = String, Path), Erasing),
+    responses((status = 200, description = "It was erased.", body = Erased)),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn delete(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -36,15 +46,29 @@ pub(super) async fn delete(
     }
     let reason = reason(&parameters)?;
     let id: EntryId = id.parse().map_err(AuditError::from)?;
-    state.record_access(&caller, Action::Delete, &request(&uri), None).await?;
-    if erase(&state, &id, &reason, &caller).await? {
+    let mut access = state.begin_access(&caller, Action::Delete, &request(&uri)).await?;
+    let erased = erase(&state, &id, &reason, &caller).await?;
+    access.set_count(u64::from(erased));
+    access.finish().await?;
+    if erased {
         Ok(Json(json!({ "erased": 1 })))
     } else {
         Err(Problem::not_found(format!("there is no entry {id}")))
     }
 }
 
-/// Erases the entries that the parameters select.
+/// Erases the entries that match conditions
+///
+/// Needs at least one condition.
+#[utoipa::path(
+    delete,
+    path = "/v1/entries",
+    tag = "entries",
+    operation_id = "erase_matching",
+    params(Conditions, Erasing, Trying),
+    responses((status = 200, description = "They were erased.", body = Erased)),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn delete_matching(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -58,7 +82,7 @@ pub(super) async fn delete_matching(
         ));
     }
     let reason = if parameters.dry_run { String::new() } else { reason(&parameters)? };
-    state.record_access(&caller, Action::Delete, &request(&uri), None).await?;
+    let mut access = state.begin_access(&caller, Action::Delete, &request(&uri)).await?;
     let (mut erased, mut unreadable) = (0_u64, Vec::new());
     let mut query = parameters.query.limit(BATCH);
     loop {
@@ -67,6 +91,7 @@ pub(super) async fn delete_matching(
         for entry in &page.entries {
             if parameters.dry_run || erase(&state, &entry.id, &reason, &caller).await? {
                 erased += 1;
+                access.set_count(erased);
             }
         }
         match page.next {
@@ -74,6 +99,7 @@ pub(super) async fn delete_matching(
             None => break,
         }
     }
+    access.finish().await?;
     unreadable.truncate(MAX_NAMED);
     let key = if parameters.dry_run { "selected" } else { "erased" };
     Ok(Json(json!({ key: erased, "unreadable": unreadable })))

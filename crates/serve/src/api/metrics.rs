@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
+use attestry::Timestamp;
 use attestry::metrics::{Histogram, StorageMetrics};
 use axum::Extension;
 use axum::extract::State;
@@ -18,6 +19,15 @@ use crate::state::AppState;
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const MICROSECONDS: f64 = 1e6;
 
+/// Numbers in the text format of Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "server",
+    operation_id = "metrics",
+    responses((status = 200, description = "The numbers.", body = String, content_type = "text/plain")),
+    security(("token" = ["read"]))
+)]
 pub(super) async fn get(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -28,6 +38,7 @@ pub(super) async fn get(
     if let Some(otlp) = &state.otlp {
         telemetry(&mut text, otlp);
     }
+    maintenance(&mut text, &state);
     if let Some(storage) = state.logger.metrics().storage {
         store(&mut text, &storage);
     }
@@ -96,6 +107,40 @@ fn telemetry(text: &mut Text, otlp: &Otlp) {
     text.gauge("otlp_waiting_bytes", "Bytes of their parts.", bytes);
 }
 
+/// Verifications and clean-ups.
+fn maintenance(text: &mut Text, state: &AppState) {
+    if let Some(latest) = state.verifications.latest() {
+        let at = seconds(latest.at);
+        text.gauge("verification_timestamp_seconds", "When the store was last verified.", at);
+        text.gauge("verification_duration_seconds", "How long that took.", latest.seconds);
+        let completed = u8::from(latest.problems.is_some());
+        text.gauge("verification_completed", "Whether it came to a result.", completed);
+        if let Some(problems) = latest.problems {
+            text.gauge("verification_problems", "Problems that it found.", problems);
+        }
+    }
+    text.counter(
+        "cleaned_entries_total",
+        "Entries that scheduled clean-ups have erased.",
+        state.cleanups.entries.get(),
+    );
+    text.counter(
+        "failed_cleanups_total",
+        "Scheduled clean-ups that failed.",
+        state.cleanups.failures.get(),
+    );
+    let fails = u8::from(state.signing.fails(&state.logger));
+    text.gauge("signing_fails", "Whether the checkpoint that is due cannot be signed.", fails);
+}
+
+/// Seconds since 1970.
+fn seconds(time: Timestamp) -> f64 {
+    // Below 2^53 microseconds, so that nothing is lost.
+    #[allow(clippy::cast_precision_loss)]
+    let micros = time.unix_micros() as f64;
+    micros / MICROSECONDS
+}
+
 /// What the storage backend counts.
 fn store(text: &mut Text, storage: &StorageMetrics) {
     text.counter("store_entries_total", "Entries stored by this process.", storage.entries);
@@ -111,10 +156,8 @@ fn store(text: &mut Text, storage: &StorageMetrics) {
         storage.failed_checkpoints,
     );
     if let Some(checkpoint) = storage.last_checkpoint {
-        // Below 2^53 microseconds, so that nothing is lost.
-        #[allow(clippy::cast_precision_loss)]
-        let time = checkpoint.time.unix_micros() as f64 / MICROSECONDS;
-        text.gauge("checkpoint_time_seconds", "When the last checkpoint was signed.", time);
+        let at = seconds(checkpoint.time);
+        text.gauge("checkpoint_timestamp_seconds", "When the last checkpoint was signed.", at);
         text.gauge("checkpoint_leaves", "Leaves that it covers.", checkpoint.size);
     }
 }

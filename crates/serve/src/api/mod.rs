@@ -4,10 +4,15 @@ mod calls;
 mod content;
 mod entries;
 mod erase;
-mod evidence;
 mod health;
 mod metrics;
+mod openapi;
+mod proof;
 mod record;
+mod schema;
+mod stats;
+mod tiles;
+mod verify;
 
 use std::sync::Arc;
 
@@ -16,13 +21,17 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::http::limit::limit_requests;
 use crate::http::problem::Problem;
+use crate::http::request_log::log_requests;
 use crate::otlp;
 use crate::security::authenticate::authenticate;
 use crate::state::AppState;
@@ -33,11 +42,14 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     let protected = Router::new()
         .route("/v1/entries", post(record::post).get(entries::list).delete(erase::delete_matching))
         .route("/v1/entries/{id}", get(entries::get).delete(erase::delete))
-        .route("/v1/entries/{id}/proof", get(evidence::proof))
+        .route("/v1/entries/{id}/proof", get(proof::get))
         .route("/v1/calls", post(calls::start))
         .route("/v1/calls/{id}/output", post(calls::output))
         .route("/v1/calls/{id}/end", post(calls::end))
-        .route("/checkpoint", get(evidence::checkpoint))
+        .route("/v1/stats", get(stats::get))
+        .route("/v1/verify", get(verify::latest).post(verify::verify))
+        .route("/checkpoint", get(tiles::checkpoint))
+        .route("/tile/{*path}", get(tiles::tile))
         .route("/metrics", get(metrics::get))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), authenticate))
         .layer(RequestDecompressionLayer::new())
@@ -52,6 +64,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::get))
         .merge(protected)
         .merge(telemetry)
         .route(otlp::grpc::TRACES, post(otlp::grpc::traces))
@@ -59,6 +72,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(security_headers))
+        .layer(middleware::from_fn(log_requests))
         .with_state(state)
 }
 
@@ -80,11 +94,17 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
         .detail(format!("{} does not answer {method}", uri.path()))
 }
 
-/// Responses contain records: no cache may keep them, and no browser may guess their type.
+/// Responses contain records: no cache may keep them unless a route says so, and no browser may guess their type,
+/// frame them, or load anything on their behalf.
 async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     response
 }

@@ -1,17 +1,21 @@
 //! `POST /v1/entries`: records one interaction, or one a line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use attestry::{AuditEntry, AuditLogger, ErrorChain, Interaction, StorageError};
+use attestry_genai::interaction_from_json;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, StatusCode};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::entries::NDJSON;
+use super::schema::Stored;
 use crate::http::body::{WholeBody, has_type};
 use crate::http::problem::Problem;
 use crate::security::caller::Caller;
@@ -40,6 +44,22 @@ enum Outcome {
     Differs,
 }
 
+/// Records one interaction, or one a line
+///
+/// Lines are stored together; if one is refused, nothing is stored. With ids of the client the request can be repeated.
+#[utoipa::path(
+    post,
+    path = "/v1/entries",
+    tag = "entries",
+    operation_id = "record",
+    request_body(content((super::schema::Interaction = "application/json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 201, description = "It is on stable storage.", body = Stored),
+        (status = 200, description = "It was stored before; or a line for each line.",
+         content((Stored = "application/json"), (String = "application/x-ndjson"))),
+    ),
+    security(("token" = ["record"]))
+)]
 pub(super) async fn post(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -144,11 +164,22 @@ fn refused(detail: String) -> Problem {
 }
 
 fn prepare_one(logger: &AuditLogger, json: &[u8]) -> Result<Prepared, String> {
-    let interaction = Interaction::from_json(json).map_err(|error| error.to_string())?;
+    let interaction = match Interaction::from_json(json) {
+        Ok(interaction) => interaction,
+        // An import takes that for a call that failed; here it is a mistake. `null` says that there is none.
+        Err(error) if lacks_output(json) => return Err(error.to_string()),
+        Err(_) => interaction_from_json(json).map_err(|error| error.reason)?,
+    };
     let has_id = interaction.given_id().is_some();
     let dated_now = interaction.given_timestamp().is_none();
     let entry = logger.prepare(interaction).map_err(|error| ErrorChain(&error).to_string())?;
     Ok(Prepared { entry, has_id, dated_now })
+}
+
+/// Whether `json` is an object without an output.
+fn lacks_output(json: &[u8]) -> bool {
+    let fields: Result<BTreeMap<String, IgnoredAny>, _> = serde_json::from_slice(json);
+    fields.is_ok_and(|fields| !fields.contains_key("output"))
 }
 
 /// Stores all of them; those with an id of the client only once.

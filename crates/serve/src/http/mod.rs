@@ -4,3 +4,4 @@ pub(crate) mod body;
 pub(crate) mod limit;
 pub(crate) mod problem;
 pub(crate) mod query_string;
+pub(crate) mod request_log;

@@ -82,16 +82,23 @@ impl fmt::Display for Problem {
 /// For the stream of a response that ends with it.
 impl Error for Problem {}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let problem = self.clone();
+impl Problem {
+    /// The problem details.
+    pub(crate) fn to_json(&self) -> Value {
         let mut json = Map::new();
         json.insert("type".to_owned(), format!("urn:attestry:problem:{}", self.kind).into());
         json.insert("title".to_owned(), self.status.canonical_reason().unwrap_or_default().into());
         json.insert("status".to_owned(), self.status.as_u16().into());
-        json.insert("detail".to_owned(), self.detail.into());
-        json.extend(self.more);
-        let mut response = (self.status, Value::Object(json).to_string()).into_response();
+        json.insert("detail".to_owned(), self.detail.clone().into());
+        json.extend(self.more.clone());
+        json.into()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let problem = self.clone();
+        let mut response = (self.status, self.to_json().to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.retry {
@@ -115,6 +122,8 @@ impl From<AuditError> for Problem {
             ErrorKind::InvalidId => (StatusCode::BAD_REQUEST, "invalid-id"),
             ErrorKind::AlreadyExists => (StatusCode::CONFLICT, "already-exists"),
             ErrorKind::ReadOnly => (StatusCode::FORBIDDEN, "read-only"),
+            // A full disk, a failed sync: what was sent is not stored, and should be sent again.
+            ErrorKind::Io => return Self::unavailable(detail),
             ErrorKind::Closed => return Self::unavailable("the server shuts down"),
             ErrorKind::NoEncryption | ErrorKind::Decrypt => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "cannot-decrypt")

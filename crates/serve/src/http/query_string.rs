@@ -15,13 +15,24 @@ pub(crate) struct Parameters {
     pub(crate) dry_run: bool,
     /// The reason of an erasure.
     pub(crate) reason: Option<String>,
+    /// Parameters of one route.
+    extra: Vec<(String, String)>,
 }
 
 impl Parameters {
     /// Parses the query string of `uri`. Unknown and repeated parameters are errors: a misspelt condition must
     /// not select everything.
     pub(crate) fn parse(uri: &Uri) -> Result<Self, Problem> {
-        let mut parameters = Self::default();
+        Self::default().parse_more(uri, &[])
+    }
+
+    /// Those of a request without parameters, with `query` as the default.
+    pub(crate) fn selecting(query: Query) -> Self {
+        Self { query, ..Self::default() }
+    }
+
+    /// [`parse`](Self::parse), with these as defaults, and with parameters of one route.
+    pub(crate) fn parse_more(mut self, uri: &Uri, extra: &[&str]) -> Result<Self, Problem> {
         let mut seen: Vec<String> = Vec::new();
         for (key, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
             if key != "metadata" {
@@ -30,9 +41,30 @@ impl Parameters {
                 }
                 seen.push(key.clone().into_owned());
             }
-            parameters.set(&key, value.into_owned())?;
+            if extra.contains(&&*key) {
+                self.extra.push((key.into_owned(), value.into_owned()));
+            } else {
+                self.set(&key, value.into_owned())?;
+            }
         }
-        Ok(parameters)
+        Ok(self)
+    }
+
+    /// The value of a parameter of one route.
+    pub(crate) fn extra(&self, key: &str) -> Option<&str> {
+        self.extra.iter().find_map(|(given, value)| (given == key).then_some(value.as_str()))
+    }
+
+    /// Fails if there are parameters that do not select entries.
+    pub(crate) fn must_only_select(&self) -> Result<(), Problem> {
+        let query = &self.query;
+        let is_page = query.limit.is_some() || query.after.is_some();
+        if self.decrypt || self.dry_run || self.reason.is_some() || is_page {
+            return Err(Problem::bad_request(
+                "decrypt, dry_run, reason, limit and after are parameters of other routes",
+            ));
+        }
+        Ok(())
     }
 
     fn set(&mut self, key: &str, value: String) -> Result<(), Problem> {

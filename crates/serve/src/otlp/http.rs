@@ -22,6 +22,19 @@ use crate::state::AppState;
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
+/// Spans of OpenTelemetry, as OTLP has them
+///
+/// Those of calls are on stable storage before the answer; parts of one call are joined into one entry.
+#[utoipa::path(
+    post,
+    path = "/v1/traces",
+    tag = "telemetry",
+    operation_id = "traces",
+    request_body(content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json"))),
+    responses((status = 200, description = "An export response, with `partial_success` for what is refused.",
+        content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json")))),
+    security(("token" = ["record"]))
+)]
 pub(crate) async fn traces(
     state: State<Arc<AppState>>,
     caller: Extension<Caller>,
@@ -31,6 +44,19 @@ pub(crate) async fn traces(
     receive(&state, &caller, Signal::Traces, &headers, body).await
 }
 
+/// Log records of OpenTelemetry, as OTLP has them
+///
+/// Those of calls are on stable storage before the answer; parts of one call are joined into one entry.
+#[utoipa::path(
+    post,
+    path = "/v1/logs",
+    tag = "telemetry",
+    operation_id = "logs",
+    request_body(content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json"))),
+    responses((status = 200, description = "An export response, with `partial_success` for what is refused.",
+        content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json")))),
+    security(("token" = ["record"]))
+)]
 pub(crate) async fn logs(
     state: State<Arc<AppState>>,
     caller: Extension<Caller>,

@@ -17,6 +17,8 @@ use crate::state::AppState;
 
 /// Name of a client where no tokens are configured.
 const ANONYMOUS: &str = "anonymous";
+/// Name of a client without a token that reads the tree.
+const PUBLIC: &str = "public";
 
 /// Adds the [`Caller`] to the request, or refuses it.
 pub(crate) async fn authenticate(
@@ -25,7 +27,15 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     let address = request.extensions().get().map(|ClientAddress(address)| *address);
-    match identify(&state, request.headers(), address).await {
+    let is_public = state.public_tree
+        && is_tree(request.uri().path())
+        && !request.headers().contains_key(AUTHORIZATION);
+    let caller = if is_public {
+        Ok(Caller { name: PUBLIC.to_owned(), role: Role::Read, address })
+    } else {
+        identify(&state, request.headers(), address).await
+    };
+    match caller {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -52,6 +62,11 @@ pub(crate) async fn identify(
         Some(token) => Ok(Caller { name: token.name().to_owned(), role: token.role(), address }),
         None => Err(refuse(state, secret.is_some(), address).await),
     }
+}
+
+/// Whether a path is one of the Merkle tree: hashes only.
+fn is_tree(path: &str) -> bool {
+    path == "/checkpoint" || path.starts_with("/tile/")
 }
 
 /// The token in `Authorization: Bearer TOKEN`.

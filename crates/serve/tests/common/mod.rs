@@ -199,3 +199,26 @@ impl TestServer {
 pub(crate) fn interaction(input: &str, output: &str) -> Value {
     json!({ "input": input, "output": output, "provider": "openai", "model": "gpt-4" })
 }
+
+/// Every route with the roles that may use it.
+pub(crate) const ROUTES: [(&str, &str, &str, &[Role]); 18] = [
+    ("POST", "/v1/traces", "{}", &[Role::Record, Role::Admin]),
+    ("POST", "/v1/logs", "{}", &[Role::Record, Role::Admin]),
+    ("POST", "/v1/entries", r#"{"input":"a","output":"b"}"#, &[Role::Record, Role::Admin]),
+    ("GET", "/v1/entries", "", READERS),
+    ("GET", "/v1/entries?decrypt=true", "", &[Role::Content, Role::Admin]),
+    ("DELETE", "/v1/entries?model=none&reason=x", "", &[Role::Admin]),
+    ("GET", "/v1/entries/none", "", READERS),
+    ("DELETE", "/v1/entries/none?reason=x", "", &[Role::Admin]),
+    ("GET", "/v1/entries/none/proof", "", READERS),
+    ("POST", "/v1/calls", r#"{"input":"a"}"#, &[Role::Record, Role::Admin]),
+    ("POST", "/v1/calls/none/end", "{}", &[Role::Record, Role::Admin]),
+    ("POST", "/v1/calls/none/output", "\"x\"", &[Role::Record, Role::Admin]),
+    ("GET", "/v1/stats", "", READERS),
+    ("GET", "/v1/verify", "", READERS),
+    ("POST", "/v1/verify", "", READERS),
+    ("GET", "/checkpoint", "", READERS),
+    ("GET", "/tile/0/000.p/1", "", READERS),
+    ("GET", "/metrics", "", READERS),
+];
+pub(crate) const READERS: &[Role] = &[Role::Read, Role::Content, Role::Admin];

@@ -1,4 +1,4 @@
-//! `GET /checkpoint` and `GET /v1/entries/{id}/proof`.
+//! `GET /v1/entries/{id}/proof`.
 
 use std::sync::Arc;
 
@@ -15,19 +15,17 @@ use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 
-/// The latest checkpoint, as C2SP tlog-tiles prescribes.
-pub(super) async fn checkpoint(
-    State(state): State<Arc<AppState>>,
-    Extension(caller): Extension<Caller>,
-) -> Result<String, Problem> {
-    caller.require(Role::Read)?;
-    let latest = state.logger.evidence()?.latest_checkpoint().await?;
-    let latest = latest.ok_or_else(|| Problem::not_found("no checkpoint was signed yet"))?;
-    Ok(latest.to_string())
-}
-
-/// The inclusion proof of an entry, as C2SP tlog-proof prescribes.
-pub(super) async fn proof(
+/// The inclusion proof of an entry, as C2SP tlog-proof prescribes
+#[utoipa::path(
+    get,
+    path = "/v1/entries/{id}/proof",
+    tag = "evidence",
+    operation_id = "prove",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The proof.", body = String, content_type = "text/plain")),
+    security(("token" = ["read"]))
+)]
+pub(super) async fn get(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
