@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::part::Part;
 use super::recent::{Recent, Written};
 
-/// Keys of calls that were written last: about 30 MB.
-const RECENT_KEYS: usize = 1 << 18;
+/// Keys of calls that were written last: about 10 MB.
+const RECENT_KEYS: usize = 1 << 16;
 /// Calls that are written together.
 const BATCH: usize = 256;
 /// Between removals of lines that are done, each of which rewrites a segment at most.

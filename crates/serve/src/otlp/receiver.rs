@@ -1,6 +1,7 @@
 //! Receives requests of OTLP, whatever the transport.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use attestry_genai::{Decoded, Format, RecordError, decode, decode_logs, decode_traces};
 use bytes::Bytes;
@@ -48,6 +49,8 @@ pub(crate) struct Otlp {
     limits: Limits,
     /// KiB of bodies that may be held at the same time.
     budget: Arc<Semaphore>,
+    /// Large bodies that are decoded at the same time: more would only take memory.
+    decoding: Semaphore,
     /// Spans and log records that are calls.
     pub(crate) received: Counter,
     /// Those that are of something else, and are not stored.
@@ -61,6 +64,7 @@ impl Otlp {
         Self {
             inbox: Arc::new(inbox),
             limits,
+            decoding: Semaphore::new(available_parallelism().map_or(1, usize::from)),
             budget: Arc::new(Semaphore::new(limits.received_bytes.div_ceil(KIB))),
             received: Counter::default(),
             ignored: Counter::default(),
@@ -82,6 +86,7 @@ impl Otlp {
         let (prepared, _permit) = if export.body.len() <= INLINE_BYTES {
             self.prepare(export)?
         } else {
+            let _turn = self.decoding.acquire().await;
             let receiver = Arc::clone(self);
             let prepared = tokio::task::spawn_blocking(move || receiver.prepare(export)).await;
             prepared.unwrap_or_else(|_| Err(Problem::unavailable("the server shuts down")))?
