@@ -23,6 +23,11 @@ const TESTS: &[Package] = &[
     ("mypy", "2.4.1"),
     ("pyright", "1.1.414"),
     ("cryptography", "50.0.2"),
+    ("pandas", "3.1.1"),
+    ("pandas-stubs", "3.1.0.261029"),
+    ("pyarrow", "26.0.1"),
+    ("langchain-core", "1.8.3"),
+    ("starlette", "1.10.0"),
     ("openai", "3.57.0"),
     ("anthropic", "2.14.0"),
 ];

@@ -31,6 +31,7 @@ impl Failure {
             Self::Audit(error) => audit(py, error),
             Self::Evidence(error) => evidence(py, *error),
             Self::Open(OpenError::Storage(error)) => storage(py, error),
+            #[cfg(feature = "s3")]
             Self::Open(error @ OpenError::S3(_)) => {
                 make(py, "RemoteError", &text(&error), &[("retryable", false.into())])
             }

@@ -6,6 +6,7 @@ mod call;
 mod convert;
 mod crypto;
 mod evidence;
+mod exchange;
 mod failure;
 mod interaction;
 mod json;
@@ -31,6 +32,8 @@ mod _native {
     };
     #[pymodule_export]
     use crate::evidence::{generate_signing_key, public_key, verify_proof};
+    #[pymodule_export]
+    use crate::exchange::Exchange;
     #[pymodule_export]
     use crate::logger::Logger;
     #[pymodule_export]

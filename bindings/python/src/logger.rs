@@ -15,6 +15,7 @@ use crate::call::Call;
 use crate::convert::{self, Reply};
 use crate::crypto::EncryptionManager;
 use crate::evidence;
+use crate::exchange::{self, Request};
 use crate::failure::Failure;
 use crate::interaction::{self, interaction};
 use crate::json;
@@ -268,6 +269,33 @@ impl Logger {
             let call = logger.start(asked).await?;
             Ok(Reply::made(move |py| Ok(Py::new(py, Call::new(call))?.into_any())))
         })
+    }
+
+    /// Stores the start entry of a request, and returns its exchange; `None` if its path is none of an API that calls a
+    /// model.
+    #[allow(clippy::too_many_arguments)]
+    fn start_exchange(
+        &self,
+        py: Python<'_>,
+        bridge: Option<&Bound<'_, Bridge>>,
+        path: &str,
+        host: &str,
+        provider: Option<String>,
+        source: String,
+        body: &[u8],
+        metadata: &Bound<'_, PyDict>,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        let mut metadata = json::object(metadata)?;
+        exchange::set_address(host, &mut metadata);
+        let plain = self.policy.store_content && self.policy.encryption.is_none();
+        let texts = exchange::texts(plain);
+        let request = Request::new(path, provider, source, body.to_vec(), metadata, texts);
+        let Some(request) = request else { return Ok(None) };
+        let started = self.run(py, bridge, Place::Runtime, |logger| async move {
+            let call = logger.start(request.interaction()).await?;
+            Ok(Reply::made(move |py| Ok(Py::new(py, request.started(call))?.into_any())))
+        });
+        started.map(Some)
     }
 
     /// The metrics as JSON; `None` before the store has been opened.

@@ -8,6 +8,8 @@ import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pandas
+import pyarrow
 import pytest
 
 import attestry
@@ -147,13 +149,15 @@ def test_calls_in_asyncio(folder: str) -> None:
         call.push("4")
         await call.finish()
 
+        started = asyncio.Event()
+
         async def endless() -> None:
             async with logger.start("2+2?"):
+                started.set()
                 await asyncio.sleep(1000)
 
         task = asyncio.create_task(endless())
-        while await logger.count() < 3:
-            await asyncio.sleep(0.001)
+        await started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -223,8 +227,6 @@ def test_stores_of_ones_own_have_no_queries() -> None:
 
 
 def test_tables(folder: str) -> None:
-    pandas = pytest.importorskip("pandas")
-    pyarrow = pytest.importorskip("pyarrow")
     logger = AuditLogger(folder)
     assert len(logger.query().to_pandas()) == 0 and logger.query().to_arrow().num_rows == 0
     logger.log("a", "b", input_tokens=3, alerts=["x"], metadata={"k": [1]})

@@ -9,11 +9,9 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING, Any
 
-from . import (
-    _interpreter,  # isort: split  # Before the extension module.
-    _native,
-    audit,
-)
+from . import _interpreter as _interpreter  # isort: split
+
+from . import _native, audit
 from ._errors import (
     AlreadyExistsError,
     AlteredContentError,

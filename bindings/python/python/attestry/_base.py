@@ -123,8 +123,11 @@ class BaseLogger:
     def _content(self, text: str) -> str:
         return self._encryption.encrypt(text) if self._encryption else text
 
-    def _store(self, what: str) -> _native.Logger:
-        """The native logger, for calls that a store of another class does not have."""
+    def require_native(self, what: str) -> _native.Logger:
+        """The logger in the extension module, for calls that a store of another class does not have.
+
+        Private to this package.
+        """
         if self._native is None:
             kind = type(self._storage).__name__
             raise TypeError(f"{what} needs a FileStorage or S3Storage, not a {kind}")

@@ -7,7 +7,10 @@ from typing import Any
 
 
 def _number(interpreter: Any) -> int:
-    return int(interpreter[0] if isinstance(interpreter, tuple) else interpreter)
+    try:
+        return int(interpreter)
+    except TypeError:  # Since Python 3.13 with how it was made.
+        return int(interpreter[0])
 
 
 def refuse_subinterpreters() -> None:
@@ -22,4 +25,4 @@ def refuse_subinterpreters() -> None:
         return
 
 
-refuse_subinterpreters()
+refuse_subinterpreters()  # When this module is imported, which is before the extension module.

@@ -201,7 +201,7 @@ class AuditLogger(BaseLogger):
         }
         if metadata:
             fields["metadata"] = metadata
-        return StartingCall(self._store("start"), input, fields)
+        return StartingCall(self.require_native("start"), input, fields)
 
     def query(
         self,
@@ -262,7 +262,7 @@ class AuditLogger(BaseLogger):
             "newest_first": newest_first,
             "limit": limit,
         }
-        return AsyncEntries(self._store("query").query(conditions), on_corrupt)
+        return AsyncEntries(self.require_native("query").query(conditions), on_corrupt)
 
     async def delete_matching(
         self, *, dry_run: bool = False, on_corrupt: OnCorrupt | None = None, **conditions: Any
@@ -273,7 +273,7 @@ class AuditLogger(BaseLogger):
             CorruptRecordError: A record cannot be read, so that it may be one of them; the others were
                 deleted. Not with ``on_corrupt``.
         """
-        native = self._store("delete_matching")
+        native = self.require_native("delete_matching")
         reply = await native.delete_matching(bridge(), conditions, dry_run)
         return deleted(reply, on_corrupt)
 
@@ -283,11 +283,11 @@ class AuditLogger(BaseLogger):
         Raises:
             EvidenceError: The store keeps no evidence; see ``FileStorage``.
         """
-        return cast(str, await self._store("checkpoint").checkpoint(bridge()))
+        return cast(str, await self.require_native("checkpoint").checkpoint(bridge()))
 
     async def latest_checkpoint(self) -> str | None:
         """The text of the newest checkpoint."""
-        native = self._store("latest_checkpoint")
+        native = self.require_native("latest_checkpoint")
         return cast("str | None", await native.latest_checkpoint(bridge()))
 
     async def prove(self, entry_id: str) -> Proof | None:
@@ -305,7 +305,7 @@ class AuditLogger(BaseLogger):
         >>> asyncio.run(prove(SigningKey.generate("example.com/audit")))
         1
         """
-        found = await self._store("prove").prove(bridge(), entry_id)
+        found = await self.require_native("prove").prove(bridge(), entry_id)
         return None if found is None else Proof(*cast("tuple[bytes, str]", found))
 
     async def verify(self, *, public_key: str | None = None, against: str | None = None) -> Verification:
@@ -315,12 +315,12 @@ class AuditLogger(BaseLogger):
             public_key: Verify the signatures of checkpoints with it.
             against: The text of a checkpoint that was stored elsewhere; with ``public_key``.
         """
-        report = await self._store("verify").verify(bridge(), public_key, against)
+        report = await self.require_native("verify").verify(bridge(), public_key, against)
         return Verification.of(cast("dict[str, Any]", report))
 
     def metrics(self) -> dict[str, Any]:
         """What this logger and its store have done since it was opened, in numbers."""
-        text = self._store("metrics").metrics()
+        text = self.require_native("metrics").metrics()
         return {} if text is None else cast("dict[str, Any]", json.loads(text))
 
 

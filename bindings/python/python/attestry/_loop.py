@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
-from asyncio import get_running_loop
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ._native import Bridge
+
+if TYPE_CHECKING:
+    import asyncio
 
 _bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Bridge] = weakref.WeakKeyDictionary()
 # The loop that called last, since most programs have one.
 _last: tuple[weakref.ref[asyncio.AbstractEventLoop] | None, Bridge | None] = (None, None)
 
 
+def _first_running_loop() -> asyncio.AbstractEventLoop:
+    """Imports asyncio, which takes longer than the rest of this package, when it is first needed."""
+    global _running_loop
+    from asyncio import get_running_loop
+
+    _running_loop = get_running_loop
+    return get_running_loop()
+
+
+_running_loop: Callable[[], asyncio.AbstractEventLoop] = _first_running_loop
+
+
 def bridge() -> Bridge:
     """The bridge of the running loop, which watches it from the first call on."""
     global _last
-    loop = get_running_loop()
+    loop = _running_loop()
     reference, found = _last
     if found is not None and reference is not None and reference() is loop:
         return found

@@ -96,6 +96,16 @@ class Call:
     def cut_off(self, bridge: Bridge) -> Awaitable[object]: ...
 
 @final
+class Exchange:
+    def status(self, status: int) -> None: ...
+    def response(self, body: bytes) -> None: ...
+    def push(self, bytes: bytes) -> None: ...
+    @overload
+    def end(self, bridge: None, error: str | None = None, cut_off: bool = False) -> object: ...
+    @overload
+    def end(self, bridge: Bridge, error: str | None = None, cut_off: bool = False) -> Awaitable[object]: ...
+
+@final
 class Logger:
     def __new__(
         cls,
@@ -141,6 +151,28 @@ class Logger:
     def start(self, bridge: None, input: str, fields: dict[str, Any]) -> object: ...
     @overload
     def start(self, bridge: Bridge, input: str, fields: dict[str, Any]) -> Awaitable[object]: ...
+    @overload
+    def start_exchange(
+        self,
+        bridge: None,
+        path: str,
+        host: str,
+        provider: str | None,
+        source: str,
+        body: bytes,
+        metadata: dict[str, Any],
+    ) -> Exchange | None: ...
+    @overload
+    def start_exchange(
+        self,
+        bridge: Bridge,
+        path: str,
+        host: str,
+        provider: str | None,
+        source: str,
+        body: bytes,
+        metadata: dict[str, Any],
+    ) -> Awaitable[Exchange] | None: ...
     def query(self, conditions: dict[str, Any]) -> Scan: ...
     @overload
     def delete_matching(self, bridge: None, conditions: dict[str, Any], dry_run: bool) -> object: ...

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Coroutine
 from datetime import datetime
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _native
 from ._base import BaseLogger
@@ -18,6 +17,9 @@ from ._logger import AuditLogger as AsyncAuditLogger
 from ._logger import deleted, error_name
 from ._results import Entries, OnCorrupt
 from ._storage import MemoryStorage
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -145,7 +147,7 @@ class AuditLogger(BaseLogger):
         }
         if metadata:
             fields["metadata"] = metadata
-        return Call(cast(_native.Call, self._store("start").start(None, input, fields)))
+        return Call(cast(_native.Call, self.require_native("start").start(None, input, fields)))
 
     def query(
         self,
@@ -186,37 +188,37 @@ class AuditLogger(BaseLogger):
             "newest_first": newest_first,
             "limit": limit,
         }
-        return Entries(self._store("query").query(conditions), on_corrupt)
+        return Entries(self.require_native("query").query(conditions), on_corrupt)
 
     def delete_matching(
         self, *, dry_run: bool = False, on_corrupt: OnCorrupt | None = None, **conditions: Any
     ) -> int:
         """Delete the entries that meet all conditions of ``query``, and return their number."""
-        native = self._store("delete_matching")
+        native = self.require_native("delete_matching")
         return deleted(native.delete_matching(None, conditions, dry_run), on_corrupt)
 
     def checkpoint(self) -> str:
         """Sign a checkpoint of the log and return its text. Store it elsewhere."""
-        return cast(str, self._store("checkpoint").checkpoint(None))
+        return cast(str, self.require_native("checkpoint").checkpoint(None))
 
     def latest_checkpoint(self) -> str | None:
         """The text of the newest checkpoint."""
-        native = self._store("latest_checkpoint")
+        native = self.require_native("latest_checkpoint")
         return cast("str | None", native.latest_checkpoint(None))
 
     def prove(self, entry_id: str) -> Proof | None:
         """The proof that an entry is in the log; ``None`` if there is no such entry."""
-        found = self._store("prove").prove(None, entry_id)
+        found = self.require_native("prove").prove(None, entry_id)
         return None if found is None else Proof(*cast("tuple[bytes, str]", found))
 
     def verify(self, *, public_key: str | None = None, against: str | None = None) -> Verification:
         """Compare every entry with the evidence; see ``attestry.audit``."""
-        report = self._store("verify").verify(None, public_key, against)
+        report = self.require_native("verify").verify(None, public_key, against)
         return Verification.of(cast("dict[str, Any]", report))
 
     def metrics(self) -> dict[str, Any]:
         """What this logger and its store have done since it was opened, in numbers."""
-        text = self._store("metrics").metrics()
+        text = self.require_native("metrics").metrics()
         return {} if text is None else cast("dict[str, Any]", json.loads(text))
 
     def _twin(self) -> AsyncAuditLogger:
@@ -231,6 +233,8 @@ class AuditLogger(BaseLogger):
             except StopIteration as done:
                 return cast(T, done.value)
             raise RuntimeError("a call of MemoryStorage waited")
+        import asyncio
+
         return asyncio.run_coroutine_threadsafe(call, _loop_of_thread()).result()
 
 
@@ -240,6 +244,8 @@ _lock = threading.Lock()
 
 def _loop_of_thread() -> asyncio.AbstractEventLoop:
     """An event loop that runs in a thread, for stores whose methods are coroutines."""
+    import asyncio
+
     global _loop
     with _lock:
         if _loop is None:

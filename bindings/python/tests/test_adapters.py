@@ -1,0 +1,177 @@
+"""The adapters of ``logging``, ASGI and LangChain, each with the real library."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Route
+
+import attestry
+from attestry import AsyncAuditLogger, AuditLogger, FileStorage
+from attestry.asgi import AuditMiddleware
+from attestry.langchain import AuditCallbackHandler
+from attestry.logging import AuditHandler
+
+
+@pytest.fixture
+def logger(folder: str) -> AuditLogger:
+    return AuditLogger(folder, store_content=True)
+
+
+def broken(folder: str) -> FileStorage:
+    with AuditLogger(folder) as logger:
+        logger.log("a", "b")
+    return FileStorage(folder, read_only=True)
+
+
+def test_log_records_with_an_interaction_are_recorded(logger: AuditLogger) -> None:
+    log = logging.getLogger("attestry.test")
+    handler = AuditHandler(logger)
+    log.addHandler(handler)
+    try:
+        log.warning("no interaction")
+        log.warning("answered", extra={"audit": {"input": "2+2?", "output": "4", "model": "m"}})
+        with pytest.raises(TypeError):
+            log.warning("answered", extra={"audit": {"input": "2+2?"}})
+    finally:
+        log.removeHandler(handler)
+    [entry] = logger.query()
+    assert (entry.input_content, entry.output_content, entry.model) == ("2+2?", "4", "m")
+    assert entry.metadata == {"log.logger": "attestry.test", "log.level": "WARNING"}
+
+
+async def ask(app: Any, path: str, body: bytes, *, leaves: bool = False) -> list[dict[str, Any]]:
+    """Sends a request; a client that leaves does so after the first part of the response."""
+    sent: list[dict[str, Any]] = []
+    parts = [body[:3], body[3:]]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "headers": [],
+        "query_string": b"",
+        "asgi": {"version": "3.0"},
+    }
+
+    async def receive() -> dict[str, Any]:
+        if parts:
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+        await asyncio.sleep(1000)
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if leaves and message.get("body"):
+            raise OSError("the client left")
+
+    await app(scope, receive, send)
+    return sent
+
+
+def application() -> Starlette:
+    async def answer(request: Request) -> JSONResponse:
+        return JSONResponse({"asked": (await request.body()).decode()})
+
+    async def stream(request: Request) -> StreamingResponse:
+        async def tokens() -> Any:
+            for token in ("four", "ty", "-two"):
+                yield token
+                await asyncio.sleep(0.001)
+
+        return StreamingResponse(tokens())
+
+    async def fail(request: Request) -> JSONResponse:
+        raise KeyError("x")
+
+    routes = [
+        Route("/ai/answer", answer, methods=["POST"]),
+        Route("/ai/stream", stream, methods=["POST"]),
+        Route("/ai/fail", fail, methods=["POST"]),
+        Route("/other", answer, methods=["POST"]),
+    ]
+    return Starlette(routes=routes)
+
+
+def test_requests_of_an_application_are_recorded(logger: AuditLogger) -> None:
+    async def run() -> None:
+        log = AsyncAuditLogger(logger.storage, store_content=True)
+
+        def user(scope: Any) -> dict[str, Any]:
+            return {"user.id": "ada"}
+
+        app = AuditMiddleware(application(), log, paths=["/ai/"], metadata=user)
+        sent = await ask(app, "/ai/answer", b"2+2?")
+        assert json.loads(sent[-1]["body"]) == {"asked": "2+2?"}
+        await ask(app, "/ai/stream", b"6*7?")
+        with pytest.raises(KeyError):
+            await ask(app, "/ai/fail", b"1/0?")
+        with pytest.raises(Exception, match="left"):
+            await ask(app, "/ai/stream", b"6*7?", leaves=True)
+        await ask(app, "/other", b"not recorded")
+
+    asyncio.run(run())
+    assert len(list(logger.query(phase="start"))) == 4
+    plain, streamed, failed, left = logger.query(phase="end")
+    assert (plain.input_content, plain.output_content) == ("2+2?", '{"asked":"2+2?"}')
+    assert plain.metadata["http.response.status_code"] == 200
+    assert plain.metadata["user.id"] == "ada" and plain.metadata["url.path"] == "/ai/answer"
+    assert streamed.output_content == "fourty-two"
+    assert failed.metadata["attestry.outcome"] == "failed"
+    assert failed.metadata["error.type"] == "500"
+    assert left.metadata["attestry.outcome"] == "cut_off"
+    assert left.output_content == "four"
+
+
+def test_a_request_that_cannot_be_recorded_is_refused(folder: str) -> None:
+    log = AsyncAuditLogger(broken(folder))
+
+    async def run() -> None:
+        app = AuditMiddleware(application(), log, paths=["/ai"])
+        assert (await ask(app, "/ai/answer", b"2+2?"))[0]["status"] == 503
+        app = AuditMiddleware(application(), log, paths=["/ai"], on_error="serve")
+        assert (await ask(app, "/ai/answer", b"2+2?"))[0]["status"] == 200
+
+    asyncio.run(run())
+
+
+def test_calls_of_langchain_are_recorded(logger: AuditLogger) -> None:
+    handler = AuditCallbackHandler(logger, metadata={"user.id": "ada"})
+    usage: Any = {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
+    answer = AIMessage("four", usage_metadata=usage)
+    model = GenericFakeChatModel(messages=iter([answer, AIMessage("forty two")]))
+    model.invoke("2+2?", config={"callbacks": [handler]})
+    assert len(list(model.stream("6*7?", config={"callbacks": [handler]}))) > 1
+
+    async def run() -> None:
+        await FakeListChatModel(responses=["5"]).ainvoke("2+3?", config={"callbacks": [handler]})
+
+    asyncio.run(run())
+    with pytest.raises(StopIteration):
+        model.invoke("again?", config={"callbacks": [handler]})
+    plain, streamed, awaited, failed = logger.query(phase="end")
+    assert plain.input_content and plain.output_content
+    assert json.loads(plain.input_content)[0]["data"]["content"] == "2+2?"
+    assert json.loads(plain.output_content)["data"]["content"] == "four"
+    assert (plain.input_tokens, plain.output_tokens) == (5, 2)
+    assert plain.metadata["user.id"] == "ada" and plain.metadata["langchain.run_id"]
+    assert streamed.output_content and "forty two" in streamed.output_content
+    assert awaited.output_content and '"5"' in awaited.output_content
+    assert failed.metadata["error.type"] == "StopIteration"
+
+
+def test_a_call_of_langchain_that_cannot_be_recorded_fails(folder: str) -> None:
+    log = AuditLogger(broken(folder))
+    model = FakeListChatModel(responses=["4"])
+    with pytest.raises(attestry.ReadOnlyError):
+        model.invoke("2+2?", config={"callbacks": [AuditCallbackHandler(log)]})
+    handler = AuditCallbackHandler(log, on_error="serve")
+    assert model.invoke("2+2?", config={"callbacks": [handler]}).content == "4"
