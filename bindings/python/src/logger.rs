@@ -298,6 +298,26 @@ impl Logger {
         started.map(Some)
     }
 
+    /// Stores the calls in records of another format; returns how many were stored, and how many were there already.
+    fn import_records(
+        &self,
+        py: Python<'_>,
+        bridge: Option<&Bound<'_, Bridge>>,
+        format: &str,
+        body: &[u8],
+    ) -> PyResult<Py<PyAny>> {
+        let plain = self.policy.store_content && self.policy.encryption.is_none();
+        let interactions = exchange::decode(py, format, body, exchange::texts(plain))?;
+        self.run(py, bridge, Place::Runtime, |logger| async move {
+            let entries: Result<Vec<_>, _> =
+                interactions.into_iter().map(|interaction| logger.prepare(interaction)).collect();
+            let stored = logger.storage().write_new(&entries?).await?;
+            let new = stored.iter().filter(|stored| **stored).count();
+            let counts = (new, stored.len() - new);
+            Ok(Reply::made(move |py| Ok(counts.into_pyobject(py)?.into_any().unbind())))
+        })
+    }
+
     /// The metrics as JSON; `None` before the store has been opened.
     fn metrics(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let Some(logger) = self.current(py)?.ready() else { return Ok(None) };
