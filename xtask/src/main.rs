@@ -19,6 +19,7 @@ mod s3;
 mod serve;
 mod tools;
 mod torture;
+mod typescript;
 mod venv;
 mod workspace;
 
@@ -38,6 +39,9 @@ Usage: cargo xtask <TASK>
   api [--renew]  Compares the public API with docs/api, or writes the listings
   bench [ARG...] Measures Attestry against other stores and the machine's limits (bench --help);
                  writes rigs/bench/results/ and the table and plots of docs/performance.md
+  bench --row python-package
+                 Measures the Python package against the real one, alternately; writes
+                 rigs/bench/results/python-package.json
   capture        Fixtures of attestry-genai, written by real clients that call a small model; needs
                  npm and the package registries
   costs [--renew]
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result {
     match arguments {
+        ["bench", "--row", python::ROW] => python::bench(&Workspace::load()?),
         ["bench", arguments @ ..] => bench::run(&Workspace::load()?, arguments),
         [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h", ..] => {
             print!("{HELP}\nSteps of ci, in order; * marks the quick tier:\n\n{}", ci::steps());

@@ -87,6 +87,27 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     Ok(())
 }
 
+/// The row of `cargo xtask bench` that compares the package with the one it replaces.
+pub(crate) const ROW: &str = "python-package";
+
+/// Builds the package for release and measures it beside the real one; writes `rigs/bench/results/python-package.json`.
+pub(crate) fn bench(workspace: &Workspace) -> Result {
+    let folder = workspace.path(FOLDER);
+    let built = workspace.target.join("python");
+    let tools = Venv::prepare(built.join("tools"), TOOLS)?;
+    let wheel = distribution(&folder, &built, &tools, "build", &["--release"], ".whl")?;
+    let venv = Venv::prepare(built.join("bench"), &[PACKAGE])?;
+    install(&venv, &wheel)?;
+    Cmd::new(venv.python())
+        .named("python")
+        .arg(folder.join("bench/compare.py"))
+        .arg("--json")
+        .arg(workspace.path("rigs/bench/results/python-package.json"))
+        // The stores are made here.
+        .folder(&built)
+        .run()
+}
+
 /// Has maturin make a wheel or a source distribution, and returns its path.
 fn distribution(
     folder: &Path,

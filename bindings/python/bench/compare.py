@@ -97,11 +97,11 @@ class Bench:
         if row == "memory log":
             return self.one_after_another(self.memory, 300)
         if row == "memory get_entry":
-            return self.each(self.memory.get_entry, self.memory_ids)
+            return self.each(self.memory.get_entry, self.memory_ids * 20)
         if row == "memory get_entries":
             return timed(1, lambda: self.run(self.memory.get_entries(START, END)))
         if row == "memory count":
-            return self.each(lambda _: self.memory.storage.count(), range(1000))
+            return self.each(lambda _: self.memory.storage.count(), range(20_000))
         logger = self.package.AuditLogger(self.package.MemoryStorage())
         return self.each(logger.storage.delete, self.run(self.fill(logger, 1000)))
 

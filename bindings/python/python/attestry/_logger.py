@@ -116,12 +116,12 @@ class AuditLogger(BaseLogger):
                 "metadata": metadata or {},
             },
         )
-        await self._storage.write(entry)
+        await self.storage.write(entry)
         return entry.id
 
     async def get_entry(self, entry_id: str) -> AuditEntry | None:
         """The entry with this id, or ``None``. Encrypted content is returned as it is stored."""
-        return await self._storage.read(entry_id)
+        return await self.storage.read(entry_id)
 
     async def get_entries(self, start: datetime, end: datetime) -> list[AuditEntry]:
         """The entries from ``start`` to ``end``, both inclusive; times without a zone are UTC.
@@ -129,7 +129,7 @@ class AuditLogger(BaseLogger):
         Raises:
             CorruptRecordError: A record of that time cannot be read; ``query`` returns the others.
         """
-        return await self._storage.list_entries(start, end)
+        return await self.storage.list_entries(start, end)
 
     async def cleanup_expired(self) -> int:
         """Delete the entries that are older than ``retention_days``, and return their number."""
@@ -137,19 +137,19 @@ class AuditLogger(BaseLogger):
         if native is not None:
             return cast(int, await native.cleanup_expired(bridge()))
         now = datetime.now(timezone.utc).replace(tzinfo=None)
-        cutoff = now - timedelta(days=self._retention_days)
+        cutoff = now - timedelta(days=self.retention_days)
         deleted = 0
-        for entry in await self._storage.list_entries(datetime(1970, 1, 1), cutoff):
-            deleted += await self._storage.delete(entry.id)
+        for entry in await self.storage.list_entries(datetime(1970, 1, 1), cutoff):
+            deleted += await self.storage.delete(entry.id)
         return deleted
 
     async def count(self) -> int:
         """The number of entries."""
-        return await self._storage.count()
+        return await self.storage.count()
 
     async def delete(self, entry_id: str) -> bool:
         """Delete an entry and return whether it existed."""
-        return await self._storage.delete(entry_id)
+        return await self.storage.delete(entry_id)
 
     async def flush(self) -> None:
         """Return when everything recorded so far is on stable storage."""

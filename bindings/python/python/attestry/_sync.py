@@ -76,13 +76,13 @@ class AuditLogger(BaseLogger):
         """The entry with this id, or ``None``."""
         if self._native is not None:
             return cast("AuditEntry | None", self._native.get_entry(None, entry_id))
-        return self._run(self._storage.read(entry_id))
+        return self._run(self.storage.read(entry_id))
 
     def get_entries(self, start: datetime, end: datetime) -> list[AuditEntry]:
         """The entries from ``start`` to ``end``, both inclusive; times without a zone are UTC."""
         if self._native is not None:
             return cast("list[AuditEntry]", self._native.get_entries(None, start, end))
-        return self._run(self._storage.list_entries(start, end))
+        return self._run(self.storage.list_entries(start, end))
 
     def cleanup_expired(self) -> int:
         """Delete the entries that are older than ``retention_days``, and return their number."""
@@ -94,13 +94,13 @@ class AuditLogger(BaseLogger):
         """The number of entries."""
         if self._native is not None:
             return cast(int, self._native.count(None))
-        return self._run(self._storage.count())
+        return self._run(self.storage.count())
 
     def delete(self, entry_id: str) -> bool:
         """Delete an entry and return whether it existed."""
         if self._native is not None:
             return cast(bool, self._native.delete(None, entry_id))
-        return self._run(self._storage.delete(entry_id))
+        return self._run(self.storage.delete(entry_id))
 
     def flush(self) -> None:
         """Return when everything recorded so far is on stable storage."""
@@ -222,11 +222,11 @@ class AuditLogger(BaseLogger):
         return {} if text is None else cast("dict[str, Any]", json.loads(text))
 
     def _twin(self) -> AsyncAuditLogger:
-        return AsyncAuditLogger(self._storage, self._encryption, self._store_content, self._retention_days)
+        return AsyncAuditLogger(self.storage, self.encryption, self.store_content, self.retention_days)
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
         """Run a call of a store of another class."""
-        if type(self._storage) is MemoryStorage:
+        if type(self.storage) is MemoryStorage:
             # It never waits.
             try:
                 call.send(None)
