@@ -6,10 +6,13 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -102,6 +105,52 @@ def test_multiprocessing(folder: str, method: str) -> None:
     with multiprocessing.get_context(method).Pool(3) as pool:
         assert sum(pool.map(record_in_worker, [folder] * 3)) == 150
     assert recorded(folder) == 151
+
+
+APPLICATION = """
+import os
+from attestry import AuditLogger
+
+logger = AuditLogger(os.environ["STORE"])
+logger.log("before the fork", "")
+
+
+def application(environ, start_response):
+    entry_id = logger.log("request", "", metadata={"pid": os.getpid()})
+    start_response("200 OK", [("content-type", "text/plain")])
+    return [entry_id.encode()]
+"""
+
+
+def test_workers_of_gunicorn_that_are_forked_with_an_open_store(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "served.py").write_text(APPLICATION)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers=3", f"--bind={address}"]
+    environment = {**os.environ, "STORE": folder}
+    server = subprocess.Popen(
+        [*command, "served:application"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        ids: list[str] = []
+        deadline = time.monotonic() + 60
+        while len(ids) < 60:
+            assert server.poll() is None and time.monotonic() < deadline
+            try:
+                with urllib.request.urlopen(f"http://{address}/", timeout=20) as response:
+                    ids.append(response.read().decode())
+            except ConnectionError:
+                time.sleep(0.05)
+            except urllib.error.URLError:
+                time.sleep(0.05)
+    finally:
+        server.terminate()
+        server.wait()
+    entries = list(AuditLogger(FileStorage(folder, read_only=True)).query())
+    assert {entry.id for entry in entries} >= set(ids) and len(entries) == 61
+    pids = {entry.metadata["pid"] for entry in entries if entry.metadata}
+    assert pids and server.pid not in pids
 
 
 def test_a_store_in_memory_is_refused_after_a_fork() -> None:
