@@ -73,7 +73,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     // Not from the sources beside the tests, which have no extension module.
     python().args(["-m", "pytest", "tests", "--doctest-modules", "--pyargs", "attestry"]).run()?;
     python().args(["-m", "mypy", "python", "tests"]).run()?;
-    python().args(["-m", "pyright", "python"]).run()?;
+    python().args(["-m", "pyright", "python", "--pythonpath"]).arg(tests.python()).run()?;
     let source = distribution(&folder, &built, &tools, "sdist", &[], ".tar.gz")?;
     for package in [&wheel, &source] {
         let alone = built.join("alone");
