@@ -125,7 +125,7 @@ fn distribution(
     let _ = std::fs::remove_dir_all(&out);
     Cmd::new(tools.program("maturin"))
         .named("maturin")
-        .args([command, "--quiet"])
+        .arg(command)
         .args(arguments)
         .arg("--out")
         .arg(&out)
