@@ -89,7 +89,7 @@ def application() -> Starlette:
 
     async def stream(request: Request) -> StreamingResponse:
         async def tokens() -> Any:
-            for token in ("four", "ty", "-two"):
+            for token in ("for", "ty", "-two"):
                 yield token
                 await asyncio.sleep(0.001)
 
@@ -130,11 +130,11 @@ def test_requests_of_an_application_are_recorded(logger: AuditLogger) -> None:
     assert (plain.input_content, plain.output_content) == ("2+2?", '{"asked":"2+2?"}')
     assert plain.metadata["http.response.status_code"] == 200
     assert plain.metadata["user.id"] == "ada" and plain.metadata["url.path"] == "/ai/answer"
-    assert streamed.output_content == "fourty-two"
+    assert streamed.output_content == "forty-two"
     assert failed.metadata["attestry.outcome"] == "failed"
     assert failed.metadata["error.type"] == "500"
     assert left.metadata["attestry.outcome"] == "cut_off"
-    assert left.output_content == "four"
+    assert left.output_content == "for"
 
 
 def test_a_request_that_cannot_be_recorded_is_refused(folder: str) -> None:
