@@ -9,7 +9,7 @@ mod metrics;
 mod openapi;
 mod proof;
 mod record;
-mod schema;
+pub(crate) mod schema;
 mod stats;
 mod tiles;
 mod verify;

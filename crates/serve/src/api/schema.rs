@@ -126,6 +126,11 @@ pub(super) struct VerificationResult {
     report: Map<String, Value>,
 }
 
+/// Bytes that are not text.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct Binary(Vec<u8>);
+
 /// Problem details (RFC 9457).
 #[derive(ToSchema)]
 pub(super) struct Problem {

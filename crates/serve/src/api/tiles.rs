@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
+use super::schema::Binary;
 use crate::http::problem::Problem;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
@@ -47,7 +48,7 @@ pub(super) async fn checkpoint(
     tag = "evidence",
     operation_id = "tile",
     params(("path" = String, Path, description = "Level, index and width, such as `0/x001/234.p/17`. It contains slashes.")),
-    responses((status = 200, description = "Hashes, 32 bytes each.", body = Vec<u8>, content_type = "application/octet-stream")),
+    responses((status = 200, description = "Hashes, 32 bytes each.", body = Binary, content_type = "application/octet-stream")),
     security(("token" = ["read"]))
 )]
 pub(super) async fn tile(

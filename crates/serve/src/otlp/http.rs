@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::compression::Compression;
 use super::receiver::{Encoding, Export, Otlp, Signal, too_large};
 use super::response;
+use crate::api::schema::Binary;
 use crate::http::body::{has_type, read_whole};
 use crate::http::problem::Problem;
 use crate::security::caller::Caller;
@@ -30,9 +31,9 @@ const JSON: &str = "application/json";
     path = "/v1/traces",
     tag = "telemetry",
     operation_id = "traces",
-    request_body(content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json"))),
+    request_body(content((Binary = "application/x-protobuf"), (serde_json::Value = "application/json"))),
     responses((status = 200, description = "An export response, with `partial_success` for what is refused.",
-        content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json")))),
+        content((Binary = "application/x-protobuf"), (serde_json::Value = "application/json")))),
     security(("token" = ["record"]))
 )]
 pub(crate) async fn traces(
@@ -52,9 +53,9 @@ pub(crate) async fn traces(
     path = "/v1/logs",
     tag = "telemetry",
     operation_id = "logs",
-    request_body(content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json"))),
+    request_body(content((Binary = "application/x-protobuf"), (serde_json::Value = "application/json"))),
     responses((status = 200, description = "An export response, with `partial_success` for what is refused.",
-        content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json")))),
+        content((Binary = "application/x-protobuf"), (serde_json::Value = "application/json")))),
     security(("token" = ["record"]))
 )]
 pub(crate) async fn logs(
