@@ -49,7 +49,7 @@ use crate::{Checkpoint, ErasureRecord, Hash, Record, StoredHash, Tree};
 /// assert_eq!(audit.finish().findings(), [Finding::Missing { leaf: 1, count: 1 }]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Audit {
     tree: Tree,
     /// The announced records, by their first erased leaf.
@@ -58,14 +58,14 @@ pub struct Audit {
     by_hash: HashMap<Hash, usize>,
     /// The first claim about later leaves.
     next: usize,
-    /// The claims that cover the last leaf.
+    /// The claims that cover the last leaf, at most [`MAX_OVERLAPPING`].
     open: Vec<OpenClaim>,
     report: AuditReport,
     /// Hashes above the leaves, since they were last taken.
     stored: Vec<StoredHash>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Claim {
     leaf_hash: Hash,
     record: ErasureRecord,
@@ -74,9 +74,15 @@ struct Claim {
     /// The root of the covered leaves, once all were added.
     found: Option<Hash>,
     covers_record: bool,
+    /// Too many others cover its first leaf.
+    overlaps: bool,
 }
 
-#[derive(Debug)]
+/// How many records may cover a leaf. A log has one for each erased leaf, and a second one where a crash came
+/// between the record and the note that it was written.
+const MAX_OVERLAPPING: usize = 8;
+
+#[derive(Debug, Clone)]
 struct OpenClaim {
     claim: usize,
     /// The covered leaves added so far.
@@ -88,15 +94,15 @@ impl Audit {
     /// until [`record`](Self::record) finds them in the tree. Signatures are not verified here:
     /// [`LogKeys::check`](crate::LogKeys::check) does.
     ///
-    /// Uses memory per record, but not per entry. Overlapping records cost time for each leaf and record
-    /// that covers it.
+    /// Uses memory per record, but not per entry. Of records that cover the same leaf, eight are compared
+    /// with it; any other is a [finding](Finding::RecordOverlaps).
     #[must_use]
     pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
         let claim = |record: Record| {
             let leaf_hash = record.leaf_hash();
-            let (position, found, covers_record) = (None, None, false);
             let record = record.erasure()?.clone();
-            Some(Claim { leaf_hash, record, position, found, covers_record })
+            let (position, found, covers_record, overlaps) = (None, None, false, false);
+            Some(Claim { leaf_hash, record, position, found, covers_record, overlaps })
         };
         let mut claims: Vec<Claim> = records.into_iter().filter_map(claim).collect();
         claims.sort_by_key(|claim| (claim.record.leaf(), claim.leaf_hash));
@@ -177,7 +183,11 @@ impl Audit {
         let claims = &mut self.claims;
         self.open.retain(|open| claims[open.claim].found.is_none());
         while claims.get(self.next).is_some_and(|claim| claim.record.leaf() == leaf) {
-            self.open.push(OpenClaim { claim: self.next, leaves: Tree::new() });
+            if self.open.len() < MAX_OVERLAPPING {
+                self.open.push(OpenClaim { claim: self.next, leaves: Tree::new() });
+            } else {
+                claims[self.next].overlaps = true;
+            }
             self.next += 1;
         }
         for open in &mut self.open {
@@ -217,7 +227,9 @@ impl Audit {
                 report.add(Finding::RecordNotLogged { leaf, count });
                 continue;
             };
-            if position < claim.record.end() {
+            if claim.overlaps {
+                report.add(Finding::RecordOverlaps { record: position, leaf, count });
+            } else if position < claim.record.end() {
                 report.add(Finding::RecordTooEarly { record: position, leaf, count });
             } else if claim.found != Some(claim.record.hash()) {
                 report.add(Finding::RecordOfOtherLine { record: position, leaf, count });

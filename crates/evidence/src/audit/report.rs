@@ -62,6 +62,18 @@ pub enum Finding {
         /// The number of leaves that it covers.
         count: u64,
     },
+    /// An erasure record covers a leaf that many other records cover, too. It was not compared with its leaves.
+    #[error(
+        "the erasure record at leaf {record} covers {count} leaf(s) from {leaf}, as too many others do"
+    )]
+    RecordOverlaps {
+        /// The leaf of the record.
+        record: u64,
+        /// The first leaf that it covers.
+        leaf: u64,
+        /// The number of leaves that it covers.
+        count: u64,
+    },
     /// An erasure record covers another record. Records are never erased.
     #[error("the erasure record at leaf {record} covers records among {count} leaf(s) from {leaf}")]
     RecordErased {
