@@ -15,6 +15,7 @@
 //! | [`Checkpoint`] | C2SP tlog-checkpoint |
 //! | [`SigningKey`], [`LogKey`], [`Policy::open`], [`SignedRecord`] | C2SP signed-note, with Ed25519 |
 //! | [`WitnessKey`], [`Cosignature`] | C2SP tlog-cosignature, `cosignature/v1` |
+//! | [`PolicyFile`] | C2SP tlog-policy |
 //! | [`InclusionProof`] | C2SP tlog-proof |
 //! | [`ConsistencyProof`] | the request of C2SP tlog-witness |
 //!
@@ -33,7 +34,9 @@ mod memory_tiles;
 mod number;
 mod open_error;
 mod policy;
+mod policy_file;
 pub mod proof;
+mod quorum;
 mod record;
 mod signed;
 mod signing_key;
@@ -52,6 +55,7 @@ pub use log_keys::{KeyRange, LogKeys, RecordError};
 pub use memory_tiles::{MemoryTiles, NotStored};
 pub use open_error::OpenError;
 pub use policy::{Cosignature, InvalidPolicy, OpenedCheckpoint, Policy};
+pub use policy_file::{InvalidPolicyFile, NamedWitness, PolicyFile};
 pub use proof::{ConsistencyProof, InclusionProof, InvalidProof, ProofError, VerifyError};
 pub use record::{InvalidRecord, Record, SignedRecord};
 pub use signed::SignedCheckpoint;

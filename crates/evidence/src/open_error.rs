@@ -50,6 +50,13 @@ pub enum OpenError {
         /// The origin of the checkpoint.
         found: String,
     },
+    /// There are enough cosignatures, but not of the witnesses that the groups of a
+    /// [`PolicyFile`](crate::PolicyFile) demand.
+    #[error("the {found} cosignatures of known witnesses are not those that the policy demands")]
+    NoQuorum {
+        /// The cosignatures found.
+        found: usize,
+    },
     /// There are fewer cosignatures than needed.
     #[error("the checkpoint has {found} cosignatures of known witnesses, {needed} are needed")]
     TooFewWitnesses {

@@ -4,6 +4,7 @@ use attestry_core::Timestamp;
 use signed_note::{Note, NoteError, VerificationError, Verifier, Verifiers};
 use thiserror::Error;
 
+use crate::quorum::Quorum;
 use crate::{Checkpoint, KeyRange, LogKey, LogKeys, OpenError, SignedCheckpoint, WitnessKey};
 
 /// The signatures that a checkpoint must have: the log's and, optionally, those of a minimum number of
@@ -30,7 +31,7 @@ pub struct Policy {
     /// The key that errors name.
     log: LogKey,
     witnesses: Vec<WitnessKey>,
-    needed: usize,
+    quorum: Quorum,
 }
 
 /// Why a policy is invalid.
@@ -100,7 +101,8 @@ impl Policy {
     /// Requires a signature of this key. The origin of the log is the key's name.
     #[must_use]
     pub fn new(log: LogKey) -> Self {
-        Self { keys: LogKeys::new(log.clone()), log, witnesses: Vec::new(), needed: 0 }
+        let (witnesses, quorum) = (Vec::new(), Quorum::default());
+        Self { keys: LogKeys::new(log.clone()), log, witnesses, quorum }
     }
 
     /// Requires a signature of one of these keys, of the one that signs checkpoints of that size. `None`
@@ -108,7 +110,7 @@ impl Policy {
     #[must_use]
     pub fn with_keys(keys: LogKeys) -> Option<Self> {
         let log = keys.signing().first()?.key.clone();
-        Some(Self { keys, log, witnesses: Vec::new(), needed: 0 })
+        Some(Self { keys, log, witnesses: Vec::new(), quorum: Quorum::default() })
     }
 
     /// The keys, to [`follow`](LogKeys::follow) the records of a log.
@@ -130,12 +132,23 @@ impl Policy {
     /// [`InvalidPolicy`] when there are fewer than `needed` witnesses, or a key occurs twice or is the
     /// log's.
     pub fn with_witnesses(
-        mut self,
+        self,
         witnesses: impl IntoIterator<Item = WitnessKey>,
         needed: usize,
     ) -> Result<Self, InvalidPolicy> {
-        self.witnesses = witnesses.into_iter().collect();
-        self.needed = needed;
+        let witnesses: Vec<WitnessKey> = witnesses.into_iter().collect();
+        let known = witnesses.len();
+        let policy = self.with_quorum(witnesses, Quorum::at_least(needed, known))?;
+        if needed > known { Err(InvalidPolicy::TooFewKnown { needed, known }) } else { Ok(policy) }
+    }
+
+    /// Requires a quorum of these witnesses. Fails if a key occurs twice or is the log's.
+    pub(crate) fn with_quorum(
+        mut self,
+        witnesses: Vec<WitnessKey>,
+        quorum: Quorum,
+    ) -> Result<Self, InvalidPolicy> {
+        (self.witnesses, self.quorum) = (witnesses, quorum);
         let mut seen: Vec<_> = self.keys.signing().iter().map(|range| range.key.bytes()).collect();
         for witness in &self.witnesses {
             if seen.contains(&witness.bytes()) {
@@ -143,8 +156,7 @@ impl Policy {
             }
             seen.push(witness.bytes());
         }
-        let known = self.witnesses.len();
-        if needed > known { Err(InvalidPolicy::TooFewKnown { needed, known }) } else { Ok(self) }
+        Ok(self)
     }
 
     /// The key of the log; the first of several.
@@ -203,9 +215,14 @@ impl Policy {
                 Some(Cosignature { witness: signature.name().to_owned(), unix_seconds: time })
             })
             .collect();
-        if cosignatures.len() < self.needed {
-            let found = cosignatures.len();
-            return Err(OpenError::TooFewWitnesses { needed: self.needed, found });
+        let has_cosigned =
+            |index: usize| good.iter().any(|signature| is_by(signature, &self.witnesses[index].0));
+        if !self.quorum.is_satisfied(has_cosigned) {
+            let (needed, found) = (self.quorum.least(), cosignatures.len());
+            return Err(match found < needed {
+                true => OpenError::TooFewWitnesses { needed, found },
+                false => OpenError::NoQuorum { found },
+            });
         }
         Ok(OpenedCheckpoint { checkpoint, cosignatures })
     }
