@@ -17,6 +17,7 @@ use crate::bucket::{Bucket, JSON, Limits, NewObject, PutOutcome};
 use crate::error::{ConnectError, RequestError};
 use crate::key::Layout;
 use crate::options::ObjectOptions;
+use crate::response::BoundedBody;
 use crate::retry::RetryPolicy;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,7 +86,8 @@ pub(crate) async fn connect(mut settings: ConnectSettings) -> Result<Bucket, Con
         None => build_client(&settings).await?,
     };
     // Retries are done by the module `retry`.
-    let config = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
+    let config = client.config().to_builder().retry_config(RetryConfig::disabled());
+    let config = config.interceptor(BoundedBody).build();
     let client = Client::from_conf(config);
     let limits = Limits {
         concurrency: settings.concurrency,

@@ -1,6 +1,7 @@
 //! Listing keys, in pages of at most 1,000.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use attestry_core::{EntryId, StorageError, Timestamp};
@@ -58,6 +59,48 @@ enum NextPage {
     None,
 }
 
+/// Detects a listing that does not end.
+#[derive(Default)]
+struct Progress {
+    pages: u64,
+    /// Pages without a key, one after another.
+    empty: u64,
+    /// The keys of the page with this number, as their hash.
+    mark: (u64, u64),
+}
+
+/// A billion keys of one day.
+const MAX_PAGES: u64 = 1_000_000;
+
+/// S3 gives empty pages where objects were deleted that have versions: one for 1,000 of them.
+const MAX_EMPTY_PAGES: u64 = 100_000;
+
+impl Progress {
+    /// Fails at a page that was there before, which is noticed after at most twice as many pages as there are
+    /// between the two, and where there are more pages than a bucket has.
+    fn check(&mut self, page: &Page) -> Result<(), String> {
+        self.pages += 1;
+        let is_empty = page.objects.is_empty() && page.common_prefixes.is_empty();
+        self.empty = if is_empty { self.empty + 1 } else { 0 };
+        let mut hasher = DefaultHasher::new();
+        page.objects.iter().for_each(|object| object.key.hash(&mut hasher));
+        page.common_prefixes.hash(&mut hasher);
+        let keys = hasher.finish();
+        if !is_empty && self.pages > 1 && keys == self.mark.1 {
+            return Err("the listing does not end: its pages repeat".to_owned());
+        }
+        if self.pages > MAX_PAGES || self.empty > MAX_EMPTY_PAGES {
+            let pages = self.pages - 1;
+            return Err(format!("the listing does not end: it has more than {pages} pages"));
+        }
+        // Brent's algorithm: the marked page is replaced whenever the number of pages has doubled.
+        if !is_empty && self.pages >= 2 * self.mark.0 {
+            self.mark = (self.pages, keys);
+        }
+        Ok(())
+    }
+}
+
 impl Bucket {
     /// The pages of keys with `prefix`, in the order of keys, without those up to `start_after`.
     fn list(
@@ -66,7 +109,8 @@ impl Bucket {
         depth: Depth,
         start_after: Option<String>,
     ) -> impl Stream<Item = Result<Page, StorageError>> + Send + 'static {
-        stream::try_unfold(NextPage::First { start_after }, move |next| {
+        let start = (NextPage::First { start_after }, Progress::default());
+        stream::try_unfold(start, move |(next, mut progress)| {
             let (bucket, prefix) = (Arc::clone(&self), prefix.clone());
             async move {
                 let (start_after, token) = match next {
@@ -74,8 +118,14 @@ impl Bucket {
                     NextPage::Token(token) => (None, Some(token)),
                     NextPage::None => return Ok(None),
                 };
-                let page =
-                    async move { bucket.list_page(&prefix, depth, start_after, token).await };
+                let page = async move {
+                    let (page, next) = bucket.list_page(&prefix, depth, start_after, token).await?;
+                    let checked = progress.check(&page);
+                    checked.map_err(|reason| {
+                        bucket.failed("list", &prefix, RequestError::other(reason))
+                    })?;
+                    Ok((page, (next, progress)))
+                };
                 // On a task: a stream that is not polled must not hold the permit of its request.
                 abortable(page).await.map(Some)
             }
@@ -226,16 +276,22 @@ impl Bucket {
         let mut wanted: Vec<_> = ids.into_iter().map(with_key).collect();
         wanted.sort_unstable_by(|a, b| b.0.cmp(&a.0)); // descending, as they are popped from the end
         let mut found = Vec::new();
+        let mut progress = Progress::default();
+        let failed = |reason: String| {
+            self.failed("list", &self.layout.day_prefix(day), RequestError::other(reason))
+        };
         while let Some((first, _)) = wanted.last() {
             // Sorts before the key itself.
             let start_after = first[..first.len() - 1].to_owned();
             let prefix = self.layout.day_prefix(day);
             let (mut page, mut next) =
                 self.list_page(&prefix, Depth::AllKeys, Some(start_after), None).await?;
+            progress.check(&page).map_err(failed)?;
             while page.objects.is_empty()
                 && let NextPage::Token(token) = next
             {
                 (page, next) = self.list_page(&prefix, Depth::AllKeys, None, Some(token)).await?;
+                progress.check(&page).map_err(failed)?;
             }
             let is_last = matches!(next, NextPage::None);
             let last = page.objects.last().map(|object| object.key.clone());
@@ -279,7 +335,28 @@ fn url_decode(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::url_decode;
+    use super::*;
+
+    #[test]
+    fn listing_without_progress_ends() {
+        let page = |keys: &[u64]| {
+            let objects = keys.iter().map(|key| ListedObject { key: key.to_string(), size: 0 });
+            Page { objects: objects.collect(), common_prefixes: Vec::new() }
+        };
+        // The number of pages up to the error.
+        let pages = |make: &dyn Fn(u64) -> Page| {
+            let mut progress = Progress::default();
+            (1..=MAX_PAGES + 1).find(|number| progress.check(&make(*number)).is_err()).unwrap()
+        };
+        assert_eq!(pages(&|_| page(&[7])), 2);
+        for cycle in 2..40 {
+            assert!(pages(&|number| page(&[number % cycle])) <= 4 * cycle, "{cycle}");
+        }
+        // The first pages are no part of the cycle.
+        assert!(pages(&|number| page(&[number.min(1_000)])) <= 2_050);
+        assert_eq!(pages(&|_| page(&[])), MAX_EMPTY_PAGES + 1);
+        assert_eq!(pages(&|number| page(&[number])), MAX_PAGES + 1);
+    }
 
     #[test]
     fn keys_are_decoded_as_form_values() {

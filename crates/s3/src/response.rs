@@ -27,8 +27,9 @@
 //! # The check
 //!
 //! [`CompleteBody`] is an interceptor that wraps the deserializer of an operation. A successful response
-//! whose document does not end with its root element is a response error, which is retried. A document is
-//! read up to a limit, so that a server cannot fill the memory.
+//! whose document does not end with its root element is a response error, which is retried. [`BoundedBody`], an
+//! interceptor of all operations, reads documents, also those of errors, up to a limit: a server cannot fill the
+//! memory.
 
 use aws_sdk_s3::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeSerializationInterceptorContextRef,
@@ -37,7 +38,7 @@ use aws_sdk_s3::config::{ConfigBag, FrozenLayer, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, Output};
-use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata, OrchestratorError};
 use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
 use http_body_util::Limited;
@@ -101,14 +102,28 @@ impl<Operation: RuntimePlugin, Parser: ParseBody> Intercept for CompleteBody<Ope
         config.interceptor_state().store_put(SharedResponseDeserializer::new(deserializer));
         Ok(())
     }
+}
 
-    /// Bounds the body, which the SDK reads as a whole.
+/// Bounds the bodies that the SDK reads as a whole: all but those of objects, whose readers have a bound of their
+/// own.
+#[derive(Debug)]
+pub(crate) struct BoundedBody;
+
+impl Intercept for BoundedBody {
+    fn name(&self) -> &'static str {
+        "BoundedBody"
+    }
+
     fn modify_before_deserialization(
         &self,
         context: &mut BeforeDeserializationInterceptorContextMut<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let is_get = config.load::<Metadata>().is_some_and(|found| found.name() == "GetObject");
+        if is_get && context.response().status().is_success() {
+            return Ok(());
+        }
         let body = context.response_mut().body_mut();
         let limited = Limited::new(std::mem::replace(body, SdkBody::taken()), MAX_DOCUMENT_BYTES);
         *body = SdkBody::from_body_1_x(limited);

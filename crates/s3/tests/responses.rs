@@ -3,7 +3,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use attestry_core::{Query, StorageBackend, StorageError};
+use attestry_s3::{RequestError, RequestErrorKind};
 use futures_util::StreamExt;
 use support::{Fault, Server, at, entry, error_chain, list_all};
 
@@ -94,5 +97,63 @@ async fn endless_listing_is_an_error() {
     server.inject("list", 2, Fault::EndlessBody);
     let error = storage.count().await.unwrap_err();
     assert!(error_chain(&error).contains("length limit"), "{}", error_chain(&error));
+    assert_eq!(storage.count().await.unwrap(), 1);
+}
+
+/// A reset, a refusal or any other error may have a body, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_body_of_an_error_is_an_error() {
+    let server = Server::start().await;
+    server.put_entry(&entry("a", "2026-01-28"));
+    let storage = server.builder().max_retries(1).connect().await.unwrap();
+    for status in [400, 403, 500] {
+        server.inject("get", 2, Fault::EndlessError(status));
+        let error = storage.read(&entry("a", "2026-01-28").id).await.unwrap_err();
+        assert!(error_chain(&error).contains("length limit"), "{}", error_chain(&error));
+        server.clear_faults();
+        server.inject("put", 2, Fault::EndlessError(status));
+        let error = storage.append(&[entry("b", "2026-01-28")]).await.unwrap_err();
+        assert!(error_chain(&error).contains("length limit"), "{}", error_chain(&error));
+        server.clear_faults();
+    }
+    assert_eq!(storage.count().await.unwrap(), 1);
+}
+
+/// Each page has a token that was not there before.
+#[tokio::test(flavor = "multi_thread")]
+async fn listing_whose_pages_never_end_is_an_error() {
+    let server = Server::start().await;
+    server.put_entry(&entry("a", "2026-01-28"));
+    let storage = server.connect().await;
+    server.inject("list", usize::MAX, Fault::EndlessPages);
+    let all = [
+        storage.count().await.map(drop),
+        list_all(&storage).await.map(drop),
+        storage.delete_at_or_before(at("2026-02-01")).await.map(drop),
+    ];
+    for error in all.into_iter().map(Result::unwrap_err) {
+        assert!(error_chain(&error).contains("does not end"), "{}", error_chain(&error));
+    }
+    server.clear_faults();
+    assert_eq!(storage.count().await.unwrap(), 1);
+}
+
+/// Each byte is in time; all of them are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn body_that_drips_is_a_timeout() {
+    let server = Server::start().await;
+    server.put_entry(&entry("a", "2026-01-28"));
+    let time = Duration::from_millis(300);
+    let storage = server.builder().timeout(time).max_retries(1).connect().await.unwrap();
+    for operation in ["get", "list"] {
+        server.inject(operation, 2, Fault::Drip);
+        let error = match operation {
+            "get" => storage.read(&entry("a", "2026-01-28").id).await.map(drop).unwrap_err(),
+            _ => storage.count().await.map(drop).unwrap_err(),
+        };
+        let StorageError::Remote { source, .. } = &error else { panic!("{error:?}") };
+        let kind = source.downcast_ref::<RequestError>().unwrap().kind();
+        assert_eq!(kind, RequestErrorKind::TimedOut, "{operation}: {}", error_chain(&error));
+    }
     assert_eq!(storage.count().await.unwrap(), 1);
 }

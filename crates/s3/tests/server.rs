@@ -238,6 +238,36 @@ async fn read_only_credentials_can_read() {
     assert_eq!(list_all(&owner).await, [stored]);
 }
 
+/// What the place `s3://…?lock=compliance` of checkpoints writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn object_under_lock_is_neither_replaced_nor_deleted() {
+    for mode in [LockMode::Governance, LockMode::Compliance] {
+        let prefix = create_entry_id();
+        let connect = builder(LOCKED, &prefix).object_lock(mode, 2).connect_objects();
+        let objects = connect.await.unwrap();
+        assert!(objects.put("checkpoint", "text/plain", "seven leaves").await.unwrap());
+        assert!(!objects.put("checkpoint", "text/plain", "other leaves").await.unwrap());
+        let (key, client) = (format!("test/{prefix}/checkpoint"), client().await);
+        let get = || client.get_object().bucket(LOCKED).key(&key);
+        let stored = get().send().await.unwrap();
+        let version = stored.version_id().unwrap().to_owned();
+        let expected = match mode {
+            LockMode::Governance => "GOVERNANCE",
+            _ => "COMPLIANCE",
+        };
+        assert_eq!(stored.object_lock_mode().map(|mode| mode.as_str()), Some(expected));
+        let until = stored.object_lock_retain_until_date().unwrap().secs();
+        let now =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
+        assert!((86_400..3 * 86_400).contains(&(until - now)), "{until} {now}");
+        // Not even by its version, which is what a lock is for.
+        let delete = client.delete_object().bucket(LOCKED).key(&key).version_id(&version);
+        assert!(delete.send().await.is_err(), "{mode:?}");
+        let stored = get().version_id(&version).send().await.unwrap();
+        assert_eq!(stored.body.collect().await.unwrap().to_vec(), b"seven leaves");
+    }
+}
+
 /// A client of the SDK, to inspect objects without the backend.
 async fn client() -> Client {
     client_at(SystemTimeSource::new()).await

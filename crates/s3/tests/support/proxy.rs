@@ -36,6 +36,12 @@ pub(crate) enum Fault {
     TruncatedBody,
     /// Sends a body without a length that does not end.
     EndlessBody,
+    /// Sends an error with this status and a body that does not end.
+    EndlessError(u16),
+    /// Sends a byte of the body now and then, and never the last one.
+    Drip,
+    /// A page of a listing, always with the same keys and with a new token.
+    EndlessPages,
     /// Forwards the request after a delay.
     Delay(Duration),
     /// A listing that is marked as truncated, without a continuation token.
@@ -128,6 +134,17 @@ impl Traffic {
         if let Some(Fault::ErrorResponse(code, status)) = fault {
             return Ok(error_response(code, status));
         }
+        if let Some(Fault::EndlessError(status)) = fault {
+            let mut response = Response::new(endless_body());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            return Ok(response);
+        }
+        if let Some(Fault::EndlessPages) = fault {
+            let number = self.requests.lock().unwrap().len();
+            let query = head.uri.query().unwrap_or_default();
+            let one_level = query.contains("delimiter");
+            return Ok(Response::new(Body::from(endless_page(number, one_level))));
+        }
         // Keeps the `Host` header, which is signed.
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         head.uri = format!("{}{path}", self.upstream).parse().unwrap();
@@ -145,9 +162,18 @@ impl Traffic {
             }
             Some(Fault::EndlessBody) => {
                 head.headers.remove(CONTENT_LENGTH);
-                let chunk = Bytes::from(vec![b' '; 1 << 20]);
-                let endless = stream::repeat_with(move || Ok::<_, io::Error>(chunk.clone()));
-                let body = DynByteStream::from(StreamingBlob::wrap(endless));
+                return Ok(Response::from_parts(head, endless_body()));
+            }
+            Some(Fault::Drip) => {
+                head.headers.insert(CONTENT_LENGTH, body.len().into());
+                let byte = move |at: usize| {
+                    let byte = body.slice(at..(at + 1).min(body.len() - 1));
+                    async move {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        Some((Ok::<_, io::Error>(byte), at + 1))
+                    }
+                };
+                let body = DynByteStream::from(StreamingBlob::wrap(stream::unfold(0, byte)));
                 return Ok(Response::from_parts(head, Body::from(body)));
             }
             Some(Fault::TruncatedBody) => half,
@@ -187,6 +213,23 @@ fn operation(request: &Request<Incoming>) -> &'static str {
 
 async fn read_body(mut body: Body) -> io::Result<Bytes> {
     body.store_all_limited(usize::MAX).await.map_err(io::Error::other)
+}
+
+fn endless_body() -> Body {
+    let chunk = Bytes::from(vec![b' '; 1 << 20]);
+    let endless = stream::repeat_with(move || Ok::<_, io::Error>(chunk.clone()));
+    Body::from(DynByteStream::from(StreamingBlob::wrap(endless)))
+}
+
+fn endless_page(number: usize, one_level: bool) -> String {
+    let found = match one_level {
+        true => "<CommonPrefixes><Prefix>audit/2026-01-28/</Prefix></CommonPrefixes>",
+        false => "<Contents><Key>audit/2026-01-28/a.json</Key><Size>200</Size></Contents>",
+    };
+    format!(
+        "<ListBucketResult><IsTruncated>true</IsTruncated>{found}\
+         <NextContinuationToken>token-{number}</NextContinuationToken></ListBucketResult>"
+    )
 }
 
 fn stream_body<const N: usize>(chunks: [io::Result<Bytes>; N]) -> Body {
