@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("attestry-s3", &["attestry-core"]),
     ("attestry-anchor", &["attestry-core", "attestry-evidence", "attestry-file"]),
     ("attestry-conformance", &["attestry-core"]),
-    ("attestry-logger", &["attestry-core", "attestry-crypto?"]),
+    ("attestry-logger", &["attestry-core", "attestry-crypto?", "attestry-keyfile"]),
     ("attestry-genai", &["attestry-core", "attestry-logger"]),
     ("attestry-tracing", &["attestry-core", "attestry-logger"]),
     (

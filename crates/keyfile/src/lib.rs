@@ -6,6 +6,7 @@
 
 mod error;
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -62,6 +63,24 @@ pub fn read_file<K, E: Error + 'static>(
     }
     let content = read(&file).map_err(unreadable)?;
     parse_all(&content, b'\n', KeySource::File(path.to_path_buf()), parse)
+}
+
+/// Reads a file that is one key: all its bytes but the line breaks at its end.
+///
+/// # Errors
+///
+/// [`KeyError::Unreadable`], also for files over 64 KiB; [`KeyError::Exposed`] if the file is the caller's and
+/// others may access it.
+pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError<Infallible>> {
+    let unreadable = |source| KeyError::Unreadable { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    if let Some(mode) = exposed_mode(&file).map_err(unreadable)? {
+        return Err(KeyError::Exposed { path: path.to_path_buf(), mode });
+    }
+    let mut content = read(&file).map_err(unreadable)?;
+    let end = content.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r'));
+    content.truncate(end.map_or(0, |last| last + 1));
+    Ok(content)
 }
 
 /// Reads the environment variable `name`: keys separated by `separator`, otherwise as in a file.

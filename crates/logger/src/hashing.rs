@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use attestry_core::{hash_content, to_hex};
+use attestry_keyfile::KeyError;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -39,6 +40,18 @@ pub enum InvalidHashKey {
         /// Its length in bytes.
         length: usize,
     },
+    /// Other users may read or write the file.
+    #[error(
+        "others may access the hash key file {} (mode {mode:04o}); restrict it with \"chmod 600 {}\"",
+        path.display(),
+        path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The file cannot be read.
     #[error("cannot read the hash key file {}", path.display())]
     File {
@@ -66,19 +79,23 @@ impl HashKey {
         Ok(Self(key))
     }
 
-    /// Reads the key from a file: all its bytes except trailing line breaks.
+    /// Reads the key from a file: all its bytes except trailing line breaks. The file has at most 64 KiB; one
+    /// of this user must not be accessible to others.
     ///
     /// # Errors
     ///
-    /// [`InvalidHashKey`] if the file cannot be read or the key is too short.
+    /// [`InvalidHashKey`] if the file cannot be read, others may access it, or the key is too short.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, InvalidHashKey> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path)
-            .map_err(|source| InvalidHashKey::File { path: path.to_path_buf(), source })?;
-        let bytes = Zeroizing::new(bytes);
-        let end =
-            bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
-        Self::new(&bytes[..end])
+        let bytes = attestry_keyfile::read_bytes(path).map_err(|error| match error {
+            KeyError::Unreadable { path, source } => InvalidHashKey::File { path, source },
+            KeyError::Exposed { path, mode } => InvalidHashKey::Exposed { path, mode },
+            other => {
+                let (path, source) = (path.to_path_buf(), std::io::Error::other(other));
+                InvalidHashKey::File { path, source }
+            }
+        })?;
+        Self::new(&**bytes)
     }
 }
 
