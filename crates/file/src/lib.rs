@@ -73,6 +73,7 @@ pub use durability::{Durability, LinesMayBeLost};
 pub use erase::RefusedIntent;
 pub use fs::open::NotRegularFile;
 pub use fs::version::UnknownVersion;
+pub use observer::UnsignedLeaves;
 pub use quarantine::{Quarantined, QuarantinedKind};
 pub use reader::IndexingProgress;
 pub use recovery::{RecoveryReport, TornTail, Unfinished, UnfinishedTask};

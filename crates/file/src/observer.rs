@@ -5,7 +5,7 @@
 //! store lock. Order of calls:
 //!
 //! * open: `check_intent`, `erased` and `segment_removed` for an interrupted erasure, `catch_up`, `fault`,
-//!   `unsigned_size`
+//!   `unsigned_size`, `unsigned_leaves`
 //! * append: `before_append`, write and sync, `appended`; once per rotated part of a batch
 //! * seal: `before_rename`, rename; `before_rename` with swapped names if the rename failed
 //! * erase: `catch_up`, `before_erase`, `find_leaf` and `leaves_of`, `sign_intent`, write the intent log,
@@ -109,6 +109,16 @@ pub(crate) enum IntentCheck {
     Forged(String),
 }
 
+/// Leaves of a tree that no checkpoint covers: changes of their lines are not detected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnsignedLeaves {
+    /// How many.
+    pub leaves: u64,
+    /// When the last checkpoint was signed; without any, when the tree began.
+    pub since: Timestamp,
+}
+
 /// Observes every change of one store's log; see the [module](self) for the order of calls. Methods
 /// that are not overridden do nothing.
 pub(crate) trait LogObserver: Any + Debug + Send {
@@ -132,6 +142,11 @@ pub(crate) trait LogObserver: Any + Debug + Send {
     /// How much was recorded of which no signature is stored, although there should be one.
     fn unsigned_size(&mut self) -> Option<u64> {
         None
+    }
+
+    /// What has been without a signature for long, if this process has no key for one.
+    fn unsigned_leaves(&mut self, _now: Timestamp) -> Result<Option<UnsignedLeaves>, StorageError> {
+        Ok(None)
     }
 
     /// Records the lines of `segment` up to `length`, the end of `file`, where the next append goes.

@@ -84,9 +84,10 @@ pub(crate) fn list(folder: &Folder) -> Result<Vec<Quarantined>, StorageError> {
 fn examine(path: &Path) -> io::Result<Option<Quarantined>> {
     let metadata = path.symlink_metadata()?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-    if !metadata.is_file() || !name.ends_with(".torn") {
+    if !name.ends_with(".torn") {
         return Ok(None);
     }
+    let metadata = open::regular(metadata)?;
     let kind = if name.starts_with(CHECKPOINT_PREFIX) {
         QuarantinedKind::Checkpoint
     } else {

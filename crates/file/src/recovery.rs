@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use attestry_core::{MAX_LINE_BYTES, StorageError, event, line};
+use attestry_core::{MAX_LINE_BYTES, StorageError, Timestamp, event, line};
 use rustix::fs::{AtFlags, Dir, unlinkat};
 
 use crate::erase::{self, Completed, Erasures, RefusedIntent};
@@ -18,7 +18,7 @@ use crate::fs::layout::{Folder, Listed};
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
 use crate::fs::sys;
-use crate::observer::LogObserver;
+use crate::observer::{LogObserver, UnsignedLeaves};
 use crate::quarantine::set_aside;
 use crate::segment::tail_start;
 
@@ -53,6 +53,9 @@ pub struct RecoveryReport {
     /// The number of leaves of a tree of which no checkpoint is stored, although they are signed regularly:
     /// the process that created it died before the first one, or the checkpoints were removed.
     pub checkpoints_missing: Option<u64>,
+    /// Leaves that have been without a checkpoint for more than a day, in a store that keeps evidence and was
+    /// opened without a signing key.
+    pub unsigned: Option<UnsignedLeaves>,
     /// Segments that were read as a whole and got an index file, because theirs was missing, stale or
     /// damaged. A process that was killed may leave such segments, and so does the Python package.
     pub indexes_made: usize,
@@ -140,6 +143,12 @@ impl fmt::Display for RecoveryReport {
                  elsewhere (attestry verify --since-checkpoint), unless none was ever signed"
             ));
         }
+        if let Some(UnsignedLeaves { leaves, since }) = self.unsigned {
+            sentences.push(format!(
+                "{leaves} leaves of the tree have been without a checkpoint since {since}, so that changes of \
+                 their lines are not detected: sign one (attestry --signing-key FILE checkpoint)"
+            ));
+        }
         if let Some(reason) = &self.evidence_broken {
             sentences.push(format!("no further checkpoint can be signed: {reason}"));
         }
@@ -198,6 +207,7 @@ pub(crate) fn recover(
     observer.catch_up()?;
     report.evidence_broken = observer.fault();
     report.checkpoints_missing = observer.unsigned_size();
+    report.unsigned = observer.unsigned_leaves(Timestamp::now())?;
     if !report.is_clean() {
         event!(
             WARN,

@@ -13,7 +13,8 @@ use std::time::Duration;
 use attestry_core::StorageBackend;
 use attestry_evidence::{SignedCheckpoint, SigningKey};
 use attestry_file::{
-    Durability, EvidenceError, EvidenceOptions, FileStorage, ProblemKind, VerifyOptions,
+    Durability, EvidenceError, EvidenceOptions, FileStorage, ObservationKind, ProblemKind,
+    VerifyOptions,
 };
 use common::evidence::{adopting, key, policy, verify, with_evidence};
 use common::{entries, entry, folder, only_segment};
@@ -214,8 +215,69 @@ async fn cosigned_checkpoints_are_stored_verified_and_proven() {
     }
 }
 
-/// The key of a witness and the note with its cosignature, built from the text of C2SP tlog-cosignature.
+#[tokio::test]
+async fn leaves_without_a_checkpoint_for_long_are_reported_without_a_key() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.append(&entries(0..3)).await.unwrap();
+    storage.checkpoint().await.unwrap();
+    storage.close().await.unwrap();
+    let unsigned = async |with_key: bool| {
+        let builder = FileStorage::builder(&path);
+        let builder = if with_key { with_evidence(builder) } else { builder };
+        let storage = builder.open().await.unwrap();
+        let report = storage.recovery();
+        storage.close().await.unwrap();
+        assert_eq!(report.is_clean(), report.unsigned.is_none());
+        report
+    };
+    let file = fs::read_dir(path.join(".attestry/checkpoints")).unwrap().next().unwrap().unwrap();
+    let age = |hours: u64| {
+        let time = std::time::SystemTime::now() - Duration::from_secs(hours * 3_600);
+        let times = fs::FileTimes::new().set_modified(time);
+        fs::File::options().append(true).open(file.path()).unwrap().set_times(times).unwrap();
+    };
+    age(100);
+    assert!(unsigned(false).await.unsigned.is_none(), "all leaves are covered");
+    let storage = FileStorage::builder(&path).open().await.unwrap();
+    storage.append(&entries(3..5)).await.unwrap();
+    storage.close().await.unwrap();
+    age(23);
+    assert!(unsigned(false).await.unsigned.is_none(), "another program may sign each day");
+    age(25);
+    let report = unsigned(false).await;
+    assert_eq!(report.unsigned.unwrap().leaves, 2);
+    assert!(report.to_string().contains("2 leaves of the tree have been without"), "{report}");
+    assert!(unsigned(true).await.unsigned.is_none(), "it signs");
+}
+
+#[tokio::test]
+async fn cosignature_in_the_future_is_observed_and_makes_no_checkpoint_new() {
+    let (_guard, path) = folder();
+    let storage = open(&path).await;
+    storage.append(&entries(0..3)).await.unwrap();
+    let checkpoint = storage.checkpoint().await.unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (time, future) in [(now, 0), (now + 300, 0), (now + 3_600, 1), (i64::MAX as u64, 2)] {
+        let (witness, cosigned) = cosign_at(checkpoint.as_str(), time);
+        let policy = policy().with_witnesses([witness.parse().unwrap()], 1).unwrap();
+        storage.store_cosigned_checkpoint(&cosigned, policy.clone()).await.unwrap();
+        let options = VerifyOptions::new().policy(policy);
+        let found = storage.verify(options).await.unwrap();
+        assert!(found.is_clean(), "{:#?}", found.problems);
+        assert_eq!(found.observed(ObservationKind::FutureCosignature), future, "{time}");
+        let newest = found.newest.unwrap().at.unix_micros();
+        assert!(newest < (now as i64 + 700) * 1_000_000, "{newest}");
+    }
+}
+
+/// [`cosign_at`] a time in the past.
 fn cosign(note: &str) -> (String, SignedCheckpoint) {
+    cosign_at(note, 1_700_000_000)
+}
+
+/// The key of a witness and the note with its cosignature, built from the text of C2SP tlog-cosignature.
+fn cosign_at(note: &str, time: u64) -> (String, SignedCheckpoint) {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use ed25519_dalek::Signer;
@@ -224,7 +286,6 @@ fn cosign(note: &str) -> (String, SignedCheckpoint) {
     let name = "witness.example";
     let id = hash(&[name.as_bytes(), b"\n", &material].concat());
     let text = &note[..note.find("\n\n").unwrap() + 1];
-    let time: u64 = 1_700_000_000;
     let signature = secret.sign(format!("cosignature/v1\ntime {time}\n{text}").as_bytes());
     let blob = [&id[..4], &time.to_be_bytes(), &signature.to_bytes()].concat();
     let short = u32::from_be_bytes(id[..4].try_into().unwrap());

@@ -164,7 +164,8 @@ async fn special_file_in_place_of_an_index_file_is_not_used() {
 /// Maintenance by root would otherwise remove or create files wherever the account that records links to.
 #[tokio::test]
 async fn linked_folder_inside_the_store_is_an_error() {
-    for name in ["", "index", "tree", "checkpoints", "quarantine"] {
+    let inside = ["checkpoints", "timestamps", "anchors", "access", "quarantine"];
+    for name in ["", "index", "tree"].into_iter().chain(inside) {
         let (_guard, path, outside) = store().await;
         let victim = outside.with_file_name("victim");
         fs::create_dir(&victim).unwrap();

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io;
 
-use attestry_core::hash_content;
+use attestry_core::{MAX_LINE_BYTES, hash_content};
 use serde::{Deserialize, Serialize};
 
 use crate::fs::segment_name::SegmentName;
@@ -121,6 +121,9 @@ fn sectors(offset: u64, line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 const VERSION: u32 = 1;
 
+/// The longest intent log that is read or written: an erasure has some thousand lines.
+pub(super) const MAX_BYTES: u64 = 256 << 20;
+
 #[derive(Serialize, Deserialize)]
 struct Document {
     version: u32,
@@ -153,6 +156,10 @@ struct SegmentRecord {
 
 /// Writes and syncs the text of an intent log.
 pub(super) fn write(file: &File, text: &str) -> io::Result<()> {
+    if text.len() as u64 > MAX_BYTES {
+        let message = "too many lines are to be erased at once; erase fewer entries at a time";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     file.set_len(0)?;
     sys::write_all_at(file, text.as_bytes(), 0)?;
     sys::sync_data(file)
@@ -250,12 +257,29 @@ pub(super) fn decode(bytes: &[u8]) -> Option<FoundIntent> {
         let SegmentRecord { length, crc32: checksum, leaves, .. } = record;
         Some(ErasedSegment { segment, length, checksum, leaves })
     };
+    let lines = document.erase.into_iter().map(line).collect::<Option<Vec<_>>>()?;
+    if !are_disjoint(&lines) {
+        return None;
+    }
     let intent = EraseIntent {
-        lines: document.erase.into_iter().map(line).collect::<Option<_>>()?,
+        lines,
         segments: document.unlink.into_iter().map(segment).collect::<Option<_>>()?,
         reason: document.note,
     };
     Some(FoundIntent { intent, sha256, signature })
+}
+
+/// Whether no line is longer than any line of an entry, and no byte is in two of them: so little that each is
+/// read as a whole, and all of them no more than once.
+fn are_disjoint(lines: &[ErasedLine]) -> bool {
+    let mut ranges: Vec<_> =
+        lines.iter().map(|line| (line.segment, line.offset, line.length)).collect();
+    ranges.sort_unstable();
+    let is_before = |one: &(SegmentName, u64, u64), other: &(SegmentName, u64, u64)| {
+        one.0 != other.0 || one.1.saturating_add(one.2) <= other.1
+    };
+    ranges.iter().all(|(_, _, length)| *length <= MAX_LINE_BYTES as u64)
+        && ranges.windows(2).all(|pair| is_before(&pair[0], &pair[1]))
 }
 
 #[cfg(test)]
@@ -276,6 +300,27 @@ mod tests {
         let (text, by) = ("\"so\"\n".into(), "✓".into());
         let reason = EraseReason { reason: text, by, at: Timestamp::UNIX_EPOCH };
         EraseIntent { lines, segments: vec![erased], reason: Some(reason) }
+    }
+
+    /// Each line is read into memory, and all of them under the store lock.
+    #[test]
+    fn intent_log_with_absurd_or_overlapping_lines_is_void() {
+        let segment = SegmentName::parse("audit_20260128_001.jsonl").unwrap();
+        let line = |offset, length| ErasedLine {
+            segment,
+            offset,
+            length,
+            checksums: Vec::new(),
+            leaf: None,
+        };
+        let decoded = |lines| {
+            let intent = EraseIntent { lines, ..EraseIntent::default() };
+            decode(encode(&document(&intent).unwrap(), None).as_bytes()).is_some()
+        };
+        assert!(decoded(vec![line(500, 20), line(0, 500), line(520, MAX_LINE_BYTES as u64)]));
+        assert!(!decoded(vec![line(0, MAX_LINE_BYTES as u64 + 1)]));
+        assert!(!decoded(vec![line(0, 500), line(700, 1), line(499, 20)]));
+        assert!(!decoded(vec![line(7, 5); 2]));
     }
 
     #[test]

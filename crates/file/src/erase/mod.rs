@@ -428,7 +428,7 @@ pub(crate) fn pending(folder: &Folder) -> Result<EraseIntent, StorageError> {
 fn found(folder: &Folder) -> Result<FoundIntent, StorageError> {
     let path = folder.intent_log();
     let failed = |source| StorageError::io("read", &path, source);
-    match open::read_all(&path) {
+    match open::read_all(&path, intent_log::MAX_BYTES) {
         Ok(bytes) => intent_log::read(&bytes).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FoundIntent::default()),
         Err(source) => Err(failed(source)),

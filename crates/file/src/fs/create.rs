@@ -13,7 +13,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstatvfs, mkdirat, open
 use rustix::io::Errno;
 
 /// The folder inside a store of what the Python package does not know.
-pub(super) const PRIVATE: &str = ".attestry";
+pub(crate) const PRIVATE: &str = ".attestry";
 
 /// Creates the file `path`, which must not exist, with mode 0600.
 pub(super) fn file(path: &Path, access: OFlags) -> io::Result<File> {
@@ -61,7 +61,7 @@ fn no_room(error: Errno, folder: &File) -> io::Error {
 }
 
 /// The folder that contains `path`.
-pub(super) fn parent_of(path: &Path) -> &Path {
+pub(crate) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,

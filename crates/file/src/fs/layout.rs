@@ -9,7 +9,7 @@ use attestry_core::StorageError;
 use crate::fs::create::PRIVATE;
 use crate::fs::open;
 use crate::fs::segment_name::SegmentName;
-use crate::fs::sys::{FileId, FileState};
+use crate::fs::sys::{self, FileId, FileState};
 
 /// The folder of one store. Everything that the Python package does not know is in `.attestry/`.
 #[derive(Debug, Clone)]
@@ -80,7 +80,8 @@ impl Folder {
 
     /// Fails if a link is in place of a folder inside the store: it could lead out of the store.
     pub(crate) fn check_folders(&self) -> Result<(), StorageError> {
-        let inside = ["checkpoints", "timestamps", "anchors"].map(|name| self.private().join(name));
+        let inside = ["checkpoints", "timestamps", "anchors", "access"];
+        let inside = inside.map(|name| self.private().join(name));
         let all = [self.private(), self.indexes(), self.tree(), self.quarantine()];
         for path in all.into_iter().chain(inside) {
             match open::folder(&path) {
@@ -94,7 +95,8 @@ impl Folder {
         Ok(())
     }
 
-    /// The segments in the order they were written. Fails if anything else has the name of a segment.
+    /// The segments in the order they were written. Fails if anything else has the name of a segment, or one
+    /// is sparse.
     pub(crate) fn list(&self) -> Result<Vec<Listed>, StorageError> {
         let failed = |source| StorageError::io("list", &self.path, source);
         let mut segments = Vec::new();
@@ -103,7 +105,8 @@ impl Folder {
             let Some(name) = item.file_name().to_str().and_then(SegmentName::parse) else {
                 continue;
             };
-            match item.metadata().and_then(open::regular) {
+            let examined = item.metadata().and_then(open::regular);
+            match examined.and_then(|found| sys::without_large_hole(&item.path(), found)) {
                 Ok(metadata) => {
                     segments.push(Listed {
                         name,

@@ -142,10 +142,15 @@ pub(crate) fn folder(path: &Path) -> io::Result<OwnedFd> {
     }
 }
 
-/// The content of the file at `path`.
-pub(crate) fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+/// The content of the file at `path`, which has at most `max_bytes`: a sparse file of any length costs nothing
+/// to make.
+pub(crate) fn read_all(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    read(path)?.read_to_end(&mut bytes)?;
+    read(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        let message = format!("it has more than {max_bytes} bytes, which no such file has");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
     Ok(bytes)
 }
 
@@ -210,7 +215,7 @@ mod tests {
             |path| read_write(path).map(drop),
             |path| read_write_or_create(path).map(drop),
             |path| append(path).map(drop),
-            |path| read_all(path).map(drop),
+            |path| read_all(path, 9).map(drop),
             |path| metadata(path).map(drop),
         ]
     }

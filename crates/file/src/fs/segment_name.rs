@@ -29,8 +29,13 @@ impl SegmentName {
         self.day
     }
 
-    /// Whether this is the name of an active segment.
+    /// The first and the last name that a segment of the same day can have.
     #[cfg(feature = "evidence")]
+    pub(crate) fn bounds_of_day(self) -> (Self, Self) {
+        (Self { number: 0, ..self }, Self { number: ACTIVE, ..self })
+    }
+
+    /// Whether this is the name of an active segment.
     pub(crate) fn is_active(self) -> bool {
         self.number == ACTIVE
     }

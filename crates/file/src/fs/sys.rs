@@ -85,6 +85,51 @@ pub(crate) fn length_of(file: &File) -> io::Result<u64> {
     file.metadata().map(|metadata| metadata.len())
 }
 
+/// More than a crash leaves: what was written last and not synced.
+#[cfg(target_os = "linux")]
+const MAX_HOLE_BYTES: u64 = 256 << 20;
+
+/// `metadata`, that of the file at `path`, unless large parts of the file were never written. A sparse file has
+/// any length at no cost; reading it, or moving its end to quarantine, would take hours, or the whole disk.
+#[cfg(target_os = "linux")]
+pub(crate) fn without_large_hole(path: &Path, metadata: Metadata) -> io::Result<Metadata> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+    // Fewer blocks than bytes are common on file systems that compress; only these need a closer look.
+    let allocated = metadata.blocks().saturating_mul(512);
+    if allocated.saturating_add(MAX_HOLE_BYTES) >= metadata.len() {
+        return Ok(metadata);
+    }
+    let file = open::read(path)?;
+    let (mut at, mut missing) = (0, 0_u64);
+    while at < metadata.len() {
+        // `NXIO`: no data behind.
+        let data = match seek(&file, SeekFrom::Data(at)) {
+            Err(Errno::NXIO) => metadata.len(),
+            data => data?,
+        };
+        missing = missing.saturating_add(data.saturating_sub(at));
+        if missing > MAX_HOLE_BYTES {
+            let message = format!(
+                "it has {} bytes, large parts of which were never written; move it away, or restore it from \
+                 a backup",
+                metadata.len()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        at = match seek(&file, SeekFrom::Hole(data)) {
+            Err(Errno::NXIO) => metadata.len(),
+            hole => hole?.max(data),
+        };
+    }
+    Ok(metadata)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn without_large_hole(_: &Path, metadata: Metadata) -> io::Result<Metadata> {
+    Ok(metadata)
+}
+
 /// Creates `path` and its parents where they are missing, for the owner only, and makes their names
 /// durable.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {

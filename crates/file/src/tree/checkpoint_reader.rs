@@ -38,8 +38,7 @@ impl CheckpointReader {
             // A panic in a reader leaves nothing behind that the next call does not read again.
             let mut checkpoints = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let path = checkpoints.folder().to_path_buf();
-            let latest = checkpoints.latest();
-            let latest = latest.map_err(|source| EvidenceError::io("read", &path, source))?;
+            let latest = checkpoints.latest()?;
             let malformed =
                 |_| EvidenceError::damaged(&path, "the latest note is not a checkpoint");
             latest.map(|note| note.parse().map_err(malformed)).transpose()

@@ -5,17 +5,25 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use attestry_core::Timestamp;
 use attestry_evidence::Checkpoint;
 
+use super::error::{EvidenceError, Result};
+use super::text_lines::{MAX_LINE_BYTES, TextLine, TextLines};
 use crate::fs::layout::Folder;
 use crate::fs::{open, sys};
 use crate::quarantine::{CHECKPOINT_PREFIX, set_aside};
 
 const COSIGNED: &str = ".cosigned";
+
+/// A signature line begins with this.
+const SIGNATURE: &str = "— ";
+
+/// The end of a file that is read to find its last notes, which have some hundred bytes each.
+const TAIL_BYTES: u64 = 1 << 20;
 
 /// A note in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,20 +76,19 @@ impl Checkpoints {
     }
 
     /// The latest checkpoint without cosignatures, by this or another process.
-    pub(super) fn latest(&mut self) -> io::Result<Option<&str>> {
+    pub(super) fn latest(&mut self) -> Result<Option<&str>> {
         for path in self.files("")?.iter().rev() {
-            let length = open::metadata(path)?.len();
+            let length = open::metadata(path).map_err(failed("read", path))?.len();
             let newest = self.newest.as_ref();
             if newest.is_some_and(|known| known.path == *path && known.read_len == length) {
                 break;
             }
-            let bytes = open::read_all(path)?;
-            let (notes, whole) = split(&bytes);
+            let tail = Tail::read(path)?;
             if newest.is_none_or(|known| known.path <= *path) {
-                let (read_len, whole_len) = (bytes.len() as u64, whole as u64);
+                let (read_len, whole_len) = (tail.file_len(), tail.whole_len());
                 self.newest = Some(Newest { path: path.clone(), read_len, whole_len });
             }
-            let last = notes.into_iter().rfind(|(_, note)| parse_unverified(note).is_some());
+            let last = tail.notes().into_iter().rfind(|(_, note)| parse_unverified(note).is_some());
             if let Some((_, note)) = last {
                 self.latest = Some(note.to_owned());
                 break;
@@ -90,16 +97,30 @@ impl Checkpoints {
         Ok(self.latest.as_deref())
     }
 
+    /// When the latest checkpoint was written, by the time of its file.
+    pub(super) fn latest_time(&mut self) -> Result<Option<Timestamp>> {
+        if self.latest()?.is_none() {
+            return Ok(None);
+        }
+        let Some(newest) = &self.newest else { return Ok(None) };
+        let modified = open::metadata(&newest.path).and_then(|metadata| metadata.modified());
+        let modified = modified.map_err(failed("examine", &newest.path))?;
+        Ok(Timestamp::try_from(modified).ok())
+    }
+
     /// The last note of each file that was not [checked](Self::set_checked) yet, but that of the latest
     /// checkpoint.
-    pub(super) fn take_unchecked(&mut self) -> io::Result<Vec<(PathBuf, String)>> {
+    pub(super) fn take_unchecked(&mut self) -> Result<Vec<(PathBuf, String)>> {
         let mut files = self.files("")?;
         files.pop();
         files.extend(self.files(COSIGNED)?);
         let mut last = Vec::new();
         for path in files.into_iter().filter(|path| !self.checked.contains(path)) {
-            if let Some(note) = notes_of(&path)?.pop() {
-                last.push((path, note.text));
+            let tail = Tail::read(&path)?;
+            // A torn one is none.
+            let note = tail.notes().pop().filter(|_| tail.whole_len() == tail.file_len());
+            if let Some(note) = note.map(|(_, note)| note.to_owned()) {
+                last.push((path, note));
             }
         }
         Ok(last)
@@ -111,26 +132,30 @@ impl Checkpoints {
     }
 
     /// Moves a torn note at the end of the newest files to `quarantine`.
-    pub(super) fn repair_torn_tail(&self, quarantine: &Path) -> io::Result<()> {
+    pub(super) fn repair_torn_tail(&self, quarantine: &Path) -> Result<()> {
         for suffix in ["", COSIGNED] {
             let Some(path) = self.files(suffix)?.pop() else { continue };
-            let bytes = open::read_all(&path)?;
-            let intact = intact_len(&bytes);
-            if intact == bytes.len() {
+            let tail = Tail::read(&path)?;
+            let intact = tail.start + intact_len(&tail.bytes) as u64;
+            let torn = &tail.bytes[(intact - tail.start) as usize..];
+            if torn.is_empty() {
                 continue;
             }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let name = format!("{CHECKPOINT_PREFIX}{name}.{intact}");
-            set_aside(quarantine, &name, |copy| copy.write_all(&bytes[intact..]))?;
-            let file = open::read_write(&path)?;
-            file.set_len(intact as u64)?;
-            file.sync_data()?;
+            let cut_off = || {
+                set_aside(quarantine, &name, |copy| copy.write_all(torn))?;
+                let file = open::read_write(&path)?;
+                file.set_len(intact)?;
+                file.sync_data()
+            };
+            cut_off().map_err(failed("repair", &path))?;
         }
         Ok(())
     }
 
     /// Appends a new checkpoint; durable when this returns.
-    pub(super) fn append(&mut self, note: &str) -> io::Result<()> {
+    pub(super) fn append(&mut self, note: &str) -> Result<()> {
         self.latest()?;
         let today = self.folder.join(day());
         let (path, whole_len) = match &self.newest {
@@ -138,9 +163,9 @@ impl Checkpoints {
             Some(newest) if newest.path >= today => (newest.path.clone(), newest.whole_len),
             _ => (today, 0),
         };
-        append(&path, whole_len, note)?;
+        append(&path, whole_len, note).map_err(failed("write a checkpoint to", &path))?;
         if self.name_synced.as_ref() != Some(&path) {
-            sys::sync_folder(&self.folder)?;
+            sys::sync_folder(&self.folder).map_err(failed("sync", &self.folder))?;
             self.name_synced = Some(path.clone());
         }
         let length = whole_len + note.len() as u64;
@@ -150,44 +175,39 @@ impl Checkpoints {
     }
 
     /// Appends a cosigned checkpoint; durable when this returns.
-    pub(super) fn append_cosigned(&mut self, note: &str) -> io::Result<()> {
+    pub(super) fn append_cosigned(&mut self, note: &str) -> Result<()> {
         let path = self.folder.join(format!("{}{COSIGNED}", day()));
-        let whole_len = match open::read_all(&path) {
-            Ok(bytes) => split(&bytes).1,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(error),
-        };
-        append(&path, whole_len as u64, note)?;
-        sys::sync_folder(&self.folder)
+        let exists = open::exists(&path).map_err(failed("examine", &path))?;
+        let whole_len = if exists { Tail::read(&path)?.whole_len() } else { 0 };
+        append(&path, whole_len, note).map_err(failed("write a checkpoint to", &path))?;
+        sys::sync_folder(&self.folder).map_err(failed("sync", &self.folder))
     }
 
-    /// The notes of the newest file with cosignatures.
-    pub(super) fn newest_cosigned(&self) -> io::Result<Vec<StoredNote>> {
-        match self.files(COSIGNED)?.pop() {
-            Some(path) => notes_of(&path),
-            None => Ok(Vec::new()),
-        }
+    /// The last notes of the newest file with cosignatures.
+    pub(super) fn newest_cosigned(&self) -> Result<Vec<String>> {
+        let Some(path) = self.files(COSIGNED)?.pop() else { return Ok(Vec::new()) };
+        Ok(Tail::read(&path)?.notes().into_iter().map(|(_, note)| note.to_owned()).collect())
     }
 
-    /// Visits all notes without, then all with cosignatures. Torn and invalid ones have no text. One
-    /// file at a time is in memory.
-    pub(super) fn for_each(&self, mut visit: impl FnMut(StoredNote)) -> io::Result<()> {
+    /// Visits all notes without, then all with cosignatures. Torn and invalid ones have no text. One note
+    /// at a time is in memory.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(StoredNote)) -> Result<()> {
         for path in self.files("")?.iter().chain(&self.files(COSIGNED)?) {
-            notes_of(path)?.into_iter().for_each(&mut visit);
+            visit_notes(path, &mut visit).map_err(failed("read", path))?;
         }
         Ok(())
     }
 
     /// The files `YYYYMMDD` with this suffix, ascending.
-    fn files(&self, suffix: &str) -> io::Result<Vec<PathBuf>> {
+    fn files(&self, suffix: &str) -> Result<Vec<PathBuf>> {
         let items = match fs::read_dir(&self.folder) {
             Ok(items) => items,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(EvidenceError::io("list", &self.folder, error)),
         };
         let mut found = Vec::new();
         for item in items {
-            let item = item?;
+            let item = item.map_err(failed("list", &self.folder))?;
             let name = item.file_name();
             let day = name.to_str().and_then(|name| name.strip_suffix(suffix));
             if day.is_some_and(|day| day.len() == 8 && day.bytes().all(|b| b.is_ascii_digit())) {
@@ -219,18 +239,86 @@ fn append(path: &Path, whole_len: u64, note: &str) -> io::Result<()> {
     file.sync_data()
 }
 
-fn notes_of(path: &Path) -> io::Result<Vec<StoredNote>> {
-    let bytes = open::read_all(path)?;
-    let (notes, whole) = split(&bytes);
-    let stored = |offset, text: &str| {
-        let (path, offset) = (path.to_path_buf(), offset as u64);
-        StoredNote { path, offset, text: text.to_owned() }
-    };
-    let mut found: Vec<_> = notes.into_iter().map(|(offset, note)| stored(offset, note)).collect();
-    if whole < bytes.len() {
-        found.push(stored(whole, ""));
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EvidenceError {
+    let path = path.to_path_buf();
+    move |source| EvidenceError::io(action, &path, source)
+}
+
+/// The last notes of a file: a file of a day can have many, and nothing needs more of them.
+struct Tail {
+    /// Where `bytes` begin.
+    start: u64,
+    /// From the start of a note to the end of the file.
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    fn read(path: &Path) -> Result<Self> {
+        let read = || {
+            let file = open::read(path)?;
+            let from = sys::length_of(&file)?.saturating_sub(TAIL_BYTES);
+            let mut bytes = Vec::new();
+            (&file).seek(SeekFrom::Start(from))?;
+            (&file).take(2 * TAIL_BYTES).read_to_end(&mut bytes)?;
+            Ok((from, bytes))
+        };
+        let (from, mut bytes) = read().map_err(failed("read", path))?;
+        // The first note is cut off, unless this is the beginning of the file.
+        let first =
+            if from == 0 { Some(0) } else { split(&bytes).0.get(1).map(|(start, _)| *start) };
+        let no_note = || EvidenceError::damaged(path, "its end consists of no checkpoints");
+        let first = first.ok_or_else(no_note)?;
+        bytes.drain(..first);
+        Ok(Self { start: from + first as u64, bytes })
     }
-    Ok(found)
+
+    fn notes(&self) -> Vec<(usize, &str)> {
+        split(&self.bytes).0
+    }
+
+    /// Bytes of the file up to the end of its last whole note.
+    fn whole_len(&self) -> u64 {
+        self.start + split(&self.bytes).1 as u64
+    }
+
+    fn file_len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+/// Visits the notes of a file. One that is too long for a checkpoint, or not UTF-8, has no text.
+fn visit_notes(path: &Path, visit: &mut impl FnMut(StoredNote)) -> io::Result<()> {
+    let file = open::read(path)?;
+    let mut lines = TextLines::new(&file, 0..sys::length_of(&file)?);
+    let mut note = StoredNote { path: path.to_path_buf(), offset: 0, text: String::new() };
+    let (mut is_valid, mut signed, mut has_lines) = (true, false, false);
+    loop {
+        let at = lines.offset();
+        let line = lines.next()?;
+        let signature = matches!(line, Some(TextLine::Whole(line)) if line.starts_with(SIGNATURE));
+        if signed && !signature {
+            let text = std::mem::take(&mut note.text);
+            let text = if is_valid { text } else { String::new() };
+            visit(StoredNote { text, ..note.clone() });
+            note.offset = at;
+            (is_valid, has_lines) = (true, false);
+        }
+        signed = signature;
+        match line {
+            None => break,
+            Some(TextLine::Whole(line)) if note.text.len() + line.len() < MAX_LINE_BYTES => {
+                note.text.push_str(line);
+                note.text.push('\n');
+            }
+            Some(_) => is_valid = false,
+        }
+        has_lines = true;
+    }
+    if has_lines {
+        note.text.clear();
+        visit(note);
+    }
+    Ok(())
 }
 
 /// Bytes that a crash left intact. Each note is synced before the next, so that only the last can be
@@ -244,12 +332,11 @@ fn intact_len(bytes: &[u8]) -> usize {
 /// The notes in `bytes` with their offsets, and the end of the last whole one. A note ends with its
 /// signature lines, which start with a dash. A note that is not UTF-8 is returned empty.
 pub(super) fn split(bytes: &[u8]) -> (Vec<(usize, &str)>, usize) {
-    const SIGNATURE: &[u8] = "— ".as_bytes();
     let mut notes = Vec::new();
     let (mut start, mut whole, mut signed) = (0, 0, false);
     let mut at = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let signature = line.starts_with(SIGNATURE) && line.ends_with(b"\n");
+        let signature = line.starts_with(SIGNATURE.as_bytes()) && line.ends_with(b"\n");
         if signed && !signature {
             notes.push((start, std::str::from_utf8(&bytes[start..whole]).unwrap_or_default()));
             start = whole;

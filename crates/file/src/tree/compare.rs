@@ -75,17 +75,14 @@ pub(crate) fn compare(
 
 /// The smallest stored checkpoint of at least `size` leaves that satisfies the policy.
 fn signed(folder: &Folder, policy: &Policy, size: u64) -> Result<Option<Checkpoint>> {
-    let checkpoints = Checkpoints::of(folder);
     let mut found: Option<Checkpoint> = None;
-    checkpoints
-        .for_each(|note| {
-            let Ok(opened) = policy.open(&note.text) else { return };
-            let checkpoint = opened.checkpoint();
-            let is_smaller = found.as_ref().is_none_or(|found| checkpoint.size() < found.size());
-            if checkpoint.size() >= size && is_smaller {
-                found = Some(checkpoint.clone());
-            }
-        })
-        .map_err(|source| EvidenceError::io("read", checkpoints.folder(), source))?;
+    Checkpoints::of(folder).for_each(|note| {
+        let Ok(opened) = policy.open(&note.text) else { return };
+        let checkpoint = opened.checkpoint();
+        let is_smaller = found.as_ref().is_none_or(|found| checkpoint.size() < found.size());
+        if checkpoint.size() >= size && is_smaller {
+            found = Some(checkpoint.clone());
+        }
+    })?;
     Ok(found)
 }

@@ -89,11 +89,9 @@ pub(crate) fn list(folder: &Folder, policy: Option<&Policy>) -> Result<Vec<Recor
         keys.follow(records.signed());
         keys
     });
-    let checkpoints = Checkpoints::of(folder);
     let mut sizes = Vec::new();
-    checkpoints
-        .for_each(|note| sizes.extend(parse_unverified(&note.text).map(|found| found.size())))
-        .map_err(|source| EvidenceError::io("read", checkpoints.folder(), source))?;
+    Checkpoints::of(folder)
+        .for_each(|note| sizes.extend(parse_unverified(&note.text).map(|found| found.size())))?;
     sizes.sort_unstable();
     let mut list = Vec::new();
     for (leaf, record) in records.iter() {
@@ -128,8 +126,13 @@ pub(crate) fn of(folder: &Folder, lines: &HashSet<Hash>) -> Result<Erasures> {
     let unreadable = |source| EvidenceError::tree(&tree, TreeError::Read(source));
     let mut found = HashMap::new();
     let records = snapshot.records.iter().filter_map(|(_, record)| record.erasure());
+    let mut records: Vec<_> = records.collect();
+    records.sort_by_key(|record| record.leaf());
+    let mut next = 0;
     for record in records {
-        let mut leaves = Leaves::new(record.leaf()..record.end());
+        // Each leaf once, also where records overlap.
+        let mut leaves = Leaves::new(next.max(record.leaf())..record.end());
+        next = next.max(record.end());
         while let Some(hash) = leaves.next(&mut snapshot.tiles).map_err(unreadable)? {
             if lines.contains(&hash) {
                 let (reason, by) = (record.reason().to_owned(), record.by().to_owned());

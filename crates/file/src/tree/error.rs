@@ -228,7 +228,12 @@ impl EvidenceError {
     pub(super) fn tree(folder: &Path, error: TreeError<io::Error>) -> Self {
         match error {
             TreeError::Read(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
-                Self::damaged(folder, "hashes of the tree are missing")
+                let reason = "hashes of the tree are missing: they were cut off, or copied before the tree head \
+                              while the store was written";
+                Self::damaged(folder, reason)
+            }
+            TreeError::Read(source) if source.kind() == io::ErrorKind::InvalidData => {
+                Self::damaged(folder, source.to_string())
             }
             TreeError::Read(source) => Self::io("read the tree in", folder, source),
             other => Self::damaged(folder, other.to_string()),

@@ -22,6 +22,9 @@ use crate::fs::{open, sys};
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_POLL: Duration = Duration::from_millis(5);
 
+/// Room for the checkpoints of some 60,000 keys.
+const MAX_BYTES: u64 = 16 << 20;
+
 /// A file outside the store in which a signer remembers its last checkpoint of each log; for
 /// [`EvidenceOptions::memory`](crate::EvidenceOptions::memory).
 ///
@@ -69,7 +72,7 @@ impl SignerMemory {
             }
             thread::sleep(LOCK_POLL);
         }
-        let bytes = match open::read_all(&self.path) {
+        let bytes = match open::read_all(&self.path, MAX_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(EvidenceError::io("read", &self.path, source)),

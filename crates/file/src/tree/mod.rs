@@ -37,6 +37,7 @@ mod sign;
 mod snapshot;
 mod statements;
 mod text_file;
+mod text_lines;
 pub(crate) mod tile_export;
 mod tiles;
 pub(crate) mod timestamps;

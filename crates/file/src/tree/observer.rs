@@ -19,11 +19,14 @@ use super::sign::Signer;
 use super::tree_writer::TreeWriter;
 use crate::fs::layout::Folder;
 use crate::observer::{
-    Callback, EraseReason, IntentCheck, LeafHash, LeafHasher, LineEnd, LogObserver,
+    Callback, EraseReason, IntentCheck, LeafHash, LeafHasher, LineEnd, LogObserver, UnsignedLeaves,
 };
 use crate::segment::SegmentName;
 
 const _: () = assert!(EraseReason::MAX_TEXT_BYTES == ErasureRecord::MAX_TEXT);
+
+/// Programs without the key may record for so long before each of them warns: usually another one signs.
+const UNSIGNED_FOR_LONG: Duration = Duration::from_secs(24 * 3_600);
 
 /// The tree of one store, if it has one, and the schedule of its checkpoints.
 #[derive(Debug)]
@@ -281,6 +284,17 @@ impl LogObserver for TreeObserver {
 
     fn unsigned_size(&mut self) -> Option<u64> {
         self.signing.as_ref()?.unsigned
+    }
+
+    fn unsigned_leaves(&mut self, now: Timestamp) -> Result<Option<UnsignedLeaves>, StorageError> {
+        let Some(writer) = self.writer.as_mut().filter(|_| self.signing.is_none()) else {
+            return Ok(None);
+        };
+        let unsigned = writer.unsigned_leaves()?;
+        let is_long = |unsigned: &UnsignedLeaves| {
+            unsigned.since.checked_add(UNSIGNED_FOR_LONG).is_none_or(|until| until < now)
+        };
+        Ok(unsigned.filter(|unsigned| unsigned.leaves > 0 && is_long(unsigned)))
     }
 
     fn before_append(

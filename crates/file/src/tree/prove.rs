@@ -31,11 +31,8 @@ fn checkpoint_covering(
     snapshot: &mut TreeSnapshot,
     leaf: u64,
 ) -> Result<Option<(String, u64, Hash)>> {
-    let folder = snapshot.checkpoints.folder().to_path_buf();
-    let failed = |source| EvidenceError::io("read", &folder, source);
-    let cosigned = snapshot.checkpoints.newest_cosigned().map_err(failed)?;
-    let cosigned = cosigned.into_iter().rev().map(|stored| stored.text);
-    let latest = snapshot.checkpoints.latest().map_err(failed)?.map(str::to_owned);
+    let cosigned = snapshot.checkpoints.newest_cosigned()?.into_iter().rev();
+    let latest = snapshot.checkpoints.latest()?.map(str::to_owned);
     let mut notes = cosigned.chain(latest).filter_map(|note| {
         let checkpoint = parse_unverified(&note)?;
         // A checkpoint signed after the snapshot may be larger than its tree.
@@ -49,8 +46,7 @@ fn checkpoint_covering(
 pub(crate) fn latest_checkpoint(folder: &Folder) -> Result<Option<SignedCheckpoint>> {
     let mut snapshot = TreeSnapshot::tree_only(folder)?;
     let path = snapshot.checkpoints.folder().to_path_buf();
-    let latest = snapshot.checkpoints.latest();
-    let latest = latest.map_err(|source| EvidenceError::io("read", &path, source))?;
+    let latest = snapshot.checkpoints.latest()?;
     let malformed = |_| EvidenceError::damaged(&path, "the latest note is not a checkpoint");
     latest.map(|note| note.parse().map_err(malformed)).transpose()
 }

@@ -4,12 +4,12 @@
 //! no line any more. Everything besides follows from them and from the segments: the upper levels, which
 //! leaves are lines of which segment, and how far the tree has grown.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attestry_core::Timestamp;
-use attestry_evidence::{Checkpoint, Hash, Record, Tree};
+use attestry_evidence::{Checkpoint, Hash, Tree, TreeError};
 
 use super::checkpoints::{Checkpoints, parse_unverified};
 use super::error::{EvidenceError, Result};
@@ -17,6 +17,7 @@ use super::line_hashes::LineHashes;
 use super::records::{self, Records};
 use super::segment_map::{Event, SegmentMap};
 use super::text_file::TextFile;
+use super::text_lines::{TextLine, TextLines};
 use super::tiles::{Leaves, Tiles};
 use super::tree_head::{TreeHead, TreeHeadFile};
 use super::tree_writer::TreeWriter;
@@ -110,45 +111,48 @@ impl OldTree {
             return Err(EvidenceError::damaged(&tiles_path, reason));
         }
         let (mut tiles, mut reader) = (Tiles::new(path.clone(), false), Leaves::new(0..size));
-        let mut leaves = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        let mut leaves = Vec::new(); // a sparse file has any length
         while let Some(hash) = reader
             .next(&mut tiles)
-            .map_err(|source| EvidenceError::io("read", &tiles_path, source))?
+            .map_err(|source| EvidenceError::tree(&tiles_path, TreeError::Read(source)))?
         {
             leaves.push(hash);
         }
-        let text = |name: &str| open::read_all(&path.join(name)).unwrap_or_default();
-        let records = valid_records(&String::from_utf8_lossy(&text("erasures")), &leaves);
-        let places = text("places");
-        let places = String::from_utf8_lossy(&places);
-        let backfill = places.lines().find_map(|line| match Event::parse(line) {
-            Some(Event::Backfilled { leaves, at }) => Some((leaves, at)),
-            _ => None,
+        let mut by_leaf = BTreeMap::new();
+        valid_lines(&path.join("erasures"), |line| {
+            let record = records::decode(line).filter(|(leaf, record)| {
+                let hash = usize::try_from(*leaf).ok().and_then(|leaf| leaves.get(leaf));
+                hash == Some(&record.leaf_hash())
+            });
+            by_leaf.extend(record);
+        });
+        let mut records = Records::default();
+        for (leaf, record) in by_leaf {
+            let _is_next = records.add(leaf, record);
+        }
+        let mut backfill = None;
+        valid_lines(&path.join("places"), |line| {
+            if let (None, Some(Event::Backfilled { leaves, at })) = (backfill, Event::parse(line)) {
+                backfill = Some((leaves, at));
+            }
         });
         Ok(Self { leaves, head, records, backfill })
     }
 }
 
-/// The records in `text` that are leaves.
-fn valid_records(text: &str, leaves: &[Hash]) -> Records {
-    let is_leaf = |line: &&str| {
-        let record = Records::parse(line).ok();
-        let leaf = line.split(' ').next().and_then(|leaf| leaf.parse::<u64>().ok());
-        record.zip(leaf).is_some_and(|(records, leaf)| {
-            let hash = usize::try_from(leaf).ok().and_then(|leaf| leaves.get(leaf));
-            records.record_at(leaf).map(Record::leaf_hash) == hash.copied()
-        })
-    };
-    let valid: String = text.split_inclusive('\n').filter(is_leaf).collect();
-    Records::parse(&valid).unwrap_or_default()
+/// Visits the lines of a file that can be read; none if the file cannot.
+fn valid_lines(path: &Path, mut visit: impl FnMut(&str)) {
+    let Ok(file) = open::read(path) else { return };
+    let mut lines = TextLines::new(&file, 0..sys::length_of(&file).unwrap_or(0));
+    while let Ok(Some(line)) = lines.next() {
+        if let TextLine::Whole(line) = line {
+            visit(line);
+        }
+    }
 }
 
 fn latest_checkpoint(folder: &Folder) -> Result<Option<Checkpoint>> {
-    let mut checkpoints = Checkpoints::of(folder);
-    let path = checkpoints.folder().to_path_buf();
-    let latest = checkpoints.latest();
-    let latest = latest.map_err(|source| EvidenceError::io("read", &path, source))?;
-    Ok(latest.and_then(parse_unverified))
+    Ok(Checkpoints::of(folder).latest()?.and_then(parse_unverified))
 }
 
 /// The tree of `leaves`. Fails unless that of `checkpoint` is a prefix of it.

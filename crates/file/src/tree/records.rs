@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use attestry_evidence::{Record, SignedRecord};
+use attestry_evidence::{Record, SignedRecord, Tree};
 
 use super::error::Result;
 use super::text_file::TextFile;
@@ -31,14 +31,11 @@ pub(super) fn encode(leaf: u64, record: &Record) -> String {
     format!("{leaf} {}\n", record.to_line())
 }
 
-/// Parses the lines of `text`; the error is the number of the line.
-fn decode(text: &str) -> impl Iterator<Item = std::result::Result<(u64, Record), usize>> {
-    text.split_terminator('\n').enumerate().map(|(number, line)| {
-        let parsed = line.split_once(' ').and_then(|(leaf, record)| {
-            Some((leaf.parse::<u64>().ok()?, Record::from_line(record).ok()?))
-        });
-        parsed.ok_or(number + 1)
-    })
+/// Parses a line.
+pub(super) fn decode(line: &str) -> Option<(u64, Record)> {
+    let (leaf, record) = line.split_once(' ')?;
+    let leaf = leaf.parse().ok().filter(|leaf| *leaf < Tree::MAX_SIZE)?;
+    Some((leaf, Record::from_line(record).ok()?))
 }
 
 impl ErasedLeaves {
@@ -73,12 +70,35 @@ impl ErasedLeaves {
 }
 
 impl Records {
-    /// Parses the file; the error is the number of the first invalid line.
+    /// Reads the first `valid_len` bytes of the file.
+    pub(super) fn read(file: &TextFile, valid_len: u64) -> Result<Self> {
+        let mut records = Self::default();
+        file.for_each_line(0..valid_len, |line| {
+            let (leaf, record) = decode(line)?;
+            records.add(leaf, record)
+        })?;
+        Ok(records)
+    }
+
+    /// Parses text; the error is the number of the first invalid line.
+    #[cfg(any(test, fuzzing))]
     pub(super) fn parse(text: &str) -> std::result::Result<Self, usize> {
-        let by_leaf = decode(text).collect::<std::result::Result<BTreeMap<_, _>, _>>()?;
-        let mut erased = ErasedLeaves::default();
-        by_leaf.values().for_each(|record| erased.add_record(record));
-        Ok(Self { by_leaf, erased })
+        let mut records = Self::default();
+        for (number, line) in text.split_terminator('\n').enumerate() {
+            let added = decode(line).and_then(|(leaf, record)| records.add(leaf, record));
+            added.ok_or(number + 1)?;
+        }
+        Ok(records)
+    }
+
+    /// Adds the record that is leaf `leaf`, which comes after all others.
+    pub(super) fn add(&mut self, leaf: u64, record: Record) -> Option<()> {
+        if self.by_leaf.last_key_value().is_some_and(|(last, _)| *last >= leaf) {
+            return None;
+        }
+        self.erased.add_record(&record);
+        self.by_leaf.insert(leaf, record);
+        Some(())
     }
 
     /// All records, with the leaves that they are, ascending.
@@ -176,14 +196,16 @@ impl RecordFile {
 
     /// The records from byte `start` on, where one begins.
     pub(super) fn since(&self, start: u64, valid_len: u64) -> Result<Vec<(u64, Record)>> {
-        let text = self.file.read(start..valid_len.max(start))?;
-        let records = decode(&text).collect::<std::result::Result<_, _>>();
-        records.map_err(|line| self.file.invalid_line(line))
+        let mut records = Vec::new();
+        self.file.for_each_line(start..valid_len.max(start), |line| {
+            records.push(decode(line)?);
+            Some(())
+        })?;
+        Ok(records)
     }
 
     pub(super) fn records(&self, valid_len: u64) -> Result<Records> {
-        let text = self.file.read(0..valid_len)?;
-        Records::parse(&text).map_err(|line| self.file.invalid_line(line))
+        Records::read(&self.file, valid_len)
     }
 
     /// Forgets what was read from behind `durable_len`: another process may have rewritten it.

@@ -3,15 +3,17 @@
 //! These are lines that a crash kept out of it, lines of the Python package or of a process without
 //! evidence, and everything that existed before the tree was created (the backfill).
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 
 use attestry_core::{StorageError, Timestamp};
-use attestry_evidence::leaf_hash;
+use attestry_evidence::{Hash, leaf_hash};
 
 use super::error::{EvidenceError, Result};
 use super::line_hashes::{LineHashes, line_before};
 use super::segment_map::Event;
+use super::tiles::Leaves;
 use super::tree_writer::TreeWriter;
 use crate::fs::layout::Listed;
 use crate::fs::{open, sys};
@@ -65,34 +67,66 @@ impl TreeWriter {
     /// Renames in the map the segments that were sealed by the Python package, and those whose recorded
     /// rename did not happen.
     fn detect_renames(&mut self, listed: &[Listed]) -> Result<()> {
-        for found in listed.iter().filter(|found| found.length > 0) {
-            if self.map.contains(found.name) {
-                continue;
-            }
-            let exists = |name: SegmentName| listed.iter().any(|listed| listed.name == name);
+        let exists = |name| listed.binary_search_by_key(&name, |found| found.name).is_ok();
+        let unknown = listed
+            .iter()
+            .filter(|found| found.length > 0 && !self.map.contains(found.name))
+            .collect::<Vec<_>>();
+        let days: BTreeMap<u32, SegmentName> =
+            unknown.iter().map(|found| (found.name.day(), found.name)).collect();
+        let mut candidates = Vec::new();
+        for &day in days.values() {
             // The file with the active name of the day may be another segment by now.
-            let candidates: Vec<SegmentName> = self
-                .map
-                .names()
-                .filter(|name| name.day() == found.name.day())
-                .filter(|&name| name.is_active() || !exists(name))
-                .collect();
-            if candidates.is_empty() {
-                continue;
-            }
+            let of_day = self.map.names_of_day(day);
+            candidates.extend(of_day.filter(|&name| name.is_active() || !exists(name)));
+        }
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let mut by_first_line = HashMap::new();
+        for found in unknown {
             let path = self.folder.segment(found.name);
             let failed = |source| EvidenceError::io("read", &path, source);
             let file = open::read(&path).map_err(failed)?;
             let first = LineHashes::new(&file, 0, found.length).next().map_err(failed)?;
-            let Some(first) = first else { continue };
-            for candidate in candidates {
-                if self.find_leaf(candidate, first.hash, 0.0)?.is_some() {
-                    self.rename(candidate, found.name);
-                    break;
-                }
+            if let Some(first) = first {
+                by_first_line.entry((found.name.day(), first.hash)).or_insert(found.name);
+            }
+        }
+        // Each leaf once, whatever number of files there are.
+        for candidate in candidates {
+            if by_first_line.is_empty() {
+                break;
+            }
+            if let Some(now) = self.find_first_line(candidate, &mut by_first_line)? {
+                self.rename(candidate, now);
             }
         }
         Ok(())
+    }
+
+    /// The segment whose first line is a leaf of `candidate` that was not erased. Removes it from
+    /// `by_first_line`, whose keys are day and hash.
+    fn find_first_line(
+        &mut self,
+        candidate: SegmentName,
+        by_first_line: &mut HashMap<(u32, Hash), SegmentName>,
+    ) -> Result<Option<SegmentName>> {
+        let day = candidate.day();
+        for range in self.map.leaf_ranges(candidate, self.head.size) {
+            let mut leaves = Leaves::new(range.clone());
+            for leaf in range {
+                let hash =
+                    leaves.next(&mut self.tiles).map_err(|source| self.unreadable(source))?;
+                let Some(hash) = hash else { break };
+                if by_first_line.contains_key(&(day, hash))
+                    && !self.records.erased(self.head.records_len)?.contains(leaf)
+                {
+                    return Ok(by_first_line.remove(&(day, hash)));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Appends the lines of a segment that follow those in the tree.

@@ -19,7 +19,11 @@ use std::ops::Range;
 
 use attestry_core::Timestamp;
 
+use super::text_file::TextFile;
 use crate::segment::SegmentName;
+
+/// Room for the events of three million segments, which have some hundred terabytes.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// One line of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +71,8 @@ pub(super) struct MappedSegment {
     pub(super) removed: bool,
     /// Bytes whose lines are in the tree. For the current segment, the tree head is more recent.
     pub(super) covered: u64,
+    /// Indexes into `SegmentMap::runs`.
+    runs: Vec<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +89,8 @@ pub(super) struct SegmentMap {
     /// Those that were not removed.
     by_name: BTreeMap<SegmentName, usize>,
     runs: Vec<Run>,
+    /// Where the last run of the file begins.
+    last_leaf: u64,
     backfill: Option<(u64, Timestamp)>,
     /// Renames are recorded before they happen; this is the last one.
     last_rename: Option<(SegmentName, SegmentName)>,
@@ -91,17 +99,40 @@ pub(super) struct SegmentMap {
 }
 
 impl SegmentMap {
-    /// Parses the file; the error is the number of the first invalid line.
+    /// Reads the first `valid_len` bytes of the file.
+    pub(super) fn read(file: &TextFile, valid_len: u64) -> super::error::Result<Self> {
+        if valid_len > MAX_BYTES {
+            return Err(file.damaged(format!("the tree head claims that it has {valid_len} bytes")));
+        }
+        let mut map = Self::default();
+        file.for_each_line(0..valid_len, |line| map.apply_line(line))?;
+        Ok(map)
+    }
+
+    /// Parses text; the error is the number of the first invalid line.
+    #[cfg(any(test, fuzzing))]
     pub(super) fn parse(text: &str) -> Result<Self, usize> {
         let mut map = Self::default();
         for (number, line) in text.split_terminator('\n').enumerate() {
-            map.apply(Event::parse(line).ok_or(number + 1)?);
+            map.apply_line(line).ok_or(number + 1)?;
         }
         if text.is_empty() || text.ends_with('\n') {
             Ok(map)
         } else {
             Err(text.split('\n').count())
         }
+    }
+
+    /// Applies a line of the file; `None` if it is invalid.
+    fn apply_line(&mut self, line: &str) -> Option<()> {
+        let event = Event::parse(line)?;
+        if let Event::Run { leaf, .. } = event
+            && leaf < self.last_leaf
+        {
+            return None;
+        }
+        self.apply(event);
+        Some(())
     }
 
     /// Applies an event, and adds it to the [unwritten](Self::take_unwritten) text.
@@ -118,11 +149,13 @@ impl SegmentMap {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Run { leaf, segment } => {
+                self.last_leaf = leaf;
                 let segment = self.index_of(segment);
-                if self.runs.last().is_some_and(|last| last.first == leaf) {
-                    self.runs.pop(); // an empty run
+                if let Some(empty) = self.runs.pop_if(|last| last.first == leaf) {
+                    self.segments[empty.segment].runs.pop();
                 }
                 if self.runs.last().is_none_or(|last| last.segment != segment) {
+                    self.segments[segment].runs.push(self.runs.len());
                     self.runs.push(Run { first: leaf, segment });
                 }
             }
@@ -148,7 +181,8 @@ impl SegmentMap {
 
     fn index_of(&mut self, name: SegmentName) -> usize {
         *self.by_name.entry(name).or_insert_with(|| {
-            self.segments.push(MappedSegment { name, removed: false, covered: 0 });
+            let (removed, covered, runs) = (false, 0, Vec::new());
+            self.segments.push(MappedSegment { name, removed, covered, runs });
             self.segments.len() - 1
         })
     }
@@ -179,8 +213,15 @@ impl SegmentMap {
     }
 
     /// The segments that were not removed.
+    #[cfg(any(test, fuzzing))]
     pub(super) fn names(&self) -> impl Iterator<Item = SegmentName> {
         self.by_name.keys().copied()
+    }
+
+    /// Those of the day of `name`.
+    pub(super) fn names_of_day(&self, name: SegmentName) -> impl Iterator<Item = SegmentName> {
+        let (first, last) = name.bounds_of_day();
+        self.by_name.range(first..=last).map(|(&name, _)| name)
     }
 
     pub(super) fn contains(&self, name: SegmentName) -> bool {
@@ -189,24 +230,34 @@ impl SegmentMap {
 
     /// `name`, then every other name that its segment can have been given by a concurrent rename.
     pub(super) fn possible_names(&self, name: SegmentName) -> Vec<SegmentName> {
-        let day = self.names().filter(move |other| other.day() == name.day() && *other != name);
+        let day = self.names_of_day(name).filter(move |other| *other != name);
         std::iter::once(name).chain(day).collect()
     }
 
     /// The leaves of a segment in a tree of `size` leaves, in order. Erasure records may be among them.
     pub(super) fn leaf_ranges(&self, name: SegmentName, size: u64) -> Vec<Range<u64>> {
-        let Some(&wanted) = self.by_name.get(&name) else { return Vec::new() };
-        let runs = self.runs(size).filter(|(segment, _)| *segment == wanted);
-        runs.map(|(_, leaves)| leaves).collect()
+        self.by_name.get(&name).map_or_else(Vec::new, |&segment| self.ranges_of(segment, size))
+    }
+
+    /// [`leaf_ranges`](Self::leaf_ranges) by an index into [`segments`](Self::segments).
+    pub(super) fn ranges_of(&self, segment: usize, size: u64) -> Vec<Range<u64>> {
+        let runs = self.segments[segment].runs.iter();
+        runs.filter_map(|&number| self.range_of(number, size)).collect()
+    }
+
+    /// The leaves of a run in a tree of `size` leaves.
+    fn range_of(&self, number: usize, size: u64) -> Option<Range<u64>> {
+        let first = self.runs[number].first;
+        let end = self.runs.get(number + 1).map_or(size, |next| next.first).min(size);
+        (first < end).then_some(first..end)
     }
 
     /// All leaves of a tree of `size` leaves in order, run by run, with indexes into
     /// [`segments`](Self::segments).
     pub(super) fn runs(&self, size: u64) -> impl Iterator<Item = (usize, Range<u64>)> {
-        self.runs.iter().enumerate().filter_map(move |(number, run)| {
-            let end = self.runs.get(number + 1).map_or(size, |next| next.first).min(size);
-            (run.first < end).then_some((run.segment, run.first..end))
-        })
+        let run =
+            move |(number, run): (usize, &Run)| Some((run.segment, self.range_of(number, size)?));
+        self.runs.iter().enumerate().filter_map(run)
     }
 
     /// All segments that ever were.

@@ -6,6 +6,7 @@ use super::checkpoints::parse_unverified;
 use super::error::{EvidenceError, Result};
 use super::memory::{Remembered, SignerMemory};
 use super::tree_writer::TreeWriter;
+use crate::observer::UnsignedLeaves;
 
 /// The key of a log, and what it has signed.
 #[derive(Debug, Clone, Copy)]
@@ -35,11 +36,16 @@ impl TreeWriter {
         Ok(latest.and_then(|note| parse_unverified(&note)).map_or(0, |latest| latest.size()))
     }
 
+    /// The leaves that no checkpoint covers, and since when; `None` if that is not known.
+    pub(super) fn unsigned_leaves(&mut self) -> Result<Option<UnsignedLeaves>> {
+        let leaves = self.head.size.saturating_sub(self.signed_size()?);
+        let signed = self.checkpoints.latest_time()?;
+        let since = signed.or_else(|| self.map.backfill().map(|(_, at)| at));
+        Ok(since.map(|since| UnsignedLeaves { leaves, since }))
+    }
+
     fn latest_checkpoint(&mut self) -> Result<Option<String>> {
-        let folder = self.checkpoints.folder().to_path_buf();
-        let latest = self.checkpoints.latest();
-        let latest = latest.map_err(|source| EvidenceError::io("read", &folder, source))?;
-        Ok(latest.map(str::to_owned))
+        Ok(self.checkpoints.latest()?.map(str::to_owned))
     }
 
     /// Root of the first `size` leaves.
@@ -69,10 +75,7 @@ impl TreeWriter {
     /// Fails if the last checkpoint of a stored file has the origin of `key` and is of another tree: two
     /// stores with one key were merged.
     fn check_stored(&mut self, key: &SigningKey) -> Result<()> {
-        let folder = self.checkpoints.folder().to_path_buf();
-        let unchecked = self.checkpoints.take_unchecked();
-        let unchecked = unchecked.map_err(|source| EvidenceError::io("read", &folder, source))?;
-        for (path, note) in unchecked {
+        for (path, note) in self.checkpoints.take_unchecked()? {
             let Some(checkpoint) = parse_unverified(&note) else { continue };
             if checkpoint.origin() != key.name() {
                 continue;
@@ -214,8 +217,7 @@ impl TreeWriter {
         if let Some(remembered) = remembered {
             remembered.remember(key, &note)?;
         }
-        let written = self.checkpoints.append(note.as_str());
-        written.map_err(|source| self.cannot_write(source))?;
+        self.checkpoints.append(note.as_str())?;
         Ok(note)
     }
 
@@ -227,11 +229,6 @@ impl TreeWriter {
     ) -> Result<()> {
         let opened = policy.open(note)?;
         self.check(opened.checkpoint())?;
-        let written = self.checkpoints.append_cosigned(note.as_str());
-        written.map_err(|source| self.cannot_write(source))
-    }
-
-    fn cannot_write(&self, source: std::io::Error) -> EvidenceError {
-        EvidenceError::io("write a checkpoint to", self.checkpoints.folder(), source)
+        self.checkpoints.append_cosigned(note.as_str())
     }
 }

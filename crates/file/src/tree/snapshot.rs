@@ -103,13 +103,12 @@ impl TreeSnapshot {
         };
         let mut head = read_head()?;
         let map_file = TextFile::open(tree.join("places"), false)?;
-        let text = map_file.read(0..head.map_len)?;
-        let mut map = SegmentMap::parse(&text).map_err(|line| map_file.invalid_line(line))?;
+        let mut map = SegmentMap::read(&map_file, head.map_len)?;
         let erasures = TextFile::open(tree.join("erasures"), false)?;
-        let text = erasures.read(0..if parts == Parts::Tree { 0 } else { head.records_len })?;
-        let records = Records::parse(&text).map_err(|line| erasures.invalid_line(line))?;
+        let records_len = if parts == Parts::Tree { 0 } else { head.records_len };
+        let records = Records::read(&erasures, records_len)?;
         let listed = folder.list()?;
-        let exists = |name| listed.iter().any(|found| found.name == name);
+        let exists = |name| listed.binary_search_by_key(&name, |found| found.name).is_ok();
         if let Some((recorded, actual)) = map.revert_pending_rename(exists)
             && head.current == Some(recorded)
         {

@@ -9,7 +9,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::error::{EvidenceError, Result};
+use super::text_lines::{TextLine, TextLines};
 use crate::fs::{open, sys};
+
+/// What a file is that has less than the tree head says.
+pub(super) const SHORTER: &str = "it is shorter than the tree head says: it was cut off, or copied before the head \
+                                  while the store was written";
 
 #[derive(Debug)]
 pub(super) struct TextFile {
@@ -31,11 +36,25 @@ impl TextFile {
         Ok(Self { path, file })
     }
 
-    /// The text of these bytes, which must all exist.
-    pub(super) fn read(&self, bytes: Range<u64>) -> Result<String> {
-        let text = read_text(&self.file, bytes)
-            .map_err(|source| EvidenceError::io("read", &self.path, source))?;
-        text.ok_or_else(|| EvidenceError::damaged(&self.path, "it is too short, or not UTF-8"))
+    /// Visits the lines in these bytes, which must all exist and end with a line break, without their line
+    /// breaks. A line that `visit` refuses is damage.
+    pub(super) fn for_each_line(
+        &self,
+        bytes: Range<u64>,
+        mut visit: impl FnMut(&str) -> Option<()>,
+    ) -> Result<()> {
+        let failed = |source| EvidenceError::io("read", &self.path, source);
+        if sys::length_of(&self.file).map_err(failed)? < bytes.end {
+            return Err(EvidenceError::damaged(&self.path, SHORTER));
+        }
+        let mut lines = TextLines::new(&self.file, bytes);
+        let mut number = 0;
+        while let Some(line) = lines.next().map_err(failed)? {
+            number += 1;
+            let TextLine::Whole(line) = line else { return Err(self.invalid_line(number)) };
+            visit(line).ok_or_else(|| self.invalid_line(number))?;
+        }
+        Ok(())
     }
 
     /// Writes `text` at the end of the valid bytes.
@@ -48,17 +67,12 @@ impl TextFile {
         sys::sync_data(&self.file)
     }
 
+    pub(super) fn damaged(&self, reason: impl Into<String>) -> EvidenceError {
+        EvidenceError::damaged(&self.path, reason)
+    }
+
     /// The error for a line that cannot be parsed; the first line has number 1.
-    pub(super) fn invalid_line(&self, number: usize) -> EvidenceError {
+    fn invalid_line(&self, number: usize) -> EvidenceError {
         EvidenceError::damaged(&self.path, format!("line {number} is invalid"))
     }
-}
-
-fn read_text(file: &File, bytes: Range<u64>) -> io::Result<Option<String>> {
-    let file_len = sys::length_of(file)?;
-    let length = usize::try_from(bytes.end.saturating_sub(bytes.start)).ok();
-    let Some(length) = length.filter(|_| bytes.end <= file_len) else { return Ok(None) };
-    let mut text = vec![0; length];
-    sys::read_exact_at(file, &mut text, bytes.start)?;
-    Ok(String::from_utf8(text).ok())
 }

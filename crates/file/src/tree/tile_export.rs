@@ -60,14 +60,13 @@ pub(crate) fn export(folder: &Folder, to: &Path) -> Result<TileExport> {
 /// The latest checkpoint, with cosignatures if it has any.
 fn newest(folder: &Folder, snapshot: &mut TreeSnapshot) -> Result<(SignedCheckpoint, Checkpoint)> {
     let path = snapshot.checkpoints.folder().to_path_buf();
-    let failed = |source| EvidenceError::io("read", &path, source);
-    let cosigned = snapshot.checkpoints.newest_cosigned().map_err(failed)?;
-    let latest = snapshot.checkpoints.latest().map_err(failed)?.map(str::to_owned);
+    let cosigned = snapshot.checkpoints.newest_cosigned()?;
+    let latest = snapshot.checkpoints.latest()?.map(str::to_owned);
     let none = || EvidenceError::NoCheckpoint { path: folder.path().to_path_buf() };
     let latest = latest.ok_or_else(none)?;
     let text = |note: &str| note.split_once("\n\n").map(|(text, _)| text.to_owned());
-    let same = cosigned.into_iter().rev().find(|stored| text(&stored.text) == text(&latest));
-    let note = same.map_or(latest, |stored| stored.text);
+    let same = cosigned.into_iter().rev().find(|note| text(note) == text(&latest));
+    let note = same.unwrap_or(latest);
     let malformed = || EvidenceError::damaged(&path, "the latest note is not a checkpoint");
     let checkpoint = parse_unverified(&note).ok_or_else(malformed)?;
     Ok((note.parse().map_err(|_| malformed())?, checkpoint))

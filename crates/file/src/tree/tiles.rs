@@ -111,7 +111,9 @@ fn offset_of(index: u64) -> io::Result<u64> {
     index.checked_mul(Hash::SIZE as u64).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Iterates over leaf hashes in order, with large reads.
+/// Iterates over leaf hashes in order, with large reads. Fails at a hash of zeros only, which nothing hashes to:
+/// there the file has a hole, or lost what was written. A sparse file has any length at no cost, and would
+/// otherwise be read to its end.
 #[derive(Debug)]
 pub(super) struct Leaves {
     range: Range<u64>,
@@ -137,6 +139,11 @@ impl Leaves {
         }
         let mut hashes = vec![Hash::EMPTY_TREE; count as usize];
         tiles.read_hashes(0, self.range.start, &mut hashes)?;
+        if let Some(at) = hashes.iter().position(|hash| *hash.as_bytes() == [0; Hash::SIZE]) {
+            let leaf = self.range.start + at as u64;
+            let message = format!("the leaf hash {leaf} in tiles.0 is missing: it is all zeros");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         self.range.start += count;
         self.buffer = hashes.into_iter();
         Ok(self.buffer.next())

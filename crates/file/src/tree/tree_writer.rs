@@ -85,9 +85,7 @@ impl TreeWriter {
             sync_failed: false,
             path,
         };
-        let repaired = writer.checkpoints.repair_torn_tail(&folder.quarantine());
-        repaired
-            .map_err(|source| EvidenceError::io("repair", writer.checkpoints.folder(), source))?;
+        writer.checkpoints.repair_torn_tail(&folder.quarantine())?;
         writer.load(head)?;
         writer.publish()?;
         Ok(Some(writer))
@@ -113,8 +111,7 @@ impl TreeWriter {
 
     /// Reads the tree that `head` describes.
     fn load(&mut self, head: TreeHead) -> Result<()> {
-        let text = self.map_file.read(0..head.map_len)?;
-        self.map = SegmentMap::parse(&text).map_err(|line| self.map_file.invalid_line(line))?;
+        self.map = SegmentMap::read(&self.map_file, head.map_len)?;
         self.tree = Tree::restore(head.size, &mut self.tiles)
             .map_err(|error| EvidenceError::tree(&self.path, error))?;
         self.head = head;

@@ -11,7 +11,7 @@ mod folder;
 pub use crate::erase::fuzzing::intent_log;
 pub use crate::segment::fuzzing::{index_file, many_lines, segment};
 #[cfg(feature = "evidence")]
-pub use crate::tree::fuzzing::{tampered, tree};
+pub use crate::tree::fuzzing::{hostile, tampered, tree};
 pub use folder::folder;
 
 /// Splits an input into sections: two bytes of length, then the section. The last section ends with the
@@ -75,6 +75,12 @@ mod tests {
     #[test]
     fn tampered_corpus_holds() {
         check_corpus("tampered", tampered);
+    }
+
+    #[cfg(feature = "evidence")]
+    #[test]
+    fn hostile_corpus_holds() {
+        check_corpus("hostile", hostile);
     }
 
     #[test]

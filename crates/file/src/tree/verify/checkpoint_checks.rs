@@ -7,10 +7,11 @@ use attestry_core::Timestamp;
 use attestry_evidence::{Audit, Checkpoint, Cosignature, Hash, Mismatch, OpenError, Policy};
 
 use super::options::VerifyOptions;
+use super::record_checks::CLOCK_TOLERANCE_MICROS;
 use super::report::{CosignedCheckpoint, NewestCheckpoint, Place, ProblemKind, Problems};
 use crate::fs::layout::Folder;
 use crate::tree::checkpoints::{Checkpoints, StoredNote, parse_unverified};
-use crate::tree::error::{EvidenceError, Result};
+use crate::tree::error::Result;
 
 /// Checkpoints in order of size.
 pub(super) struct CheckpointChecks {
@@ -41,14 +42,16 @@ struct Check {
     counts: bool,
     /// Too few witnesses of the policy have cosigned it.
     lacks_witnesses: bool,
+    /// It is of the tree together with lines that are not in it yet.
+    ahead: bool,
 }
 
 impl Check {
     fn new(checkpoint: &Checkpoint, place: Place) -> Self {
         let (size, root) = (checkpoint.size(), checkpoint.root());
         let origin = checkpoint.origin().to_owned();
-        let (cosigned, counts, lacks_witnesses) = (Vec::new(), true, false);
-        Self { size, root, origin, place, cosigned, counts, lacks_witnesses }
+        let (cosigned, counts, lacks_witnesses, ahead) = (Vec::new(), true, false, false);
+        Self { size, root, origin, place, cosigned, counts, lacks_witnesses, ahead }
     }
 
     fn external(&self) -> &'static str {
@@ -93,10 +96,8 @@ impl CheckpointChecks {
             }
         };
         options.external_notes.iter().for_each(|note| add(note.as_str(), None));
-        let checkpoints = Checkpoints::of(folder);
-        checkpoints
-            .for_each(|StoredNote { path, offset, text }| add(&text, Some((path, offset))))
-            .map_err(|source| EvidenceError::io("read", checkpoints.folder(), source))?;
+        Checkpoints::of(folder)
+            .for_each(|StoredNote { path, offset, text }| add(&text, Some((path, offset))))?;
         checks.sort_by_key(|check| check.size);
         Ok(Self {
             checks,
@@ -134,6 +135,33 @@ impl CheckpointChecks {
         }
     }
 
+    /// Compares the checkpoints that are larger than the tree with the tree and the lines that are not in it yet:
+    /// the files of the tree may have been copied before the others. Returns how many match.
+    pub(super) fn check_ahead(
+        &mut self,
+        audit: &Audit,
+        lines: impl FnOnce() -> Result<Vec<Hash>>,
+    ) -> Result<u64> {
+        if self.next == self.checks.len() {
+            return Ok(0);
+        }
+        let mut audit = audit.clone();
+        let mut next = self.next;
+        let mut matching = 0;
+        for hash in lines()? {
+            audit.line(hash);
+            drop(audit.take_stored());
+            while let Some(check) =
+                self.checks.get_mut(next).filter(|check| check.size <= audit.size())
+            {
+                check.ahead = check.size == audit.size() && check.root == audit.root();
+                matching += u64::from(check.ahead);
+                next += 1;
+            }
+        }
+        Ok(matching)
+    }
+
     /// The size of the largest checkpoint that matches so far.
     pub(super) fn matched_size(&self) -> Option<u64> {
         self.matched.map(|index| self.checks[index].size)
@@ -148,6 +176,13 @@ impl CheckpointChecks {
         self.checks.iter().flat_map(of).collect()
     }
 
+    /// How many cosignatures of known witnesses are dated later than the clock of this machine permits.
+    pub(super) fn cosigned_in_the_future(&self) -> u64 {
+        let latest = latest_time();
+        let cosigned = self.checks.iter().flat_map(|check| &check.cosigned);
+        cosigned.filter(|by| by.time().unix_micros() > latest).count() as u64
+    }
+
     /// Reports checkpoints that do not match or are larger than the tree, and required ones that are
     /// missing.
     pub(super) fn finish(self, size: u64, problems: &mut Problems) -> Compared {
@@ -157,9 +192,10 @@ impl CheckpointChecks {
             let (kind, reason) = self.mismatch(check, found, since, signed);
             problems.add_checkpoint(kind, check.place.clone(), reason);
         }
-        for check in &self.checks[self.next..] {
+        for check in self.checks[self.next..].iter().filter(|check| !check.ahead) {
             let reason = format!(
-                "the {}checkpoint has {} leaves but the tree has {size}: leaves were removed",
+                "the {}checkpoint has {} leaves but the tree has {size}: leaves were removed, or the files \
+                 of the tree are a copy that was taken while the store was written",
                 check.external(),
                 check.size
             );
@@ -207,11 +243,20 @@ impl CheckpointChecks {
 /// When the checkpoint was signed: by the clock of a witness, or else when its file was written last.
 fn newest(check: &Check) -> Option<NewestCheckpoint> {
     let leaves = check.size;
-    if let Some(at) = check.cosigned.iter().map(Cosignature::time).max() {
+    let latest = latest_time();
+    // One in the future would make the checkpoint new for ever.
+    let times =
+        check.cosigned.iter().map(Cosignature::time).filter(|at| at.unix_micros() <= latest);
+    if let Some(at) = times.max() {
         return Some(NewestCheckpoint { leaves, at, witnessed: true });
     }
     let at = modified(&check.place.as_ref()?.0)?;
     Some(NewestCheckpoint { leaves, at, witnessed: false })
+}
+
+/// The latest time that is not in the future, in microseconds since 1970.
+fn latest_time() -> i64 {
+    Timestamp::now().unix_micros().saturating_add(CLOCK_TOLERANCE_MICROS)
 }
 
 fn modified(path: &Path) -> Option<Timestamp> {
@@ -233,7 +278,7 @@ fn verify_note(text: &str, policy: Option<&Policy>) -> std::result::Result<Optio
             let cosigned = opened.cosignatures().to_vec();
             Ok(Some(Check { cosigned, ..Check::new(opened.checkpoint(), None) }))
         }
-        Err(OpenError::TooFewWitnesses { .. }) => {
+        Err(OpenError::TooFewWitnesses { .. } | OpenError::NoQuorum { .. }) => {
             Ok(Some(Check { lacks_witnesses: true, ..Check::new(&unverified, None) }))
         }
         Err(OpenError::NotInForce { .. }) => {

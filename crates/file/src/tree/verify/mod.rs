@@ -3,6 +3,7 @@
 
 mod checkpoint_checks;
 mod diff;
+mod located;
 mod observation;
 mod options;
 mod record_checks;
@@ -10,21 +11,25 @@ mod report;
 mod segment_cursor;
 mod stored_hashes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use attestry_core::{StorageError, Timestamp};
-use attestry_evidence::{Audit, Finding, Policy, TreeError};
+use attestry_evidence::{Audit, Finding, Hash, Policy, TreeError};
 
 use super::error::{EvidenceError, Result};
-use super::segment_map::SegmentMap;
+use super::line_hashes::LineHashes;
+use super::records::Records;
+use super::segment_map::{MappedSegment, SegmentMap};
 use super::snapshot::{OpenSegment, TreeSnapshot, exclude_writers};
 use super::tiles::{Leaves, Tiles};
+use super::tree_head::TreeHead;
 use crate::erase;
 use crate::fs::epoch::{Epochs, Stamp};
 use crate::fs::layout::Folder;
 use crate::segment::SegmentName;
 use checkpoint_checks::{CheckpointChecks, Compared};
 use diff::LeafState;
+use located::{Located, Locator};
 use observation::Observations;
 pub use observation::{Observation, ObservationKind};
 pub use options::{VerifyOptions, VerifyProgress};
@@ -33,13 +38,18 @@ use report::Problems;
 pub use report::{
     Backfill, CosignedCheckpoint, EvidenceProblem, NewestCheckpoint, ProblemKind, Verification,
 };
-use segment_cursor::{SegmentCursor, count_not_covered, count_unterminated};
+use segment_cursor::{
+    SegmentCursor, count_not_covered, count_not_covered_of_unknown, count_unterminated,
+};
 use stored_hashes::StoredHashes;
 
 /// Passes without a lock. If problems remain, the last pass runs with writers excluded.
 const UNLOCKED_PASSES: usize = 2;
 
 const LEAVES_BETWEEN_PROGRESS: u64 = 1 << 14;
+
+/// Leaves without their line that are looked for elsewhere.
+const MAX_LOST: usize = 1 << 16;
 
 /// Verifies the store in `folder`.
 pub(crate) fn run(folder: &Folder, options: &VerifyOptions) -> Result<Verification> {
@@ -91,7 +101,17 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
     let tree = folder.tree();
     let unmapped = || EvidenceError::damaged(&tree.join("places"), "it does not map all leaves");
     let mut audit = Audit::new(records.iter().map(|(_, record)| record.clone()));
-    let mut cursors = Cursors::new(&map, &segments, head.current.zip(Some(head.covered)));
+    let located = Locator {
+        folder,
+        map: &map,
+        size: head.size,
+        records: &records,
+        tiles: &mut tiles,
+        segments: &segments,
+    };
+    let located = located.locate()?;
+    let mut cursors = Cursors::new(&map, &located, &head);
+    let mut lost: HashMap<Hash, u64> = HashMap::new();
     checks.check(&audit);
     for (segment, run) in map.runs(head.size) {
         if run.start != audit.size() {
@@ -112,9 +132,16 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
                     problems.add_record(ProblemKind::FalseRecord, leaf, reason);
                 }
                 None => {
-                    let ranges = || map.runs(head.size).filter(move |(of, _)| *of == segment);
-                    let ranges = || ranges().map(|(_, range)| range);
-                    match cursor.next(leaf, hash, &records, ranges, &mut tiles, &mut problems)? {
+                    let ranges = || map.ranges_of(segment, head.size);
+                    let state =
+                        cursor.next(leaf, hash, &records, ranges, &mut tiles, &mut problems)?;
+                    if state != LeafState::Intact
+                        && lost.len() < MAX_LOST
+                        && !records.is_erased(leaf)
+                    {
+                        lost.insert(hash, leaf);
+                    }
+                    match state {
                         LeafState::Intact => audit.line(hash),
                         LeafState::Missing => audit.erased(hash),
                         LeafState::Altered => audit.altered(hash),
@@ -135,10 +162,22 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
     stored.check(audit.take_stored(), &mut problems)?;
     let mut observations = Observations::default();
     let not_covered = cursors.finish(folder, &mut problems)?;
-    let unterminated = count_unterminated(&segments, head.current)?;
+    let current_now = head.current.map(|name| located.name_now(name));
+    let unterminated = count_unterminated(&segments, current_now)?;
+    let ahead = checks.check_ahead(&audit, || cursors.lines_not_covered(folder))?;
+    let found_elsewhere = problems.find_moved(&lost);
+    let mut copied = ahead;
+    for renamed in &located.renamed {
+        if renamed.is_before_rotation() {
+            copied += 1;
+        } else if !renamed.is_rotation() {
+            let reason = format!("the file has the lines of {}: it was renamed", renamed.from);
+            problems.add_leaf(ProblemKind::Renamed, Some(renamed.to), None, reason);
+        }
+    }
     let report = audit.finish();
     for finding in report.findings() {
-        add_finding(finding, &map, &mut problems);
+        add_finding(finding, &map, &records, &found_elsewhere, report.size(), &mut problems);
     }
     problems.add_unlisted(report.unlisted());
     let known = Known {
@@ -149,6 +188,7 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
     };
     let counts = record_checks::check(&records, &known, &mut problems);
     let (foreign_checkpoints, ended) = (checks.foreign, checks.ended);
+    let in_the_future = checks.cosigned_in_the_future();
     let Compared { checkpoints, signed, witnessed, newest } =
         checks.finish(report.size(), &mut problems);
     check_age(options, newest, &mut problems);
@@ -177,6 +217,12 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
             "sealed segments end without a line break",
         ),
         (
+            Kind::CopiedWhileWriting,
+            copied,
+            "file is older or newer than others: it was copied while the store was written",
+            "files are older or newer than others: they were copied while the store was written",
+        ),
+        (
             Kind::Unsigned,
             report.size() - signed.unwrap_or(0).min(report.size()),
             "leaf is not covered by a checkpoint",
@@ -193,6 +239,12 @@ fn verify_once(folder: &Folder, options: &VerifyOptions) -> Result<Verification>
             counts.accepted,
             "contradiction was accepted by the owner",
             "contradictions were accepted by the owner",
+        ),
+        (
+            Kind::FutureCosignature,
+            in_the_future,
+            "cosignature is dated in the future",
+            "cosignatures are dated in the future",
         ),
         (
             Kind::EndedKey,
@@ -252,20 +304,47 @@ fn check_age(options: &VerifyOptions, newest: Option<NewestCheckpoint>, problems
     problems.add_checkpoint(ProblemKind::Outdated, None, reason);
 }
 
-fn add_finding(finding: &Finding, map: &SegmentMap, problems: &mut Problems) {
+fn add_finding(
+    finding: &Finding,
+    map: &SegmentMap,
+    records: &Records,
+    found_elsewhere: &BTreeSet<u64>,
+    size: u64,
+    problems: &mut Problems,
+) {
     let reason = finding.to_string();
     match *finding {
         // Added with its offset by the cursor.
         Finding::Altered { .. } => {}
-        Finding::Missing { leaf, .. } => {
-            problems.add_leaf(ProblemKind::Missing, map.segment_of(leaf), leaf, reason);
+        Finding::Missing { leaf, count } => {
+            // Those between lines that were moved; these are problems of their own.
+            let end = leaf + count;
+            let moved = found_elsewhere.range(leaf..end).copied().chain([end]);
+            let mut first = leaf;
+            for moved in moved {
+                if first < moved {
+                    let part = Finding::Missing { leaf: first, count: moved - first };
+                    let mut reason = part.to_string();
+                    if (moved..size).all(|leaf| records.record_at(leaf).is_some()) {
+                        reason.push_str(
+                            "; no line follows: the end was cut off, or this is a copy that was taken while \
+                             the store was written, with the segments before .attestry",
+                        );
+                    }
+                    let segment = map.segment_of(first);
+                    problems.add_leaf(ProblemKind::Missing, segment, Some(first), reason);
+                }
+                first = moved + 1;
+            }
         }
         Finding::StillThere { leaf, .. } => {
-            problems.add_leaf(ProblemKind::StillThere, map.segment_of(leaf), leaf, reason);
+            let segment = map.segment_of(leaf);
+            problems.add_leaf(ProblemKind::StillThere, segment, Some(leaf), reason);
         }
         Finding::RecordNotLogged { leaf: place, .. }
         | Finding::RecordTooEarly { record: place, .. }
         | Finding::RecordOfOtherLine { record: place, .. }
+        | Finding::RecordOverlaps { record: place, .. }
         | Finding::RecordErased { record: place, .. } => {
             problems.add_record(ProblemKind::FalseRecord, place, reason);
         }
@@ -276,56 +355,96 @@ fn add_finding(finding: &Finding, map: &SegmentMap, problems: &mut Problems) {
 /// One cursor for each segment of the map.
 struct Cursors<'a> {
     map: &'a SegmentMap,
-    segments: &'a [OpenSegment],
-    /// The current segment, and its bytes whose lines are in the tree.
-    current: Option<(SegmentName, u64)>,
+    located: &'a Located<'a>,
+    head: &'a TreeHead,
     by_index: BTreeMap<usize, SegmentCursor<'a>>,
 }
 
 impl<'a> Cursors<'a> {
-    fn new(
-        map: &'a SegmentMap,
-        segments: &'a [OpenSegment],
-        current: Option<(SegmentName, u64)>,
-    ) -> Self {
-        Self { map, segments, current, by_index: BTreeMap::new() }
+    fn new(map: &'a SegmentMap, located: &'a Located<'a>, head: &'a TreeHead) -> Self {
+        Self { map, located, head, by_index: BTreeMap::new() }
     }
 
     /// The cursor of the segment with this index in the map.
     fn of(&mut self, index: usize) -> &mut SegmentCursor<'a> {
-        let (map, segments, current) = (self.map, self.segments, self.current);
+        let (map, located, head) = (self.map, self.located, self.head);
         self.by_index.entry(index).or_insert_with(|| {
             let mapped = &map.segments()[index];
-            let is_it = |segment: &&OpenSegment| segment.name == mapped.name && !mapped.removed;
-            let end = current.filter(|(name, _)| *name == mapped.name).map(|(_, covered)| covered);
-            SegmentCursor::new(mapped.name, segments.iter().find(is_it), end)
+            let file = located.file(index);
+            let is_current = !mapped.removed && head.current == Some(mapped.name);
+            let end = is_current.then_some(head.covered);
+            SegmentCursor::new(file.map_or(mapped.name, |file| file.name), file, end)
         })
     }
 
+    /// The file of the current segment.
+    fn current(&self) -> Option<&'a OpenSegment> {
+        let current = self.head.current?;
+        let is_current = |mapped: &MappedSegment| !mapped.removed && mapped.name == current;
+        let index = self.map.segments().iter().position(is_current)?;
+        self.located.file(index)
+    }
+
+    /// The files that were begun after everything in the tree.
+    fn begun_later(&self) -> impl Iterator<Item = &'a OpenSegment> {
+        let located = self.located;
+        let now = |mapped: &MappedSegment| match mapped.removed {
+            true => mapped.name,
+            false => located.name_now(mapped.name),
+        };
+        let newest = self.map.segments().iter().map(now).max();
+        located.unknown.iter().copied().filter(move |file| Some(file.name) > newest)
+    }
+
     /// Reports the lines that have no leaf. Returns the number of lines that are not in the tree yet.
-    fn finish(mut self, folder: &Folder, problems: &mut Problems) -> Result<u64> {
-        let mut not_covered = 0;
+    fn finish(&mut self, folder: &Folder, problems: &mut Problems) -> Result<u64> {
+        // Those of segments without leaves, too. How far these are covered is not trusted.
+        for index in 0..self.map.segments().len() {
+            if self.located.file(index).is_some() {
+                self.of(index);
+            }
+        }
         for cursor in self.by_index.values_mut() {
             cursor.finish(problems)?;
         }
-        let seen: BTreeSet<SegmentName> = self
-            .by_index
-            .keys()
-            .map(|&index| &self.map.segments()[index])
-            .filter(|mapped| !mapped.removed)
-            .map(|mapped| mapped.name)
-            .collect();
-        for segment in self.segments {
-            let current = self.current.filter(|(name, _)| *name == segment.name);
-            if let Some((name, covered)) = current {
-                not_covered += count_not_covered(folder, name, segment, covered)?;
-            }
-            // A segment without leaves has no cursor yet. How far it is covered is not trusted.
-            if !seen.contains(&segment.name) {
-                let end = current.map(|(_, covered)| covered);
-                SegmentCursor::new(segment.name, Some(segment), end).finish(problems)?;
+        let mut not_covered = 0;
+        if let (Some(file), Some(name)) = (self.current(), self.head.current) {
+            not_covered += count_not_covered(folder, name, file, self.head.covered)?;
+        }
+        let later: BTreeSet<SegmentName> = self.begun_later().map(|file| file.name).collect();
+        for file in &self.located.unknown {
+            let is_current = self.head.current == Some(file.name);
+            if is_current && !self.map.contains(file.name) {
+                // The head says that its lines are in the tree; the map knows none.
+                let covered = self.head.covered;
+                SegmentCursor::new(file.name, Some(file), Some(covered)).finish(problems)?;
+                not_covered += count_not_covered(folder, file.name, file, covered)?;
+            } else if later.contains(&file.name) {
+                not_covered += count_not_covered_of_unknown(folder, file, self.head)?;
+            } else {
+                SegmentCursor::new(file.name, Some(file), None).finish(problems)?;
             }
         }
         Ok(not_covered)
+    }
+
+    /// The lines that are not in the tree, in the order in which they will be.
+    fn lines_not_covered(&self, folder: &Folder) -> Result<Vec<Hash>> {
+        let current = self.current().map(|file| (file, self.head.covered));
+        let later = self.begun_later().map(|file| (file, 0));
+        let mut hashes = Vec::new();
+        for (file, from) in current.into_iter().chain(later) {
+            let path = folder.segment(file.name);
+            let mut lines = LineHashes::new(&file.file, from, file.length);
+            while let Some(line) =
+                lines.next().map_err(|source| EvidenceError::io("read", &path, source))?
+            {
+                hashes.push(line.hash);
+                if hashes.len() == MAX_LOST {
+                    return Ok(hashes);
+                }
+            }
+        }
+        Ok(hashes)
     }
 }

@@ -30,12 +30,18 @@ pub enum ObservationKind {
     NotCovered,
     /// Segments that are not written to any more and whose last line has no line break. Counts segments.
     Unterminated,
+    /// Files that are older or newer than others: they were copied while the store was written. Counts files,
+    /// and checkpoints that are newer than the tree.
+    CopiedWhileWriting,
     /// Leaves that no checkpoint covers.
     Unsigned,
     /// Erasure records without a signature, which a checkpoint covers: earlier versions wrote them.
     UnsignedRecord,
     /// Records of the owner that a contradiction was accepted.
     Accepted,
+    /// Cosignatures of known witnesses whose time is more than ten minutes in the future, by the clock of this
+    /// machine: one of the two clocks is wrong.
+    FutureCosignature,
     /// Checkpoints of a key that was replaced or ended before. They match the tree, but prove nothing.
     EndedKey,
     /// Checkpoints with another origin, which were not verified.
@@ -53,9 +59,11 @@ impl ObservationKind {
             Self::Adopted => "adopted",
             Self::NotCovered => "not-covered",
             Self::Unterminated => "unterminated",
+            Self::CopiedWhileWriting => "copied-while-writing",
             Self::Unsigned => "unsigned",
             Self::UnsignedRecord => "unsigned-record",
             Self::Accepted => "accepted",
+            Self::FutureCosignature => "future-cosignature",
             Self::EndedKey => "ended-key",
             Self::ForeignCheckpoint => "foreign-checkpoint",
             Self::NotVerified => "not-verified",

@@ -8,7 +8,7 @@ use crate::tree::records::Records;
 use crate::tree::segment_map::SegmentMap;
 
 /// How far the clocks of this machine and of witnesses may differ.
-const CLOCK_TOLERANCE_MICROS: i64 = 10 * 60 * 1_000_000;
+pub(super) const CLOCK_TOLERANCE_MICROS: i64 = 10 * 60 * 1_000_000;
 
 /// What is known about the tree besides its records.
 pub(super) struct Known<'a> {
@@ -35,7 +35,7 @@ pub(super) struct RecordCounts {
 /// Reports every record that is not authentic or has an impossible time.
 pub(super) fn check(records: &Records, known: &Known<'_>, problems: &mut Problems) -> RecordCounts {
     let mut counts = RecordCounts::default();
-    let began = began(records, known);
+    let times = Times::new(began(records, known), known.seen);
     for (leaf, record) in records.iter() {
         counts.statements += u64::from(record.erasure().is_none());
         match record.signed() {
@@ -52,9 +52,7 @@ pub(super) fn check(records: &Records, known: &Known<'_>, problems: &mut Problem
                 problems.add_record(ProblemKind::FalseRecord, leaf, reason);
             }
         }
-        if let Some(reason) =
-            record.erasure().and_then(|erasure| impossible(leaf, erasure, began, known))
-        {
+        if let Some(reason) = record.erasure().and_then(|erasure| times.impossible(leaf, erasure)) {
             problems.add_record(ProblemKind::FalseRecord, leaf, reason);
         }
     }
@@ -75,27 +73,46 @@ fn began(records: &Records, known: &Known<'_>) -> Option<Timestamp> {
     adopted.or(known.map.backfill().map(|(_, at)| at))
 }
 
-/// Why the record at `leaf` cannot have the time that it states.
-fn impossible(
-    leaf: u64,
-    erasure: &ErasureRecord,
+/// What bounds the times of records.
+struct Times {
+    /// When the tree began, if that is known.
     began: Option<Timestamp>,
-    known: &Known<'_>,
-) -> Option<String> {
-    let at = erasure.erased_at();
-    let is_before = |one: Timestamp, other: Timestamp| {
-        one.unix_micros().saturating_add(CLOCK_TOLERANCE_MICROS) < other.unix_micros()
-    };
-    if let Some(began) = began.filter(|&began| is_before(at, began)) {
-        return Some(format!("the erasure is dated {at}, before the log began at {began}"));
+    /// Sizes that a witness has seen, ascending, each with the latest time up to it and the earliest from it on.
+    seen: Vec<(u64, Timestamp, Timestamp)>,
+}
+
+impl Times {
+    fn new(began: Option<Timestamp>, seen: &[(u64, Timestamp)]) -> Self {
+        let mut seen: Vec<_> = seen.iter().map(|&(size, time)| (size, time, time)).collect();
+        seen.sort_unstable();
+        for at in 1..seen.len() {
+            seen[at].1 = seen[at].1.max(seen[at - 1].1);
+        }
+        for at in (1..seen.len()).rev() {
+            seen[at - 1].2 = seen[at - 1].2.min(seen[at].2);
+        }
+        Self { began, seen }
     }
-    let without = known.seen.iter().filter(|(size, _)| *size <= leaf).map(|(_, time)| *time).max();
-    if let Some(seen) = without.filter(|&seen| is_before(at, seen)) {
-        return Some(format!(
-            "the erasure is dated {at}, but a witness saw the log without its record at {seen}"
-        ));
+
+    /// Why the record at `leaf` cannot have the time that it states.
+    fn impossible(&self, leaf: u64, erasure: &ErasureRecord) -> Option<String> {
+        let at = erasure.erased_at();
+        let is_before = |one: Timestamp, other: Timestamp| {
+            one.unix_micros().saturating_add(CLOCK_TOLERANCE_MICROS) < other.unix_micros()
+        };
+        if let Some(began) = self.began.filter(|&began| is_before(at, began)) {
+            return Some(format!("the erasure is dated {at}, before the log began at {began}"));
+        }
+        let (without, with) =
+            self.seen.split_at(self.seen.partition_point(|(size, ..)| *size <= leaf));
+        let without = without.last().map(|(_, latest, _)| *latest);
+        if let Some(seen) = without.filter(|&seen| is_before(at, seen)) {
+            return Some(format!(
+                "the erasure is dated {at}, but a witness saw the log without its record at {seen}"
+            ));
+        }
+        let with = with.first().map(|(.., earliest)| *earliest);
+        let seen = with.filter(|&seen| is_before(seen, at))?;
+        Some(format!("the erasure is dated {at}, but a witness saw its record at {seen}"))
     }
-    let with = known.seen.iter().filter(|(size, _)| *size > leaf).map(|(_, time)| *time).min();
-    let seen = with.filter(|&seen| is_before(seen, at))?;
-    Some(format!("the erasure is dated {at}, but a witness saw its record at {seen}"))
 }

@@ -1,5 +1,6 @@
 //! The result of a verification.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -209,8 +210,10 @@ pub enum ProblemKind {
     Missing,
     /// A line was never logged.
     Inserted,
-    /// A line is not where it was logged.
+    /// A line is not where it was logged, in its segment or in another one.
     Moved,
+    /// The lines of a segment are in a file with another name.
+    Renamed,
     /// A line exists although a record states its erasure.
     StillThere,
     /// An erasure record is invalid, or was never logged.
@@ -228,8 +231,8 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    /// A stable name: `altered`, `missing`, `inserted`, `moved`, `still-there`, `false-record`,
-    /// `checkpoint`, `fork`, `stored-hash`, `evidence-removed`, `outdated`.
+    /// A stable name: `altered`, `missing`, `inserted`, `moved`, `renamed`, `still-there`,
+    /// `false-record`, `checkpoint`, `fork`, `stored-hash`, `evidence-removed`, `outdated`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -237,6 +240,7 @@ impl ProblemKind {
             Self::Missing => "missing",
             Self::Inserted => "inserted",
             Self::Moved => "moved",
+            Self::Renamed => "renamed",
             Self::StillThere => "still-there",
             Self::FalseRecord => "false-record",
             Self::Checkpoint => "checkpoint",
@@ -278,11 +282,13 @@ pub(super) struct Problems {
     folder: Folder,
     list: Vec<EvidenceProblem>,
     unlisted: u64,
+    /// The hashes of lines, by the index of their problem.
+    lines: BTreeMap<usize, Hash>,
 }
 
 impl Problems {
     pub(super) fn new(folder: Folder) -> Self {
-        Self { folder, list: Vec::new(), unlisted: 0 }
+        Self { folder, list: Vec::new(), unlisted: 0, lines: BTreeMap::new() }
     }
 
     pub(super) fn path(&self, name: SegmentName) -> PathBuf {
@@ -301,6 +307,33 @@ impl Problems {
         }
     }
 
+    /// Turns problems of lines that belong to one of the leaves `lost` elsewhere, into moved lines. Returns these
+    /// leaves.
+    pub(super) fn find_moved(&mut self, lost: &HashMap<Hash, u64>) -> BTreeSet<u64> {
+        let leaf_of = |index: &usize| {
+            let leaf = self.lines.get(index).and_then(|hash| lost.get(hash))?;
+            Some(*leaf)
+        };
+        let candidates: Vec<(usize, u64)> =
+            (0..self.list.len()).filter_map(|index| Some((index, leaf_of(&index)?))).collect();
+        let found: BTreeSet<u64> = candidates.iter().map(|(_, leaf)| *leaf).collect();
+        for (index, leaf) in candidates {
+            let problem = &mut self.list[index];
+            let is_moved = match problem.kind {
+                ProblemKind::Inserted => true,
+                // The line that was here is elsewhere, too; otherwise it is lost, which is worse.
+                ProblemKind::Altered => problem.leaf.is_some_and(|here| found.contains(&here)),
+                _ => false,
+            };
+            if is_moved {
+                problem.kind = ProblemKind::Moved;
+                problem.leaf = Some(leaf);
+                "the line was logged in another place".clone_into(&mut problem.reason);
+            }
+        }
+        found
+    }
+
     pub(super) fn add_unlisted(&mut self, count: u64) {
         self.unlisted += count;
     }
@@ -317,19 +350,22 @@ impl Problems {
     ) {
         let id = segment.and_then(|segment| id_of(segment, line));
         let (path, offset) = (Some(self.path(name)), Some(line.offset));
+        if self.list.len() < MAX_LISTED {
+            self.lines.insert(self.list.len(), line.hash);
+        }
         self.add(EvidenceProblem { kind, path, offset, id, leaf, reason: reason.to_owned() });
     }
 
-    /// Adds a problem of a leaf whose line is missing or should be.
+    /// Adds a problem of a leaf whose line is missing or should be, or of a segment.
     pub(super) fn add_leaf(
         &mut self,
         kind: ProblemKind,
         name: Option<SegmentName>,
-        leaf: u64,
+        leaf: Option<u64>,
         reason: String,
     ) {
         let path = name.map(|name| self.path(name));
-        let (offset, id, leaf) = (None, None, Some(leaf));
+        let (offset, id) = (None, None);
         self.add(EvidenceProblem { kind, path, offset, id, leaf, reason });
     }
 

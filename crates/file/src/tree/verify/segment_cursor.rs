@@ -15,7 +15,7 @@ use crate::tree::line_hashes::{HashedLine, LineHashes};
 use crate::tree::records::Records;
 use crate::tree::snapshot::OpenSegment;
 use crate::tree::tiles::{Leaves, Tiles};
-use crate::tree::tree_head::TreeHeadFile;
+use crate::tree::tree_head::{TreeHead, TreeHeadFile};
 
 /// Walks leaves and lines side by side in constant memory, while each line is that of the next leaf or
 /// the leaf was erased. At the first difference, the rest of the segment is [diffed](diff) in memory.
@@ -55,12 +55,12 @@ impl<'a> SegmentCursor<'a> {
     }
 
     /// The state of the segment's next leaf. `ranges` returns all leaf ranges of the segment.
-    pub(super) fn next<R: Iterator<Item = Range<u64>>>(
+    pub(super) fn next(
         &mut self,
         leaf: u64,
         hash: Hash,
         records: &Records,
-        ranges: impl FnOnce() -> R,
+        ranges: impl FnOnce() -> Vec<Range<u64>>,
         tiles: &mut Tiles,
         problems: &mut Problems,
     ) -> Result<LeafState> {
@@ -159,12 +159,38 @@ pub(super) fn count_not_covered(
     let head = head.map_err(|source| EvidenceError::io("read", &path, source))?;
     let covered_now =
         head.filter(|head| head.current == Some(name)).map_or(u64::MAX, |head| head.covered);
-    let mut lines = LineHashes::new(&segment.file, covered, segment.length);
+    count_lines(folder, segment, covered, covered_now)
+}
+
+/// Counts the lines of a segment that the tree of `head` does not know, and that are still not in the tree.
+pub(super) fn count_not_covered_of_unknown(
+    folder: &Folder,
+    segment: &OpenSegment,
+    head: &TreeHead,
+) -> Result<u64> {
+    let path = folder.tree().join("head");
+    let now = TreeHeadFile::open(&path, false).and_then(|file| file.published());
+    let now = now.map_err(|source| EvidenceError::io("read", &path, source))?;
+    let is_same = |now: &TreeHead| (now.size, now.map_len) == (head.size, head.map_len);
+    match now {
+        // The tree has grown since: some of the lines may be in it.
+        Some(now) if !is_same(&now) && now.current == Some(segment.name) => {
+            count_lines(folder, segment, 0, now.covered)
+        }
+        Some(now) if !is_same(&now) => Ok(0),
+        _ => count_lines(folder, segment, 0, 0),
+    }
+}
+
+/// Counts the lines behind `from` that begin at `least` or later.
+fn count_lines(folder: &Folder, segment: &OpenSegment, from: u64, least: u64) -> Result<u64> {
+    let path = folder.segment(segment.name);
+    let mut lines = LineHashes::new(&segment.file, from, segment.length);
     let mut count = 0;
     while let Some(line) =
-        lines.next().map_err(|source| EvidenceError::io("read", &folder.segment(name), source))?
+        lines.next().map_err(|source| EvidenceError::io("read", &path, source))?
     {
-        count += u64::from(line.offset >= covered_now);
+        count += u64::from(line.offset >= least);
     }
     Ok(count)
 }

@@ -1,12 +1,14 @@
 //! Properties of the files of a tree and of a store with evidence, for any bytes in them.
 #![allow(clippy::missing_panics_doc)] // a property panics when it does not hold
 
+mod hostile;
 mod tampered;
 mod tree;
 
 use std::path::Path;
 
 use crate::fs::layout::Folder;
+pub use hostile::hostile;
 pub use tampered::tampered;
 pub use tree::tree;
 

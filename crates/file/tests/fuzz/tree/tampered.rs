@@ -24,9 +24,9 @@ const ERASED: usize = 4;
 const MAX_EDITS: usize = 16;
 
 /// The store before the edits.
-struct Store {
+pub(super) struct Store {
     /// Relative paths and contents.
-    files: Vec<(PathBuf, Vec<u8>)>,
+    pub(super) files: Vec<(PathBuf, Vec<u8>)>,
     lines: Vec<Vec<u8>>,
     /// The line that was erased.
     erased: Vec<u8>,
@@ -56,7 +56,7 @@ pub fn tampered(parent: &Path, edits: &[u8]) {
     verification_is_sound(&folder, store);
 }
 
-fn verification_is_sound(folder: &Folder, store: &Store) {
+pub(super) fn verification_is_sound(folder: &Folder, store: &Store) {
     let options = VerifyOptions::new().policy(policy()).against(&store.checkpoint);
     let Ok(found) = verify::run(folder, &options) else { return };
     if found.is_clean() {
@@ -68,7 +68,7 @@ fn verification_is_sound(folder: &Folder, store: &Store) {
     }
 }
 
-fn proofs_are_sound(folder: &Folder, store: &Store) {
+pub(super) fn proofs_are_sound(folder: &Folder, store: &Store) {
     let catalog = Catalog::new(folder.clone(), None, Listener::default());
     let ids: Vec<EntryId> = (0..ENTRIES).map(id).collect();
     let Ok(proven) = prove::inclusion(&catalog, &ids) else { return };
@@ -84,7 +84,7 @@ fn proofs_are_sound(folder: &Folder, store: &Store) {
     }
 }
 
-fn open_and_sign(folder: &Folder) -> Result<(), StorageError> {
+pub(super) fn open_and_sign(folder: &Folder) -> Result<(), StorageError> {
     let mut observer = TreeObserver::open(folder, Some(EvidenceOptions::new(key())), None, true)?;
     recovery::recover(folder, &mut observer)?;
     let _ = observer.checkpoint();
@@ -122,7 +122,7 @@ fn swap_lines(content: &mut Vec<u8>, one: usize, other: usize) {
 }
 
 /// Corrects the checksum of a tree head slot.
-fn fix_checksum(slot: &mut [u8]) {
+pub(super) fn fix_checksum(slot: &mut [u8]) {
     let Some(end) = slot.iter().position(|byte| *byte == b'\n').filter(|end| *end > 9) else {
         return;
     };
@@ -134,7 +134,7 @@ fn key() -> SigningKey {
     SigningKey::from_seed("example.com/audit", &[7; 32]).expect("the name is valid")
 }
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy::new(key().public())
 }
 
@@ -148,7 +148,7 @@ fn entry(number: usize) -> AuditEntry {
 }
 
 /// A store of several segments with one erased line and a checkpoint.
-fn create(path: &Path) -> Store {
+pub(super) fn create(path: &Path) -> Store {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let note = runtime.block_on(async {
         let evidence = EvidenceOptions::new(key()).every(Duration::MAX).every_entries(u64::MAX);
