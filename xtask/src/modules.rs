@@ -21,7 +21,7 @@ const LAYERS: &[Layers] = &[
     Layers {
         package: "attestry-file",
         rows: &[
-            &["evidence"],
+            &["evidence", "backup"],
             &["builder"],
             &["storage"],
             &["settings", "writer"],

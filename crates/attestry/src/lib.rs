@@ -162,9 +162,10 @@ pub mod metrics {
 #[cfg(feature = "file")]
 pub mod file {
     pub use attestry_file::{
-        Durability, FileStorage, FileStorageBuilder, IndexingProgress, LinesMayBeLost,
-        NotRegularFile, Quarantined, QuarantinedKind, RecoveryReport, RefusedIntent, TornTail,
-        Unfinished, UnfinishedTask, UnknownVersion,
+        Backup, BackupError, BackupOptions, Durability, FileStorage, FileStorageBuilder,
+        IndexingProgress, LinesMayBeLost, NotRegularFile, Quarantined, QuarantinedKind,
+        RecoveryReport, RefusedIntent, TornTail, Unfinished, UnfinishedTask, UnknownVersion,
+        UnsignedLeaves,
     };
 }
 

@@ -45,6 +45,7 @@ compile_error!(
 );
 
 mod active_segment;
+mod backup;
 mod builder;
 mod callback;
 mod durability;
@@ -68,6 +69,7 @@ mod storage;
 mod tree;
 mod writer;
 
+pub use backup::{Backup, BackupError, BackupOptions};
 pub use builder::FileStorageBuilder;
 pub use durability::{Durability, LinesMayBeLost};
 pub use erase::RefusedIntent;
