@@ -33,7 +33,9 @@ pub(crate) use self::evidence::{
 pub(crate) use self::find::{
     CountArgs, ExportArgs, GetArgs, ListArgs, SearchArgs, ShowArgs, StatsArgs,
 };
-pub(crate) use self::maintain::{CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs, GraceArgs};
+pub(crate) use self::maintain::{
+    BackupArgs, CheckArgs, CleanupArgs, DeleteArgs, ErasureArgs, GraceArgs,
+};
 pub(crate) use self::quarantine::{
     QuarantineCommand, QuarantineListArgs, QuarantineRemoveArgs, QuarantineShowArgs,
 };
@@ -92,6 +94,8 @@ Environment:
   ATTESTRY_KEY_FILE  default of --key-file
   ATTESTRY_KEY       the key itself, if no key file is given; several keys are
                      separated by commas: the first encrypts, all decrypt
+  ATTESTRY_HASH_KEY_FILE
+                     default of --hash-key-file
   ATTESTRY_SIGNING_KEY_FILE
                      default of --signing-key
   ATTESTRY_ERASURE_KEY_FILE
@@ -131,6 +135,19 @@ pub(crate) struct StoreArgs {
         help_heading = "Store"
     )]
     pub(crate) key_file: Option<PathBuf>,
+
+    /// File with a secret for content hashes: HMAC-SHA-256 instead of SHA-256, so that a guessed text
+    /// cannot be confirmed without it. At least 16 bytes; `attestry key generate` creates such a file.
+    /// Keep it: without it, content cannot be compared with its hashes
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ATTESTRY_HASH_KEY_FILE",
+        hide_env_values = true,
+        help_heading = "Store"
+    )]
+    pub(crate) hash_key_file: Option<PathBuf>,
 
     /// File with the key that signs checkpoints. Commands that write then extend the Merkle tree of
     /// the store, and sign a checkpoint when they end; see `attestry checkpoint`
@@ -208,6 +225,8 @@ atomically.
 Examples:
   attestry cleanup && attestry compact       in a nightly job")]
     Compact,
+    /// Copy the store to a new folder while programs write to it
+    Backup(BackupArgs),
     /// List, show and remove torn lines in quarantine
     ///
     /// A line that a crash cut short is moved to quarantine when the store is opened for writing. It was

@@ -5,8 +5,9 @@ use std::io;
 use std::process::ExitCode;
 
 use attestry::crypto::{DecryptError, KeyError};
-use attestry::error::{InvalidQuery, InvalidUrl};
+use attestry::error::{InvalidHashKey, InvalidQuery, InvalidUrl};
 use attestry::evidence::EvidenceError;
+use attestry::file::BackupError;
 use attestry::{AuditError, OpenError, StorageError};
 
 use crate::text::{escaped, stderr_line};
@@ -307,6 +308,31 @@ impl From<attestry::evidence::KeyError> for Failure {
             KeyError::AlreadyExists { .. } => Some("pass another file name with --out"),
             KeyError::Unwritable { .. } => None,
             _ => Some("`attestry key generate --signing --out FILE` creates a signing key"),
+        };
+        failure(&error).hint_if_known(hint)
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let hint = match error {
+            BackupError::Storage(error) => return error.into(),
+            BackupError::Exists { .. } => "pass the name of a new folder",
+            BackupError::Incomplete { .. } => "if no backup is running, remove that folder",
+            BackupError::InsideStore { .. } => "pass a folder outside the store",
+            _ => return failure(&error),
+        };
+        failure(&error).hint(hint)
+    }
+}
+
+impl From<InvalidHashKey> for Failure {
+    fn from(error: InvalidHashKey) -> Self {
+        let hint = match error {
+            InvalidHashKey::TooShort { .. } => {
+                Some("`attestry key generate --out FILE` creates a random one")
+            }
+            _ => None,
         };
         failure(&error).hint_if_known(hint)
     }

@@ -1,12 +1,13 @@
 //! Reads keys, signature policies and checkpoints from files.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use attestry::anchor::Witness;
 use attestry::evidence::{
-    InvalidKey, KeyRange, LogKey, LogKeys, OpenError, OpenedCheckpoint, Policy, SignedCheckpoint,
-    SigningKey, Tree, WitnessKey,
+    InvalidKey, InvalidPolicyFile, KeyRange, LogKey, LogKeys, OpenError, OpenedCheckpoint, Policy,
+    PolicyFile, SignedCheckpoint, SigningKey, Tree, WitnessKey,
 };
 
 use crate::args::PolicyArgs;
@@ -16,9 +17,18 @@ use crate::errors::Failure;
 impl PolicyArgs {
     /// The required signatures; `None` without a public key.
     pub(crate) fn policy(&self) -> Result<Option<Policy>, Failure> {
-        let ranges: Vec<KeyRange> =
+        let file = self.policy.as_deref().map(policy_file).transpose()?;
+        let mut ranges: Vec<KeyRange> =
             self.public_key.iter().map(|text| key_range(text)).collect::<Result<_, _>>()?;
+        if let (true, Some(file)) = (ranges.is_empty(), &file) {
+            let whole = |key: &LogKey| KeyRange::new(key.clone(), 0, Tree::MAX_SIZE);
+            ranges = file.logs().iter().map(whole).collect();
+        }
         let Some(origin) = ranges.first().map(|range| range.key.name().to_owned()) else {
+            if file.is_some() {
+                return Err(Failure::new("the policy file names no log")
+                    .hint("pass --public-key FILE, with the .pub file of the signing key"));
+            }
             if self.witnesses.is_empty() {
                 return Ok(None);
             }
@@ -33,6 +43,12 @@ impl PolicyArgs {
         let Some(policy) = Policy::with_keys(LogKeys::with_ranges(origin, ranges)) else {
             return Ok(None);
         };
+        if let Some(file) = &file {
+            let required = file.require(policy);
+            return required
+                .map(Some)
+                .map_err(|error| Failure::new("invalid policy file").caused_by(error));
+        }
         if self.witnesses.is_empty() {
             return Ok(Some(policy));
         }
@@ -52,11 +68,21 @@ impl PolicyArgs {
     }
 }
 
+/// Longer than any key, checkpoint or proof.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// The text of a file; `what` describes it in errors.
 pub(crate) fn read(what: &str, path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| {
+    let failed = |error: io::Error| {
         Failure::new(format!("cannot read {what} {}", path.display())).caused_by(error)
-    })
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is longer than 1 MiB")));
+    }
+    Ok(text)
 }
 
 /// `FILE`, or `FILE@FROM..UNTIL`.
@@ -99,6 +125,14 @@ pub(crate) fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
 pub(crate) fn signed_checkpoint(path: &Path) -> Result<SignedCheckpoint, Failure> {
     read("the checkpoint", path)?.parse().map_err(|error: OpenError| {
         Failure::new(format!("{} is not a signed checkpoint", path.display())).caused_by(error)
+    })
+}
+
+fn policy_file(path: &Path) -> Result<PolicyFile, Failure> {
+    read("the policy", path)?.parse().map_err(|error: InvalidPolicyFile| {
+        Failure::new(format!("{} is not a policy file", path.display()))
+            .caused_by(error)
+            .hint("https://c2sp.org/tlog-policy describes the format")
     })
 }
 

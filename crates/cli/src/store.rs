@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use attestry::AuditLogger;
 use attestry::crypto::{EncryptionManager, KeyError};
 use attestry::evidence::{EvidenceOptions, SignerMemory, SigningKey};
+use attestry::{AuditLogger, ContentHash, HashKey};
 
 use crate::args::{ErasureArgs, StoreArgs};
 use crate::dumps;
@@ -53,6 +53,13 @@ impl StoreArgs {
             // is missing by mistake.
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// How content is hashed, and compared with hashes.
+    pub(crate) fn content_hash(&self) -> Result<ContentHash, Failure> {
+        let Some(path) = &self.hash_key_file else { return Ok(ContentHash::Sha256) };
+        dumps::forbid();
+        Ok(ContentHash::HmacSha256(HashKey::from_file(path)?))
     }
 
     /// Opens the store read-only: creates, locks and repairs nothing.
@@ -113,11 +120,14 @@ impl StoreArgs {
             Location::Folder(path) => (attestry::open(path), true),
             Location::Url(url) => (attestry::open_url(url), url.starts_with("file:")),
         };
-        let mut open = open.read_only(read_only).store_content(settings.store_content);
+        let mut open = open
+            .read_only(read_only)
+            .store_content(settings.store_content)
+            .content_hash(self.content_hash()?);
         if is_file_store {
             let unsigned = Arc::clone(&self.unsigned);
             open = open.on_indexing(progress::indexing()).on_recovery(move |report| {
-                if report.evidence_broken.is_some() {
+                if report.evidence_broken.is_some() || report.unsigned.is_some() {
                     unsigned.store(true, Ordering::Relaxed);
                 }
                 let report = report.to_string();

@@ -354,3 +354,51 @@ fn key_is_rotated_and_either_one_verifies() {
     folder.ok(&[&["--signing-key", "new.key"][..], &end].concat());
     folder.run(&["verify", "--public-key", "new.key.pub"]).expect(0, "note: ended-key: ");
 }
+
+#[test]
+fn policy_file_names_the_log_and_the_quorum() {
+    let (folder, _) = signed();
+    let key = fs::read_to_string(folder.path("signing.key.pub")).unwrap();
+    let witness =
+        "witness remora remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2\n";
+    let verify = ["verify", "--policy", "policy"];
+    folder.write("policy", &format!("# of the audit\nlog {key}{witness}quorum none\n"));
+    let verified = folder.ok(&verify);
+    assert_eq!(verified, "6 entries match the Merkle tree, signed: no problems\n");
+    for quorum in ["quorum remora", "group all-of-them all remora\nquorum all-of-them"] {
+        folder.write("policy", &format!("log {key}{witness}{quorum}\n"));
+        let verified = folder.run(&verify);
+        verified.expect(1, "");
+        assert!(verified.stdout.contains("cosigned by enough witnesses"), "{verified:?}");
+    }
+    // With the key of the log from elsewhere.
+    folder.write("policy", &format!("{witness}quorum none\n"));
+    folder.run(&verify).expect(2, "the policy file names no log");
+    folder.ok(&[&verify[..], &["--public-key", "signing.key.pub"]].concat());
+    folder.write("policy", &format!("log {key}quorum none # no comments here\n"));
+    folder.run(&verify).expect(2, "line 2 is not a definition");
+    fs::write(folder.path("policy"), vec![b' '; 2 << 20]).unwrap();
+    folder.run(&verify).expect(2, "longer than 1 MiB");
+}
+
+/// Without the key, each command warns when the tree has had no checkpoint for more than a day.
+#[test]
+fn commands_without_the_key_warn_about_leaves_without_a_checkpoint() {
+    let (folder, _) = signed();
+    let log = ["log", "--input", "a", "--output", "b"];
+    let quiet = folder.run(&log);
+    quiet.expect(0, "");
+    assert_eq!(quiet.stderr, "", "another program may sign each day");
+    for item in fs::read_dir(folder.path("audit/.attestry/checkpoints")).unwrap() {
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 86_400);
+        let file = fs::File::options().append(true).open(item.unwrap().path()).unwrap();
+        file.set_times(fs::FileTimes::new().set_modified(old)).unwrap();
+    }
+    folder.run(&log).expect(0, "1 leaves of the tree have been without a checkpoint since");
+    folder
+        .run(&[&["--strict"][..], &log].concat())
+        .expect(1, "attestry --signing-key FILE checkpoint");
+    let signing = folder.run(&[&["--signing-key", "signing.key"][..], &log].concat());
+    signing.expect(0, "");
+    assert_eq!(folder.run(&log).stderr, "");
+}

@@ -132,3 +132,58 @@ fn altered_content_exits_with_status_1() {
     run.expect(1, "does not match its hash");
     assert_eq!(run.stdout, "");
 }
+
+/// `log`, `import`, `show`, `check --against` and `reconcile` use the same key.
+#[test]
+fn hash_key_protects_contents_from_guessing() {
+    let folder = Folder::new();
+    folder.ok(&["key", "generate", "--out", "hash.key"]);
+    let keyed = ["--hash-key-file", "hash.key"];
+    let run = |arguments: &[&str]| folder.run(&[&keyed[..], arguments].concat());
+    folder.write("in.jsonl", "{\"input\": \"q\", \"output\": \"a\"}\n");
+    let (plain, keyed_ids) = (folder.ok(&["import", "in.jsonl"]), run(&["import", "in.jsonl"]));
+    keyed_ids.expect(0, "");
+    folder.ok(&["--store", "keyed", "--hash-key-file", "hash.key", "import", "in.jsonl"]);
+    let entry = |store: &str, id: &str| json(&folder.ok(&["--store", store, "get", id.trim()]));
+    let id = folder.ok(&["--store", "keyed", "list", "--format", "json"]);
+    let id = json(id.trim())["id"].as_str().unwrap().to_owned();
+    let hash = entry("keyed", &id)["input_hash"].as_str().unwrap().to_owned();
+    assert!(hash.starts_with("hmac-sha256:") && hash.len() == 76, "{hash}");
+    assert!(!entry("audit", &plain)["input_hash"].as_str().unwrap().contains(':'));
+    // Compared with the key, and counted without.
+    let against = ["--store", "keyed", "check", "--against", "in.jsonl"];
+    let with_key = run(&against);
+    with_key.expect(0, "");
+    assert!(with_key.stdout.contains("1 of 1 interaction of in.jsonl recorded"), "{with_key:?}");
+    let without = folder.run(&against);
+    without.expect(1, "");
+    assert!(without.stdout.contains("not compared (no hash key)"), "{without:?}");
+    let reconcile = ["--store", "keyed", "reconcile", "--against", "in.jsonl"];
+    run(&reconcile).expect(0, "");
+    // A keyed and a plain hash are no difference.
+    folder.run(&reconcile).expect(0, "1 call matched, 0 of them with other values");
+    // Stored content is compared with its hash.
+    run(&["--store", "other", "log", "--input", "q", "--output", "a", "--store-content"])
+        .expect(0, "");
+    run(&["--store", "other", "check"]).expect(0, "");
+    folder.ok(&["key", "generate", "--out", "another.key"]);
+    let wrong = folder.run(&["--store", "other", "--hash-key-file", "another.key", "check"]);
+    wrong.expect(1, "");
+    assert!(wrong.stdout.contains("hash"), "{wrong:?}");
+}
+
+#[test]
+fn hash_key_that_cannot_be_used_is_an_error() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let log =
+        |key: &str| folder.run(&["--hash-key-file", key, "log", "--input", "a", "--output", "b"]);
+    log("missing").expect(2, "cannot read the hash key file missing");
+    folder.write("short", "too short\n");
+    log("short").expect(2, "a hash key has at least 16 bytes");
+    folder.write("open", "a secret that all may read\n");
+    std::fs::set_permissions(folder.path("open"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    log("open").expect(2, "chmod 600 open");
+    log("/dev/zero").expect(2, "at most 65536 bytes");
+    assert!(!folder.path("audit").exists());
+}

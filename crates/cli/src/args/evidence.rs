@@ -21,6 +21,10 @@ pub(crate) struct PolicyArgs {
     /// Number of witnesses that must have cosigned; default: all
     #[arg(long, value_name = "NUMBER", requires = "witnesses")]
     pub(crate) witnesses_needed: Option<usize>,
+    /// Policy file (C2SP tlog-policy): keys of the log, witnesses, and the quorum of them that must have
+    /// cosigned. With --public-key, the keys of the log are those instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["witnesses", "witnesses_needed"])]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -57,13 +61,13 @@ pub(crate) struct CheckpointArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each problem is reported with file, byte offset, entry and kind: altered, missing,
-inserted, moved, still-there (recorded as erased, but present),
+inserted, moved, renamed, still-there (recorded as erased, but present),
 false-record, checkpoint, fork (the key signed two histories), stored-hash (of the tree),
 evidence-removed, outdated. Other programs may write to the store meanwhile.
 
 Notes name what is no problem by itself, with a count: empty, adopted, not-covered,
-unterminated, unsigned, unsigned-record, accepted, ended-key, foreign-checkpoint,
-not-verified. With --strict, each is a problem. A monitor should use --strict and
+unterminated, copied-while-writing, unsigned, unsigned-record, accepted,
+future-cosignature, ended-key, foreign-checkpoint, not-verified. With --strict, each is a problem. A monitor should use --strict and
 --max-age.
 
 Without --public-key, signatures are not verified: files, tree and checkpoints that

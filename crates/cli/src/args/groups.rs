@@ -9,7 +9,7 @@ use clap::builder::StyledStr;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Record", &["log", "import"]),
     ("Find", &["list", "get", "show", "search", "count", "stats", "export"]),
-    ("Maintain", &["check", "reconcile", "delete", "cleanup", "compact", "quarantine"]),
+    ("Maintain", &["check", "reconcile", "delete", "cleanup", "compact", "backup", "quarantine"]),
     (
         "Prove",
         &[

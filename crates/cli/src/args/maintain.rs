@@ -46,6 +46,34 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+The copy is the store at one moment, with everything that was acknowledged before, its
+tree, checkpoints and quarantine. Programs go on writing; they wait only while what has
+changed in the meantime is copied. DIR exists only when the copy is whole: until then it
+is DIR.incomplete, which an interrupted backup leaves behind.
+
+File systems that can share blocks, such as Btrfs and XFS, copy in no time. --hard-links
+is for other ones, and for a copy that is copied elsewhere at once: an entry that is erased
+from the store later is gone from a linked segment, too, and never open such a copy for
+writing.
+
+Examples:
+  attestry backup /backup/audit-$(date +%F)
+  attestry backup /var/tmp/copy --hard-links && rsync -a /var/tmp/copy host:/backup/
+  attestry --store /backup/audit-2026-01-28 verify --public-key signing.key.pub")]
+pub(crate) struct BackupArgs {
+    /// Folder to create for the copy, outside the store
+    #[arg(value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Link sealed segments where possible instead of copying them
+    #[arg(long)]
+    pub(crate) hard_links: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
 Erases torn lines of the entries in quarantine, too.
 Prints the ids of the erased entries. Ids without an entry are reported on standard
 error, the other entries are erased, and the exit status is 1.

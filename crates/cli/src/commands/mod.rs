@@ -3,6 +3,7 @@
 #[cfg(feature = "serve")]
 mod access;
 mod anchors;
+mod backup;
 mod check;
 mod checkpoint;
 mod cleanup;
@@ -56,6 +57,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Delete(args) => delete::run(args, store, out).await,
         Command::Cleanup(args) => cleanup::run(args, store, out).await,
         Command::Compact => compact::run(store, out).await,
+        Command::Backup(args) => backup::run(args, store, out).await,
         Command::Quarantine(command) => quarantine::run(command, store, out).await,
         Command::Stats(args) => stats::run(args, store, out).await,
         Command::Check(args) => check::run(args, store, out).await,

@@ -1,7 +1,8 @@
 //! `attestry quarantine`: lists, shows and removes torn lines.
 
-use std::fs;
-use std::io::{self, IsTerminal};
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::OpenOptionsExt;
 
 use attestry::file::{FileStorage, Quarantined, QuarantinedKind};
 use attestry::{AuditLogger, EntryId};
@@ -17,6 +18,9 @@ use crate::store::Settings;
 use crate::table::{Align, Table};
 use crate::text::{escaped, stderr_line, thousands};
 use crate::times::Zone;
+
+/// Printed at once.
+const CHUNK_BYTES: u64 = 1 << 20;
 
 pub(super) async fn run(
     command: QuarantineCommand,
@@ -107,15 +111,27 @@ async fn show(
     let Some(file) = found.iter().find(|file| file.name == args.name) else {
         return Ok(not_found(&args.name));
     };
-    let bytes = fs::read(&file.path).map_err(|error| {
+    let failed = |error: io::Error| {
         Failure::new(format!("cannot read {}", file.path.display())).caused_by(error)
-    })?;
-    if io::stdout().is_terminal() {
-        out.line(format_args!("{}", escaped(&String::from_utf8_lossy(&bytes))))?;
-    } else {
-        out.bytes(&bytes)?;
+    };
+    // A file that was listed is a regular one; it may be a link by now.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    let opened = options.open(&file.path).map_err(failed)?;
+    let mut rest = opened.take(file.length);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if rest.by_ref().take(CHUNK_BYTES).read_to_end(&mut bytes).map_err(failed)? == 0 {
+            return Ok(Status::Success);
+        }
+        if io::stdout().is_terminal() {
+            out.line(format_args!("{}", escaped(&String::from_utf8_lossy(&bytes))))?;
+        } else {
+            out.bytes(&bytes)?;
+        }
     }
-    Ok(Status::Success)
 }
 
 async fn remove(

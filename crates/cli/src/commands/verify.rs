@@ -135,6 +135,10 @@ fn meaning(kind: ObservationKind) -> &'static str {
         ObservationKind::NotCovered | ObservationKind::Unsigned => {
             "; changes of them are not detected yet"
         }
+        ObservationKind::CopiedWhileWriting => {
+            "; `attestry backup` makes a copy that is the store at one moment"
+        }
+        ObservationKind::FutureCosignature => "; is the clock of this machine right?",
         ObservationKind::UnsignedRecord => "; an earlier version wrote them",
         ObservationKind::Accepted => "; `attestry verify --since-checkpoint` shows which",
         ObservationKind::ForeignCheckpoint => ", for example of another log, and was not verified",

@@ -58,6 +58,7 @@ impl Folder {
             "ATTESTRY_STORE",
             "ATTESTRY_KEY",
             "ATTESTRY_KEY_FILE",
+            "ATTESTRY_HASH_KEY_FILE",
             "ATTESTRY_SIGNING_KEY_FILE",
             "ATTESTRY_ERASURE_KEY_FILE",
             "ATTESTRY_STATE",

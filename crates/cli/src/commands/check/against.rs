@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use attestry::evidence::{Erasures, Hash, line_hash};
-use attestry::{AuditEntry, hash_content, line};
+use attestry::{AuditEntry, ContentHash, line};
 
 use super::problems::{Problem, Problems};
 use crate::commands;
@@ -21,12 +21,15 @@ pub(super) struct Expected {
     file: String,
     /// Hash and line number, sorted. A repeated interaction has several items with one hash.
     lines: Vec<(u64, u64)>,
+    /// With a hash key: the hash of an interaction by its keyed hashes, sorted. Takes 16 bytes more for each.
+    keyed_lines: Vec<(u64, u64)>,
     /// Number of entries found, at the index of the first item with their hash.
     found: Vec<u32>,
     /// For lines that are entries, such as those of an export: line number and leaf hash, sorted. Takes
     /// 40 bytes more for each.
     leaves: Vec<(u64, Hash)>,
     hasher: Arc<RandomState>,
+    has_key: bool,
     keyed: u64,
 }
 
@@ -69,6 +72,8 @@ impl Comparison {
 /// The hashes that identify a line of the file.
 struct Hashes {
     contents: u64,
+    /// Those with the hash key, of an interaction.
+    keyed: Option<u64>,
     /// Of a line that is an entry.
     leaf: Option<Hash>,
 }
@@ -77,38 +82,53 @@ struct Hashes {
 type Line = (u64, Result<Hashes, String>);
 
 impl Expected {
-    /// Reads `input`. Bad lines are problems.
+    /// Reads `input`, and hashes its interactions with the key of `hash`, too, if it has one. Bad lines are
+    /// problems.
     pub(super) async fn read(
         input: Input,
+        hash: &ContentHash,
         problems: &mut Problems,
         out: &mut Stdout,
     ) -> Result<Self, Failure> {
         let file = input.name.clone();
         let hasher = Arc::new(RandomState::new());
         let line_hasher = Arc::clone(&hasher);
+        let keyed = match hash {
+            ContentHash::Sha256 => None,
+            keyed => Some(keyed.clone()),
+        };
+        let has_key = keyed.is_some();
         let mut chunks = pipeline::process(input, move |chunk| -> Vec<Line> {
             let hash = |line: &[u8]| {
                 if let (Ok(entry), Ok(leaf)) = (line::decode(line), line_hash(line)) {
                     let contents = line_hasher.hash_one((entry.input_hash, entry.output_hash));
-                    return Ok(Hashes { contents, leaf: Some(leaf) });
+                    return Ok(Hashes { contents, keyed: None, leaf: Some(leaf) });
                 }
-                let contents = match record::decode(line)? {
+                let hashed = |contents: (String, String)| line_hasher.hash_one(contents);
+                let (contents, keyed) = match record::decode(line)? {
                     Record::Interaction(interaction) => {
-                        (hash_content(interaction.input()), hash_content(interaction.output()))
+                        let both = |hash: &ContentHash| {
+                            hashed((
+                                hash.hash(interaction.input()),
+                                hash.hash(interaction.output()),
+                            ))
+                        };
+                        (both(&ContentHash::Sha256), keyed.as_ref().map(both))
                     }
-                    Record::Entry(entry) => (entry.input_hash, entry.output_hash),
+                    Record::Entry(entry) => (hashed((entry.input_hash, entry.output_hash)), None),
                 };
-                Ok(Hashes { contents: line_hasher.hash_one(contents), leaf: None })
+                Ok(Hashes { contents, keyed, leaf: None })
             };
             let lines = chunk.lines();
             lines.map(|(n, line)| (n, line.map_err(commands::too_long).and_then(hash))).collect()
         })?;
-        let (mut lines, mut leaves) = (Vec::new(), Vec::new());
+        let (mut lines, mut keyed_lines, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(chunk) = chunks.next().await {
             for (number, line) in chunk?.output {
                 match line {
-                    Ok(Hashes { contents, leaf }) => {
+                    Ok(Hashes { contents, keyed, leaf }) => {
                         lines.push((contents, number));
+                        keyed_lines.extend(keyed.map(|keyed| (keyed, contents)));
                         leaves.extend(leaf.map(|leaf| (number, leaf)));
                     }
                     Err(reason) => {
@@ -119,15 +139,21 @@ impl Expected {
             }
         }
         lines.sort_unstable();
+        keyed_lines.sort_unstable();
         let found = vec![0; lines.len()];
-        Ok(Self { file, lines, found, leaves, hasher, keyed: 0 })
+        Ok(Self { file, lines, keyed_lines, found, leaves, hasher, has_key, keyed: 0 })
     }
 
     /// Counts an entry of the store.
     pub(super) fn add(&mut self, entry: &AuditEntry) {
         // A keyed hash begins with `hmac-sha256:`, a plain one has only digits.
-        self.keyed += u64::from(entry.input_hash.contains(':'));
-        let hash = self.hasher.hash_one((&entry.input_hash, &entry.output_hash));
+        let is_keyed = entry.input_hash.contains(':');
+        self.keyed += u64::from(is_keyed && !self.has_key);
+        let mut hash = self.hasher.hash_one((&entry.input_hash, &entry.output_hash));
+        if is_keyed {
+            let known = self.keyed_lines.binary_search_by_key(&hash, |(keyed, _)| *keyed);
+            hash = known.map_or(hash, |at| self.keyed_lines[at].1);
+        }
         let first = self.lines.partition_point(|line| line.0 < hash);
         if self.lines.get(first).is_some_and(|line| line.0 == hash) {
             self.found[first] = self.found[first].saturating_add(1);

@@ -37,7 +37,9 @@ pub(super) async fn run(
     let mut problems = Problems::new(args.format);
     files::report(&logger, store, &mut problems, out).await?;
     let mut expected = match input {
-        Some(input) => Some(Expected::read(input, &mut problems, out).await?),
+        Some(input) => {
+            Some(Expected::read(input, &store.content_hash()?, &mut problems, out).await?)
+        }
         None => None,
     };
     let mut check = Check::default();

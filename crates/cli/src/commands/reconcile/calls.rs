@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attestry::evidence::{Hash, line_hash};
-use attestry::{AuditEntry, EntryId, Timestamp, line, metadata};
+use attestry::{AuditEntry, ContentHash, EntryId, Timestamp, line, metadata};
 use attestry_genai::{Format, Joiner, UnmappedTexts};
 use serde_json::Value;
 
@@ -70,6 +70,7 @@ impl Calls {
     pub(super) async fn read(
         paths: &[PathBuf],
         format: Option<Format>,
+        hash: ContentHash,
         mut refused: impl FnMut(&str, &str) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
         let preparer = |logger| Preparer {
@@ -80,7 +81,8 @@ impl Calls {
             format,
             unmapped_texts: UnmappedTexts::Hash,
         };
-        let with_content = attestry::open_url("memory:").store_content(true).await?;
+        let with_content =
+            attestry::open_url("memory:").store_content(true).content_hash(hash).await?;
         let preparer = Arc::new(preparer(with_content));
         let mut joiner = Joiner::new(JOIN_BYTES);
         let mut calls = Self::default();

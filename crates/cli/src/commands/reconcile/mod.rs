@@ -30,7 +30,7 @@ pub(super) async fn run(
     let logger = store.open_reader(Settings::default()).await?;
     let mut report = Report::new(args.format);
     let refused = |location: &str, reason: &str| report.refused(location, reason, out);
-    let mut calls = Calls::read(&paths, args.from.format(), refused).await?;
+    let mut calls = Calls::read(&paths, args.from.format(), store.content_hash()?, refused).await?;
     let Some((first, last)) = calls.time_range() else {
         return Err(Failure::new("there are no calls in the files"));
     };
