@@ -32,9 +32,40 @@ pub(super) fn check(
     fs::write(&altered, fs::read_to_string(&entry)?.replacen("09:15:00", "09:15:01", 1))?;
     ensure(verify(&altered).is_err(), || "an altered entry was taken for the one logged".into())?;
     folder(python, program, &emptied(run.join("evidence"))?)?;
+    rotated(python, program, &emptied(run.join("rotated"))?)?;
     Ok("proofs verified in Python, and not of an altered entry; the package reads a folder that keeps \
-        evidence, what it writes is taken in, and what it deletes is missed"
+        evidence, what it writes and rotates is not covered and then taken in, and what it deletes is missed"
         .to_owned())
+}
+
+/// The package continues a store with evidence, and rotates its file several times: on an auditor's copy, which is
+/// never opened for writing, its lines are not covered, and nothing is altered or inserted.
+fn rotated(python: &Python, program: &Path, folder: &Path) -> Result {
+    const WRITTEN: u64 = 25;
+    let store = folder.join("store");
+    let attestry = Attestry::new(program, &store);
+    let key = folder.join("signing.key").to_string_lossy().into_owned();
+    let public = format!("{key}.pub");
+    attestry.done(&["key", "generate", "--signing", "--out", &key])?;
+    let signing = ["--signing-key", key.as_str()];
+    attestry.done(&[&signing[..], &["log", "--input", "a", "--output", "b"]].concat())?;
+    let store_text = store.to_string_lossy().into_owned();
+    let written = WRITTEN.to_string();
+    let options = ["--content", "hash", "--count", &written, "--rotation-bytes", "4000"];
+    python.script("write_store.py", [&[store_text.as_str()][..], &options].concat())?;
+    let is_segment = |name: &str| name.starts_with("audit_") && name.ends_with(".jsonl");
+    let names =
+        fs::read_dir(&store)?.map(|item| Ok(item?.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect::<std::io::Result<_>>()?;
+    let segments = names.iter().filter(|name| is_segment(name)).count();
+    ensure(segments > 3, || format!("the package rotated to {segments} segments only"))?;
+    let verify = ["verify", "--public-key", &public, "--format", "json"];
+    let report: Value = serde_json::from_str(&attestry.done(&verify)?)?;
+    ensure_equal("lines that are not covered", &json!(WRITTEN), &report["not_covered"])?;
+    attestry.done(&[&signing[..], &["checkpoint"]].concat())?;
+    let report: Value = serde_json::from_str(&attestry.done(&verify)?)?;
+    ensure_equal("lines taken in", &json!(WRITTEN + 1), &report["lines"])?;
+    ensure_equal("lines that are not covered", &json!(0), &report["not_covered"])
 }
 
 /// A store with evidence, used by both sides.
