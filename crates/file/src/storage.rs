@@ -102,7 +102,7 @@ impl FileStorage {
             files_removed = report.files_removed,
             "store opened"
         );
-        catalog.save_indexes(&lock.acquire()?, rotation_bytes, None)?;
+        catalog.save_indexes(&lock.acquire()?, rotation_bytes)?;
         let recovery = Arc::new(Mutex::new(report));
         let leaf_hasher = observer.leaf_hasher();
         let active = ActiveSegment::new(folder, rotation_bytes, durability)

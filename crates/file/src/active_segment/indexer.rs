@@ -150,15 +150,6 @@ pub(super) struct Indexer {
     closed: Option<Unindexed>,
 }
 
-/// What is indexed once a store is closed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FinishedIndexes {
-    /// Whether each segment that this process has sealed has an index file.
-    pub(crate) sealed: bool,
-    /// The segment that was active, if its index file is complete.
-    pub(crate) active: Option<FileId>,
-}
-
 impl Indexer {
     pub(super) fn new(folder: Folder) -> Self {
         let keys = IndexKeys::default();
@@ -201,12 +192,11 @@ impl Indexer {
     }
 
     /// Ends what is being written, and indexes the closed segment unless its index file lacks at most
-    /// `may_lack` bytes.
-    pub(super) fn finish(&mut self, may_lack: u64) -> FinishedIndexes {
+    /// `may_lack` bytes. Returns whether each segment that this process has sealed has an index file.
+    pub(super) fn finish(&mut self, may_lack: u64) -> bool {
         self.wait();
-        let mut finished = FinishedIndexes { sealed: !self.incomplete, active: None };
-        self.incomplete = false;
-        let Some(mut closed) = self.closed.take() else { return finished };
+        let are_sealed_indexed = !std::mem::take(&mut self.incomplete);
+        let Some(mut closed) = self.closed.take() else { return are_sealed_indexed };
         let path = self.folder.index(closed.id);
         let lacks = closed.length.saturating_sub(IndexFile::covered_len(&path, closed.id));
         // With the state of now, the next open sees whether the segment was changed in place since.
@@ -214,14 +204,12 @@ impl Indexer {
             && FileState::of_file(&closed.file)
                 .and_then(|state| IndexFile::set_state(&path, state))
                 .is_ok();
-        if is_kept
-            || (lacks == closed.length && lacks <= may_lack)
-            || (self.prepare(&mut closed)
-                && self.publish(&closed, write_index(&self.folder, &closed, self.keys.clone())))
-        {
-            finished.active = Some(closed.id);
+        let is_small = lacks == closed.length && lacks <= may_lack;
+        if !is_kept && !is_small && self.prepare(&mut closed) {
+            // If it fails, the next reader reads the segment.
+            self.publish(&closed, write_index(&self.folder, &closed, self.keys.clone()));
         }
-        finished
+        are_sealed_indexed
     }
 
     /// When [`poll`](Self::poll) is to be called. Needs no lock.

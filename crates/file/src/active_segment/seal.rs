@@ -6,7 +6,6 @@ use std::time::Instant;
 use attestry_core::{StorageError, event};
 
 use super::ActiveSegment;
-use super::indexer::FinishedIndexes;
 use crate::erase::Erasures;
 use crate::fs::{epoch, sys};
 use crate::observer::LogObserver;
@@ -90,8 +89,9 @@ impl ActiveSegment {
         self.indexer.deadline()
     }
 
-    /// Writes the indexes of what this process has sealed and closed.
-    pub(crate) fn finish_indexes(&mut self) -> FinishedIndexes {
+    /// Writes the indexes of what this process has sealed and closed. Returns whether each segment that it has
+    /// sealed has an index file.
+    pub(crate) fn finish_indexes(&mut self) -> bool {
         self.indexer.finish(may_lack_in_index(self.rotation_bytes))
     }
 }

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::snapshot::LockMode;
 use crate::fs::epoch::Stamp;
 use crate::fs::lock::LockGuard;
-use crate::fs::sys::{self, FileId, FileState};
+use crate::fs::sys::{self, FileState};
 use crate::segment::{IndexFile, MemoryIndex, Segment, SegmentIndex, write_index_file};
 
 /// An index in memory of at most this many new bytes is not saved: reading them again is as fast as writing
@@ -150,8 +150,7 @@ impl Catalog {
     }
 
     /// Writes an index file for each index in memory, so that the next open need not read those segments.
-    /// Nothing is read for it: bytes that are not indexed yet stay so. Full segments have `rotation_bytes`;
-    /// the index file of `complete` is up to date.
+    /// Nothing is read for it: bytes that are not indexed yet stay so. Full segments have `rotation_bytes`.
     ///
     /// # Errors
     ///
@@ -161,7 +160,6 @@ impl Catalog {
         &self,
         _: &LockGuard<'_>,
         rotation_bytes: u64,
-        complete: Option<FileId>,
     ) -> Result<(), StorageError> {
         let cache = self.cache();
         let Some(stamp) = cache.stamp else { return Ok(()) };
@@ -171,10 +169,7 @@ impl Catalog {
         }
         for segment in &cache.growing {
             let Some(mut index) = segment.file.memory_index_mut() else { continue };
-            if Some(segment.file.id) == complete
-                || index.has_open_tail()
-                || index.unsaved_len() <= may_lack_in_index(rotation_bytes)
-            {
+            if index.has_open_tail() || index.unsaved_len() <= may_lack_in_index(rotation_bytes) {
                 continue;
             }
             // An index must not reach the disk before the lines it describes.

@@ -61,15 +61,20 @@ pub(super) fn execute(log: &mut LogParts, jobs: VecDeque<Job>, guard: &LockGuard
 }
 
 fn append(log: &mut LogParts, mut batch: Batch, guard: &LockGuard<'_>) -> Acks {
-    if batch.checks_ids()
-        && let Some((segment, lines)) = log.active.take_new_lines()
-    {
-        log.catalog.note_appended(segment, lines);
+    if batch.checks_ids() {
+        note_appended(log);
     }
     let mut check = IdCheck::default();
     batch.check_ids(|id, line, skipping| check.look_up(log, id, line, skipping, guard));
     let LogParts { active, erasures, observer, .. } = log;
     batch.commit(|lines| active.append(guard.epoch(), erasures, &mut **observer, lines))
+}
+
+/// Adds the new lines of the active segment to its index in the catalog, if that has one.
+fn note_appended(log: &mut LogParts) {
+    if let Some((segment, lines)) = log.active.take_new_lines() {
+        log.catalog.note_appended(segment, lines);
+    }
 }
 
 /// Looks up the ids of one batch. Nothing else changes the store meanwhile.
@@ -173,14 +178,15 @@ fn not_doomed(
 /// Makes everything durable, and ends with a checkpoint if one is due. Idempotent.
 pub(super) fn close(log: &mut LogParts, guard: &LockGuard<'_>) -> Result<(), StorageError> {
     let mut closed = log.active.seal_poisoned(&mut log.erasures, &mut *log.observer);
+    note_appended(log);
     closed = closed.and(log.active.close());
     if closed.is_ok() && !log.erasures.is_pending() {
-        let finished = log.active.finish_indexes();
-        if !finished.sealed {
+        // First what the catalog has in memory: the index of the active segment, once ids were looked up.
+        closed = log.catalog.save_indexes(guard, log.active.rotation_bytes());
+        if closed.is_ok() && !log.active.finish_indexes() {
             // Reads the segments. Index files are optional, so failures are ignored.
             let _ = log.catalog.snapshot_locked(guard);
         }
-        closed = log.catalog.save_indexes(guard, log.active.rotation_bytes(), finished.active);
     }
     if closed.is_ok() && log.observer.deadline().is_some() {
         sync_for_deadline(log);
