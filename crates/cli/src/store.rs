@@ -68,11 +68,6 @@ impl StoreArgs {
         self.open(settings, true).await
     }
 
-    /// Whether a store that is closed can be opened again with what it holds.
-    pub(crate) fn is_persistent(&self) -> Result<bool, Failure> {
-        Ok(!matches!(self.location()?, Location::Url(url) if url.starts_with("memory:")))
-    }
-
     /// Opens the store for writing, and creates it if it does not exist.
     pub(crate) async fn open_writer(&self, settings: Settings) -> Result<AuditLogger, Failure> {
         if let Location::Folder(path) = self.location()? {

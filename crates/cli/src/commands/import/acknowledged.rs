@@ -50,10 +50,6 @@ impl Acknowledged {
         self.0.push(Sample { input, last_id, first_line, last_line, entries });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The batches whose last entry is gone.
     pub(super) async fn missing(&self, logger: &AuditLogger) -> Result<Missing, Failure> {
         let mut missing = Missing::default();

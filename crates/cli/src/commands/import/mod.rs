@@ -86,7 +86,7 @@ pub(super) async fn run(
         repeatable: derive_ids && !from_stdin,
     };
     let anchors = args.anchors.start(store, &import.logger)?;
-    import.run(&paths, first, interrupt, store, anchors).await
+    import.run(&paths, first, interrupt, anchors).await
 }
 
 struct Import<'a> {
@@ -113,7 +113,6 @@ impl Import<'_> {
         paths: &[PathBuf],
         first: Option<Input>,
         mut interrupt: Interrupt,
-        store: &StoreArgs,
         anchors: Anchors,
     ) -> Result<Status, Failure> {
         let mut outcome = self.inputs(paths, first, &mut interrupt).await;
@@ -126,7 +125,10 @@ impl Import<'_> {
         let closed = self.logger.close().await.map_err(Failure::from);
         // The first error is reported: closing often fails after it.
         let outcome = match outcome.and_then(|signal| closed.map(|()| signal)) {
-            Ok(signal) => self.missing(store).await.map(|missing| (signal, missing)),
+            // Reading a closed store is allowed, and what was stored is indexed now.
+            Ok(signal) => {
+                self.acknowledged.missing(&self.logger).await.map(|missing| (signal, missing))
+            }
             Err(failure) => Err(failure),
         };
         self.summarise(outcome)
@@ -225,15 +227,6 @@ impl Import<'_> {
             self.finish(writing.await).await?;
         }
         Ok(())
-    }
-
-    /// Asks the closed store, which has indexed what was stored.
-    async fn missing(&self, store: &StoreArgs) -> Result<Missing, Failure> {
-        if self.acknowledged.is_empty() || !store.is_persistent()? {
-            return Ok(Missing::default());
-        }
-        let logger = store.open_reader(Settings::default()).await?;
-        self.acknowledged.missing(&logger).await
     }
 
     /// Begins to store the entries of `first` and of other chunks that are ready, up to a batch.
