@@ -1,9 +1,10 @@
 //! Reads an input in chunks of whole lines, in bounded memory.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 use std::sync::mpsc;
 
 use attestry::line::MAX_LINE_BYTES;
+use memchr::{memchr, memchr_iter, memrchr};
 
 /// Size of one read: a few hundred interactions.
 const BLOCK_BYTES: usize = 512 << 10;
@@ -49,11 +50,10 @@ impl Chunk {
         let mut number = self.first_line;
         let lines = std::iter::from_fn(move || {
             while !rest.is_empty() {
-                let from_line = rest;
-                // `skip_until` searches with vector instructions, unlike the methods of slices. It cannot
-                // fail on memory.
-                let length = rest.skip_until(b'\n').unwrap_or(from_line.len());
-                let line = from_line[..length].trim_ascii();
+                let length = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+                let (line, others) = rest.split_at(length);
+                let line = line.trim_ascii();
+                rest = others;
                 let line_number = number;
                 number += 1;
                 if line.len() > MAX_LINE_BYTES {
@@ -110,8 +110,8 @@ impl<R: Read> Chunks<R> {
                 return Ok((!rest.is_empty()).then(|| self.chunk(Content::Lines(rest), 1)));
             }
             let new = &self.buffer[before..self.filled];
-            if let Some(last) = new.iter().rposition(|byte| *byte == b'\n') {
-                let breaks = line_breaks(new);
+            if let Some(last) = memrchr(b'\n', new) {
+                let breaks = memchr_iter(b'\n', new).count() as u64;
                 let lines = self.take(before + last + 1);
                 return Ok(Some(self.chunk(Content::Lines(lines), breaks)));
             }
@@ -178,7 +178,7 @@ impl<R: Read> Chunks<R> {
         loop {
             self.filled = 0;
             let read = self.read_block()?;
-            let found = self.buffer[..read].iter().position(|byte| *byte == b'\n');
+            let found = memchr(b'\n', &self.buffer[..read]);
             length += found.unwrap_or(read) as u64;
             if found.is_some() || read == 0 {
                 let line_break = usize::from(found.is_some());
@@ -188,12 +188,6 @@ impl<R: Read> Chunks<R> {
             }
         }
     }
-}
-
-/// Counts in groups of 255 bytes, whose count fits in a byte, which the compiler vectorises.
-fn line_breaks(bytes: &[u8]) -> u64 {
-    let in_group = |group: &[u8]| group.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>();
-    bytes.chunks(255).map(|group| u64::from(in_group(group))).sum()
 }
 
 #[cfg(test)]
