@@ -38,6 +38,18 @@ pub(super) fn response(record: &mut CallRecord, fields: &mut Fields) {
     record.input_tokens =
         fields.integer("inputTextTokenCount").or_else(|| fields.integer("prompt_token_count"));
     record.output_tokens = fields.integer("generation_token_count");
+    // Of Llama, and of Titan's streams.
+    let reasons = ["stop_reason", "completionReason"].into_iter();
+    finish_reasons(record, reasons.filter_map(|key| fields.text(key)).collect());
+    let streamed = fields.integer("totalOutputTextTokenCount");
+    record.output_tokens = record.output_tokens.or(streamed);
+    if let Some(metrics) = fields.take("amazon-bedrock-invocationMetrics") {
+        let mut metrics = Fields::new(metrics);
+        let tokens = (metrics.integer("inputTokenCount"), metrics.integer("outputTokenCount"));
+        record.input_tokens = record.input_tokens.or(tokens.0);
+        record.output_tokens = record.output_tokens.or(tokens.1);
+        fields.put_rest("amazon-bedrock-invocationMetrics", metrics);
+    }
     let output = match titan_result(record, fields) {
         Some(text) => Some(text),
         None => OUTPUTS.iter().find_map(|key| fields.take(key)),
@@ -46,8 +58,16 @@ pub(super) fn response(record: &mut CallRecord, fields: &mut Fields) {
 }
 
 /// The names that models give to what they answer.
-const OUTPUTS: &[&str] =
-    &["generation", "completion", "outputs", "generations", "embedding", "embeddings", "results"];
+const OUTPUTS: &[&str] = &[
+    "generation",
+    "completion",
+    "outputText",
+    "outputs",
+    "generations",
+    "embedding",
+    "embeddings",
+    "results",
+];
 
 /// `{"results": [{"outputText", "tokenCount", "completionReason"}]}` with one result.
 fn titan_result(record: &mut CallRecord, fields: &mut Fields) -> Option<Value> {

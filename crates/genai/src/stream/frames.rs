@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::event_stream::EventStream;
 use super::sse::{SseEvent, SseParser};
 use super::values::ValueSplitter;
 use crate::json;
@@ -12,11 +13,11 @@ pub(crate) enum Frame {
     Event(Value),
     /// `[DONE]`.
     Done,
-    /// Not JSON.
+    /// Not JSON, or damaged.
     Invalid,
 }
 
-/// Server-sent events, or JSON values in a row or in an array: the first byte tells.
+/// Server-sent events, JSON values in a row or in an array, or Amazon's binary messages: the first byte tells.
 pub(crate) struct Frames {
     max_event_bytes: usize,
     framing: Option<Framing>,
@@ -25,6 +26,7 @@ pub(crate) struct Frames {
 enum Framing {
     Sse(SseParser),
     Values(ValueSplitter),
+    Binary(EventStream),
 }
 
 impl Frames {
@@ -42,6 +44,8 @@ impl Frames {
         let max = self.max_event_bytes;
         let framing = self.framing.get_or_insert_with(|| match first {
             b'{' | b'[' => Framing::Values(ValueSplitter::new(max)),
+            // The first byte of a length below 16 MiB, which is the most that a message may have.
+            0 => Framing::Binary(EventStream::new(max)),
             _ => Framing::Sse(SseParser::new(max)),
         });
         match framing {
@@ -49,6 +53,7 @@ impl Frames {
                 parser.push(bytes).into_iter().for_each(|event| found(frame(event)));
             }
             Framing::Values(splitter) => splitter.push(bytes, |value| found(value_frame(value))),
+            Framing::Binary(messages) => messages.push(bytes, &mut found),
         }
     }
 
@@ -64,6 +69,7 @@ impl Frames {
                 splitter.finish(|value| found(value_frame(value)));
                 splitter.too_long()
             }
+            Some(Framing::Binary(messages)) => messages.finish(&mut found),
         }
     }
 }

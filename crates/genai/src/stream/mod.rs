@@ -5,6 +5,7 @@ mod accumulate;
 mod anthropic;
 mod chat;
 mod converse;
+mod event_stream;
 mod fold;
 mod frames;
 mod gemini;

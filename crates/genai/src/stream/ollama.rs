@@ -25,6 +25,8 @@ impl Ollama {
                 {
                     budget.append(text, &more);
                 }
+                // Says nothing in this chunk.
+                (Some(_), Value::Null) => {}
                 (known, value) => {
                     if known.is_some_and(|known| *known == value) || budget.takes(&value) {
                         self.body.insert(key, value);
