@@ -142,3 +142,18 @@ fn texts_without_a_field_are_hashed_unless_content_is_stored() {
         assert_eq!(other["bytes"] == 16, !is_kept, "{other}");
     }
 }
+
+#[test]
+fn unknown_spans_are_counted_or_stored() {
+    let folder = Folder::new();
+    folder.write("in.jsonl", "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"spanId\":\"00f067aa0ba902b7\",\"name\":\"SELECT\",\"startTimeUnixNano\":\"1769591700000000000\",\"attributes\":[{\"key\":\"db.system\",\"value\":{\"stringValue\":\"postgresql\"}}]}]}]}]}\n");
+    let run = folder.run(&["import", "in.jsonl"]);
+    run.expect(0, "imported 0 interactions");
+    run.expect(0, "1 span or log record");
+    let run = folder.run(&["import", "in.jsonl", "--unknown-spans"]);
+    run.expect(0, "imported 1 interaction,");
+    let metadata = &folder.entries()[0]["metadata"];
+    assert_eq!(metadata["gen_ai.operation.name"], "span");
+    assert_eq!(metadata["db.system"], "postgresql");
+    folder.run(&["import", "in.jsonl", "--unknown-spans"]).expect(0, "1 present already");
+}

@@ -12,6 +12,17 @@ pub struct Decoded {
     pub ignored: u64,
 }
 
+/// What becomes of spans and log records that are of something else than generative AI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum UnknownSpans {
+    /// They are counted.
+    #[default]
+    Count,
+    /// Each becomes a record of its own, whose operation is `span` or `log`.
+    Keep,
+}
+
 impl From<CallRecord> for Decoded {
     fn from(record: CallRecord) -> Self {
         Self { records: vec![record], ignored: 0 }

@@ -29,10 +29,10 @@ mod stream;
 mod telemetry;
 mod time;
 
-pub use decoded::Decoded;
+pub use decoded::{Decoded, UnknownSpans};
 pub use error::RecordError;
 pub use exchange::Exchange;
-pub use export::decode;
+pub use export::{decode, decode_with};
 pub use format::{Format, UnknownFormat};
 pub use interaction::UnmappedTexts;
 pub use join::{JoinKey, JoinTable, JoinedCall, Joiner};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use attestry::{EntryId, Timestamp};
+use attestry_genai::UnknownSpans;
 use clap::{ArgGroup, Args};
 use serde_json::Value;
 
@@ -162,9 +163,18 @@ pub(crate) struct ImportArgs {
     /// Record negative tokens and latencies, and times before 1970 or more than a day in the future
     #[arg(long)]
     pub(crate) allow_odd: bool,
+    /// Store spans and log records that are of something else than a model, too; default: count them
+    #[arg(long)]
+    unknown_spans: bool,
     /// Output: ids, or one JSON object for each line
     #[arg(long, default_value = "text")]
     pub(crate) format: ReportFormat,
     #[command(flatten)]
     pub(crate) anchors: AnchorArgs,
+}
+
+impl ImportArgs {
+    pub(crate) const fn unknown_spans(&self) -> UnknownSpans {
+        if self.unknown_spans { UnknownSpans::Keep } else { UnknownSpans::Count }
+    }
 }

@@ -9,7 +9,7 @@ mod openai_batch;
 
 use serde_json::Value;
 
-use crate::decoded::Decoded;
+use crate::decoded::{Decoded, UnknownSpans};
 use crate::error::RecordError;
 use crate::format::Format;
 use crate::json::{self, Fields};
@@ -37,6 +37,29 @@ use crate::telemetry;
 ///
 /// [`RecordError`] if it is not JSON, or not of the format.
 pub fn decode(format: Format, json: &[u8]) -> Result<Decoded, RecordError> {
+    decode_with(format, json, UnknownSpans::Count)
+}
+
+/// As [`decode`], and says what becomes of spans and log records that are of something else than generative AI.
+///
+/// ```
+/// use attestry_genai::{Format, UnknownSpans, decode_with};
+///
+/// let line = br#"{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+///     "spanId": "00f067aa0ba902b7", "name": "SELECT", "startTimeUnixNano": "1769591700000000000"}]}]}]}"#;
+/// let decoded = decode_with(Format::Otlp, line, UnknownSpans::Keep)?;
+/// assert_eq!((decoded.records.len(), decoded.ignored), (1, 0));
+/// # Ok::<(), attestry_genai::RecordError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_with(
+    format: Format,
+    json: &[u8],
+    unknown: UnknownSpans,
+) -> Result<Decoded, RecordError> {
     let parsed = json::parse(json)?;
     let is_lossy = parsed.lossy;
     if !parsed.value.is_object() {
@@ -52,7 +75,7 @@ pub fn decode(format: Format, json: &[u8]) -> Result<Decoded, RecordError> {
         Format::Bedrock => bedrock::decode(Fields::new(parsed.value)).map(Decoded::from),
         Format::LangSmith => langsmith::decode(Fields::new(parsed.value)),
         Format::AzureApim => azure::decode(Fields::new(parsed.value)).map(Decoded::from),
-        Format::Otlp => telemetry::decode_json(parsed.value),
+        Format::Otlp => telemetry::decode_json(parsed.value, unknown),
     }?;
     if is_lossy {
         for record in &mut decoded.records {

@@ -21,38 +21,70 @@ struct Message {
     body: Value,
 }
 
-/// The call that a log record is an event of; `None` if it is of something else.
-pub(super) fn log_call(log: LogRecord) -> Option<CallRecord> {
-    let LogRecord { mut attributes, .. } = log;
-    let name = match log.event_name.is_empty() {
-        true => attributes.text("event.name")?,
-        false => log.event_name,
-    };
-    if !name.starts_with("gen_ai.") {
-        return None;
+/// The name of the event that a log record is, taken from it.
+pub(super) fn name(log: &mut LogRecord) -> Option<String> {
+    match log.event_name.is_empty() {
+        true => log.attributes.text("event.name"),
+        false => Some(std::mem::take(&mut log.event_name)),
     }
+}
+
+/// The call that a log record is the event `name` of.
+pub(super) fn log_call(name: String, log: LogRecord) -> CallRecord {
     let mut record = CallRecord::new(Format::Otlp.name());
     if log.trace.is_empty() || log.span.is_empty() {
         // Of no span: a call of its own, one of perhaps several in its batch.
-        let body = hash_content(&log.body.to_string());
-        record.own_id = Some(format!("event/{}/{}/{name}/{body}", log.time_nanos, log.position));
+        record.own_id = Some(own_id("event", &name, &log));
     } else {
         // Unknown start: the span itself has it.
-        let start_nanos = SpanId::UNKNOWN_START;
-        record.spans.insert(SpanId { start_nanos, trace: log.trace, span: log.span, parent: None });
+        let (start_nanos, parent) = (SpanId::UNKNOWN_START, None);
+        let (trace, span) = (log.trace.clone(), log.span.clone());
+        record.spans.insert(SpanId { start_nanos, trace, span, parent });
     }
+    add_log(record, log, |record, log| {
+        let body = std::mem::take(&mut log.body);
+        let message = Message { name, time_nanos: log.time_nanos, position: log.position, body };
+        add(record, message, &mut log.attributes);
+    })
+}
+
+/// A log record that is of no call.
+pub(super) fn log_entry(name: Option<String>, log: LogRecord) -> CallRecord {
+    let mut record = CallRecord::new(Format::Otlp.name());
+    let name = name.unwrap_or_default();
+    // One span may have many.
+    record.own_id = Some(own_id("log", &name, &log));
+    add_log(record, log, |record, log| {
+        record.set(metadata::OPERATION, Some("log"));
+        for (key, id) in [(metadata::TRACE_ID, &log.trace), (metadata::SPAN_ID, &log.span)] {
+            record.set(key, (!id.is_empty()).then(|| id.as_str()));
+        }
+        record.keep("event.name", name);
+        record.keep("body", log.body.take());
+    })
+}
+
+fn own_id(kind: &str, name: &str, log: &LogRecord) -> String {
+    let body = hash_content(&log.body.to_string());
+    format!("{kind}/{}/{}/{name}/{body}", log.time_nanos, log.position)
+}
+
+/// Adds what every log record has, and by `content` what it is about.
+fn add_log(
+    mut record: CallRecord,
+    mut log: LogRecord,
+    content: impl FnOnce(&mut CallRecord, &mut LogRecord),
+) -> CallRecord {
     record.started = timestamp(log.time_nanos);
-    let message =
-        Message { name, time_nanos: log.time_nanos, position: log.position, body: log.body };
-    add(&mut record, message, &mut attributes);
-    common::attributes(&mut record, &mut attributes);
+    content(&mut record, &mut log);
+    common::attributes(&mut record, &mut log.attributes);
     if log.dropped_attributes > 0 {
         record.truncated.insert("attributes");
     }
     record.keep("duplicate_attributes", log.duplicates);
     common::origin(&mut record, log.origin);
-    common::keep_attributes(&mut record, attributes);
-    Some(record)
+    common::keep_attributes(&mut record, log.attributes);
+    record
 }
 
 /// Adds an event of the span itself.

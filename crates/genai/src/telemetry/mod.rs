@@ -12,21 +12,22 @@ mod otlp_protobuf;
 mod traceloop;
 mod vercel;
 
-use attestry_core::Timestamp;
+use attestry_core::{Timestamp, metadata};
 use serde_json::Value;
 
 use self::model::{Span, Telemetry};
-use crate::decoded::Decoded;
+use crate::decoded::{Decoded, UnknownSpans};
 use crate::error::RecordError;
 use crate::format::Format;
 use crate::json::Fields;
 use crate::record::{CallRecord, SpanId};
 
 /// The calls in OTLP/JSON.
-pub(crate) fn decode_json(value: Value) -> Result<Decoded, RecordError> {
-    otlp_json::telemetry(value).map(calls).ok_or_else(|| {
+pub(crate) fn decode_json(value: Value, unknown: UnknownSpans) -> Result<Decoded, RecordError> {
+    let telemetry = otlp_json::telemetry(value).ok_or_else(|| {
         RecordError::format(Format::Otlp, "neither `resourceSpans` nor `resourceLogs` is there")
-    })
+    })?;
+    Ok(calls(telemetry, unknown))
 }
 
 /// The calls in an `ExportTraceServiceRequest`, the protobuf message that a receiver of OTLP gets at `/v1/traces`.
@@ -43,7 +44,7 @@ pub(crate) fn decode_json(value: Value) -> Result<Decoded, RecordError> {
 /// [`RecordError::Protobuf`] if it is no such message.
 #[cfg(feature = "otlp")]
 pub fn decode_traces(message: &[u8]) -> Result<Decoded, RecordError> {
-    otlp_protobuf::traces(message).map(calls)
+    otlp_protobuf::traces(message).map(|telemetry| calls(telemetry, UnknownSpans::Count))
 }
 
 /// The calls in an `ExportLogsServiceRequest`, the protobuf message that a receiver of OTLP gets at `/v1/logs`.
@@ -58,21 +59,25 @@ pub fn decode_traces(message: &[u8]) -> Result<Decoded, RecordError> {
 /// [`RecordError::Protobuf`] if it is no such message.
 #[cfg(feature = "otlp")]
 pub fn decode_logs(message: &[u8]) -> Result<Decoded, RecordError> {
-    otlp_protobuf::logs(message).map(calls)
+    otlp_protobuf::logs(message).map(|telemetry| calls(telemetry, UnknownSpans::Count))
 }
 
-fn calls(telemetry: Telemetry) -> Decoded {
+fn calls(telemetry: Telemetry, unknown: UnknownSpans) -> Decoded {
     let mut decoded = Decoded::default();
     for span in telemetry.spans {
-        match span_call(span) {
-            Some(record) => decoded.records.push(record),
-            None => decoded.ignored += 1,
+        match (dialect(&span.attributes), unknown) {
+            (None, UnknownSpans::Count) => decoded.ignored += 1,
+            (dialect, _) => decoded.records.push(span_record(span, dialect)),
         }
     }
-    for log in telemetry.logs {
-        match events::log_call(log) {
-            Some(record) => decoded.records.push(record),
-            None => decoded.ignored += 1,
+    for mut log in telemetry.logs {
+        let event = events::name(&mut log);
+        match (event, unknown) {
+            (Some(name), _) if name.starts_with("gen_ai.") => {
+                decoded.records.push(events::log_call(name, log));
+            }
+            (_, UnknownSpans::Count) => decoded.ignored += 1,
+            (name, UnknownSpans::Keep) => decoded.records.push(events::log_entry(name, log)),
         }
     }
     decoded
@@ -101,9 +106,8 @@ fn dialect(attributes: &Fields) -> Option<Dialect> {
     attributes.has("traceloop.span.kind").then_some(Dialect::Traceloop)
 }
 
-/// The call that a span is; `None` if it is of something else.
-fn span_call(span: Span) -> Option<CallRecord> {
-    let dialect = dialect(&span.attributes)?;
+/// What a span says. Without a dialect it is of something else than generative AI.
+fn span_record(span: Span, dialect: Option<Dialect>) -> CallRecord {
     let mut record = CallRecord::new(Format::Otlp.name());
     let Span { mut attributes, events, .. } = span;
     if span.trace.is_empty() || span.span.is_empty() {
@@ -123,10 +127,11 @@ fn span_call(span: Span) -> Option<CallRecord> {
         record.latency_ms = Some((span.end_nanos - span.start_nanos) as f64 / 1e6);
     }
     match dialect {
-        Dialect::OpenInference => openinference::attributes(&mut record, &mut attributes),
-        Dialect::Vercel => vercel::attributes(&mut record, &mut attributes),
-        Dialect::Traceloop => traceloop::attributes(&mut record, &mut attributes),
-        Dialect::Otel => otel::attributes(&mut record, &mut attributes),
+        Some(Dialect::OpenInference) => openinference::attributes(&mut record, &mut attributes),
+        Some(Dialect::Vercel) => vercel::attributes(&mut record, &mut attributes),
+        Some(Dialect::Traceloop) => traceloop::attributes(&mut record, &mut attributes),
+        Some(Dialect::Otel) => otel::attributes(&mut record, &mut attributes),
+        None => record.set(metadata::OPERATION, Some("span")),
     }
     for event in events {
         events::span_event(&mut record, event);
@@ -144,7 +149,7 @@ fn span_call(span: Span) -> Option<CallRecord> {
     record.keep("duplicate_attributes", span.duplicates);
     common::origin(&mut record, span.origin);
     common::keep_attributes(&mut record, attributes);
-    Some(record)
+    record
 }
 
 /// Truncated to microseconds; `None` for 0, which means unknown.

@@ -2,7 +2,7 @@ use attestry_core::metadata;
 use serde_json::{Value, json};
 
 use crate::record::Content;
-use crate::{CallRecord, Format, Joiner, decode};
+use crate::{CallRecord, Format, Joiner, UnknownSpans, decode, decode_with};
 
 /// OTLP/JSON of one span.
 fn span(id: &str, attributes: Value, more: Value) -> Value {
@@ -295,6 +295,43 @@ fn errors_limits_and_unknown_spans() {
     let database = span(SPAN, json!({"db.system": "postgresql"}), json!({}));
     let decoded = decode(Format::Otlp, database.to_string().as_bytes()).unwrap();
     assert_eq!((decoded.records.len(), decoded.ignored), (0, 1));
+}
+
+#[test]
+fn unknown_spans_and_logs_are_kept_if_asked() {
+    let keep = |batch: &Value| {
+        let batch = batch.to_string();
+        let decoded = decode_with(Format::Otlp, batch.as_bytes(), UnknownSpans::Keep).unwrap();
+        assert_eq!(decoded.ignored, 0);
+        decoded.records
+    };
+    let attributes =
+        json!({"db.system": "postgresql", "user.id": "u-1", "db.statement": "SELECT 1"});
+    let database = keep(&span(SPAN, attributes, json!({"name": "SELECT"}))).remove(0);
+    assert_eq!(database.metadata[metadata::OPERATION], "span");
+    assert_eq!(database.metadata[metadata::USER], "u-1");
+    assert_eq!(database.metadata["db.system"], "postgresql");
+    assert_eq!(database.span().map(|(_, span)| span), Some(SPAN));
+    // Two logs of one span, one of them without a name, are entries of their own.
+    let log = |body: &str, time: &str, name: Option<&str>| {
+        json!({"traceId": "4bf92f3577b34da6a3ce929d0e0e4736", "spanId": SPAN, "timeUnixNano": time,
+            "eventName": name, "body": {"stringValue": body}})
+    };
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
+        log("query took 2 s", "1769591700000000000", None),
+        log("query took 3 s", "1769591700000000000", Some("slow")),
+        log("2+2?", "1769591700000000000", Some("gen_ai.user.message"))]}]}]});
+    let records = keep(&logs);
+    let operations: Vec<_> =
+        records.iter().map(|record| record.metadata.get(metadata::OPERATION)).collect();
+    assert_eq!(operations, [Some(&json!("log")), Some(&json!("log")), None]);
+    assert_eq!(records[0].other["body"], "query took 2 s");
+    assert_eq!(records[1].other["event.name"], "slow");
+    assert_eq!(records[0].metadata[metadata::SPAN_ID], SPAN);
+    let ids: std::collections::BTreeSet<_> = records.iter().map(|record| record.id()).collect();
+    assert_eq!(ids.len(), 3);
+    let counted = decode(Format::Otlp, logs.to_string().as_bytes()).unwrap();
+    assert_eq!((counted.records.len(), counted.ignored), (1, 2));
 }
 
 #[test]

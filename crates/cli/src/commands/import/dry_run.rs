@@ -52,6 +52,7 @@ pub(super) async fn run(
         keep_refused: false,
         format: args.from.format(),
         unmapped_texts: UnmappedTexts::Keep,
+        unknown_spans: args.unknown_spans(),
     });
     let mut mapping = Mapping::default();
     let mut joiner = Joiner::new(super::JOIN_BYTES);

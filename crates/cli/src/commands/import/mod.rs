@@ -72,6 +72,7 @@ pub(super) async fn run(
         keep_refused: rejects.is_some(),
         format: args.from.format(),
         unmapped_texts: if is_plain { UnmappedTexts::Keep } else { UnmappedTexts::Hash },
+        unknown_spans: args.unknown_spans(),
     };
     let import = Import {
         report: Report::new(out, args.format, rejects.is_some()),

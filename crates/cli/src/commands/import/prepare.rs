@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use attestry::line::MAX_LINE_BYTES;
 use attestry::{AuditEntry, AuditLogger, EntryId, Timestamp, hash_content, line};
-use attestry_genai::{CallRecord, Format, UnmappedTexts, decode};
+use attestry_genai::{CallRecord, Format, UnknownSpans, UnmappedTexts, decode_with};
 
 use crate::chunks::Chunk;
 use crate::commands;
@@ -23,6 +23,7 @@ pub(in crate::commands) struct Preparer {
     pub(in crate::commands) format: Option<Format>,
     /// What becomes of texts of other formats that may be content.
     pub(in crate::commands) unmapped_texts: UnmappedTexts,
+    pub(in crate::commands) unknown_spans: UnknownSpans,
 }
 
 /// Consecutive lines.
@@ -102,7 +103,7 @@ impl Preparer {
         for (number, line) in chunk.lines() {
             let decoded =
                 line.map_err(|length| (commands::too_long(length), None)).and_then(|line| {
-                    match decode(format, line) {
+                    match decode_with(format, line, self.unknown_spans) {
                         Ok(decoded) => Ok((line, decoded)),
                         Err(error) => Err((with_sources(&error), Some(line))),
                     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use attestry::evidence::{Hash, line_hash};
 use attestry::{AuditEntry, ContentHash, EntryId, Timestamp, line, metadata};
-use attestry_genai::{Format, Joiner, UnmappedTexts};
+use attestry_genai::{Format, Joiner, UnknownSpans, UnmappedTexts};
 use serde_json::Value;
 
 use crate::commands::import::{JOIN_BYTES, Line, Prepared, Preparer};
@@ -80,6 +80,7 @@ impl Calls {
             keep_refused: false,
             format,
             unmapped_texts: UnmappedTexts::Hash,
+            unknown_spans: UnknownSpans::Count,
         };
         let with_content =
             attestry::open_url("memory:").store_content(true).content_hash(hash).await?;
