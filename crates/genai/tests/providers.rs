@@ -307,7 +307,7 @@ fn message(headers: &[(&str, &str)], payload: &Value) -> Vec<u8> {
     .collect();
     let message = Message::new_from_parts(headers, payload.to_string().into_bytes());
     let mut bytes = Vec::new();
-    write_message_to(&message, &mut bytes).unwrap();
+    write_message_to(&message, &mut bytes).expect("a message in memory");
     bytes
 }
 

@@ -57,7 +57,7 @@ pub(super) fn log_entry(name: Option<String>, log: LogRecord) -> CallRecord {
     add_log(record, log, |record, log| {
         record.set(metadata::OPERATION, Some("log"));
         for (key, id) in [(metadata::TRACE_ID, &log.trace), (metadata::SPAN_ID, &log.span)] {
-            record.set(key, (!id.is_empty()).then(|| id.as_str()));
+            record.set(key, (!id.is_empty()).then_some(id.as_str()));
         }
         record.keep("event.name", name);
         record.keep("body", log.body.take());
