@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::frames::Frame;
+use super::frame::Frame;
 use crate::json;
 
 /// Two lengths and their checksum.

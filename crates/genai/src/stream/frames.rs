@@ -1,21 +1,10 @@
 //! From the bytes of a streamed response to JSON events, whatever the framing.
 
-use serde_json::Value;
-
 use super::event_stream::EventStream;
+use super::frame::Frame;
 use super::sse::{SseEvent, SseParser};
 use super::values::ValueSplitter;
 use crate::json;
-
-/// An event of a stream.
-pub(crate) enum Frame {
-    /// A JSON value. The name of a server-sent event is in its data, too.
-    Event(Value),
-    /// `[DONE]`.
-    Done,
-    /// Not JSON, or damaged.
-    Invalid,
-}
 
 /// Server-sent events, JSON values in a row or in an array, or Amazon's binary messages: the first byte tells.
 pub(crate) struct Frames {

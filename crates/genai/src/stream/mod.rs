@@ -7,6 +7,7 @@ mod chat;
 mod converse;
 mod event_stream;
 mod fold;
+mod frame;
 mod frames;
 mod gemini;
 mod ollama;
@@ -15,6 +16,7 @@ mod sse;
 mod values;
 
 pub(crate) use self::fold::Fold;
-pub(crate) use self::frames::{Frame, Frames};
+pub(crate) use self::frame::Frame;
+pub(crate) use self::frames::Frames;
 pub use self::sse::{SseEvent, SseParser};
 pub use self::values::ValueSplitter;
