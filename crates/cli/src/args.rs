@@ -282,7 +282,7 @@ Examples:
     Export(ExportArgs),
     /// Serve the store over HTTP, so that programs in any language record and query
     #[cfg(feature = "serve")]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// List and verify the access log of `attestry serve`
     #[cfg(feature = "serve")]
     #[command(subcommand)]

@@ -72,7 +72,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Reconcile(args) => reconcile::run(args, store, out).await,
         Command::Export(args) => export::run(args, store).await,
         #[cfg(feature = "serve")]
-        Command::Serve(args) => serve::run(args, store).await,
+        Command::Serve(args) => serve::run(*args, store).await,
         #[cfg(feature = "serve")]
         Command::Access(command) => access::run(command, store, out).await,
         #[cfg(feature = "serve")]
