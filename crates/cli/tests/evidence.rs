@@ -365,11 +365,17 @@ fn policy_file_names_the_log_and_the_quorum() {
     folder.write("policy", &format!("# of the audit\nlog {key}{witness}quorum none\n"));
     let verified = folder.ok(&verify);
     assert_eq!(verified, "6 entries match the Merkle tree, signed: no problems\n");
+    let latest = folder.ok(&["checkpoint", "--latest"]);
+    folder.write("answer", &latest);
+    folder.ok(&[&verify[..], &["--since-checkpoint", "answer"]].concat());
+    let cosigned = ["checkpoint", "--cosigned", "answer", "--policy", "policy"];
+    folder.ok(&cosigned);
     for quorum in ["quorum remora", "group all-of-them all remora\nquorum all-of-them"] {
         folder.write("policy", &format!("log {key}{witness}{quorum}\n"));
         let verified = folder.run(&verify);
         verified.expect(1, "");
         assert!(verified.stdout.contains("cosigned by enough witnesses"), "{verified:?}");
+        folder.run(&cosigned).expect(2, "witnesses");
     }
     // With the key of the log from elsewhere.
     folder.write("policy", &format!("{witness}quorum none\n"));

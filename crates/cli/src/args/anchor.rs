@@ -63,6 +63,6 @@ pub(crate) struct AnchorsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TimestampArgs {
     /// File with the root certificates (PEM) of timestamp authorities: verifies the stored timestamps
-    #[arg(long, value_name = "FILE", requires = "public_key")]
+    #[arg(long, value_name = "FILE", requires = "log_keys")]
     pub(crate) tsa_ca: Option<PathBuf>,
 }

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{GraceArgs, PlaceArgs, ReportFormat, TimestampArgs};
 
 /// The signatures that are required.
 #[derive(Debug, Args)]
+#[command(
+    group(ArgGroup::new("log_keys").args(["public_key", "policy"]).multiple(true)),
+    group(ArgGroup::new("quorum").args(["witnesses", "policy"])),
+)]
 pub(crate) struct PolicyArgs {
     /// File with the public key of the log: the .pub file of `attestry key generate --signing`. Repeat it
     /// for several keys of the log; `FILE@FROM..UNTIL` limits a key to checkpoints of more than FROM and at
@@ -50,7 +54,7 @@ pub(crate) struct CheckpointArgs {
     #[arg(long, conflicts_with = "cosigned")]
     pub(crate) latest: bool,
     /// Store this checkpoint, to which witnesses have added cosignatures
-    #[arg(long, value_name = "FILE", requires_all = ["public_key", "witnesses"])]
+    #[arg(long, value_name = "FILE", requires_all = ["log_keys", "quorum"])]
     pub(crate) cosigned: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
@@ -90,7 +94,7 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     /// Checkpoint that was kept elsewhere; may be repeated
-    #[arg(long, value_name = "FILE", requires = "public_key")]
+    #[arg(long, value_name = "FILE", requires = "log_keys")]
     pub(crate) since_checkpoint: Vec<PathBuf>,
     /// Greatest age of the newest checkpoint, such as 90s, 15m, 1h or 2d
     #[arg(long, value_name = "TIME", value_parser = age)]
@@ -186,7 +190,7 @@ pub(crate) struct ProveArgs {
     #[arg(value_name = "ID", required_unless_present = "grown_since")]
     pub(crate) id: Option<String>,
     /// Print a consistency proof from this checkpoint to the latest one
-    #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with = "id")]
+    #[arg(long, value_name = "FILE", requires = "log_keys", conflicts_with = "id")]
     pub(crate) grown_since: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
