@@ -114,19 +114,29 @@ fn assembled(pieces: Vec<Piece>) -> Option<Content> {
 
 /// Messages say more than JSON, and JSON more than text; then the longer one; then any, but always the same.
 fn richer(a: Option<Content>, b: Option<Content>) -> Option<Content> {
-    let (Some(a), Some(b)) = (&a, &b) else { return a.or(b) };
-    if a == b {
-        return Some(a.clone());
-    }
-    let rank = |content: &Content| {
-        let (kind, text) = match content {
-            Content::Text(text) => (0, text.clone()),
-            Content::Json(value) => (1, value.to_string()),
-            Content::Messages(messages) => (2, messages.canonical()),
-        };
-        (!content.is_empty(), kind, text.len(), hash_content(&text))
+    let (a, b) = match (a, b) {
+        (Some(a), Some(b)) if a != b => (a, b),
+        (a, b) => return a.or(b),
     };
-    Some(if rank(a) >= rank(b) { a.clone() } else { b.clone() })
+    let kind = |content: &Content| {
+        let kind = match content {
+            Content::Text(_) => 0,
+            Content::Json(_) => 1,
+            Content::Messages(_) => 2,
+        };
+        (!content.is_empty(), kind)
+    };
+    // Texts are made only if they decide.
+    let text = |content: &Content| match content {
+        Content::Text(text) => text.clone(),
+        Content::Json(value) => value.to_string(),
+        Content::Messages(messages) => messages.canonical(),
+    };
+    let order = kind(&a).cmp(&kind(&b)).then_with(|| {
+        let (a, b) = (text(&a), text(&b));
+        a.len().cmp(&b.len()).then_with(|| hash_content(&a).cmp(&hash_content(&b)))
+    });
+    Some(if order.is_ge() { a } else { b })
 }
 
 fn longer(a: Option<String>, b: Option<String>) -> Option<String> {

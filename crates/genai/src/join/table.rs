@@ -10,10 +10,18 @@ use crate::record::CallRecord;
 
 /// Records with a key that [is reused](JoinKey::is_reused) are of one call if their starts are no further apart.
 const WINDOW: Duration = Duration::from_secs(600);
+/// Records or spans of a call that are joined by keys that are reused. Of more, which no provider sends, another call is
+/// made: each record that is joined costs what the call says already.
+const MAX_RECORDS: usize = 256;
+/// Calls that are found by one key that is reused, the newest.
+const MAX_CALLS_PER_KEY: usize = 256;
 
 /// Calls of which more records may come, in the order in which they were first seen. Records are joined in whatever order
 /// they come: those with the same span, with the same provider and id of the response within ten minutes, or with the
 /// same id in one export. Each record has a tag, such as where it is stored; a call has the tags of its records.
+///
+/// Records with the same id of the response are joined up to 256, and with up to 256 calls of that id. Of more, other
+/// calls are made, so that a table takes time linear in its records.
 ///
 /// ```
 /// use attestry_genai::{Format, JoinTable, decode};
@@ -73,31 +81,42 @@ impl<T> JoinTable<T> {
 
     /// Adds a call that was [taken](Self::take), as [`add`](Self::add) adds a record.
     pub fn put(&mut self, call: JoinedCall<T>) -> u64 {
-        let known = self.matching(&call.record, &call.keys);
-        let mut joined = call;
-        for number in known.iter().rev() {
-            if let Some(mut call) = self.take(*number) {
-                call.record.merge(joined.record);
-                call.tags.append(&mut joined.tags);
-                call.keys.append(&mut joined.keys);
-                joined = call;
-            }
-        }
-        let number = known.first().copied().unwrap_or_else(|| {
+        let known = self.matching(&call);
+        let Some((&number, later)) = known.split_first() else {
             self.next += 1;
-            self.next
-        });
-        for key in &joined.keys {
-            self.keys.entry(key.clone()).or_default().push(number);
+            self.index(call.keys.iter(), self.next);
+            self.calls.insert(self.next, call);
+            return self.next;
+        };
+        // The oldest call stays in its place: what it says already is neither moved nor indexed again.
+        let later: Vec<_> = later.iter().filter_map(|number| self.take(*number)).collect();
+        for other in later.into_iter().chain([call]) {
+            let Some(oldest) = self.calls.get_mut(&number) else { continue };
+            oldest.record.merge(other.record);
+            oldest.tags.extend(other.tags);
+            let new: Vec<JoinKey> =
+                other.keys.into_iter().filter(|key| oldest.keys.insert(key.clone())).collect();
+            self.index(new.iter(), number);
         }
-        self.calls.insert(number, joined);
         number
+    }
+
+    /// Makes the call findable by these keys.
+    fn index<'a>(&mut self, keys: impl Iterator<Item = &'a JoinKey>, number: u64) {
+        for key in keys {
+            let numbers = self.keys.entry(key.clone()).or_default();
+            if key.is_reused() && numbers.len() >= MAX_CALLS_PER_KEY {
+                numbers.remove(0);
+            }
+            numbers.push(number);
+        }
     }
 
     /// Whether `record`, with these [keys](CallRecord::join_keys), is of a call in the table.
     #[must_use]
     pub fn has_call_of(&self, record: &CallRecord, keys: &BTreeSet<JoinKey>) -> bool {
-        !self.calls.is_empty() && !self.matching(record, keys).is_empty()
+        let mut numbers = keys.iter().flat_map(|key| self.with_key(record, 1, key));
+        numbers.next().is_some()
     }
 
     /// The call with this number.
@@ -154,20 +173,44 @@ impl<T> JoinTable<T> {
         self.keys.len()
     }
 
-    /// The calls that `record` describes, oldest first.
-    fn matching(&self, record: &CallRecord, keys: &BTreeSet<JoinKey>) -> Vec<u64> {
-        let mut numbers = Vec::new();
-        for key in keys {
-            for number in self.keys.get(key).into_iter().flatten() {
-                let Some(call) = self.calls.get(number) else { continue };
-                if !key.is_reused() || within_window(record.started, call.record.started) {
-                    numbers.push(*number);
-                }
-            }
-        }
+    #[cfg(test)]
+    pub(super) fn most_calls_of_a_key(&self) -> usize {
+        self.keys.values().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// The calls of which `call` is a part, oldest first.
+    fn matching(&self, call: &JoinedCall<T>) -> Vec<u64> {
+        let size = call.size();
+        let keys = call.keys.iter();
+        let mut numbers: Vec<u64> =
+            keys.flat_map(|key| self.with_key(&call.record, size, key)).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers
+    }
+
+    /// The calls that `record`, of this size, describes according to one of its keys.
+    fn with_key(
+        &self,
+        record: &CallRecord,
+        size: usize,
+        key: &JoinKey,
+    ) -> impl Iterator<Item = u64> {
+        let started = record.started;
+        let is_reused = key.is_reused();
+        self.keys.get(key).into_iter().flatten().copied().filter(move |number| {
+            self.calls.get(number).is_some_and(|call| {
+                !is_reused
+                    || (within_window(started, call.record.started)
+                        && call.size() + size <= MAX_RECORDS)
+            })
+        })
+    }
+}
+
+impl<T> JoinedCall<T> {
+    fn size(&self) -> usize {
+        self.tags.len().max(self.record.spans.len())
     }
 }
 

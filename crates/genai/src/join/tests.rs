@@ -87,3 +87,56 @@ fn memory_is_bounded() {
     complete += joiner.finish().len();
     assert_eq!((complete, joiner.calls.known_keys()), (200, 0));
 }
+
+fn span_of_one_response(number: u64, seconds: u64) -> CallRecord {
+    let attributes = json!([
+        {"key": "gen_ai.system", "value": {"stringValue": "openai"}},
+        {"key": "gen_ai.response.id", "value": {"stringValue": "r"}}]);
+    let nanos = 1_769_591_700_000_000_000_u64 + seconds * 1_000_000_000;
+    let batch = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "spanId": format!("{:016x}", number + 1), "startTimeUnixNano": nanos.to_string(),
+        "endTimeUnixNano": (nanos + 1000).to_string(), "attributes": attributes}]}]}]});
+    decode(Format::Otlp, batch.to_string().as_bytes()).unwrap().records.remove(0)
+}
+
+/// Without these limits each record costs as much as all before it.
+#[test]
+fn one_response_id_takes_linear_time() {
+    const SPANS: u64 = 20_000;
+    let mut table = JoinTable::new();
+    for number in 0..SPANS {
+        table.add(span_of_one_response(number, 0), ());
+    }
+    assert_eq!(table.len(), 20_000_usize.div_ceil(256));
+    assert!(table.iter().all(|(_, call)| call.tags.len() <= 256 && call.keys.len() <= 257));
+    // A call of many spans, as another table has joined it, is joined with no other.
+    let mut calls = JoinTable::new();
+    for call in table.into_calls().into_iter().take(2) {
+        calls.add(call.record, ());
+    }
+    assert_eq!(calls.len(), 2);
+    // Each is another call, and the index of the id has only the newest.
+    let mut table = JoinTable::new();
+    for number in 0..2_000 {
+        table.add(span_of_one_response(number, 601 * number), ());
+    }
+    assert_eq!((table.len(), table.most_calls_of_a_key()), (2_000, 256));
+    while let Some(oldest) = table.oldest() {
+        assert!(table.take(oldest).is_some());
+    }
+    assert_eq!(table.known_keys(), 0);
+}
+
+#[test]
+fn what_is_joined_is_found_by_all_its_keys() {
+    let mut table = JoinTable::new();
+    let first = table.add(record(0, 0, 0, 0), 'a');
+    let second = table.add(record(1, 1, 0, 0), 'b');
+    assert_ne!(first, second);
+    // The span of one and the response of the other.
+    assert_eq!(table.add(record(1, 0, 0, 0), 'c'), first);
+    assert_eq!(table.get(first).unwrap().tags, ['a', 'b', 'c']);
+    assert_eq!(table.add(record(2, 1, 0, 0), 'd'), first);
+    assert_eq!(table.take(first).unwrap().keys.len(), 5);
+    assert_eq!((table.len(), table.known_keys()), (0, 0));
+}
