@@ -398,10 +398,16 @@ fn damaged_and_failed_binary_streams_are_recorded() {
         assert_eq!(output[0]["parts"][0]["content"], "It is");
         (metadata[metadata::OUTCOME].clone(), metadata[metadata::ERROR_TYPE].clone(), metadata)
     };
-    let exception = [(":exception-type", "throttlingException"), (":message-type", "exception")];
-    let exception = message(&exception, &json!({"message": "slow down"}));
+    let exception_headers =
+        [(":exception-type", "throttlingException"), (":message-type", "exception")];
+    let exception = message(&exception_headers, &json!({"message": "slow down"}));
     let (result, error, _) = outcome(&[start.clone(), exception].concat());
     assert_eq!((result, error), (json!("failed"), json!("throttlingException")));
+    for body in [json!("slow down"), json!([]), json!(1), Value::Null] {
+        let (result, error, _) =
+            outcome(&[start.clone(), message(&exception_headers, &body)].concat());
+        assert_eq!((result, error), (json!("failed"), json!("throttlingException")), "{body}");
+    }
     let error = [(":error-code", "500"), (":error-message", "broken"), (":message-type", "error")];
     let (result, error, _) = outcome(&[start.clone(), message(&error, &Value::Null)].concat());
     assert_eq!((result, error), (json!("failed"), json!("500")));

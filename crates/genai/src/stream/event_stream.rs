@@ -126,7 +126,9 @@ fn event(message: &[u8], prelude: Prelude) -> Option<Frame> {
     match headers.message_type {
         Some("exception") => error(
             headers.exception_type,
-            payload().map_or(Value::Null, |mut body| body["message"].take()),
+            payload()
+                .and_then(|mut body| body.get_mut("message").map(Value::take))
+                .unwrap_or_default(),
         ),
         Some("error") => error(headers.error_code, headers.error_message.into()),
         _ => named(headers.event_type?, payload()?),
