@@ -160,6 +160,14 @@ async fn line_in_another_segment_is_called_moved() {
     fs::write(&segments[1], other.concat()).unwrap();
     let found = verify(&path).await;
     assert_eq!(kinds(&found), [ProblemKind::Altered], "{:#?}", found.problems);
+    // One that is lost, and the line in its place is missing in its own.
+    let mut from = first.clone();
+    from.remove(1);
+    fs::write(&segments[0], from.concat()).unwrap();
+    let found = verify(&path).await;
+    let mut kinds = kinds(&found);
+    kinds.sort_unstable_by_key(|kind| format!("{kind:?}"));
+    assert_eq!(kinds, [ProblemKind::Altered, ProblemKind::Missing], "{:#?}", found.problems);
 }
 
 /// Copies the files of `.attestry`, or of one of its folders, or the segments, as `cp -a` does.

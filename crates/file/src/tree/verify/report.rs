@@ -317,6 +317,7 @@ impl Problems {
         let candidates: Vec<(usize, u64)> =
             (0..self.list.len()).filter_map(|index| Some((index, leaf_of(&index)?))).collect();
         let found: BTreeSet<u64> = candidates.iter().map(|(_, leaf)| *leaf).collect();
+        let mut moved = BTreeSet::new();
         for (index, leaf) in candidates {
             let problem = &mut self.list[index];
             let is_moved = match problem.kind {
@@ -326,12 +327,13 @@ impl Problems {
                 _ => false,
             };
             if is_moved {
+                moved.insert(leaf);
                 problem.kind = ProblemKind::Moved;
                 problem.leaf = Some(leaf);
                 "the line was logged in another place".clone_into(&mut problem.reason);
             }
         }
-        found
+        moved
     }
 
     pub(super) fn add_unlisted(&mut self, count: u64) {
