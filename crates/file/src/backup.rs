@@ -5,7 +5,7 @@
 //! `.attestry`. So the copy is the store at one moment, and writers wait for little.
 
 use std::collections::BTreeMap;
-use std::fs::{self, FileTimes, Metadata};
+use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -171,7 +171,16 @@ fn run(folder: &Folder, to: &Path, options: BackupOptions) -> Result<Backup, Bac
             return Err(BackupError::InsideStore { path: to.to_path_buf() });
         }
     }
-    make_folder(&incomplete)?;
+    make_folder(parent)?;
+    match create::folder(&incomplete) {
+        // Another backup was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(BackupError::Incomplete { path: incomplete });
+        }
+        created => {
+            created.map_err(|source| StorageError::io("create the folder", &incomplete, source))?
+        }
+    }
     let backup = Copier::new(folder, &incomplete, options).copy()?;
     fs::rename(&incomplete, to)
         .map_err(|source| StorageError::io("rename", &incomplete, source))?;
@@ -208,13 +217,10 @@ impl<'a> Copier<'a> {
 
     fn copy(mut self) -> Result<Backup, StorageError> {
         self.from.check_folders()?;
+        self.options.hard_links = self.options.hard_links && self.can_link()?;
         for _ in 0..PASSES {
             let epochs = Stamp::read(self.from)?.epochs;
-            let listed = self.from.list()?;
-            let copies = listed.iter().filter(|found| !self.is_linked(found));
-            for found in copies.cloned().collect::<Vec<_>>() {
-                self.copy_segment(&found, epochs)?;
-            }
+            self.copy_segments(&self.from.list()?, epochs)?;
             if epochs == Stamp::read(self.from)?.epochs {
                 break;
             }
@@ -223,15 +229,15 @@ impl<'a> Copier<'a> {
         self.copy_nested_stores()?;
         let _excluded = exclude_writers(self.from)?;
         let epochs = Stamp::read(self.from)?.epochs;
-        let listed = self.from.list()?;
+        let listed = self.copy_remaining(epochs)?;
         let mut linked = 0;
         for found in &listed {
             let to = self.to.segment(found.name);
-            if self.is_linked(found) && fs::hard_link(self.from.segment(found.name), &to).is_ok() {
+            if self.is_linked(found) {
+                self.link(found, &to)?;
                 linked += 1;
                 continue;
             }
-            self.copy_segment(found, epochs)?;
             if let Some(copied) = self.segments.remove(&found.id) {
                 fs::rename(&copied.path, &to)
                     .map_err(|source| StorageError::io("rename", &copied.path, source))?;
@@ -252,14 +258,63 @@ impl<'a> Copier<'a> {
         self.options.hard_links && !found.name.is_active()
     }
 
-    /// Copies a segment, unless the copy is as new.
-    fn copy_segment(&mut self, found: &Listed, epochs: Epochs) -> Result<(), StorageError> {
+    /// Whether the file system can link segments of the store to the copy. Tried before writers are locked out:
+    /// copying takes longer.
+    fn can_link(&self) -> Result<bool, StorageError> {
+        let listed = self.from.list()?;
+        let Some(sealed) = listed.iter().find(|found| !found.name.is_active()) else {
+            return Ok(true);
+        };
+        let trial = self.to.path().join("copy.link");
+        let is_linked = fs::hard_link(self.from.segment(sealed.name), &trial).is_ok();
+        if is_linked {
+            remove(&trial)?;
+        }
+        Ok(is_linked)
+    }
+
+    fn link(&self, found: &Listed, to: &Path) -> Result<(), StorageError> {
+        let from = self.from.segment(found.name);
+        fs::hard_link(&from, to).map_err(|source| StorageError::io("link", &from, source))?;
+        let linked = to.symlink_metadata();
+        match linked.map_err(|source| StorageError::io("examine", to, source))? {
+            linked if FileId::of(&linked) == found.id => Ok(()),
+            _ => Err(renamed_meanwhile(&from)),
+        }
+    }
+
+    /// Copies what has changed since the passes, while writers are locked out, and returns the segments.
+    fn copy_remaining(&mut self, epochs: Epochs) -> Result<Vec<Listed>, StorageError> {
+        for _ in 0..PASSES {
+            let listed = self.from.list()?;
+            if self.copy_segments(&listed, epochs)? {
+                return Ok(listed);
+            }
+        }
+        // The Python package takes no lock when it rotates.
+        Err(renamed_meanwhile(self.from.path()))
+    }
+
+    /// Copies the segments that are not linked. Returns false if one is not there any more under its name.
+    fn copy_segments(&mut self, listed: &[Listed], epochs: Epochs) -> Result<bool, StorageError> {
+        let mut are_all_copied = true;
+        for found in listed {
+            if !self.is_linked(found) {
+                are_all_copied &= self.copy_segment(found, epochs)?;
+            }
+        }
+        Ok(are_all_copied)
+    }
+
+    /// Copies a segment, unless the copy is as new. Returns false if it was unlinked or renamed since it was
+    /// listed; another one may have its name.
+    fn copy_segment(&mut self, found: &Listed, epochs: Epochs) -> Result<bool, StorageError> {
         let from = self.from.segment(found.name);
         let (path, start) = match self.segments.get(&found.id) {
             Some(copied)
                 if copied.state == found.state && (copied.settled || copied.epochs == epochs) =>
             {
-                return Ok(());
+                return Ok(true);
             }
             // Only appended to: no line was erased, and no append undone.
             Some(copied) if copied.epochs == epochs && copied.state.length < found.length => {
@@ -271,18 +326,19 @@ impl<'a> Copier<'a> {
                 (self.to.path().join(format!("copy.{}", self.named)), 0)
             }
         };
-        match copy_file(&from, &path, start, Some(found.length)) {
-            // Unlinked or renamed since: the next pass lists it again.
-            Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Ok(());
-            }
-            copied => copied?,
-        }
+        // Before the copy: a change during it must not look older than it.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let settled = now.saturating_sub(found.state.changed.into()) > SETTLED.as_nanos();
+        let Some(source) = open_if_there(&from)? else { return Ok(false) };
+        let metadata =
+            source.metadata().map_err(|error| StorageError::io("examine", &from, error))?;
+        if FileId::of(&metadata) != found.id {
+            return Ok(false);
+        }
+        copy_open(source, &path, start, Some(found.length))?;
         let copied = Copied { path, state: found.state, epochs, settled };
         self.segments.insert(found.id, copied);
-        Ok(())
+        Ok(true)
     }
 
     /// Copies the hashes of the tree, which are only appended to. Returns the copied bytes of each file.
@@ -336,11 +392,9 @@ fn copy_others(from: &Path, to: &Path) -> Result<(), StorageError> {
     make_folder(to)?;
     for (name, _) in files(from)? {
         if name != "lock" && !name.ends_with(".tmp") && !is_tiles(&name) {
-            match copy_file(&from.join(&name), &to.join(&name), 0, None) {
-                // Timestamps and anchor records are written without the lock.
-                Err(StorageError::Io { source, .. })
-                    if source.kind() == io::ErrorKind::NotFound => {}
-                copied => copied?,
+            // Timestamps and anchor records are written without the lock.
+            if let Some(source) = open_if_there(&from.join(&name))? {
+                copy_open(source, &to.join(&name), 0, None)?;
             }
         }
     }
@@ -402,10 +456,32 @@ fn items(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, StorageError> {
     Ok(found)
 }
 
-/// Copies `from`, from byte `start` on, which `to` has up to there; at most up to `end`. Owner, mode and time of
-/// the last change are copied, too. The copy is on stable storage, not its name.
+fn renamed_meanwhile(path: &Path) -> StorageError {
+    let reason = "another program renames segments without the lock; run the backup again";
+    StorageError::io("copy", path, io::Error::other(reason))
+}
+
+fn open_if_there(path: &Path) -> Result<Option<File>, StorageError> {
+    match open::read(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StorageError::io("open", path, error)),
+    }
+}
+
 fn copy_file(from: &Path, to: &Path, start: u64, end: Option<u64>) -> Result<(), StorageError> {
-    let mut source = open::read(from).map_err(|error| StorageError::io("open", from, error))?;
+    let source = open::read(from).map_err(|error| StorageError::io("open", from, error))?;
+    copy_open(source, to, start, end)
+}
+
+/// Copies `source`, from byte `start` on, which `to` has up to there; at most up to `end`. Owner, mode and time of
+/// the last change are copied, too. The copy is on stable storage, not its name.
+fn copy_open(
+    mut source: File,
+    to: &Path,
+    start: u64,
+    end: Option<u64>,
+) -> Result<(), StorageError> {
     let mut copy = || -> io::Result<()> {
         let metadata = source.metadata()?;
         let end = end.unwrap_or(metadata.len());
@@ -444,5 +520,40 @@ fn exclude_writers(folder: &Folder) -> Result<lock::ExcludedWriters, StorageErro
             return Err(StorageError::locked(folder.path()));
         }
         thread::sleep(LOCK_POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::SegmentName;
+
+    /// The Python package renames the active segment and begins another one without the lock.
+    #[test]
+    fn segment_that_was_renamed_since_it_was_listed_is_not_copied() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("audit"));
+        fs::create_dir_all(folder.private()).unwrap();
+        let name = |text: &str| SegmentName::parse(text).unwrap();
+        let active = folder.segment(name("audit_20260101.jsonl"));
+        fs::write(&active, "first\n").unwrap();
+        let to = temporary.path().join("copy");
+        fs::create_dir(&to).unwrap();
+        let mut copier = Copier::new(&folder, &to, BackupOptions::new());
+        let epochs = Stamp::read(&folder).unwrap().epochs;
+        let listed = folder.list().unwrap();
+        fs::rename(&active, folder.segment(name("audit_20260101_001.jsonl"))).unwrap();
+        assert!(!copier.copy_segments(&listed, epochs).unwrap(), "it is gone");
+        fs::write(&active, "another\n").unwrap();
+        assert!(!copier.copy_segments(&listed, epochs).unwrap(), "another one has its name");
+        assert!(copier.segments.is_empty());
+        assert_eq!(copier.copy_remaining(epochs).unwrap().len(), 2);
+        let copied = |name: &str| {
+            let listed = folder.list().unwrap();
+            let found = listed.iter().find(|found| found.name.to_string() == name).unwrap();
+            fs::read_to_string(&copier.segments[&found.id].path).unwrap()
+        };
+        assert_eq!(copied("audit_20260101_001.jsonl"), "first\n");
+        assert_eq!(copied("audit_20260101.jsonl"), "another\n");
     }
 }

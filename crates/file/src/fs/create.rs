@@ -28,7 +28,7 @@ pub(super) fn file(path: &Path, access: OFlags) -> io::Result<File> {
 }
 
 /// Creates the folder `path`, which must not exist, with mode 0700.
-pub(super) fn folder(path: &Path) -> io::Result<()> {
+pub(crate) fn folder(path: &Path) -> io::Result<()> {
     let (folder, name) = folder_and_name(path)?;
     mkdirat(&folder, name, Mode::RWXU).map_err(|error| no_room(error, &folder))?;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
