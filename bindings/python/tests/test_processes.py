@@ -65,6 +65,25 @@ def test_a_forked_child_opens_the_store_again(folder: str) -> None:
     assert recorded(folder) == 11
 
 
+def test_a_logger_of_another_store_works_in_a_forked_child() -> None:
+    done = python(
+        """
+        import os, signal
+        from attestry import AuditLogger, MemoryStorage
+        class Own(MemoryStorage):
+            pass
+        logger = AuditLogger(Own())
+        logger.log("parent", "")
+        if (child := os.fork()) == 0:
+            signal.alarm(20)
+            logger.log("child", "")
+            os._exit(0 if logger.count() == 2 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        """
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_fork_while_threads_record(folder: str) -> None:
     done = python(
         """

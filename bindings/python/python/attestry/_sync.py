@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Coroutine
 from datetime import datetime
@@ -252,6 +253,15 @@ def _loop_of_thread() -> asyncio.AbstractEventLoop:
             _loop = asyncio.new_event_loop()
             threading.Thread(target=_loop.run_forever, name="attestry-loop", daemon=True).start()
         return _loop
+
+
+def _forget_loop() -> None:
+    """A child of a fork has neither the loop's thread nor the one that may hold the lock."""
+    global _loop, _lock
+    _loop, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_loop)
 
 
 class Call:
