@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
+import pickle
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -333,3 +335,38 @@ def test_files_are_private(folder: str) -> None:
     asyncio.run(AuditLogger(folder).log("a", "b"))
     [file] = Path(folder).glob("audit_*.jsonl")
     assert os.stat(file).st_mode & 0o777 == 0o600
+
+
+def errors() -> list[attestry.AttestryError]:
+    made = [
+        attestry.AttestryError("x"),
+        attestry.InvalidEntryError("x", refused=3),
+        attestry.InvalidQueryError("x"),
+        attestry.AlreadyExistsError("x", id="i"),
+        attestry.CorruptRecordError("x", path="p", offset=7, reason="r"),
+        attestry.StorageIOError("x", path="p", action="read", errno=2),
+        attestry.RemoteError("x", retryable=True, location="l"),
+        attestry.LockedError("x", path="p"),
+        attestry.ReadOnlyError("x", path="p"),
+        attestry.ClosedError("x"),
+        attestry.LargeCleanupError("x", expired=2, entries=3),
+        attestry.NoEncryptionError("x"),
+        attestry.AlteredContentError("x", id="i", field="f"),
+        attestry.EvidenceError("x"),
+        attestry.InvalidToken("x"),
+    ]
+    return made
+
+
+def test_every_exception_can_be_pickled_with_its_attributes() -> None:
+    for error in errors():
+        for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert type(again) is type(error) and str(again) == "x"
+            assert (again.args, vars(again)) == (error.args, vars(error))
+            if isinstance(error, OSError):
+                assert (again.errno, again.filename) == (error.errno, error.filename)
+
+    def below(kind: type[Any]) -> set[type[Any]]:
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    assert below(attestry.AttestryError) == set(map(type, errors())), "every class is tested"

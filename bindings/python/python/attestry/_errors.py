@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 
 class AttestryError(Exception):
-    """Base of all exceptions of this package."""
+    """Base of all exceptions of this package. They can be pickled, with their attributes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the class with ``args``, without the arguments that are only named.
+        attributes = dict(self.__dict__)
+        if isinstance(self, OSError):
+            # Even None set as one of them changes how the exception is printed.
+            named = {"errno": self.errno, "filename": self.filename}
+            attributes.update((name, value) for name, value in named.items() if value is not None)
+        return _restore, (type(self), self.args, attributes)
+
+
+def _restore(kind: type[AttestryError], args: tuple[Any, ...], attributes: dict[str, Any]) -> AttestryError:
+    error = kind.__new__(kind)
+    error.args = args
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    return error
 
 
 class InvalidEntryError(AttestryError, ValueError):
-    """The entry is invalid. Nothing was written."""
+    """The entry is invalid. Nothing was written of it.
+
+    ``refused`` is the number of invalid records if a batch was imported. The other ones are stored.
+    """
+
+    def __init__(self, message: str, *, refused: int = 1) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class InvalidQueryError(AttestryError, ValueError):
