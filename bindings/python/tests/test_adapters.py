@@ -55,10 +55,12 @@ def test_log_records_with_an_interaction_are_recorded(logger: AuditLogger) -> No
     assert entry.metadata == {"log.logger": "attestry.test", "log.level": "WARNING"}
 
 
-async def ask(app: Any, path: str, body: bytes, *, leaves: bool = False) -> list[dict[str, Any]]:
+async def ask(app: Any, path: str, *parts_of_body: bytes, leaves: bool = False) -> list[dict[str, Any]]:
     """Sends a request; a client that leaves does so after the first part of the response."""
     sent: list[dict[str, Any]] = []
-    parts = [body[:3], body[3:]]
+    parts = list(parts_of_body)
+    if len(parts) == 1:
+        parts = [parts[0][:3], parts[0][3:]]
     scope = {
         "type": "http",
         "method": "POST",
@@ -135,6 +137,64 @@ def test_requests_of_an_application_are_recorded(logger: AuditLogger) -> None:
     assert failed.metadata["error.type"] == "500"
     assert left.metadata["attestry.outcome"] == "cut_off"
     assert left.output_content == "for"
+
+
+def test_characters_in_two_parts_of_a_response_are_recorded_whole(logger: AuditLogger) -> None:
+    text = "fünf € 🙂"
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for byte in text.encode():
+            await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
+        last = {"type": "http.response.body", "body": b"\xe2\x82" if scope["path"] == "/cut" else b""}
+        await send(last)
+
+    async def run() -> None:
+        log = AsyncAuditLogger(logger.storage, store_content=True)
+        app = AuditMiddleware(application, log, paths=["/ai", "/cut"])
+        await ask(app, "/ai", b"five?")
+        await ask(app, "/cut", b"five?")
+
+    asyncio.run(run())
+    assert [e.output_content for e in logger.query(phase="end")] == [text, text + "\ufffd"]
+
+
+def test_a_long_body_is_not_read_before_the_application_reads_it(logger: AuditLogger) -> None:
+    read: list[int] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        read.append(logger.count())
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message["more_body"]
+            read.append(len(body))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(len(body)).encode()})
+
+    async def run() -> list[dict[str, Any]]:
+        log = AsyncAuditLogger(logger.storage, store_content=True)
+        app = AuditMiddleware(application, log, paths=["/ai"], max_body_bytes=6)
+
+        async def counted(scope: Any, receive: Any, send: Any) -> None:
+            async def receive_and_count() -> Any:
+                received.append(len(read))
+                return await receive()
+
+            await app(scope, receive_and_count, send)
+
+        return await ask(counted, "/ai", b"0123", b"4567", b"89", b"ab")
+
+    received: list[int] = []
+    sent = asyncio.run(run())
+    assert sent[-1]["body"] == b"12"
+    assert read == [1, 4, 8, 10, 12], "the start was on record, and all parts arrived in order"
+    assert received == [0, 0, 3, 4], "two parts were read before the application was called"
+    start, end = logger.query()
+    assert start.input_content == end.input_content == "012345"
+    assert start.metadata["attestry.truncated"] == ["input"]
+    assert end.output_content == "12"
 
 
 def test_a_request_that_cannot_be_recorded_is_refused(folder: str) -> None:

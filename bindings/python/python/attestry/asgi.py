@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -31,7 +32,8 @@ class AuditMiddleware:
         logger: A logger for asyncio.
         paths: The paths that are recorded, with all below them.
         metadata: Returns metadata of a request from its scope, such as the user.
-        max_body_bytes: A longer body is recorded in part.
+        max_body_bytes: Of a longer body of a request, this many bytes are recorded, and the rest is not
+            read before the application reads it.
         on_error: ``"fail"``: a request that cannot be recorded is answered with 503. ``"serve"``: it is
             served all the same, and the failure is reported to ``logging``.
     """
@@ -74,13 +76,14 @@ class AuditMiddleware:
             part: bytes = message.get("body", b"")
             length += len(part)
             body += part[: max(0, self._max_body_bytes - len(body))]
-            if not message.get("more_body", False):
+            if length > len(body) or not message.get("more_body", False):
                 break
         call: Call | None = None
         try:
-            metadata = {"http.request.method": scope["method"], "url.path": scope["path"]}
+            metadata: dict[str, Any] = {"http.request.method": scope["method"]}
+            metadata["url.path"] = scope["path"]
             if length > len(body):
-                metadata["attestry.truncated"] = "input"
+                metadata["attestry.truncated"] = ["input"]
             if self._metadata is not None:
                 metadata.update(self._metadata(scope))
             call = await self._logger.start(body.decode("utf-8", "replace"), metadata=metadata)
@@ -98,6 +101,8 @@ class AuditMiddleware:
         self, call: Call, scope: MutableMapping[str, Any], receive: Receive, send: Send
     ) -> None:
         status, has_left = 0, False
+        # A part may end within a character.
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
         async def send_and_record(message: Message) -> None:
             nonlocal status, has_left
@@ -105,8 +110,9 @@ class AuditMiddleware:
                 status = message["status"]
                 call.set(metadata={"http.response.status_code": status})
             elif message["type"] == "http.response.body" and not call.has_ended:
-                call.push(bytes(message.get("body", b"")).decode("utf-8", "replace"))
-                if not message.get("more_body", False):
+                is_last = not message.get("more_body", False)
+                call.push(decoder.decode(bytes(message.get("body", b"")), is_last))
+                if is_last:
                     # On record before the client has the end of the response.
                     await self._end(call.finish if status < 500 else lambda: call.fail(str(status)))
             try:
@@ -119,11 +125,13 @@ class AuditMiddleware:
             await self._app(scope, receive, send_and_record)
         except Exception as error:
             if not call.has_ended and not has_left:
+                call.push(decoder.decode(b"", True))
                 name = error_name(error)
                 await self._end(lambda: call.fail(name))
             raise
         finally:
             if not call.has_ended:
+                call.push(decoder.decode(b"", True))
                 await self._end(call.cut_off)
 
     async def _end(self, end: Callable[[], Awaitable[object]]) -> None:
