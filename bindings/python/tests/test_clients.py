@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import threading
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -119,7 +120,8 @@ class Endpoint:
                         self.wfile.flush()
                     self.close_connection = True
                     return
-                answer = gzip.compress(json.dumps(answer).encode())
+                if not isinstance(answer, bytes):
+                    answer = gzip.compress(json.dumps(answer).encode())
                 self.send_header("content-type", "application/json")
                 self.send_header("content-encoding", "gzip")
                 self.send_header("content-length", str(len(answer)))
@@ -296,6 +298,28 @@ def test_a_call_that_cannot_be_recorded_is_not_made(
     assert "could not be recorded" in caplog.text
     with pytest.raises(ValueError):
         openai_client(endpoint, logger, on_error="ignore")
+
+
+def test_a_damaged_response_fails_no_call_that_is_served(
+    endpoint: Endpoint, logger: AuditLogger, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = gzip.compress(json.dumps(chat(content="4")).encode())[:20] + b"damaged" * 10
+    endpoint.script = [(200, damaged), (200, damaged)]
+    for on_error in ("serve", "fail"):
+        client = openai_client(endpoint, logger, on_error=on_error)
+        create = client.chat.completions.with_streaming_response.create
+        with create(model="gpt-4", messages=MESSAGES) as response:
+            # As it came: the client does not decompress it.
+            raw = response.http_response.iter_raw()
+            if on_error == "serve":
+                assert b"".join(raw) == damaged
+            else:
+                with pytest.raises(zlib.error):
+                    list(raw)
+    assert "could not be recorded: zlib.error" in caplog.text
+    served, failed = ends(logger)
+    assert served.metadata["attestry.outcome"] == "cut_off"
+    assert failed.metadata["attestry.outcome"] == "failed"
 
 
 def test_what_is_no_call_of_a_model_is_not_recorded(endpoint: Endpoint, logger: AuditLogger) -> None:

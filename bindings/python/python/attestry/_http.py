@@ -78,17 +78,26 @@ class Decoder:
 class Response:
     """Gives the bytes of a response to its exchange."""
 
-    def __init__(self, exchange: _native.Exchange, response: Any) -> None:
+    def __init__(self, exchange: _native.Exchange, response: Any, recorder: Recorder) -> None:
         self.exchange = exchange
+        self._recorder = recorder
         self.has_ended = False
+        self.is_damaged = False
         self._is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
         self._decode = Decoder(response.headers.get("content-encoding", "").strip().lower())
         self._body: list[bytes] = []
         exchange.status(response.status_code)
 
     def add(self, chunk: bytes) -> None:
-        """The next bytes."""
-        decoded = self._decode(chunk)
+        """The next bytes. Those after an error of compression are not recorded."""
+        if self.is_damaged:
+            return
+        try:
+            decoded = self._decode(chunk)
+        except zlib.error as error:
+            self.is_damaged = True
+            self._recorder.failed(error)
+            return
         if self._is_stream:
             self.exchange.push(decoded)
         else:
@@ -120,7 +129,7 @@ def _streams(module: str) -> tuple[type[Any], type[Any]]:
                 if is_whole:
                     response.complete()
                 # Whether a stream that was closed early had ended is in what was received.
-                response.exchange.end(None, error)
+                response.exchange.end(None, error, response.is_damaged)
             except AttestryError as failure:
                 self._recorder.failed(failure)
 
@@ -154,7 +163,7 @@ def _streams(module: str) -> tuple[type[Any], type[Any]]:
             try:
                 if is_whole:
                     response.complete()
-                await response.exchange.end(bridge(), error)
+                await response.exchange.end(bridge(), error, response.is_damaged)
             except AttestryError as failure:
                 self._recorder.failed(failure)
 
@@ -210,8 +219,9 @@ class SyncTransport:
             except AttestryError as failure:
                 self._recorder.failed(failure)
             raise
+        recorded = Response(exchange, response, self._recorder)
         stream = _streams(_library(request))[0]
-        response.stream = stream(response.stream, Response(exchange, response), self._recorder)
+        response.stream = stream(response.stream, recorded, self._recorder)
         return response
 
     def __getattr__(self, name: str) -> Any:
@@ -254,8 +264,9 @@ class AsyncTransport:
             except AttestryError as failure:
                 self._recorder.failed(failure)
             raise
+        recorded = Response(exchange, response, self._recorder)
         stream = _streams(_library(request))[1]
-        response.stream = stream(response.stream, Response(exchange, response), self._recorder)
+        response.stream = stream(response.stream, recorded, self._recorder)
         return response
 
     def __getattr__(self, name: str) -> Any:
