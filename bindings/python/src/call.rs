@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use crate::bridge::{Bridge, Place, run};
 use crate::convert::Reply;
 use crate::failure::Failure;
-use crate::interaction;
+use crate::interaction::Fields;
 
 /// A call that has started; dropping it stores its end entry.
 #[pyclass(frozen)]
@@ -90,17 +90,9 @@ impl Call {
     }
 
     fn set(&self, fields: &Bound<'_, PyDict>) -> PyResult<()> {
-        self.with(|call| {
-            let mut result = Ok(());
-            call.set(|interaction| match interaction::set(interaction.clone(), fields) {
-                Ok(changed) => changed,
-                Err(error) => {
-                    result = Err(error);
-                    interaction
-                }
-            });
-            result
-        })?
+        // Before the lock: another thread that waits for it holds the interpreter.
+        let fields = Fields::from_python(fields)?;
+        self.with(|call| call.set(|interaction| fields.set(interaction)))
     }
 
     fn finish(&self, py: Python<'_>, bridge: Option<&Bound<'_, Bridge>>) -> PyResult<Py<PyAny>> {

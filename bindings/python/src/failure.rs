@@ -16,6 +16,12 @@ pub(crate) enum Failure {
     Evidence(Box<EvidenceError>),
     Open(OpenError),
     Python(PyErr),
+    /// Some records of a batch are invalid; the others are stored.
+    Refused {
+        refused: u64,
+        records: usize,
+        reason: String,
+    },
 }
 
 impl Failure {
@@ -36,6 +42,12 @@ impl Failure {
                 make(py, "RemoteError", &text(&error), &[("retryable", false.into())])
             }
             Self::Open(error) => return PyValueError::new_err(text(&error)),
+            Self::Refused { refused, records, reason } => {
+                let message = format!(
+                    "{refused} of {records} records cannot be stored, the others are; the first: {reason}"
+                );
+                make(py, "InvalidEntryError", &message, &[("refused", refused.into())])
+            }
         };
         made.unwrap_or_else(|error| error)
     }

@@ -8,6 +8,7 @@ mod crypto;
 mod evidence;
 mod exchange;
 mod failure;
+mod import;
 mod interaction;
 mod json;
 mod logger;

@@ -17,9 +17,10 @@ use crate::crypto::EncryptionManager;
 use crate::evidence;
 use crate::exchange::{self, Request};
 use crate::failure::Failure;
-use crate::interaction::{self, interaction};
+use crate::import;
+use crate::interaction::{Fields, interaction};
 use crate::json;
-use crate::process;
+use crate::process::{self, Closable};
 use crate::query::{self, Scan};
 use crate::storage::{OpenedStore, Storage, StoreCell};
 
@@ -48,12 +49,13 @@ pub(crate) struct Opened {
     logger: OnceCell<AuditLogger>,
 }
 
-impl Opened {
-    /// The logger, if the store has been opened.
-    pub(crate) fn ready(&self) -> Option<AuditLogger> {
+impl Closable for Opened {
+    fn ready(&self) -> Option<AuditLogger> {
         self.logger.get().cloned()
     }
+}
 
+impl Opened {
     pub(crate) async fn open(&self) -> Result<AuditLogger, Failure> {
         let opened = self.logger.get_or_try_init(|| async {
             let storage = Arc::clone(self.store.open().await?.storage());
@@ -91,7 +93,7 @@ impl Logger {
         let store = self.store.current(py).map_err(|failure| failure.into_error(py))?;
         let policy = self.policy.clone();
         let opened = Arc::new(Opened { process, store, policy, logger: OnceCell::new() });
-        let registered = process::register(py, Arc::downgrade(&opened));
+        let registered = process::register(py, Arc::downgrade(&opened) as _);
         registered.map_err(|failure| failure.into_error(py))?;
         mem::forget(current.replace(Arc::clone(&opened)));
         Ok(opened)
@@ -264,7 +266,7 @@ impl Logger {
         fields: &Bound<'_, PyDict>,
     ) -> PyResult<Py<PyAny>> {
         let asked = attestry::Interaction::new(input.to_owned(), "");
-        let asked = interaction::set(asked, fields)?;
+        let asked = Fields::from_python(fields)?.set(asked);
         self.run(py, bridge, Place::Runtime, |logger| async move {
             let call = logger.start(asked).await?;
             Ok(Reply::made(move |py| Ok(Py::new(py, Call::new(call))?.into_any())))
@@ -299,6 +301,7 @@ impl Logger {
     }
 
     /// Stores the calls in records of another format; returns how many were stored, and how many were there already.
+    /// Raises `InvalidEntryError` after that, if some cannot be stored.
     fn import_records(
         &self,
         py: Python<'_>,
@@ -309,11 +312,7 @@ impl Logger {
         let plain = self.policy.store_content && self.policy.encryption.is_none();
         let interactions = exchange::decode(py, format, body, exchange::texts(plain))?;
         self.run(py, bridge, Place::Runtime, |logger| async move {
-            let entries: Result<Vec<_>, _> =
-                interactions.into_iter().map(|interaction| logger.prepare(interaction)).collect();
-            let stored = logger.storage().write_new(&entries?).await?;
-            let new = stored.iter().filter(|stored| **stored).count();
-            let counts = (new, stored.len() - new);
+            let counts = import::store(&logger, interactions).await?;
             Ok(Reply::made(move |py| Ok(counts.into_pyobject(py)?.into_any().unbind())))
         })
     }

@@ -13,6 +13,7 @@ use crate::bridge::{Bridge, Place, Work, run};
 use crate::convert::{self, Reply};
 use crate::failure::Failure;
 use crate::options::{Location, SecretText, StoreOptions};
+use crate::process::{self, Closable};
 
 /// A store and its settings.
 #[pyclass(frozen)]
@@ -42,6 +43,12 @@ impl OpenedStore {
     }
 }
 
+impl Closable for OpenedStore {
+    fn ready(&self) -> Option<AuditLogger> {
+        self.logger.get().cloned()
+    }
+}
+
 impl Drop for OpenedStore {
     /// In a child of the process that opened it, nothing is closed: its threads are not there.
     fn drop(&mut self) {
@@ -53,7 +60,7 @@ impl Drop for OpenedStore {
 
 impl StoreCell {
     /// The store of this process. A store of files is opened again after a fork.
-    pub(crate) fn current(&self, _attached: Python<'_>) -> Result<Arc<OpenedStore>, Failure> {
+    pub(crate) fn current(&self, attached: Python<'_>) -> Result<Arc<OpenedStore>, Failure> {
         let process = std::process::id();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match &*current {
@@ -68,6 +75,7 @@ impl StoreCell {
         let opened =
             OpenedStore { process, options: self.options.clone(), logger: OnceCell::new() };
         let opened = Arc::new(opened);
+        process::register(attached, Arc::downgrade(&opened) as _)?;
         mem::forget(current.replace(Arc::clone(&opened)));
         Ok(opened)
     }

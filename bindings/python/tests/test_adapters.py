@@ -272,6 +272,24 @@ def test_spans_of_calls_are_recorded(logger: AuditLogger, folder: str, tmp_path:
     assert failing.export([span]) is SpanExportResult.FAILURE  # type: ignore[list-item]
 
 
+def test_a_span_that_cannot_be_stored_keeps_out_no_other(
+    logger: AuditLogger, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = TracerProvider()
+    tracer = provider.get_tracer("mine")
+    spans: list[Any] = []
+    for text in ("1", "x" * (65 << 20), "3"):
+        with tracer.start_as_current_span("chat") as span:
+            span.set_attribute("gen_ai.operation.name", "chat")
+            answered = [{"role": "assistant", "parts": [{"type": "text", "content": text}]}]
+            span.set_attribute("gen_ai.output.messages", json.dumps(answered))
+        spans.append(span)
+    assert SpanExporter(logger).export(spans) is SpanExportResult.FAILURE
+    outputs = [json.loads(entry.output_content or "") for entry in logger.query()]
+    assert [output[0]["parts"][0]["content"] for output in outputs] == ["1", "3"]
+    assert "1 calls" in caplog.text
+
+
 def test_calls_of_litellm_are_recorded(logger: AuditLogger) -> None:
     litellm.callbacks = [AuditCallback(logger)]
     try:

@@ -242,6 +242,73 @@ def test_the_end_of_the_interpreter_stores_what_was_called(folder: str) -> None:
     assert len(starts) == 1 and len(entries) >= 2
 
 
+def test_the_end_of_the_interpreter_closes_all_stores_though_one_fails(tmp_path: Path) -> None:
+    done = python(
+        """
+        import asyncio, resource, signal, sys, threading, time
+        from attestry import AuditLogger, Evidence, FileStorage, SigningKey
+        from attestry.audit import AuditEntry
+        folder = sys.argv[1]
+        key = Evidence(SigningKey.generate("test"))
+        failing = AuditLogger(folder + "/failing")
+        call = failing.start("cannot end")
+        later = AuditLogger(FileStorage(folder + "/later", evidence=key))
+        later.log("a", "b")
+        def keep():
+            # No other reference to the store: it is not dropped.
+            storage = FileStorage(folder + "/unlogged", evidence=key)
+            asyncio.run(storage.write(AuditEntry("id", "2026-01-28T09:15:00", "a" * 64, "b" * 64)))
+            written.set()
+            time.sleep(1000)
+        written = threading.Event()
+        threading.Thread(target=keep, daemon=True).start()
+        assert written.wait(60)
+        # The end entry of the call is too long for the file.
+        call.push("x" * 100)
+        call.set(metadata={"long": "x" * 100_000})
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, -1))
+        del call
+        """,
+        str(tmp_path),
+    )
+    assert "StorageIOError" in done.stderr, done.stderr
+    for store in ("later", "unlogged"):
+        assert has_checkpoint(tmp_path / store), (store, done.stderr)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether one was signed, as the close of a store does."""
+    return any("checkpoint" in file.name and file.stat().st_size for file in folder.rglob("*"))
+
+
+def test_setting_fields_of_a_call_while_others_push(folder: str) -> None:
+    done = python(
+        """
+        import signal, sys, threading, time
+        from attestry import AuditLogger
+        signal.alarm(20)
+        class Slow(float):
+            def __float__(self):
+                inside.set()
+                time.sleep(0.2)
+                return 1.5
+        class Latency:
+            __float__ = Slow.__float__
+        inside = threading.Event()
+        call = AuditLogger(sys.argv[1], store_content=True).start("2+2?")
+        setter = threading.Thread(target=lambda: call.set(latency_ms=Latency()))
+        setter.start()
+        assert inside.wait(10)
+        call.push("4")
+        setter.join()
+        call.finish()
+        """,
+        folder,
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+
+
 def test_ctrl_c_ends_a_wait(folder: str) -> None:
     code = """
         import sys, threading, _thread, signal, os

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter as BaseSpanExporter
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from ._errors import AttestryError
+from ._errors import AttestryError, InvalidEntryError
 from ._logger import error_name
 from ._sync import AuditLogger
 
@@ -44,10 +44,13 @@ class SpanExporter(BaseSpanExporter):
         self._native = logger.require_native("exporting spans")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Store the calls among these spans."""
+        """Store the calls among these spans. One that cannot be stored keeps out no other."""
         body = json.dumps({"resourceSpans": [_resource_span(span) for span in spans]})
         try:
             self._native.import_records(None, "otlp", body.encode())
+        except InvalidEntryError as error:
+            log.error("attestry: %d calls in spans cannot be recorded, the others are", error.refused)
+            return SpanExportResult.FAILURE
         except (AttestryError, ValueError) as error:
             log.error("attestry: spans could not be recorded: %s", error_name(error))
             return SpanExportResult.FAILURE
