@@ -40,7 +40,8 @@ impl Venv {
                 )
             },
         )?;
-        let install = ["-m", "pip", "install", "--quiet"];
+        // Compiling all modules takes minutes; those that are imported are compiled then.
+        let install = ["-m", "pip", "install", "--quiet", "--no-compile"];
         Cmd::new(venv.python()).args(install).args(&wanted).run()?;
         Ok(venv)
     }
