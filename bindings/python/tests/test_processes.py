@@ -311,8 +311,10 @@ def test_setting_fields_of_a_call_while_others_push(folder: str) -> None:
 
 def test_ctrl_c_ends_a_wait(folder: str) -> None:
     code = """
-        import sys, threading, _thread, signal, os
+        import sys, threading, signal, os
         from attestry import AuditLogger
+        # A shell starts background jobs with the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         logger = AuditLogger(sys.argv[1])
         logger.log("a", "b")
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
