@@ -8,6 +8,7 @@ use attestry_serve::{Role, ServeError, Server, ServerOptions, Token};
 use common::{JSON, ROUTES, TestServer, interaction};
 use http::Method;
 use http_body_util::Full;
+use serde_json::json;
 
 #[tokio::test]
 async fn every_route_is_for_its_roles_only() {
@@ -49,7 +50,9 @@ async fn reader_sees_no_content() {
         let bearer = format!("Bearer {}", server.secret(role));
         server.request(method, path).header("authorization", bearer).header("content-type", JSON)
     };
-    let body = Full::from(interaction("secret question", "secret answer").to_string());
+    let mut interaction = interaction("secret question", "secret answer");
+    interaction["metadata"] = json!({ "attestry.other": { "note": "secret note" } });
+    let body = Full::from(interaction.to_string());
     let request = as_role(Role::Record, Method::POST, "/v1/entries").body(body).unwrap();
     let id = server.send(request).await.json()["id"].as_str().unwrap().to_owned();
     for (role, sees) in [(Role::Read, false), (Role::Content, true), (Role::Admin, true)] {
@@ -61,7 +64,9 @@ async fn reader_sees_no_content() {
             let request = as_role(role, Method::GET, &path).header("accept", accept);
             let answer = server.send(request.body(Full::default()).unwrap()).await;
             assert_eq!(answer.status.as_u16(), 200);
-            assert_eq!(answer.text().contains("secret"), sees, "{role} {path}");
+            for secret in ["secret question", "secret answer", "secret note"] {
+                assert_eq!(answer.text().contains(secret), sees, "{role} {path} {secret}");
+            }
         }
     }
 }

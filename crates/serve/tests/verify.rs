@@ -202,3 +202,28 @@ async fn statistics_are_those_of_the_selection() {
     assert_eq!(accesses.last().unwrap().0, "stats");
     assert_eq!(accesses.iter().filter(|access| access.3 == 4).count(), 1);
 }
+
+#[tokio::test]
+async fn one_summary_is_bounded() {
+    let server = TestServer::start().await;
+    let long = "ä".repeat(4000);
+    let given =
+        json!({ "input": "a", "output": "b", "model": long, "metadata": { "x": { "y": long } } });
+    server.record(&given).await;
+    let stats = server.get("/v1/stats?by=model,metadata:x,model").await.json();
+    assert_eq!(stats["by"], json!(["model", "x"]));
+    for key in ["model", "x"] {
+        let value = stats["groups"][0][key].as_str().unwrap();
+        assert!((1000..=1024).contains(&value.len()) && value.ends_with('…'), "{}", value.len());
+    }
+    let list = |count: u32, prefix: &str| {
+        (0..count).map(|number| format!("{prefix}{}", number + 1)).collect::<Vec<_>>().join(",")
+    };
+    for (key, limit, prefix) in [("by", 8, "metadata:"), ("percentile", 16, "")] {
+        let status = async |count| {
+            let path = format!("/v1/stats?{key}={}", list(count, prefix));
+            server.get(&path).await.status.as_u16()
+        };
+        assert_eq!((status(limit).await, status(limit + 1).await), (200, 400), "{key}");
+    }
+}

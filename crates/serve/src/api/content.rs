@@ -1,6 +1,6 @@
 //! What a client sees of the content of an entry.
 
-use attestry::{AuditEntry, AuditError, AuditLogger};
+use attestry::{AuditEntry, AuditError, AuditLogger, Query, metadata};
 
 use crate::http::problem::Problem;
 use crate::security::caller::Caller;
@@ -9,7 +9,7 @@ use crate::security::role::Role;
 /// How content is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// Not at all.
+    /// Not at all, nor what an imported record has besides, which may be texts.
     Hidden,
     /// As it is stored: encrypted, if it was stored so.
     AsStored,
@@ -35,7 +35,10 @@ impl Shown {
     ) -> Result<AuditEntry, AuditError> {
         match self {
             Self::AsStored => {}
-            Self::Hidden => (entry.input_content, entry.output_content) = (None, None),
+            Self::Hidden => {
+                (entry.input_content, entry.output_content) = (None, None);
+                entry.metadata.remove(metadata::OTHER);
+            }
             Self::Decrypted => {
                 let content = logger.decrypt_entry(&entry)?;
                 (entry.input_content, entry.output_content) = (content.input, content.output);
@@ -43,4 +46,11 @@ impl Shown {
         }
         Ok(entry)
     }
+}
+
+/// Fails if which entries `query` selects says what is in content that `caller` does not see.
+pub(super) fn require_for_conditions(caller: &Caller, query: &Query) -> Result<(), Problem> {
+    let reveals = query.text_contains.is_some()
+        || query.metadata.iter().any(|condition| condition.key == metadata::OTHER);
+    if reveals { caller.require(Role::Content) } else { Ok(()) }
 }

@@ -13,7 +13,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Uri};
 use serde_json::json;
 
-use super::content::Shown;
+use super::content::{Shown, require_for_conditions};
 use super::schema::{Conditions, Decryption, Entry, Page, Paging};
 use crate::access_log::{Action, LongAccess};
 use crate::http::problem::Problem;
@@ -22,7 +22,7 @@ use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const DEFAULT_PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
@@ -82,6 +82,7 @@ pub(super) async fn list(
     if dry_run || reason.is_some() {
         return Err(Problem::bad_request("dry_run and reason are parameters of DELETE"));
     }
+    require_for_conditions(&caller, &query)?;
     let shown = Shown::to(&caller, decrypt)?;
     if wants_lines(&headers) {
         query.validate().map_err(StorageError::from)?;

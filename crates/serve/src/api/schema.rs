@@ -31,7 +31,8 @@ pub(super) struct Interaction {
     id: Option<String>,
 }
 
-/// A stored entry. Content is there for the roles `content` and `admin`, if it was stored.
+/// A stored entry. Content, and `attestry.other` in the metadata, are there for the roles `content` and `admin`, if
+/// they were stored.
 #[derive(ToSchema)]
 pub(super) struct Entry {
     id: String,
@@ -155,9 +156,9 @@ pub(super) struct Conditions {
     safety_passed: Option<bool>,
     /// This detector triggered.
     detector: Option<String>,
-    /// `KEY=VALUE` or `KEY`; may be repeated.
+    /// `KEY=VALUE` or `KEY`; may be repeated. The key `attestry.other` needs the role `content`.
     metadata: Option<Vec<String>>,
-    /// In the stored content, unencrypted.
+    /// In the stored content, unencrypted. Needs the role `content`.
     text_contains: Option<String>,
     /// Which entries of calls: `latest`, `all`, `start`, `end` or `open`.
     phase: Option<String>,
@@ -204,8 +205,9 @@ pub(super) struct Trying {
 #[into_params(parameter_in = Query)]
 pub(super) struct Grouping {
     /// Keys, separated by commas: `provider`, `model`, `conversation`, `safety`, `year`, `month`, `day`, `user`, `tenant`
-    /// or `metadata:KEY`. Default: `provider,model`.
+    /// or `metadata:KEY`, at most 8. Values are cut after 1,024 bytes. `metadata:attestry.other` needs the role
+    /// `content`. Default: `provider,model`.
     by: Option<String>,
-    /// Percentiles of the latency, separated by commas. Default: `50,90,99`.
+    /// Percentiles of the latency, separated by commas, at most 16. Default: `50,90,99`.
     percentile: Option<String>,
 }

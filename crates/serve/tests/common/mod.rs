@@ -201,12 +201,15 @@ pub(crate) fn interaction(input: &str, output: &str) -> Value {
 }
 
 /// Every route with the roles that may use it.
-pub(crate) const ROUTES: [(&str, &str, &str, &[Role]); 18] = [
+pub(crate) const ROUTES: [(&str, &str, &str, &[Role]); 24] = [
     ("POST", "/v1/traces", "{}", &[Role::Record, Role::Admin]),
     ("POST", "/v1/logs", "{}", &[Role::Record, Role::Admin]),
     ("POST", "/v1/entries", r#"{"input":"a","output":"b"}"#, &[Role::Record, Role::Admin]),
     ("GET", "/v1/entries", "", READERS),
     ("GET", "/v1/entries?decrypt=true", "", &[Role::Content, Role::Admin]),
+    ("GET", "/v1/entries?text_contains=x", "", &[Role::Content, Role::Admin]),
+    ("GET", "/v1/entries?metadata=attestry.other", "", &[Role::Content, Role::Admin]),
+    ("GET", "/v1/entries?metadata=attestry.source", "", READERS),
     ("DELETE", "/v1/entries?model=none&reason=x", "", &[Role::Admin]),
     ("GET", "/v1/entries/none", "", READERS),
     ("DELETE", "/v1/entries/none?reason=x", "", &[Role::Admin]),
@@ -215,6 +218,9 @@ pub(crate) const ROUTES: [(&str, &str, &str, &[Role]); 18] = [
     ("POST", "/v1/calls/none/end", "{}", &[Role::Record, Role::Admin]),
     ("POST", "/v1/calls/none/output", "\"x\"", &[Role::Record, Role::Admin]),
     ("GET", "/v1/stats", "", READERS),
+    ("GET", "/v1/stats?text_contains=x", "", &[Role::Content, Role::Admin]),
+    ("GET", "/v1/stats?metadata=attestry.other", "", &[Role::Content, Role::Admin]),
+    ("GET", "/v1/stats?by=model,metadata:attestry.other", "", &[Role::Content, Role::Admin]),
     ("GET", "/v1/verify", "", READERS),
     ("POST", "/v1/verify", "", READERS),
     ("GET", "/checkpoint", "", READERS),
