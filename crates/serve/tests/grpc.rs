@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use attestry_serve::{Limits, Role, ServeError, Server, ServerOptions};
+use axum::body::Body;
 use bytes::Bytes;
 use common::TestServer;
 use common::spans::{Call, logs, traces};
@@ -122,6 +123,22 @@ async fn gzip_is_decompressed_within_the_limit() {
     assert_eq!(call(&server, TRACES, &large, &[]).await.code(), "8");
     assert_eq!(call(&server, TRACES, &message, &[("grpc-encoding", "snappy")]).await.code(), "12");
     assert_eq!(count(&server).await, 1);
+}
+
+#[tokio::test]
+async fn stream_of_unknown_length_ends_at_the_limit() {
+    let limits = Limits { encoded_body: 1 << 16, ..Limits::default() };
+    let server = with(|options| options.limits(limits)).await;
+    let message = (1_u32 << 17).to_be_bytes();
+    let start = [&[0][..], &message].concat();
+    let chunks = std::iter::once(start).chain((0..16).map(|_| vec![0; 1 << 13]));
+    let chunks = futures_util::stream::iter(chunks.map(Ok::<_, std::io::Error>));
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Body>();
+    let request = Request::post(format!("http://{}{TRACES}", server.grpc.unwrap()))
+        .header("content-type", "application/grpc")
+        .body(Body::from_stream(chunks));
+    let response = client.request(request.unwrap()).await.unwrap();
+    assert_eq!(response.headers()["grpc-status"], "8");
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use ruzstd::decoding::StreamingDecoder;
 
+use crate::http::problem::Problem;
+
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
@@ -16,10 +18,12 @@ pub(super) enum Compression {
 }
 
 /// Why a body cannot be decompressed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Damaged {
     TooLarge,
     Invalid,
+    /// The bytes cannot be reserved.
+    Unreserved(Problem),
 }
 
 impl Compression {
@@ -34,23 +38,35 @@ impl Compression {
         })
     }
 
-    /// At most `limit` bytes.
-    pub(super) fn decompress(self, body: Bytes, limit: usize) -> Result<Bytes, Damaged> {
+    /// At most `limit` bytes. `reserve` is called with the number of bytes before they are used.
+    pub(super) fn decompress(
+        self,
+        body: Bytes,
+        limit: usize,
+        mut reserve: impl FnMut(usize) -> Result<(), Problem>,
+    ) -> Result<Bytes, Damaged> {
         match self {
             Self::None if body.len() > limit => Err(Damaged::TooLarge),
-            Self::None => Ok(body),
-            Self::Gzip => read(MultiGzDecoder::new(&body[..]), &body, limit),
-            Self::Deflate => read(ZlibDecoder::new(&body[..]), &body, limit),
+            Self::None => {
+                reserve(body.len()).map_err(Damaged::Unreserved)?;
+                Ok(body)
+            }
+            Self::Gzip => read(MultiGzDecoder::new(&body[..]), limit, reserve),
+            Self::Deflate => read(ZlibDecoder::new(&body[..]), limit, reserve),
             Self::Zstd => match StreamingDecoder::new(&body[..]) {
-                Ok(decoder) => read(decoder, &body, limit),
+                Ok(decoder) => read(decoder, limit, reserve),
                 Err(_) => Err(Damaged::Invalid),
             },
         }
     }
 }
 
-fn read(mut decoder: impl Read, body: &[u8], limit: usize) -> Result<Bytes, Damaged> {
-    let mut decompressed = Vec::with_capacity(body.len().saturating_mul(4).min(limit));
+fn read(
+    mut decoder: impl Read,
+    limit: usize,
+    mut reserve: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Damaged> {
+    let mut decompressed = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {
         let read = match decoder.read(&mut chunk) {
@@ -59,8 +75,14 @@ fn read(mut decoder: impl Read, body: &[u8], limit: usize) -> Result<Bytes, Dama
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return Err(Damaged::Invalid),
         };
-        if decompressed.len() + read > limit {
+        let needed = decompressed.len() + read;
+        if needed > limit {
             return Err(Damaged::TooLarge);
+        }
+        if needed > decompressed.capacity() {
+            let capacity = needed.max(decompressed.capacity() * 2).min(limit);
+            reserve(capacity - decompressed.capacity()).map_err(Damaged::Unreserved)?;
+            decompressed.reserve_exact(capacity - decompressed.len());
         }
         decompressed.extend_from_slice(&chunk[..read]);
     }
@@ -92,8 +114,29 @@ mod tests {
     fn limit_is_that_of_the_decompressed_body() {
         let bytes = vec![b'a'; 100_000];
         for (compression, body) in compressed(&bytes) {
-            assert_eq!(compression.decompress(body.clone(), 100_000).as_deref(), Ok(&bytes[..]));
-            assert_eq!(compression.decompress(body, 99_999), Err(Damaged::TooLarge));
+            let mut reserved = 0;
+            let reserve = |bytes| {
+                reserved += bytes;
+                Ok(())
+            };
+            let decompressed = compression.decompress(body.clone(), 100_000, reserve).unwrap();
+            assert_eq!(decompressed, &bytes[..]);
+            assert_eq!(reserved, 100_000);
+            let large = compression.decompress(body, 99_999, |_| Ok(()));
+            assert!(matches!(large, Err(Damaged::TooLarge)), "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_reserved_are_not_decompressed() {
+        for (compression, body) in compressed(&vec![b'a'; 100_000]) {
+            let mut left = 50_000_usize;
+            let reserve = |bytes| {
+                left = left.checked_sub(bytes).ok_or_else(|| Problem::unavailable("full"))?;
+                Ok(())
+            };
+            let refused = compression.decompress(body, 1 << 20, reserve);
+            assert!(matches!(refused, Err(Damaged::Unreserved(_))), "{compression:?}");
         }
     }
 
@@ -101,17 +144,10 @@ mod tests {
     fn damaged_body_is_an_error() {
         for (compression, body) in compressed(&vec![b'a'; 100_000]).into_iter().skip(1) {
             let cut = body.slice(..body.len() - 5);
-            assert_eq!(
-                compression.decompress(cut, 1 << 20),
-                Err(Damaged::Invalid),
-                "{compression:?}"
-            );
-            let other = Bytes::from_static(b"{\"resourceSpans\": []}");
-            assert_eq!(
-                compression.decompress(other, 1 << 20),
-                Err(Damaged::Invalid),
-                "{compression:?}"
-            );
+            for damaged in [cut, Bytes::from_static(b"{\"resourceSpans\": []}")] {
+                let damaged = compression.decompress(damaged, 1 << 20, |_| Ok(()));
+                assert!(matches!(damaged, Err(Damaged::Invalid)), "{compression:?}");
+            }
         }
     }
 }

@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::budget;
 use super::compression::Compression;
-use super::receiver::{Encoding, Export, Otlp, Signal, too_large};
+use super::receiver::{Encoding, Export, Otlp, Signal};
 use super::response;
 use crate::api::schema::Binary;
-use crate::http::body::{has_type, read_whole};
+use crate::http::body::has_type;
 use crate::http::problem::Problem;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
@@ -87,13 +88,8 @@ async fn receive(
     })?;
     let limits = state.limits();
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let length = length.unwrap_or(limits.encoded_body);
-    if length > limits.encoded_body {
-        return Err(too_large(&limits));
-    }
-    let _permit = receiver.reserve(length)?;
-    let body = read_whole(body, limits.encoded_body, limits.receive, || too_large(&limits)).await?;
-    let export = Export { signal, encoding, compression, body };
+    let (body, reservation) = budget::read(body, length, &limits, receiver.budget()).await?;
+    let export = Export { signal, encoding, compression, body, reservation };
     let accepted = state.note_write(receiver.receive(export).await)?;
     Ok(match encoding {
         Encoding::Protobuf => {

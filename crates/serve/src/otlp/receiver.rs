@@ -6,18 +6,18 @@ use std::thread::available_parallelism;
 use attestry_genai::{Decoded, Format, RecordError, decode, decode_logs, decode_traces};
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use super::budget::{Budget, Reservation, too_large};
 use super::compression::{Compression, Damaged};
 use crate::counter::Counter;
 use crate::http::problem::Problem;
 use crate::inbox::{Accepted, Inbox, Prepared};
 use crate::options::Limits;
 
-/// A larger body is decoded on another thread: it takes a millisecond or more.
+/// A larger body is decoded on another thread: it takes a millisecond or more. So is one that is compressed: how large
+/// it is, is not known before.
 const INLINE_BYTES: usize = 64 << 10;
-/// The unit of the budget of bytes.
-const KIB: usize = 1 << 10;
 
 /// What a request brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub(super) struct Export {
     pub(super) encoding: Encoding,
     pub(super) compression: Compression,
     pub(super) body: Bytes,
+    /// What `body` holds of the budget. It goes where the body goes, so that the bytes of a request that is cancelled
+    /// are held as long as they are in memory.
+    pub(super) reservation: Reservation,
 }
 
 /// Receives telemetry.
@@ -47,10 +50,10 @@ pub(super) struct Export {
 pub(crate) struct Otlp {
     pub(crate) inbox: Arc<Inbox>,
     limits: Limits,
-    /// KiB of bodies that may be held at the same time.
-    budget: Arc<Semaphore>,
+    /// Bytes of bodies that may be held at the same time.
+    budget: Budget,
     /// Large bodies that are decoded at the same time: more would only take memory.
-    decoding: Semaphore,
+    decoding: Arc<Semaphore>,
     /// Spans and log records that are calls.
     pub(crate) received: Counter,
     /// Those that are of something else, and are not stored.
@@ -64,31 +67,34 @@ impl Otlp {
         Self {
             inbox: Arc::new(inbox),
             limits,
-            decoding: Semaphore::new(available_parallelism().map_or(1, usize::from)),
-            budget: Arc::new(Semaphore::new(limits.received_bytes.div_ceil(KIB))),
+            decoding: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+            budget: Budget::new(limits.received_bytes),
             received: Counter::default(),
             ignored: Counter::default(),
             refused: Counter::default(),
         }
     }
 
-    /// Memory for `bytes` of a body, until the permit is dropped.
-    pub(super) fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let kib = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.budget).try_acquire_many_owned(kib);
-        permit.map_err(|_| Problem::unavailable("too much telemetry is being received"))
+    /// The bytes of bodies that may be held at the same time.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Stores the calls of a request. When it returns, everything is durable that is not refused.
     ///
     /// If the future is dropped, some of it may be stored; sent again, it is stored once.
     pub(super) async fn receive(self: &Arc<Self>, export: Export) -> Result<Accepted, Problem> {
-        let (prepared, _permit) = if export.body.len() <= INLINE_BYTES {
+        let is_small = export.body.len() <= INLINE_BYTES;
+        let (prepared, _reservation) = if is_small && export.compression == Compression::None {
             self.prepare(export)?
         } else {
-            let _turn = self.decoding.acquire().await;
+            let turn = Arc::clone(&self.decoding).acquire_owned().await;
             let receiver = Arc::clone(self);
-            let prepared = tokio::task::spawn_blocking(move || receiver.prepare(export)).await;
+            let prepare = move || {
+                let _turn = turn;
+                receiver.prepare(export)
+            };
+            let prepared = tokio::task::spawn_blocking(prepare).await;
             prepared.unwrap_or_else(|_| Err(Problem::unavailable("the server shuts down")))?
         };
         let accepted = self.inbox.store(prepared).await.map_err(retryable)?;
@@ -96,25 +102,31 @@ impl Otlp {
         Ok(accepted)
     }
 
-    fn prepare(&self, export: Export) -> Result<(Prepared, OwnedSemaphorePermit), Problem> {
-        let (body, export) = decompress(export, &self.limits)?;
-        let permit = self.reserve(body.len())?;
-        let decoded = decode_body(export, &body)?;
+    fn prepare(&self, export: Export) -> Result<(Prepared, Reservation), Problem> {
+        let Export { signal, encoding, compression, body, mut reservation } = export;
+        let body = decompress(compression, body, &self.limits, &mut reservation)?;
+        let decoded = decode_body((signal, encoding), &body)?;
         drop(body);
         self.received.add_many(decoded.records.len() as u64);
         self.ignored.add_many(decoded.ignored);
-        Ok((self.inbox.prepare(decoded.records), permit))
+        Ok((self.inbox.prepare(decoded.records), reservation))
     }
 }
 
-/// The body as it was before it was compressed, and what is in it.
-fn decompress(export: Export, limits: &Limits) -> Result<(Bytes, (Signal, Encoding)), Problem> {
-    let Export { signal, encoding, compression, body } = export;
-    let body = compression.decompress(body, limits.body).map_err(|damaged| match damaged {
+/// The body as it was before it was compressed. Its bytes are reserved, too: those of a body that is not compressed for
+/// what is decoded from it.
+fn decompress(
+    compression: Compression,
+    body: Bytes,
+    limits: &Limits,
+    reservation: &mut Reservation,
+) -> Result<Bytes, Problem> {
+    let reserve = |bytes| reservation.grow(bytes);
+    compression.decompress(body, limits.body, reserve).map_err(|damaged| match damaged {
         Damaged::TooLarge => too_large(limits),
         Damaged::Invalid => Problem::bad_request("the body cannot be decompressed"),
-    })?;
-    Ok((body, (signal, encoding)))
+        Damaged::Unreserved(problem) => problem,
+    })
 }
 
 fn decode_body((signal, encoding): (Signal, Encoding), body: &[u8]) -> Result<Decoded, Problem> {
@@ -135,16 +147,14 @@ pub(crate) fn decode_any(
     body: Bytes,
     limit: usize,
 ) -> Option<Decoded> {
-    let export = Export {
-        signal: if is_log { Signal::Logs } else { Signal::Traces },
-        encoding: if is_json { Encoding::Json } else { Encoding::Protobuf },
-        compression: Compression::named(compression)?,
-        body,
-    };
+    let signal = if is_log { Signal::Logs } else { Signal::Traces };
+    let encoding = if is_json { Encoding::Json } else { Encoding::Protobuf };
     let limits = Limits { body: limit, ..Limits::default() };
-    let (body, export) = decompress(export, &limits).ok()?;
+    let mut reservation = Budget::new(limits.received_bytes).reserve();
+    let compression = Compression::named(compression)?;
+    let body = decompress(compression, body, &limits, &mut reservation).ok()?;
     assert!(body.len() <= limit, "the limit does not hold");
-    decode_body(export, &body).ok()
+    decode_body((signal, encoding), &body).ok()
 }
 
 /// An object without fields is a message without spans.
@@ -159,17 +169,74 @@ fn decode_json(body: &[u8]) -> Result<Decoded, RecordError> {
     }
 }
 
-pub(super) fn too_large(limits: &Limits) -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large").detail(format!(
-        "a request has at most {} bytes as it is sent and {} bytes decompressed; send fewer spans in a request",
-        limits.encoded_body, limits.body
-    ))
-}
-
 /// A client drops what it cannot send for any other reason: a failure of the store is none of the request.
 fn retryable(problem: Problem) -> Problem {
     match problem.status() {
         StatusCode::INTERNAL_SERVER_ERROR => Problem::unavailable(problem.text()),
         _ => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::inbox::InboxSettings;
+
+    async fn receiver(folder: &std::path::Path) -> Arc<Otlp> {
+        let logger = attestry::open(folder.join("audit")).await.unwrap();
+        let settings = InboxSettings {
+            folder: folder.join("inbox"),
+            deadline: Duration::from_secs(30),
+            bytes: 1 << 20,
+        };
+        Arc::new(Otlp::new(Inbox::open(logger, settings).await.unwrap(), Limits::default()))
+    }
+
+    fn export(receiver: &Otlp, compression: Compression, body: &[u8]) -> Export {
+        let mut reservation = receiver.budget().reserve();
+        reservation.grow(body.len()).unwrap();
+        let body = Bytes::copy_from_slice(body);
+        let (signal, encoding) = (Signal::Traces, Encoding::Json);
+        Export { signal, encoding, compression, body, reservation }
+    }
+
+    #[test]
+    fn cancelled_request_holds_its_bytes_until_its_work_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let receiver = receiver(folder.path()).await;
+            let free = receiver.budget().free();
+            // The only thread for blocking work is busy.
+            let (end, ended) = mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || ended.recv());
+            for compression in [Compression::Gzip, Compression::None] {
+                let body = vec![b' '; INLINE_BYTES + 1];
+                let export = export(&receiver, compression, &body);
+                assert!(receiver.receive(export).now_or_never().is_none());
+            }
+            assert!(receiver.budget().free() <= free - 2 * INLINE_BYTES);
+            drop(end);
+            let _ = busy.await;
+            while receiver.budget().free() < free {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+
+    #[tokio::test]
+    async fn small_compressed_body_is_not_decoded_on_the_thread_of_the_runtime() {
+        let folder = tempfile::tempdir().unwrap();
+        let receiver = receiver(folder.path()).await;
+        for (compression, waits) in [(Compression::Gzip, true), (Compression::None, false)] {
+            let export = export(&receiver, compression, b"damaged");
+            assert_eq!(receiver.receive(export).now_or_never().is_none(), waits);
+        }
     }
 }
