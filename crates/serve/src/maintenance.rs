@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use attestry::evidence::{EvidenceError, EvidenceExt as _};
 use attestry::{AuditError, ErrorChain, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -53,7 +54,13 @@ async fn clean_up_daily(state: &AppState, at: Option<Duration>) {
 
 /// Never ends.
 async fn verify_regularly(state: &AppState, every: Option<Duration>) {
-    let Some(every) = every else { return std::future::pending().await };
+    let Some(every) = every.filter(|every| !every.is_zero()) else {
+        return std::future::pending().await;
+    };
+    if let Err(error) = keeps_evidence(state).await {
+        let reason = ErrorChain(&error).to_string();
+        tracing::warn!(reason, "scheduled verifications will fail: there is nothing to verify");
+    }
     let mut next = Instant::now() + every.min(FIRST);
     loop {
         sleep_until(next).await;
@@ -67,7 +74,12 @@ async fn verify_regularly(state: &AppState, every: Option<Duration>) {
     }
 }
 
-/// Fails if it cannot begin or be recorded. What it finds is logged by itself.
+async fn keeps_evidence(state: &AppState) -> Result<(), EvidenceError> {
+    state.logger.evidence()?.latest_checkpoint().await.map(drop)
+}
+
+/// Fails if it cannot begin or be recorded. What it finds is logged by itself, and so is that it failed: to repeat it
+/// soon would read the whole store again and again.
 async fn verify(state: &AppState) -> Result<(), Problem> {
     let running = Running::begin(state, &Caller::of_server(), "scheduled").await?;
     running.run(state, watch::channel((0, 0)).0).await.map(drop)
@@ -131,6 +143,20 @@ impl Daily {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::ServerOptions;
+
+    #[tokio::test]
+    async fn verification_that_fails_is_recorded_and_not_repeated_soon() {
+        let logger = attestry::open_url("memory:").await.unwrap();
+        let options = ServerOptions::new(([127, 0, 0, 1], 0).into());
+        let state = AppState::new(logger, None, None, &options, None);
+        assert!(keeps_evidence(&state).await.is_err());
+        verify(&state).await.unwrap();
+        assert_eq!(state.verifications.latest().unwrap().problems, None);
+        // One that cannot begin is tried again soon.
+        let _running = state.verifications.try_begin();
+        verify(&state).await.unwrap_err();
+    }
 
     #[test]
     fn clean_up_is_due_once_a_day() {

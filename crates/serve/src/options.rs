@@ -175,7 +175,7 @@ pub struct Maintenance {
     /// Erases expired entries each day at this time after midnight UTC. The logger has the retention period, and
     /// refuses to erase more than half of the entries, as after a jump of the clock, unless it allows that.
     pub cleanup_at: Option<Duration>,
-    /// Verifies the store so often. The first time is after ten minutes, if that is sooner.
+    /// Verifies the store so often; zero is never. The first time is after ten minutes, if that is sooner.
     pub verify_every: Option<Duration>,
 }
 

@@ -36,12 +36,16 @@ impl Running {
         Ok(Self { access, permit })
     }
 
-    /// Verifies the store, and records the result. `progress` gets how far it is.
+    /// Verifies the store, and records the result, also that it failed. `progress` gets how far it is.
+    ///
+    /// # Errors
+    ///
+    /// The result cannot be recorded.
     pub(crate) async fn run(
         mut self,
         state: &AppState,
         progress: watch::Sender<Progress>,
-    ) -> Result<Arc<Latest>, Problem> {
+    ) -> Result<Result<Arc<Latest>, Problem>, Problem> {
         let verifications = &state.verifications;
         let started = Instant::now();
         let verified = verifications.verify(&state.logger, progress).await;
@@ -67,10 +71,10 @@ impl Running {
             }
             Err(error) => {
                 self.access.fail("verification_failed").await;
-                return Err(error.into());
+                return Ok(Err(error.into()));
             }
         }
         drop(self.permit);
-        Ok(latest)
+        Ok(Ok(latest))
     }
 }

@@ -125,7 +125,7 @@ pub(crate) struct MaintenanceArgs {
     )]
     pub(crate) cleanup_at: Duration,
     /// Verify the store so often, such as 12h or 7d [default: never]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "ATTESTRY_SERVE_VERIFY_EVERY")]
+    #[arg(long, value_name = "TIME", value_parser = interval, env = "ATTESTRY_SERVE_VERIFY_EVERY")]
     pub(crate) verify_every: Option<Duration>,
     /// File with the public key that verifications require [default: that of --signing-key]
     #[arg(long, value_name = "FILE", env = "ATTESTRY_SERVE_PUBLIC_KEY")]
@@ -203,6 +203,13 @@ pub(crate) struct LimitArgs {
     pub(crate) shutdown_timeout: Option<Duration>,
 }
 
+fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("expected more than no time, such as 12h or 7d".to_owned()),
+        interval => Ok(interval),
+    }
+}
+
 /// A time of the day, as the time after midnight.
 fn time_of_day(text: &str) -> Result<Duration, String> {
     let parts = text.split_once(':').and_then(|(hours, minutes)| {
@@ -222,7 +229,7 @@ reads the file again on SIGHUP. To withdraw a token, remove its line.
 Roles:
   record   record interactions and calls
   read     read entries without content, statistics, proofs and metrics; verify
-  content  read, with content
+  content  read and search, with content
   admin    everything, also erasing
 
 Examples:

@@ -81,7 +81,7 @@ async fn run(
     running: Running,
     progress: watch::Sender<Progress>,
 ) -> Result<Arc<Latest>, Problem> {
-    running.run(&state, progress).await
+    running.run(&state, progress).await?
 }
 
 /// The progress until the end, and the result.
