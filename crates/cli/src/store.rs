@@ -105,6 +105,22 @@ impl StoreArgs {
         Ok(SignerMemory::at(path))
     }
 
+    /// Checks what can be checked without the store, besides the keys that encrypt and sign: the other keys, and the
+    /// memory of the signer.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.location()?;
+        self.content_hash()?;
+        self.erasure_key()?;
+        if self.signing_key.is_some() || self.state.is_some() {
+            self.memory()?.check()?;
+        }
+        Ok(())
+    }
+
+    fn erasure_key(&self) -> Result<Option<SigningKey>, Failure> {
+        self.erasure_key.as_deref().map(crate::policy::signing_key).transpose()
+    }
+
     /// [`Status::Problems`] if something could not be signed and `--strict` is given.
     pub(crate) fn strict_status(&self) -> Status {
         Status::success_if(!(self.strict && self.unsigned.load(Ordering::Relaxed)))
@@ -146,8 +162,8 @@ impl StoreArgs {
                     open = open.erase_reason(reason);
                 }
             }
-            if let Some(path) = &self.erasure_key {
-                open = open.erasure_key(crate::policy::signing_key(path)?);
+            if let Some(key) = self.erasure_key()? {
+                open = open.erasure_key(key);
             }
             if let Some(key) = self.signing_key()? {
                 let evidence = EvidenceOptions::new(key).adopt_existing(settings.adopt);

@@ -231,6 +231,10 @@ fn options_come_from_command_line_environment_and_file() {
         ("tokens = \"none\"", "cannot read the tokens in none"),
         ("retention-days = 1\nread-only = true", "cannot erase expired entries"),
         ("cleanup-at = \"25:00\"", "expected a time such as 03:00"),
+        ("verify-every = \"0s\"", "expected more than no time"),
+        ("hash-key-file = \"no-hash-key\"", "no-hash-key"),
+        ("erasure-key = \"no-erasure-key\"", "no-erasure-key"),
+        ("state = \"bad.toml\"", "it is not a list of checkpoints"),
     ] {
         folder.write("bad.toml", text);
         check(&["--config", "bad.toml"], &[]).expect(2, expected);

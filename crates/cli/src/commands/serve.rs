@@ -28,6 +28,7 @@ pub(super) async fn run(args: ServeArgs, store: &StoreArgs) -> Result<Status, Fa
     let options = options(&args, store)?;
     if args.check_config {
         options.check()?;
+        store.check()?;
         stderr_line("the configuration is valid");
         return Ok(Status::Success);
     }

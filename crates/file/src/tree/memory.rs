@@ -49,6 +49,40 @@ impl SignerMemory {
         &self.path
     }
 
+    /// Reads the file, if it exists. Nothing is created or locked.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Io`] if it cannot be read, [`EvidenceError::Damaged`] if it is something else.
+    ///
+    /// ```
+    /// use attestry_file::SignerMemory;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("signed");
+    /// SignerMemory::at(&path).check()?;
+    /// std::fs::write(&path, "something else")?;
+    /// assert!(SignerMemory::at(&path).check().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        self.read().map(drop)
+    }
+
+    fn read(&self) -> Result<Vec<String>> {
+        let bytes = match open::read_all(&self.path, MAX_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(EvidenceError::io("read", &self.path, source)),
+        };
+        let (notes, whole) = split(&bytes);
+        let is_note = |note: &str| parse_unverified(note).is_some();
+        if whole < bytes.len() || !notes.iter().all(|(_, note)| is_note(note)) {
+            return Err(EvidenceError::damaged(&self.path, "it is not a list of checkpoints"));
+        }
+        Ok(notes.into_iter().map(|(_, note)| note.to_owned()).collect())
+    }
+
     /// Locks and reads the file.
     pub(super) fn lock(&self) -> Result<Remembered> {
         let folder = match self.path.parent() {
@@ -72,17 +106,7 @@ impl SignerMemory {
             }
             thread::sleep(LOCK_POLL);
         }
-        let bytes = match open::read_all(&self.path, MAX_BYTES) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(EvidenceError::io("read", &self.path, source)),
-        };
-        let (notes, whole) = split(&bytes);
-        let is_note = |note: &str| parse_unverified(note).is_some();
-        if whole < bytes.len() || !notes.iter().all(|(_, note)| is_note(note)) {
-            return Err(EvidenceError::damaged(&self.path, "it is not a list of checkpoints"));
-        }
-        let notes = notes.into_iter().map(|(_, note)| note.to_owned()).collect();
+        let notes = self.read()?;
         let (path, folder) = (self.path.clone(), folder.to_path_buf());
         Ok(Remembered { path, folder, notes, _lock: lock })
     }
