@@ -60,6 +60,11 @@ impl Policy {
         (stored, self.content_hash.hash(content))
     }
 
+    /// As [`prepare`](Self::prepare), with the hash alone.
+    pub(crate) fn prepare_hash(&self, content: &str) -> (Option<String>, String) {
+        (None, self.content_hash.hash(content))
+    }
+
     #[cfg(feature = "encryption")]
     fn encrypt(&self, content: &str) -> String {
         self.encryption

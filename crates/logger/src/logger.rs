@@ -176,6 +176,30 @@ impl AuditLogger {
         self.entry(interaction, input, output)
     }
 
+    /// As [`prepare`](Self::prepare), with the hashes of input and output and without the texts, also if this logger
+    /// stores content: for an interaction whose content does not fit an entry.
+    ///
+    /// ```
+    /// # use attestry_logger::{AuditLogger, Interaction};
+    /// # fn example(logger: &AuditLogger) -> Result<(), attestry_logger::AuditError> {
+    /// let entry = logger.prepare_without_content(Interaction::new("2+2?", "4"))?;
+    /// assert_eq!(entry.input_content, None);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As `prepare`, but not for the length of the content.
+    pub fn prepare_without_content(
+        &self,
+        interaction: Interaction<'_>,
+    ) -> Result<AuditEntry, AuditError> {
+        let policy = &self.0.policy;
+        let input = policy.prepare_hash(&interaction.input);
+        let output = policy.prepare_hash(&interaction.output);
+        self.entry(interaction, input, output)
+    }
+
     /// The entry of an interaction whose content is prepared already.
     pub(crate) fn entry(
         &self,
