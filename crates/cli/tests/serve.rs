@@ -230,6 +230,7 @@ fn options_come_from_command_line_environment_and_file() {
         ("tls-cert = \"x\"", "TLS needs a certificate and its key"),
         ("tokens = \"none\"", "cannot read the tokens in none"),
         ("retention-days = 1\nread-only = true", "cannot erase expired entries"),
+        ("inbox = \"x\"\nread-only = true", "cannot receive telemetry"),
         ("cleanup-at = \"25:00\"", "expected a time such as 03:00"),
         ("verify-every = \"0s\"", "expected more than no time"),
         ("hash-key-file = \"no-hash-key\"", "no-hash-key"),

@@ -75,6 +75,10 @@ fn options(args: &ServeArgs, store: &StoreArgs) -> Result<ServerOptions, Failure
         return Err(Failure::new("a server that only reads cannot erase expired entries")
             .hint("remove --retention-days or --read-only"));
     }
+    if args.read_only && args.inbox.is_some() {
+        return Err(Failure::new("a server that only reads cannot receive telemetry")
+            .hint("remove --inbox or --read-only"));
+    }
     let key = store.signing_key()?;
     let required = match (&maintenance.public_key, &key) {
         (Some(path), _) => Some(Policy::new(policy::public_key(path)?)),
