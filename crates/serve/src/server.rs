@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use attestry::AuditLogger;
 use attestry::evidence::EvidenceExt as _;
+use attestry::{AuditLogger, StorageError};
 use tokio::sync::watch;
 
 use crate::access_log::{AccessLog, Action, access_log_folder};
@@ -56,7 +56,7 @@ impl Server {
             Some(folder) => Some(AccessLog::open(folder, options.access_evidence.clone()).await?),
             None => None,
         };
-        let inbox = match inbox_settings(&logger, &options) {
+        let inbox = match inbox_settings(&logger, &options).await {
             Some(settings) => Some(Inbox::open(logger.clone(), settings).await?),
             None => None,
         };
@@ -119,7 +119,8 @@ impl Server {
         let accept = listener::serve(listener, router, tls.clone(), limits, shutdown);
         let merger = async {
             if let Some(otlp) = &state.otlp {
-                otlp.inbox.run(otlp_shutdown).await;
+                let note = |result| drop(state.note_write(result));
+                otlp.inbox.run(otlp_shutdown, note).await;
             }
         };
         tokio::join!(accept, accept_grpc, sweeper, merger, maintenance);
@@ -155,11 +156,15 @@ impl Handle {
 }
 
 /// The inbox of a store that can be written.
-fn inbox_settings(logger: &AuditLogger, options: &ServerOptions) -> Option<InboxSettings> {
-    let default = || {
-        let storage = logger.evidence().ok()?;
-        (!storage.is_read_only()).then(|| inbox::default_folder(storage.path()))
-    };
+async fn inbox_settings(logger: &AuditLogger, options: &ServerOptions) -> Option<InboxSettings> {
+    let default = || Some(inbox::default_folder(logger.evidence().ok()?.path()));
+    // What is acknowledged must be written later.
+    let nothing = logger.storage().write_new(&[]).await;
+    if matches!(nothing, Err(StorageError::ReadOnly { .. }))
+        || logger.evidence().is_ok_and(|storage| storage.is_read_only())
+    {
+        return None;
+    }
     let folder = options.inbox.clone().or_else(default)?;
     let (deadline, bytes) = (options.join_deadline, options.limits.waiting_bytes);
     Some(InboxSettings { folder, deadline, bytes })

@@ -132,7 +132,7 @@ impl AppState {
         let mut failed = self.failed_write.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
             Ok(_) => *failed = None,
-            Err(problem) if problem.status().is_server_error() => {
+            Err(problem) if problem.status().is_server_error() && !problem.is_overload() => {
                 let reason = problem.text().to_owned();
                 *failed = Some(FailedWrite { at: Instant::now(), reason });
             }

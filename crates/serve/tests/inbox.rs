@@ -277,3 +277,46 @@ async fn second_server_is_refused_the_inbox() {
     let ServeError::Inbox { source, .. } = error else { panic!("{error}") };
     assert!(source.to_string().contains("another server"));
 }
+
+#[tokio::test]
+async fn late_part_sent_again_is_stored_once_also_encrypted() {
+    let folder = tempfile::tempdir().unwrap();
+    let manager = EncryptionManager::generate();
+    let logger = attestry::open(folder.path().join("audit"))
+        .store_content(true)
+        .encryption(manager)
+        .await
+        .unwrap();
+    let server = TestServer::serve(folder, logger, |options| options.join_deadline(SHORT)).await;
+    let call = Call::new(1);
+    send(&server, "traces", &[call.clone().without_content().span()]).await;
+    wait_for(&server, 1).await;
+    send(&server, "logs", &[call.event()]).await;
+    wait_for(&server, 2).await;
+    // The client did not get the answer. The shutdown writes what waits.
+    send(&server, "logs", &[call.event()]).await;
+    let folder = server.shut_down().await;
+    let log = attestry::open(folder.path().join("audit")).await.unwrap();
+    assert_eq!(log.page(Query::new()).await.unwrap().entries.len(), 2);
+}
+
+#[tokio::test]
+async fn read_only_store_has_no_inbox_anywhere() {
+    let server = with_deadline(LONG).await;
+    let folder = server.shut_down().await;
+    let logger = attestry::open(folder.path().join("audit")).read_only(true).await.unwrap();
+    let inbox = folder.path().join("inbox");
+    let server = TestServer::serve(folder, logger, |options| options.inbox(inbox.clone())).await;
+    let answer = server.post_json("/v1/traces", &traces(&[Call::new(1).span()])).await;
+    assert_eq!(answer.status.as_u16(), 501, "{}", answer.text());
+    assert!(!inbox.exists());
+}
+
+#[tokio::test]
+async fn overload_is_no_failed_write() {
+    let limits = Limits { received_bytes: 0, ..Limits::default() };
+    let server = TestServer::with(|options| options.limits(limits), |open| open).await;
+    let answer = server.post_json("/v1/traces", &traces(&[Call::new(1).span()])).await;
+    assert_eq!(answer.status.as_u16(), 503, "{}", answer.text());
+    assert_eq!(server.get("/readyz").await.status.as_u16(), 200);
+}

@@ -103,7 +103,8 @@ vocabulary! {
     /// The contents that are not known, as a list: `["output"]`. The record that an entry was made of did not have
     /// them, for instance because telemetry without content was received. The entry's text is empty then.
     MISSING = "attestry.missing": Texts,
-    /// The contents of which only a start is stored, as a list: `["output"]`.
+    /// The contents of which only a start is stored, or nothing but the hash because an entry cannot be as large, as a
+    /// list: `["output"]`.
     TRUNCATED = "attestry.truncated": Texts,
     /// The length in bytes of the whole output, if it is truncated.
     OUTPUT_BYTES = "attestry.output.bytes": Integer,

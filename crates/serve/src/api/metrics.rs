@@ -103,6 +103,16 @@ fn telemetry(text: &mut Text, otlp: &Otlp) {
         "Writes from the inbox that failed and are repeated.",
         inbox.failed_writes.get(),
     );
+    text.counter(
+        "otlp_reduced_total",
+        "Entries stored without what would have made them too large.",
+        inbox.reduced.get(),
+    );
+    text.counter(
+        "otlp_dropped_total",
+        "Accepted calls of which nothing could be stored.",
+        inbox.dropped.get(),
+    );
     text.gauge("otlp_waiting_calls", "Calls that wait for other parts.", calls);
     text.gauge("otlp_waiting_bytes", "Bytes of their parts.", bytes);
 }

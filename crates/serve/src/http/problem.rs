@@ -21,12 +21,21 @@ pub(crate) struct Problem {
     kind: &'static str,
     detail: String,
     retry: bool,
+    /// Whether the server has too much to do, which says nothing about the store.
+    is_overload: bool,
     more: Map<String, Value>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, kind: &'static str) -> Self {
-        Self { status, kind, detail: String::new(), retry: false, more: Map::new() }
+        Self {
+            status,
+            kind,
+            detail: String::new(),
+            retry: false,
+            is_overload: false,
+            more: Map::new(),
+        }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -40,6 +49,11 @@ impl Problem {
     /// The server cannot do it now.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable").detail(detail).retry()
+    }
+
+    /// The server has too much to do.
+    pub(crate) fn overloaded(detail: impl Into<String>) -> Self {
+        Self { is_overload: true, ..Self::unavailable(detail) }
     }
 
     /// What happened, and what to do. Must contain no content.
@@ -66,6 +80,10 @@ impl Problem {
 
     pub(crate) fn is_retryable(&self) -> bool {
         self.retry
+    }
+
+    pub(crate) fn is_overload(&self) -> bool {
+        self.is_overload
     }
 
     pub(crate) fn text(&self) -> &str {

@@ -20,15 +20,27 @@ const OF_SPAN: &[&str] = &["span.name", "spans", "otel.schema_url"];
 const OF_SCOPE: &str = "otel.scope.";
 
 /// The entry of what `late` says and `stored`, the entry of the same call, does not. `None` if it says nothing more: it
-/// was sent twice, or repeats the call in the words of another instrumentation.
-pub(super) fn supplement(late: AuditEntry, stored: &AuditEntry) -> Option<AuditEntry> {
+/// was sent twice, or repeats the call in the words of another instrumentation. `dated_now` is whether the time of `late`
+/// is that of its writing.
+pub(super) fn supplement(
+    late: AuditEntry,
+    stored: &AuditEntry,
+    dated_now: bool,
+) -> Option<AuditEntry> {
     if is_covered(&late, stored) {
         return None;
     }
     let mut entry = late;
     entry.metadata.insert(metadata::ADDS_TO.to_owned(), stored.id.as_str().into());
-    // Written again after a crash, it has the same id.
-    let line = line::encode(&entry).unwrap_or_default();
+    // Sent again, or written again after a crash, it has the same id. Content is encrypted differently each time; its
+    // hashes are the same.
+    let known = AuditEntry {
+        input_content: None,
+        output_content: None,
+        timestamp: if dated_now { stored.timestamp } else { entry.timestamp },
+        ..entry.clone()
+    };
+    let line = line::encode(&known).unwrap_or_default();
     let text = format!("{} {}", stored.id, String::from_utf8_lossy(&line));
     entry.id = EntryId::for_record(&hash_content(&text), 0);
     Some(entry)
@@ -107,7 +119,7 @@ mod tests {
                 ..entry(&json!({"attestry.missing": ["output"]}))
             },
         ] {
-            assert_eq!(supplement(late, &stored), None);
+            assert_eq!(supplement(late, &stored, false), None);
         }
     }
 
@@ -121,10 +133,27 @@ mod tests {
             entry(&json!({"new": true})),
             entry(&json!({"attestry.other": {"port": 2}})),
         ] {
-            let added = supplement(late.clone(), &stored).unwrap();
+            let added = supplement(late.clone(), &stored, false).unwrap();
             assert_eq!(added.metadata["attestry.adds_to"], "e-1");
             assert_ne!(added.id, stored.id);
-            assert_eq!(supplement(late, &stored), Some(added));
+            assert_eq!(supplement(late, &stored, false), Some(added));
         }
+    }
+
+    #[test]
+    fn neither_encryption_nor_the_time_of_writing_changes_the_id() {
+        let stored = entry(&json!({}));
+        let late = |text: &str, seconds: i64| {
+            let mut late = entry(&json!({"new": true}));
+            (late.input_content, late.output_content) = (Some(text.to_owned()), None);
+            late.timestamp = Timestamp::from_unix_micros(seconds * 1_000_000).unwrap();
+            late
+        };
+        let id = |text, seconds, dated_now| {
+            supplement(late(text, seconds), &stored, dated_now).unwrap().id
+        };
+        assert_eq!(id("one IV", 1, false), id("another IV", 1, false));
+        assert_eq!(id("one IV", 1, true), id("another IV", 2, true));
+        assert_ne!(id("one IV", 1, false), id("one IV", 2, false));
     }
 }

@@ -9,6 +9,7 @@ mod late;
 mod part;
 mod recent;
 mod recover;
+mod reduce;
 mod waiting;
 mod write;
 
@@ -44,7 +45,34 @@ pub(crate) struct Inbox {
     ready: Notify,
     settings: InboxSettings,
     unmapped: UnmappedTexts,
+    failing: Failing,
     pub(crate) counters: InboxCounters,
+}
+
+/// What fails in the background now.
+#[derive(Debug, Default)]
+struct Failing {
+    writes: Failure,
+    marks: Failure,
+    sweeps: Failure,
+}
+
+/// Whether something fails that is tried again.
+#[derive(Debug, Default)]
+struct Failure(AtomicBool);
+
+impl Failure {
+    /// Logs the first of failures that follow each other.
+    fn log(&self, error: &(dyn std::error::Error + 'static), what: &'static str) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            let reason = ErrorChain(error).to_string();
+            tracing::error!(reason, "{what}; it is tried again");
+        }
+    }
+
+    fn ended(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Settings of an [`Inbox`].
@@ -75,6 +103,10 @@ pub(crate) struct InboxCounters {
     pub(crate) late: Counter,
     /// Writes from the inbox that failed and are tried again.
     pub(crate) failed_writes: Counter,
+    /// Entries of accepted calls that were reduced, because they would not be valid.
+    pub(crate) reduced: Counter,
+    /// Accepted calls of which nothing could be stored.
+    pub(crate) dropped: Counter,
 }
 
 /// What became of the records of a request.
@@ -152,6 +184,7 @@ impl Inbox {
             ready: Notify::new(),
             settings,
             unmapped,
+            failing: Failing::default(),
             counters: InboxCounters::default(),
         })
     }
@@ -256,7 +289,7 @@ impl Inbox {
         {
             let mut waiting = self.waiting();
             if waiting.bytes() > self.settings.bytes.saturating_mul(2) {
-                return Err(Problem::unavailable("too many parts of calls wait to be written"));
+                return Err(Problem::overloaded("too many parts of calls wait to be written"));
             }
             for (record, mut line, bytes) in parts {
                 line.timestamp = waiting.next_time();
@@ -275,15 +308,21 @@ impl Inbox {
         Ok(())
     }
 
-    /// Writes calls when they are complete or due, until `shutdown` is true.
-    pub(crate) async fn run(&self, mut shutdown: watch::Receiver<bool>) {
+    /// Writes calls when they are complete or due, until `shutdown` is true. `note` gets the results.
+    pub(crate) async fn run(
+        &self,
+        mut shutdown: watch::Receiver<bool>,
+        note: impl Fn(Result<(), Problem>),
+    ) {
         loop {
             tokio::select! {
                 _ = shutdown.wait_for(|down| *down) => return,
                 () = self.ready.notified() => {}
                 () = tokio::time::sleep_until(self.waiting().next_wake()) => {}
             }
-            self.write_ready(false).await;
+            if let Some(result) = self.write_ready(false).await {
+                note(result);
+            }
             self.sweep(false).await;
         }
     }

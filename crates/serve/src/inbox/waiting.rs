@@ -11,7 +11,7 @@ use super::part::Part;
 use super::recent::{Recent, Written};
 
 /// Keys of calls that were written last: about 10 MB.
-const RECENT_KEYS: usize = 1 << 16;
+pub(super) const RECENT_KEYS: usize = 1 << 16;
 /// Calls that are written together.
 const BATCH: usize = 256;
 /// Between removals of lines that are done, each of which rewrites a segment at most.
@@ -153,6 +153,12 @@ impl Waiting {
     /// The call is stored under `id`.
     pub(super) fn written(&mut self, call: JoinedCall<Part>, id: EntryId) {
         self.recent.set(&call.keys, call.record.started(), &Written::Stored(id));
+        self.unmarked.extend(call.tags);
+    }
+
+    /// The call can never be stored.
+    pub(super) fn dropped(&mut self, call: JoinedCall<Part>) {
+        self.recent.forget(&call.keys);
         self.unmarked.extend(call.tags);
     }
 

@@ -55,7 +55,7 @@ impl Reservation {
         let missing = u32::try_from(total.div_ceil(KIB).saturating_sub(held)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.budget.0)
             .try_acquire_many_owned(missing)
-            .map_err(|_| Problem::unavailable("too much telemetry is being received"))?;
+            .map_err(|_| Problem::overloaded("too much telemetry is being received"))?;
         match &mut self.permit {
             Some(held) => held.merge(permit),
             held => *held = Some(permit),

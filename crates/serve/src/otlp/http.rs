@@ -106,7 +106,7 @@ async fn receive(
 pub(super) fn receiver(state: &AppState) -> Result<&Arc<Otlp>, Problem> {
     state.otlp.as_ref().ok_or_else(|| {
         Problem::new(StatusCode::NOT_IMPLEMENTED, "no-inbox").detail(
-            "this server receives no telemetry: its store is read-only, or none of files; give it a folder with --inbox",
+            "this server receives no telemetry: its store is read-only, or it is not of files and has no folder for an inbox (--inbox)",
         )
     })
 }
