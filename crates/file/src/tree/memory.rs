@@ -53,7 +53,7 @@ impl SignerMemory {
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::Io`] if it cannot be read, [`EvidenceError::Damaged`] if it is something else.
+    /// [`EvidenceError::Storage`] if it cannot be read, [`EvidenceError::Damaged`] if it is something else.
     ///
     /// ```
     /// use attestry_file::SignerMemory;
