@@ -275,6 +275,7 @@ impl Logger {
 
     /// Stores the start entry of a request, and returns its exchange; `None` if its path is none of an API that calls a
     /// model.
+    // Python passes them one by one, and the first two come from the binding itself.
     #[allow(clippy::too_many_arguments)]
     fn start_exchange(
         &self,
