@@ -105,3 +105,31 @@ class BaseLogger:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.storage!r})"
+
+
+class BaseCall:
+    """A call that has started: what needs no waiting."""
+
+    def __init__(self, native: _native.Call) -> None:
+        self._native = native
+
+    @property
+    def id(self) -> str | None:
+        """The id of the start entry."""
+        return self._native.id
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the call has ended."""
+        return self._native.has_ended
+
+    def push(self, text: str) -> None:
+        """Append text to the output."""
+        self._native.push(text)
+
+    def set(self, **fields: Any) -> None:
+        """Set fields that are known only during or after the call, such as ``output_tokens``.
+
+        ``metadata`` is added to what was set before.
+        """
+        self._native.set(fields)

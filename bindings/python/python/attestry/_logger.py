@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from . import _native
-from ._base import BaseLogger
+from ._base import BaseCall, BaseLogger
 from ._entry import AuditEntry
 from ._errors import CorruptRecordError
 from ._evidence import Proof, Verification
@@ -324,35 +324,11 @@ class AuditLogger(BaseLogger):
         return {} if text is None else cast("dict[str, Any]", json.loads(text))
 
 
-class Call:
+class Call(BaseCall):
     """A call that has started. End it with ``finish``, ``fail`` or ``cut_off``.
 
     If it is dropped without one of them, its end entry has the outcome ``abandoned``.
     """
-
-    def __init__(self, native: _native.Call) -> None:
-        self._native = native
-
-    @property
-    def id(self) -> str | None:
-        """The id of the start entry."""
-        return self._native.id
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the call has ended."""
-        return self._native.has_ended
-
-    def push(self, text: str) -> None:
-        """Append text to the output."""
-        self._native.push(text)
-
-    def set(self, **fields: Any) -> None:
-        """Set fields that are known only during or after the call, such as ``output_tokens``.
-
-        ``metadata`` is added to what was set before.
-        """
-        self._native.set(fields)
 
     async def finish(self) -> str:
         """End the call: the model answered. Returns the id of the end entry."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _native
-from ._base import BaseLogger
+from ._base import BaseCall, BaseLogger
 from ._entry import AuditEntry
 from ._evidence import Proof, Verification
 from ._logger import AuditLogger as AsyncAuditLogger
@@ -264,35 +264,11 @@ def _forget_loop() -> None:
 os.register_at_fork(after_in_child=_forget_loop)
 
 
-class Call:
+class Call(BaseCall):
     """A call that has started. End it with ``finish``, ``fail`` or ``cut_off``, or by ``with``.
 
     If it is dropped without one of them, its end entry has the outcome ``abandoned``.
     """
-
-    def __init__(self, native: _native.Call) -> None:
-        self._native = native
-
-    @property
-    def id(self) -> str | None:
-        """The id of the start entry."""
-        return self._native.id
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the call has ended."""
-        return self._native.has_ended
-
-    def push(self, text: str) -> None:
-        """Append text to the output."""
-        self._native.push(text)
-
-    def set(self, **fields: Any) -> None:
-        """Set fields that are known only during or after the call, such as ``output_tokens``.
-
-        ``metadata`` is added to what was set before.
-        """
-        self._native.set(fields)
 
     def finish(self) -> str:
         """End the call: the model answered. Returns the id of the end entry."""
