@@ -107,6 +107,7 @@ impl StoreArgs {
 
     /// Checks what can be checked without the store, besides the keys that encrypt and sign: the other keys, and the
     /// memory of the signer.
+    #[cfg(feature = "serve")]
     pub(crate) fn check(&self) -> Result<(), Failure> {
         self.location()?;
         self.content_hash()?;
