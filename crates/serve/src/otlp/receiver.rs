@@ -183,6 +183,8 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::FutureExt as _;
+    use tokio::runtime::{self, Runtime};
+    use tokio::task::JoinHandle;
 
     use super::*;
     use crate::inbox::InboxSettings;
@@ -205,17 +207,25 @@ mod tests {
         Export { signal, encoding, compression, body, reservation }
     }
 
+    /// A runtime with a single thread for blocking work.
+    fn runtime() -> Runtime {
+        let mut runtime = runtime::Builder::new_current_thread();
+        runtime.enable_all().max_blocking_threads(1).build().unwrap()
+    }
+
+    /// Keeps the thread for blocking work busy until the sender is dropped.
+    fn occupy() -> (mpsc::Sender<()>, JoinHandle<()>) {
+        let (end, ended) = mpsc::channel();
+        (end, tokio::task::spawn_blocking(move || drop(ended.recv())))
+    }
+
     #[test]
     fn cancelled_request_holds_its_bytes_until_its_work_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
-        runtime.block_on(async {
+        runtime().block_on(async {
             let receiver = receiver(folder.path()).await;
             let free = receiver.budget().free();
-            // The only thread for blocking work is busy.
-            let (end, ended) = mpsc::channel::<()>();
-            let busy = tokio::task::spawn_blocking(move || ended.recv());
+            let (end, busy) = occupy();
             for compression in [Compression::Gzip, Compression::None] {
                 let body = vec![b' '; INLINE_BYTES + 1];
                 let export = export(&receiver, compression, &body);
@@ -223,20 +233,25 @@ mod tests {
             }
             assert!(receiver.budget().free() <= free - 2 * INLINE_BYTES);
             drop(end);
-            let _ = busy.await;
+            busy.await.unwrap();
             while receiver.budget().free() < free {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
     }
 
-    #[tokio::test]
-    async fn small_compressed_body_is_not_decoded_on_the_thread_of_the_runtime() {
+    #[test]
+    fn small_compressed_body_is_not_decoded_on_the_thread_of_the_runtime() {
         let folder = tempfile::tempdir().unwrap();
-        let receiver = receiver(folder.path()).await;
-        for (compression, waits) in [(Compression::Gzip, true), (Compression::None, false)] {
-            let export = export(&receiver, compression, b"damaged");
-            assert_eq!(receiver.receive(export).now_or_never().is_none(), waits);
-        }
+        runtime().block_on(async {
+            let receiver = receiver(folder.path()).await;
+            let (end, busy) = occupy();
+            for (compression, waits) in [(Compression::Gzip, true), (Compression::None, false)] {
+                let export = export(&receiver, compression, b"damaged");
+                assert_eq!(receiver.receive(export).now_or_never().is_none(), waits);
+            }
+            drop(end);
+            busy.await.unwrap();
+        });
     }
 }
