@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::cmd::{Cmd, Result, seconds};
+use crate::cmd::{Result, seconds};
 use crate::tools::{CARGO_DENY, TYPOS};
 use crate::workspace::{Package, Workspace};
 use crate::{api, costs, demo, docs, interop, layers, otlp, python, s3, serve, torture};
@@ -44,8 +44,8 @@ const STEPS: &[Step] = &[
     Step::new("api", "the public API is as listed in docs/api", |workspace| {
         api::run(workspace, &[])
     }),
-    Step::new("test", "all tests with default features", test).quick(),
-    Step::new("test-features", "with all features, the packages that have more", test_features),
+    Step::new("test", "all tests, with all features", test).quick(),
+    Step::new("test-default", "the library with the features that are on by default", test_default),
     Step::new("benches", "each criterion benchmark runs once", benches),
     Step::new("costs", "no operation costs more than recorded", |workspace| {
         costs::run(workspace, &[])
@@ -141,7 +141,7 @@ fn locked(workspace: &Workspace) -> Result {
 
 /// Runs without measuring: finds benchmarks that no longer work.
 fn benches(workspace: &Workspace) -> Result {
-    workspace.cargo().args(["test", "--workspace", "--bench", "*"]).run()
+    workspace.cargo().args(["test", "--workspace", "--all-features", "--bench", "*"]).run()
 }
 
 fn clippy(workspace: &Workspace) -> Result {
@@ -161,31 +161,19 @@ fn doc(workspace: &Workspace) -> Result {
         .run()
 }
 
+/// The README's test command.
 fn test(workspace: &Workspace) -> Result {
-    workspace.cargo().args(["test", "--workspace"]).run()
-}
-
-/// The tests of the packages with features that are off by default. For the others the programs are the same as in the
-/// step before.
-fn test_features(workspace: &Workspace) -> Result {
-    let test = workspace.cargo().args(["test", "--workspace", "--all-features"]);
-    let has_more = |package: &&Package| package.features.len() > on_by_default(package);
-    // Builds all packages: with fewer selected, cargo unifies features differently and rebuilds dependencies.
-    let build = test.clone().arg("--no-run");
-    let shown = build.to_string();
-    let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
-    for package in workspace.packages.iter().filter(has_more) {
-        for program in package.test_programs(&messages) {
-            Cmd::new(program).folder(package.folder()).run()?;
-        }
-    }
-    test.arg("--doc").run()?;
+    workspace.cargo().args(["test", "--workspace", "--all-features"]).run()?;
     workspace.tested.set(true);
     Ok(())
 }
 
-fn on_by_default(package: &Package) -> usize {
-    package.features.iter().filter(|name| package.default_features.contains(name)).count()
+/// The facade and the crates below it. The programs of the workspace enable more of their features, so no build of the
+/// whole workspace compiles what most users run.
+fn test_default(workspace: &Workspace) -> Result {
+    let packages = ["core", "crypto", "file", "logger", "memory"];
+    let packages = packages.iter().map(|name| format!("--package=attestry-{name}"));
+    workspace.cargo().args(["test", "--package=attestry"]).args(packages).run()
 }
 
 /// Each published crate alone, so that its own manifest must name all it needs. Its tests are left out: checking their

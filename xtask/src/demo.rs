@@ -15,7 +15,7 @@ pub(crate) fn run(workspace: &Workspace, file: Option<&str>) -> Result {
     if !folder.join(file).is_file() {
         return Err(format!("no file {file}").into());
     }
-    let program = workspace.build_cli(Profile::Release)?;
+    let program = workspace.build_cli(Profile::Dev)?;
     let store = fresh_folder(&workspace.target.join("demo"))?.join("audit");
     // Printed as a shell session, with the store in the environment.
     println!("\n$ export ATTESTRY_STORE={}", shown(&store, &folder));

@@ -28,10 +28,7 @@ pub(crate) fn short(workspace: &Workspace) -> Result {
 
 fn torture(workspace: &Workspace, profile: Profile, arguments: &[&str]) -> Result {
     let program = workspace.build_cli(profile)?;
-    let torture = match profile {
-        Profile::Dev if workspace.tested.get() => workspace.built_for_test("program", "torture")?,
-        _ => workspace.build_program(&["attestry-torture"], "torture", profile)?,
-    };
+    let torture = workspace.build_torture(profile)?;
     Cmd::new(torture)
         .named("torture")
         .folder(&workspace.root)

@@ -96,6 +96,14 @@ impl Workspace {
         }
     }
 
+    /// Builds the program of the torture tests and returns its path.
+    pub(crate) fn build_torture(&self, profile: Profile) -> Result<PathBuf> {
+        match profile {
+            Profile::Dev if self.tested.get() => self.built_for_test("program", "torture"),
+            _ => self.build_program(&["attestry-torture"], "torture", profile),
+        }
+    }
+
     /// Builds these packages together and returns the path of the program `name`.
     pub(crate) fn build_program(
         &self,
@@ -118,7 +126,7 @@ impl Workspace {
     }
 
     /// The program `name` as built with all features for the integration test `test` of its package.
-    pub(crate) fn built_for_test(&self, test: &str, name: &str) -> Result<PathBuf> {
+    fn built_for_test(&self, test: &str, name: &str) -> Result<PathBuf> {
         let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", test];
         program_of(self.cargo().args(tests), name)
     }
@@ -140,18 +148,6 @@ impl Package {
     /// Its folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// Its test programs, from cargo's build messages.
-    pub(crate) fn test_programs(&self, messages: &str) -> Vec<PathBuf> {
-        let manifest = self.folder.join("Cargo.toml");
-        messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|message| message["profile"]["test"] == true)
-            .filter(|message| message["manifest_path"].as_str().map(Path::new) == Some(&manifest))
-            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .collect()
     }
 
     /// Its features that its `src` names.
@@ -235,29 +231,4 @@ fn list(value: &Value) -> &[Value] {
 
 fn text(value: &Value) -> Result<&str> {
     value.as_str().ok_or_else(|| "cargo metadata is not as expected".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn only_test_programs_of_the_package_are_found() {
-        let metadata = json!({"packages": [{"name": "a", "manifest_path": "/w/a/Cargo.toml"}]});
-        let package = packages(&metadata).unwrap().remove(0);
-        let artifact = |manifest: &str, test: bool, executable: Value| {
-            json!({"reason": "compiler-artifact", "manifest_path": manifest,
-                "profile": {"test": test}, "executable": executable})
-            .to_string()
-        };
-        let messages = [
-            artifact("/w/a/Cargo.toml", true, json!("/t/a-1")),
-            artifact("/w/a/Cargo.toml", false, json!("/t/a")),
-            artifact("/w/b/Cargo.toml", true, json!("/t/b-1")),
-            artifact("/w/a/Cargo.toml", true, Value::Null),
-            "not JSON".to_owned(),
-        ];
-        assert_eq!(package.test_programs(&messages.join("\n")), [PathBuf::from("/t/a-1")]);
-    }
 }

@@ -15,7 +15,7 @@ pub(super) fn check(
     program: &Path,
     run: &Path,
 ) -> Result<String> {
-    let torture = workspace.build_program(&["attestry-torture"], "torture", Profile::Dev)?;
+    let torture = workspace.build_torture(Profile::Dev)?;
     let folder = emptied(run.join("calls"))?;
     let store = folder.join("store");
     // The first process is killed in the middle of its calls.
