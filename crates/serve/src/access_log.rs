@@ -28,6 +28,8 @@ pub(crate) enum Action {
     Verify,
     Delete,
     Cleanup,
+    LogIn,
+    LogOut,
     FailedAuthentication,
     ReloadTokens,
 }
@@ -44,6 +46,8 @@ impl Action {
             Self::Verify => "verify",
             Self::Delete => "delete",
             Self::Cleanup => "cleanup",
+            Self::LogIn => "log-in",
+            Self::LogOut => "log-out",
             Self::FailedAuthentication => "failed-authentication",
             Self::ReloadTokens => "reload-tokens",
         }

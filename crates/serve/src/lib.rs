@@ -30,12 +30,14 @@ mod maintenance;
 mod open_calls;
 mod options;
 mod otlp;
+mod read;
 mod security;
 mod server;
 mod signing;
 mod state;
 mod verification;
 mod verify_store;
+mod viewer;
 
 pub use self::access_log::{access_log_folder, access_log_key_name};
 pub use self::error::ServeError;

@@ -149,7 +149,8 @@ mod tests {
     async fn verification_that_fails_is_recorded_and_not_repeated_soon() {
         let logger = attestry::open_url("memory:").await.unwrap();
         let options = ServerOptions::new(([127, 0, 0, 1], 0).into());
-        let state = AppState::new(logger, None, None, &options, None);
+        let address = options.address;
+        let state = AppState::new(logger, None, None, &options, address, None);
         assert!(keeps_evidence(&state).await.is_err());
         verify(&state).await.unwrap();
         assert_eq!(state.verifications.latest().unwrap().problems, None);

@@ -8,7 +8,7 @@ use attestry::evidence::{EvidenceOptions, Policy};
 
 use crate::error::ServeError;
 use crate::listener::tls::{ReloadableTls, TlsFiles};
-use crate::security::tokens::Tokens;
+use crate::security::tokens::{Token, Tokens};
 
 /// Settings of a [`Server`](crate::Server).
 #[derive(Debug, Clone)]
@@ -18,6 +18,7 @@ pub struct ServerOptions {
     pub(crate) grpc: Option<SocketAddr>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) tokens: Option<PathBuf>,
+    pub(crate) one_time_login: Option<Token>,
     pub(crate) access_log: Option<PathBuf>,
     pub(crate) inbox: Option<PathBuf>,
     pub(crate) join_deadline: Duration,
@@ -37,6 +38,7 @@ impl ServerOptions {
             grpc: None,
             tls: None,
             tokens: None,
+            one_time_login: None,
             access_log: None,
             inbox: None,
             join_deadline: Duration::from_secs(30),
@@ -65,6 +67,22 @@ impl ServerOptions {
     /// The file of tokens; see [`Tokens`](crate::Tokens). Without one, every client may do everything.
     pub fn tokens(mut self, file: impl Into<Option<PathBuf>>) -> Self {
         self.tokens = file.into();
+        self
+    }
+
+    /// Lets one browser into the viewer without a token of the file: the one that opens `/login?once=SECRET` first.
+    /// All other requests need a token, also if there is no file of tokens.
+    ///
+    /// ```
+    /// use attestry_serve::{Role, ServerOptions, Token};
+    ///
+    /// let (token, secret) = Token::generate("viewer", Role::Content)?;
+    /// let options = ServerOptions::new(([127, 0, 0, 1], 0).into()).one_time_login(token);
+    /// let path = format!("/login?once={secret}"); // what the browser is to open
+    /// # Ok::<(), attestry_serve::InvalidTokens>(())
+    /// ```
+    pub fn one_time_login(mut self, token: impl Into<Option<Token>>) -> Self {
+        self.one_time_login = token.into();
         self
     }
 

@@ -65,7 +65,8 @@ impl Server {
             Some(address) => Some(listen(address, Protocol::Http2).await?),
             None => None,
         };
-        let state = Arc::new(AppState::new(logger, access, tokens, &options, inbox));
+        let state =
+            Arc::new(AppState::new(logger, access, tokens, &options, listener.address(), inbox));
         let (sender, shutdown) = watch::channel(false);
         let handle = Handle { state, options: Arc::new(options), tls, shutdown: sender };
         Ok(Self { listener, grpc, handle, shutdown })

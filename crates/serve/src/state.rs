@@ -1,5 +1,6 @@
 //! What all requests share.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::options::{Limits, ServerOptions};
 use crate::otlp::receiver::Otlp;
 use crate::security::caller::Caller;
 use crate::security::failures::Failures;
+use crate::security::sessions::Sessions;
 use crate::security::tokens::Tokens;
 use crate::signing::Signing;
 use crate::verification::Verifications;
@@ -39,6 +41,8 @@ pub(crate) struct AppState {
     pub(crate) failures: Failures,
     /// What receives telemetry; `None` without a folder for its inbox.
     pub(crate) otlp: Option<Arc<Otlp>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) exposure: Exposure,
     pub(crate) verifications: Verifications,
     pub(crate) signing: Signing,
     pub(crate) cleanups: Cleanups,
@@ -50,6 +54,16 @@ pub(crate) struct AppState {
 pub(crate) struct Cleanups {
     pub(crate) entries: Counter,
     pub(crate) failures: Counter,
+}
+
+/// How browsers reach the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exposure {
+    pub(crate) tls: bool,
+    /// Tells the cookies of two servers on one host apart.
+    pub(crate) port: u16,
+    /// Whether only names of this host are expected: everyone who can connect may do everything.
+    pub(crate) local_names_only: bool,
 }
 
 #[derive(Debug)]
@@ -64,9 +78,18 @@ impl AppState {
         access: Option<AccessLog>,
         tokens: Option<Tokens>,
         options: &ServerOptions,
+        address: SocketAddr,
         inbox: Option<Inbox>,
     ) -> Self {
         let limits = options.limits;
+        // Who has not the token of the one log-in is not let in.
+        let once = options.one_time_login.clone();
+        let tokens = tokens.or_else(|| once.as_ref().map(|_| Tokens::default()));
+        let exposure = Exposure {
+            tls: options.tls.is_some(),
+            port: address.port(),
+            local_names_only: tokens.is_none() && address.ip().is_loopback() && !options.insecure,
+        };
         Self {
             logger,
             access,
@@ -80,6 +103,8 @@ impl AppState {
             failed_authentications: Counter::default(),
             failures: Failures::default(),
             otlp: inbox.map(|inbox| Arc::new(Otlp::new(inbox, limits))),
+            sessions: Sessions::new(once),
+            exposure,
             verifications: Verifications::new(options.policy.clone()),
             signing: Signing::default(),
             cleanups: Cleanups::default(),

@@ -2,28 +2,27 @@
 
 use std::sync::Arc;
 
-use attestry::{AuditEntry, ErrorChain, Query, StorageError, line};
+use attestry::{Query, StorageError};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Uri};
 use serde_json::json;
 
-use super::content::{Shown, require_for_conditions};
 use super::schema::{Conditions, Decryption, Entry, Page, Paging};
-use crate::access_log::{Action, LongAccess};
+use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
+use crate::read::content::{Shown, require_for_conditions};
+use crate::read::lines::{encoded, lines};
+use crate::read::{NDJSON, request};
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 
 pub(super) const JSON: &str = "application/json";
-pub(super) const NDJSON: &str = "application/x-ndjson";
 const DEFAULT_PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
 
@@ -115,58 +114,7 @@ pub(super) async fn list(
     Ok(([(CONTENT_TYPE, JSON)], body).into_response())
 }
 
-/// The request as the access log has it.
-pub(super) fn request(uri: &Uri) -> String {
-    uri.path_and_query().map(ToString::to_string).unwrap_or_default()
-}
-
 fn wants_lines(headers: &HeaderMap) -> bool {
     let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or("");
     accepted.split(',').any(|given| given.split(';').next().is_some_and(|t| t.trim() == NDJSON))
-}
-
-/// The entries, one a line. A record that cannot be read is the line `{"unreadable": "…"}`; any other
-/// failure cuts the response, so that the client sees that it is incomplete.
-fn lines(
-    state: Arc<AppState>,
-    query: Query,
-    shown: Shown,
-    access: LongAccess,
-) -> impl Stream<Item = Result<Bytes, Problem>> + Send {
-    let found = state.logger.query(query);
-    stream::unfold(Some((state, found, access, 0)), move |lines| async move {
-        let (state, mut found, mut access, mut count) = lines?;
-        let line = match found.next().await {
-            Some(Ok(entry)) => {
-                count += 1;
-                let id = entry.id.clone();
-                match shown.apply(&state.logger, entry) {
-                    Ok(entry) => encoded(&entry),
-                    Err(error) => Ok(unreadable(&format!("{id}: {}", ErrorChain(&error)))),
-                }
-            }
-            Some(Err(StorageError::Corrupt(record))) => Ok(unreadable(&record.to_string())),
-            Some(Err(error)) => Err(Problem::from(error)),
-            None => return access.finish().await.err().map(|problem| (Err(problem), None)),
-        };
-        access.set_count(count);
-        match line {
-            Ok(mut line) => {
-                line.push(b'\n');
-                Some((Ok(line.into()), Some((state, found, access, count))))
-            }
-            Err(problem) => Some((Err(problem), None)),
-        }
-    })
-}
-
-fn unreadable(reason: &str) -> Vec<u8> {
-    json!({ "unreadable": reason }).to_string().into_bytes()
-}
-
-/// The entry as it would be stored, without a line break.
-fn encoded(entry: &AuditEntry) -> Result<Vec<u8>, Problem> {
-    let mut line = line::encode(entry).map_err(StorageError::from)?;
-    line.pop();
-    Ok(line)
 }

@@ -9,11 +9,11 @@ use axum::{Extension, Json};
 use http::Uri;
 use serde_json::{Value, json};
 
-use super::entries::request;
 use super::schema::{Conditions, Erased, Erasing, Trying};
 use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
+use crate::read::request;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;

@@ -1,7 +1,6 @@
 //! The routes.
 
 mod calls;
-mod content;
 mod entries;
 mod erase;
 mod health;
@@ -35,6 +34,7 @@ use crate::http::request_log::log_requests;
 use crate::otlp;
 use crate::security::authenticate::authenticate;
 use crate::state::AppState;
+use crate::viewer;
 
 /// All routes. Those of health need no token.
 pub(crate) fn router(state: Arc<AppState>) -> Router {
@@ -67,6 +67,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/openapi.json", get(openapi::get))
         .merge(protected)
         .merge(telemetry)
+        .merge(viewer::router(&state))
         .route(otlp::grpc::TRACES, post(otlp::grpc::traces))
         .route(otlp::grpc::LOGS, post(otlp::grpc::logs))
         .fallback(not_found)

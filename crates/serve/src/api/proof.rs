@@ -8,9 +8,9 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use http::Uri;
 
-use super::entries::request;
 use crate::access_log::Action;
 use crate::http::problem::Problem;
+use crate::read::request;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;

@@ -14,10 +14,10 @@ use http::{HeaderMap, StatusCode};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::entries::NDJSON;
 use super::schema::Stored;
 use crate::http::body::{WholeBody, has_type};
 use crate::http::problem::Problem;
+use crate::read::NDJSON;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;

@@ -14,12 +14,13 @@ use http::Uri;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::content::require_for_conditions;
-use super::entries::{JSON, request};
+use super::entries::JSON;
 use super::schema::{Conditions, Grouping};
 use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
+use crate::read::content::require_for_conditions;
+use crate::read::request;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;

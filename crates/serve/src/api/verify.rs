@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::entries::request;
 use super::schema::VerificationResult;
 use crate::http::problem::Problem;
+use crate::read::request;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;

@@ -15,8 +15,6 @@ use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::state::AppState;
 
-/// Name of a client where no tokens are configured.
-const ANONYMOUS: &str = "anonymous";
 /// Name of a client without a token that reads the tree.
 const PUBLIC: &str = "public";
 
@@ -55,11 +53,11 @@ pub(crate) async fn identify(
     address: Option<SocketAddr>,
 ) -> Result<Caller, Problem> {
     let Some(tokens) = state.tokens() else {
-        return Ok(Caller { name: ANONYMOUS.to_owned(), role: Role::Admin, address });
+        return Ok(Caller::anonymous(address));
     };
     let secret = bearer(headers.get(AUTHORIZATION));
     match secret.and_then(|secret| tokens.find(secret)) {
-        Some(token) => Ok(Caller { name: token.name().to_owned(), role: token.role(), address }),
+        Some(token) => Ok(Caller::with_token(token, address)),
         None => Err(refuse(state, secret.is_some(), address).await),
     }
 }
@@ -75,7 +73,12 @@ fn bearer(header: Option<&HeaderValue>) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn refuse(state: &AppState, has_token: bool, address: Option<SocketAddr>) -> Problem {
+/// Counts a failed authentication, and records it.
+pub(crate) async fn refuse(
+    state: &AppState,
+    has_token: bool,
+    address: Option<SocketAddr>,
+) -> Problem {
     state.failed_authentications.add();
     if let Some(count) = state.failures.add() {
         let nameless = Caller { name: String::new(), role: Role::Record, address };

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 use http::StatusCode;
 
 use super::role::Role;
+use super::tokens::Token;
 use crate::http::problem::Problem;
+
+/// Name of a client where no tokens are configured.
+const ANONYMOUS: &str = "anonymous";
 
 /// The client of a request.
 #[derive(Debug, Clone)]
@@ -23,6 +27,20 @@ impl Caller {
     /// The server itself, for what no request causes.
     pub(crate) fn of_server() -> Self {
         Self { name: "attestry-serve".to_owned(), role: Role::Admin, address: None }
+    }
+
+    /// A client with this token.
+    pub(crate) fn with_token(token: &Token, address: Option<SocketAddr>) -> Self {
+        Self { name: token.name().to_owned(), role: token.role(), address }
+    }
+
+    /// A client where no tokens are configured.
+    pub(crate) fn anonymous(address: Option<SocketAddr>) -> Self {
+        Self { name: ANONYMOUS.to_owned(), role: Role::Admin, address }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
     }
 
     /// Fails unless the client may do what `role` allows.

@@ -141,9 +141,7 @@ impl Token {
     /// If the operating system's random number generator fails.
     pub fn generate(name: &str, role: Role) -> Result<(Self, String), InvalidTokens> {
         check_name(name)?;
-        // Two random UUIDs: 244 bits of the operating system's generator.
-        let random = || attestry::create_entry_id().as_str().replace('-', "");
-        let secret = format!("attestry_{}{}", random(), random());
+        let secret = format!("attestry_{}", random_secret());
         let token = Self { name: name.to_owned(), role, sha256: hash_content(&secret) };
         Ok((token, secret))
     }
@@ -159,6 +157,19 @@ impl Token {
     pub fn role(&self) -> Role {
         self.role
     }
+}
+
+impl Token {
+    /// Whether this is its secret. The time does not depend on where the hashes differ.
+    pub(super) fn has_secret(&self, secret: &str) -> bool {
+        self.sha256.as_bytes().ct_eq(hash_content(secret).as_bytes()).into()
+    }
+}
+
+/// 244 bits of the operating system's random number generator: two random UUIDs, in 64 hexadecimal digits.
+pub(super) fn random_secret() -> String {
+    let random = || attestry::create_entry_id().as_str().replace('-', "");
+    random() + &random()
 }
 
 /// Its line in the file.

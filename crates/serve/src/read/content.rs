@@ -8,7 +8,7 @@ use crate::security::role::Role;
 
 /// How content is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(crate) enum Shown {
     /// Not at all, nor what an imported record has besides, which may be texts.
     Hidden,
     /// As it is stored: encrypted, if it was stored so.
@@ -19,7 +19,7 @@ pub(super) enum Shown {
 
 impl Shown {
     /// What `caller` gets.
-    pub(super) fn to(caller: &Caller, decrypt: bool) -> Result<Self, Problem> {
+    pub(crate) fn to(caller: &Caller, decrypt: bool) -> Result<Self, Problem> {
         if decrypt {
             caller.require(Role::Content)?;
             return Ok(Self::Decrypted);
@@ -28,7 +28,7 @@ impl Shown {
     }
 
     /// Shows or hides the content of `entry`.
-    pub(super) fn apply(
+    pub(crate) fn apply(
         self,
         logger: &AuditLogger,
         mut entry: AuditEntry,
@@ -49,7 +49,7 @@ impl Shown {
 }
 
 /// Fails if which entries `query` selects says what is in content that `caller` does not see.
-pub(super) fn require_for_conditions(caller: &Caller, query: &Query) -> Result<(), Problem> {
+pub(crate) fn require_for_conditions(caller: &Caller, query: &Query) -> Result<(), Problem> {
     let reveals = query.text_contains.is_some()
         || query.metadata.iter().any(|condition| condition.key == metadata::OTHER);
     if reveals { caller.require(Role::Content) } else { Ok(()) }

@@ -1,0 +1,220 @@
+//! Decides who sees a page: the session of a cookie, or a bearer token. Refuses forms of other sites.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::{AUTHORIZATION, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+
+use super::form::{self, Form};
+use super::frame::Frame;
+use super::{log_in, strings, url};
+use crate::http::body::read_whole;
+use crate::http::problem::Problem;
+use crate::security::authenticate::identify;
+use crate::security::caller::{Caller, ClientAddress};
+use crate::security::role::Role;
+use crate::security::sessions::Sessions;
+use crate::state::AppState;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The cookie of the browser.
+#[derive(Debug, Clone)]
+pub(super) struct Cookie(pub(super) String);
+
+/// Adds the [`Caller`], the [`Frame`], the [`Cookie`] and the [`Form`] to the request. Without a caller, only the log-in
+/// is answered. Problems become pages.
+pub(super) async fn admit(
+    State(state): State<Arc<AppState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let given = cookie(&state, request.headers());
+    let cookie = given.clone().unwrap_or_else(Sessions::new_cookie);
+    let form_token = state.sessions.form_token(&cookie);
+    let mut frame = Frame::new(form_token, state.tokens().is_some(), request.uri());
+    let admitted = admit_request(&state, &cookie, &mut request).await;
+    let mut response = match admitted {
+        Ok(caller) => {
+            frame.caller = caller;
+            request.extensions_mut().insert(frame.clone());
+            request.extensions_mut().insert(Cookie(cookie.clone()));
+            next.run(request).await
+        }
+        Err(Refusal::Problem(problem)) => problem.into_response(),
+        Err(Refusal::LogIn { to }) => return Redirect::to(&to).into_response(),
+        // Without a new cookie: that would replace the one that was left out.
+        Err(Refusal::Again) => return log_in::again(&frame),
+    };
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        let page = frame.problem(problem);
+        let (head, body) = page.into_parts();
+        response.headers_mut().extend(head.headers);
+        *response.body_mut() = body;
+    }
+    if given.is_none() && !response.headers().contains_key(SET_COOKIE) {
+        set_cookie(&state, &mut response, &cookie);
+    }
+    response
+}
+
+enum Refusal {
+    Problem(Problem),
+    LogIn {
+        to: String,
+    },
+    /// The browser followed a link of another site, and so left out the cookie.
+    Again,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// The caller, also put into the request; `None` only for the log-in.
+async fn admit_request(
+    state: &AppState,
+    cookie: &str,
+    request: &mut Request,
+) -> Result<Option<Caller>, Refusal> {
+    let address = request.extensions().get().map(|ClientAddress(address)| *address);
+    check_host(state, request.headers(), request.uri())?;
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let has_bearer = request.headers().contains_key(AUTHORIZATION);
+    if !is_read {
+        // No other site can send the header of a bearer token.
+        if !has_bearer {
+            check_site(request.headers())?;
+        }
+        let form = read_form(state, request).await?;
+        if !has_bearer && !state.sessions.is_form_token(cookie, form.get(form::TOKEN)) {
+            return Err(forbidden(strings::frame::OLD_FORM).into());
+        }
+        request.extensions_mut().insert(form);
+    }
+    let caller = find_caller(state, cookie, request.headers(), address).await?;
+    let path = request.uri().path();
+    let is_open = path == url::LOG_IN || path == url::LOG_OUT;
+    match &caller {
+        Some(caller) => {
+            if !is_open {
+                caller.require(Role::Read)?;
+            }
+            request.extensions_mut().insert(caller.clone());
+        }
+        None if is_read && from_other_site(request.headers()) => return Err(Refusal::Again),
+        None if is_open => {}
+        None => {
+            let to = if is_read { request.uri().path_and_query() } else { None };
+            let to = to.map_or("/", |to| to.as_str());
+            return Err(Refusal::LogIn {
+                to: format!("{}?next={}", url::LOG_IN, url::encoded(to)),
+            });
+        }
+    }
+    Ok(caller)
+}
+
+async fn find_caller(
+    state: &AppState,
+    cookie: &str,
+    headers: &HeaderMap,
+    address: Option<SocketAddr>,
+) -> Result<Option<Caller>, Problem> {
+    let Some(tokens) = state.tokens() else { return Ok(Some(Caller::anonymous(address))) };
+    if headers.contains_key(AUTHORIZATION) {
+        return identify(state, headers, address).await.map(Some);
+    }
+    let token = state.sessions.find(cookie, &tokens);
+    Ok(token.map(|token| Caller::with_token(&token, address)))
+}
+
+/// Where everyone who connects may do everything, a page of another site could connect under a name that it lets point
+/// to this host. Such a name is refused.
+fn check_host(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    if !state.exposure.local_names_only {
+        return Ok(());
+    }
+    let host = authority(headers, uri);
+    let host = host.as_ref().map_or("", Authority::host).trim_end_matches('.');
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_local = bare.parse::<std::net::IpAddr>().is_ok()
+        || host.eq_ignore_ascii_case("localhost")
+        || host.to_ascii_lowercase().ends_with(".localhost");
+    if is_local { Ok(()) } else { Err(forbidden(strings::frame::OTHER_HOST)) }
+}
+
+/// The name under which the client knows the server.
+fn authority(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
+    let header = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    header.or_else(|| uri.authority().cloned())
+}
+
+/// Refuses what a browser sends on behalf of another site.
+fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or(""));
+    let is_same = match (text(FETCH_SITE), text(ORIGIN)) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => {
+            let host = text(HOST).unwrap_or("");
+            origin.split_once("://").is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host))
+        }
+        // No browser: it has the token of a form, or it is refused for that.
+        (None, None) => true,
+    };
+    if is_same { Ok(()) } else { Err(forbidden(strings::frame::OTHER_SITE)) }
+}
+
+fn from_other_site(headers: &HeaderMap) -> bool {
+    headers.get(FETCH_SITE).is_some_and(|site| site == "cross-site")
+}
+
+async fn read_form(state: &AppState, request: &mut Request) -> Result<Form, Problem> {
+    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large");
+    let body = std::mem::take(request.body_mut());
+    let body = read_whole(body, form::MAX_BYTES, state.limits().receive, too_large).await?;
+    Ok(Form::parse(&body))
+}
+
+fn forbidden(detail: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "forbidden").detail(detail)
+}
+
+/// Cookies are the same for all ports of a host; the name tells servers apart. With TLS the browser refuses to let other
+/// hosts of the domain set it.
+fn cookie_name(state: &AppState) -> String {
+    let prefix = if state.exposure.tls { "__Host-" } else { "" };
+    format!("{prefix}attestry-{}", state.exposure.port)
+}
+
+fn cookie(state: &AppState, headers: &HeaderMap) -> Option<String> {
+    let name = cookie_name(state);
+    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|header| header.to_str().ok());
+    let mut pairs = cookies.flat_map(|header| header.split(';')).map(str::trim);
+    let value = pairs.find_map(|pair| pair.strip_prefix(&name)?.strip_prefix('='))?;
+    Sessions::is_cookie(value).then(|| value.to_owned())
+}
+
+/// Sets the cookie; an empty one is removed.
+pub(super) fn set_cookie(state: &AppState, response: &mut Response, value: &str) {
+    let secure = if state.exposure.tls { "; Secure" } else { "" };
+    let ends = if value.is_empty() { "; Max-Age=0" } else { "" };
+    let name = cookie_name(state);
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{ends}");
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+}
+
+/// Goes to another page of this server.
+pub(super) fn see_other(path: &str) -> Response {
+    let location = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}

@@ -1,0 +1,72 @@
+// What the pages do beyond showing records. All of them can be read without it.
+"use strict";
+(() => {
+  const store = {
+    get(key) { try { return localStorage.getItem(key); } catch { return null; } },
+    set(key, value) { try { localStorage.setItem(key, value); } catch { /* Storage may be off. */ } },
+  };
+
+  // Times in the zone of the browser.
+  const zone = document.querySelector("[data-zone]");
+  let local = store.get("zone") === "local";
+  const pad = (number, length = 2) => String(number).padStart(length, "0");
+  const inZone = (time) => {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime())) return;
+    time.dataset.utc ??= time.textContent;
+    time.title = time.dateTime;
+    time.textContent = local
+      ? `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ` +
+        `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}.${pad(at.getMilliseconds(), 3)}`
+      : time.dataset.utc;
+  };
+  const showTimes = (root) => root.querySelectorAll("time[datetime]").forEach(inZone);
+  if (zone) {
+    const label = () => {
+      zone.textContent = local ? zone.dataset.local : zone.dataset.utc;
+      zone.setAttribute("aria-pressed", String(local));
+    };
+    zone.hidden = false;
+    label();
+    if (local) showTimes(document);
+    zone.addEventListener("click", () => {
+      local = !local;
+      store.set("zone", local ? "local" : "utc");
+      label();
+      showTimes(document);
+    });
+  }
+
+  // j and k go through rows or turns, Enter opens one, "/" goes to the search field.
+  const items = () => [...document.querySelectorAll("[data-item]")];
+  let selected = -1;
+  const select = (step) => {
+    const all = items();
+    if (all.length === 0) return;
+    const current = all.findIndex((item) => item.classList.contains("selected"));
+    if (current >= 0) all[current].classList.remove("selected");
+    selected = Math.min(Math.max((current >= 0 ? current : selected) + step, 0), all.length - 1);
+    const item = all[selected];
+    item.classList.add("selected");
+    item.scrollIntoView({ block: "nearest" });
+    item.querySelector("a")?.focus({ preventScroll: true });
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, select, textarea")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (event.key === "j") select(1);
+    else if (event.key === "k") select(-1);
+    else if (event.key === "/") {
+      const search = document.querySelector("[data-search]");
+      if (!search) return;
+      search.closest("details")?.setAttribute("open", "");
+      search.focus();
+      event.preventDefault();
+    } else if (event.key === "Enter" && !event.target.closest("a, button, summary")) {
+      document.querySelector("[data-item].selected a")?.click();
+    }
+  });
+})();
