@@ -216,7 +216,12 @@ mod tests {
     /// Keeps the thread for blocking work busy until the sender is dropped.
     fn occupy() -> (mpsc::Sender<()>, JoinHandle<()>) {
         let (end, ended) = mpsc::channel();
-        (end, tokio::task::spawn_blocking(move || drop(ended.recv())))
+        (
+            end,
+            tokio::task::spawn_blocking(move || {
+                let _: Result<(), _> = ended.recv();
+            }),
+        )
     }
 
     #[test]
