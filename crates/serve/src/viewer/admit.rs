@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Redirect, Response};
-use http::header::{AUTHORIZATION, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, HOST, ORIGIN, SET_COOKIE};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
+use super::cookie::{self, Cookie, set_cookie};
 use super::form::{self, Form};
 use super::frame::Frame;
 use super::{log_in, strings, url};
@@ -23,10 +24,6 @@ use crate::state::AppState;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The cookie of the browser.
-#[derive(Debug, Clone)]
-pub(super) struct Cookie(pub(super) String);
-
 /// Adds the [`Caller`], the [`Frame`], the [`Cookie`] and the [`Form`] to the request. Without a caller, only the log-in
 /// is answered. Problems become pages.
 pub(super) async fn admit(
@@ -34,7 +31,7 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let given = cookie(&state, request.headers());
+    let given = cookie::read(&state, request.headers());
     let cookie = given.clone().unwrap_or_else(Sessions::new_cookie);
     let form_token = state.sessions.form_token(&cookie);
     let mut frame = Frame::new(form_token, state.tokens().is_some(), request.uri());
@@ -47,7 +44,7 @@ pub(super) async fn admit(
             next.run(request).await
         }
         Err(Refusal::Problem(problem)) => problem.into_response(),
-        Err(Refusal::LogIn { to }) => return Redirect::to(&to).into_response(),
+        Err(Refusal::LogIn { to }) => return url::see_other(&to),
         // Without a new cookie: that would replace the one that was left out.
         Err(Refusal::Again) => return log_in::again(&frame),
     };
@@ -185,36 +182,4 @@ async fn read_form(state: &AppState, request: &mut Request) -> Result<Form, Prob
 
 fn forbidden(detail: &str) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "forbidden").detail(detail)
-}
-
-/// Cookies are the same for all ports of a host; the name tells servers apart. With TLS the browser refuses to let other
-/// hosts of the domain set it.
-fn cookie_name(state: &AppState) -> String {
-    let prefix = if state.exposure.tls { "__Host-" } else { "" };
-    format!("{prefix}attestry-{}", state.exposure.port)
-}
-
-fn cookie(state: &AppState, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(state);
-    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|header| header.to_str().ok());
-    let mut pairs = cookies.flat_map(|header| header.split(';')).map(str::trim);
-    let value = pairs.find_map(|pair| pair.strip_prefix(&name)?.strip_prefix('='))?;
-    Sessions::is_cookie(value).then(|| value.to_owned())
-}
-
-/// Sets the cookie; an empty one is removed.
-pub(super) fn set_cookie(state: &AppState, response: &mut Response, value: &str) {
-    let secure = if state.exposure.tls { "; Secure" } else { "" };
-    let ends = if value.is_empty() { "; Max-Age=0" } else { "" };
-    let name = cookie_name(state);
-    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{ends}");
-    if let Ok(cookie) = HeaderValue::try_from(cookie) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-}
-
-/// Goes to another page of this server.
-pub(super) fn see_other(path: &str) -> Response {
-    let location = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
-    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
 }

@@ -8,11 +8,11 @@ use axum::response::Response;
 use http::{StatusCode, Uri};
 use maud::html;
 
-use super::admit::{Cookie, see_other, set_cookie};
+use super::cookie::{Cookie, set_cookie};
 use super::form::Form;
 use super::frame::{Frame, Nav, with_status};
 use super::strings::log_in as strings;
-use super::url;
+use super::url::{self, see_other};
 use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::security::authenticate::refuse;

@@ -5,6 +5,7 @@
 
 mod admit;
 mod assets;
+mod cookie;
 mod form;
 mod frame;
 mod log_in;

@@ -1,5 +1,8 @@
 //! Addresses of pages.
 
+use axum::response::{IntoResponse as _, Response};
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// All but the characters that mean nothing in an address.
@@ -25,6 +28,12 @@ pub(super) fn local(next: &str) -> &str {
         && !next[1..].starts_with(['/', '\\'])
         && next.bytes().all(|byte| byte.is_ascii_graphic());
     if is_local { next } else { "/" }
+}
+
+/// Goes to another page of this server.
+pub(super) fn see_other(path: &str) -> Response {
+    let location = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ pub(super) mod entries;
 
 use axum::response::Response;
 
-use super::admit::see_other;
-use super::url;
+use super::url::{self, see_other};
 
 /// The first page.
 pub(super) async fn home() -> Response {
