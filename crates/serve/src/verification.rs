@@ -33,6 +33,11 @@ impl Verifications {
         Self { policy, running: Arc::new(Semaphore::new(1)), latest: Mutex::default() }
     }
 
+    /// The signatures that are required.
+    pub(crate) fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
+    }
+
     pub(crate) fn latest(&self) -> Option<Arc<Latest>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -16,7 +16,7 @@ use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
 use crate::read::content::{Shown, require_for_conditions};
-use crate::read::lines::{encoded, lines};
+use crate::read::lines::{Form, encoded, lines};
 use crate::read::{NDJSON, request};
 use crate::security::caller::Caller;
 use crate::security::role::Role;
@@ -87,7 +87,7 @@ pub(super) async fn list(
         query.validate().map_err(StorageError::from)?;
         let action = if shown == Shown::Decrypted { Action::Decrypt } else { Action::Export };
         let access = state.begin_access(&caller, action, &request(&uri)).await?;
-        let lines = lines(state, query, shown, access);
+        let lines = lines(state, query, shown, Form::Json, access);
         return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
     }
     let limit = query.limit.unwrap_or(DEFAULT_PAGE);

@@ -1,5 +1,7 @@
 //! Query strings as [`Query`].
 
+use std::borrow::Cow;
+
 use attestry::{Cursor, MetadataCondition, Order, Query, Timestamp};
 use http::Uri;
 
@@ -32,9 +34,19 @@ impl Parameters {
     }
 
     /// [`parse`](Self::parse), with these as defaults, and with parameters of one route.
-    pub(crate) fn parse_more(mut self, uri: &Uri, extra: &[&str]) -> Result<Self, Problem> {
+    pub(crate) fn parse_more(self, uri: &Uri, extra: &[&str]) -> Result<Self, Problem> {
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
+        self.parse_pairs(pairs, extra)
+    }
+
+    /// [`parse_more`](Self::parse_more) of parameters that were parsed before.
+    pub(crate) fn parse_pairs<'a>(
+        mut self,
+        pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+        extra: &[&str],
+    ) -> Result<Self, Problem> {
         let mut seen: Vec<String> = Vec::new();
-        for (key, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
+        for (key, value) in pairs {
             if key != "metadata" {
                 if seen.iter().any(|seen| *seen == key) {
                     return Err(Problem::bad_request(format!("{key} is given twice")));

@@ -1,7 +1,9 @@
 //! What the API and the viewer have in common when they read entries.
 
 pub(crate) mod content;
+pub(crate) mod csv;
 pub(crate) mod lines;
+pub(crate) mod proof;
 
 use http::Uri;
 

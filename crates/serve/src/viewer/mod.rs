@@ -5,10 +5,13 @@
 
 mod admit;
 mod assets;
+mod checks;
+mod content;
 mod cookie;
 mod form;
 mod frame;
 mod log_in;
+mod media;
 mod pages;
 mod strings;
 mod text;
@@ -28,9 +31,18 @@ use crate::state::AppState;
 pub(crate) fn router(state: &Arc<AppState>) -> Router<Arc<AppState>> {
     Router::new()
         .route("/", get(pages::home))
-        .route("/entries", get(pages::entries::get))
-        .route("/login", get(log_in::form).post(log_in::log_in))
-        .route("/logout", post(log_in::log_out))
+        .route(url::ENTRIES, get(pages::entries::get))
+        .route(url::NEWER, get(pages::entries::newer))
+        .route(url::DOWNLOAD, get(pages::entries::download))
+        .route("/entries/{id}", get(pages::entry::get))
+        .route("/entries/{id}/proof", get(pages::entry::proof))
+        .route("/entries/{id}/line", get(pages::entry::line))
+        .route("/entries/{id}/{side}", get(pages::entry::side))
+        .route("/entries/{id}/media/{side}/{message}/{part}", get(pages::entry::media))
+        .route(url::CONVERSATIONS, get(pages::conversation::by_query))
+        .route("/conversations/{id}", get(pages::conversation::get))
+        .route(url::LOG_IN, get(log_in::form).post(log_in::log_in))
+        .route(url::LOG_OUT, post(log_in::log_out))
         .layer(middleware::from_fn_with_state(Arc::clone(state), admit::admit))
         .layer(RequestBodyLimitLayer::new(form::MAX_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(state), limit_requests))

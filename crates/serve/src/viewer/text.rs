@@ -8,9 +8,19 @@ pub(super) fn text(text: &str) -> Text<'_> {
     Text(text)
 }
 
-/// `text` as a unit of its own: its direction does not reach what is around it.
-pub(super) fn isolated(text: &str) -> Markup {
-    html! { bdi { (Text(text)) } }
+/// A short text, cut where it is long. Its direction does not reach what is around it.
+pub(super) fn clipped(given: &str) -> Markup {
+    const LIMIT: usize = 120;
+    let (start, is_whole) = cut(given, LIMIT);
+    html! { bdi { (Text(start)) @if !is_whole { "…" } } }
+}
+
+/// At most `limit` bytes of `text`, and whether that is all.
+pub(super) fn cut(text: &str, limit: usize) -> (&str, bool) {
+    if text.len() <= limit {
+        return (text, true);
+    }
+    (&text[..text.floor_char_boundary(limit)], false)
 }
 
 /// A time, which the script can show in the zone of the browser.
@@ -22,6 +32,23 @@ pub(super) fn time(time: Timestamp) -> Markup {
 /// A text that is shown as it is, never interpreted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a>(&'a str);
+
+impl Text<'_> {
+    /// How many bytes it becomes.
+    pub(super) fn written(self) -> usize {
+        match self.0 {
+            // Most texts are letters.
+            text if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ') => {
+                text.len()
+            }
+            _ => {
+                let mut buffer = String::new();
+                self.render_to(&mut buffer);
+                buffer.len()
+            }
+        }
+    }
+}
 
 impl Render for Text<'_> {
     fn render_to(&self, buffer: &mut String) {

@@ -2,8 +2,10 @@
 
 use axum::response::{IntoResponse as _, Response};
 use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::http::problem::Problem;
 
 /// All but the characters that mean nothing in an address.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -11,6 +13,10 @@ const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 pub(super) const LOG_IN: &str = "/login";
 pub(super) const LOG_OUT: &str = "/logout";
 pub(super) const ENTRIES: &str = "/entries";
+/// Not below the entries, where every name is an id.
+pub(super) const NEWER: &str = "/entries.newer";
+pub(super) const DOWNLOAD: &str = "/entries.download";
+pub(super) const CONVERSATIONS: &str = "/conversations";
 
 /// A text as one segment of a path, or as a value of a query string.
 pub(super) fn encoded(text: &str) -> String {
@@ -20,6 +26,29 @@ pub(super) fn encoded(text: &str) -> String {
 /// The page of an entry.
 pub(super) fn entry(id: &str) -> String {
     format!("{ENTRIES}/{}", encoded(id))
+}
+
+/// The page of a conversation. A browser resolves a segment of points, so that such an id is in the query string.
+pub(super) fn conversation(id: &str) -> String {
+    if matches!(id, "" | "." | "..") {
+        return format!("{CONVERSATIONS}?id={}", encoded(id));
+    }
+    format!("{CONVERSATIONS}/{}", encoded(id))
+}
+
+/// `path` with the content of what is there.
+pub(super) fn with_content(path: &str) -> String {
+    format!("{path}?content=show")
+}
+
+/// Whether an address asks for content.
+pub(super) fn shows_content(uri: &Uri) -> Result<bool, Problem> {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
+    match pairs.find(|(key, _)| key == "content") {
+        None => Ok(false),
+        Some((_, value)) if value == "show" => Ok(true),
+        Some(_) => Err(Problem::bad_request("content: expected show")),
+    }
 }
 
 /// `next` if it is an address on this server, otherwise the first page.

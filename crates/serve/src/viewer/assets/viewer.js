@@ -69,4 +69,54 @@
       document.querySelector("[data-item].selected a")?.click();
     }
   });
+
+  // New entries at the top of the list. The address says what comes after the newest row.
+  const list = document.querySelector("tbody[data-live]");
+  const button = document.querySelector("[data-live-button]");
+  const MAX_ROWS = 500;
+  const PAUSE = 3000;
+  if (list && button) {
+    const off = button.textContent;
+    const status = document.querySelector("[data-live-status]");
+    const address = new URL(list.dataset.live, location.href);
+    let timer = null;
+    const show = (text, pressed) => {
+      button.textContent = text;
+      button.setAttribute("aria-pressed", String(pressed));
+    };
+    const stop = (text) => {
+      clearTimeout(timer);
+      timer = null;
+      show(text, false);
+    };
+    const look = async () => {
+      try {
+        const answer = await fetch(address, { credentials: "same-origin", redirect: "error" });
+        if (!answer.ok) throw new Error(String(answer.status));
+        const rows = document.createElement("template");
+        rows.innerHTML = await answer.text();
+        const found = [...rows.content.querySelectorAll("tr")];
+        if (timer === null) return;
+        if (found.length > 0) {
+          address.searchParams.set("after", found[0].dataset.cursor);
+          list.querySelectorAll("tr.new").forEach((row) => row.classList.remove("new"));
+          found.forEach((row) => row.classList.add("new"));
+          if (local) showTimes(rows.content);
+          list.prepend(...found);
+          while (list.rows.length > MAX_ROWS) list.rows[list.rows.length - 1].remove();
+          status.textContent = "";
+          status.textContent = status.dataset.new;
+        }
+        timer = setTimeout(look, document.hidden ? 10 * PAUSE : PAUSE);
+      } catch {
+        stop(button.dataset.failed);
+      }
+    };
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      if (timer !== null) return stop(off);
+      show(button.dataset.on, true);
+      timer = setTimeout(look, 0);
+    });
+  }
 })();

@@ -1,6 +1,8 @@
 //! The pages.
 
+pub(super) mod conversation;
 pub(super) mod entries;
+pub(super) mod entry;
 
 use axum::response::Response;
 

@@ -1,0 +1,105 @@
+//! Entries as CSV (RFC 4180), for spreadsheets.
+
+use attestry::AuditEntry;
+use serde_json::Value;
+
+pub(crate) const CSV: &str = "text/csv; charset=utf-8; header=present";
+
+/// The columns: the fields of an entry, in their order.
+const COLUMNS: [&str; 17] = [
+    "id",
+    "timestamp",
+    "input_hash",
+    "output_hash",
+    "input_content",
+    "output_content",
+    "provider",
+    "model",
+    "conversation_id",
+    "safety_passed",
+    "detectors_triggered",
+    "block_reason",
+    "alerts",
+    "latency_ms",
+    "input_tokens",
+    "output_tokens",
+    "metadata",
+];
+
+/// The first line.
+pub(crate) fn header() -> Vec<u8> {
+    record(COLUMNS.into_iter().map(ToOwned::to_owned))
+}
+
+/// The line of an entry. Lists and metadata are JSON.
+pub(crate) fn entry(entry: &AuditEntry) -> Vec<u8> {
+    let value = entry.to_value();
+    record(COLUMNS.into_iter().map(|column| match &value[column] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }))
+}
+
+/// The line that says why a record is missing.
+pub(crate) fn unreadable(reason: &str) -> Vec<u8> {
+    record([format!("unreadable: {reason}")])
+}
+
+fn record(fields: impl IntoIterator<Item = String>) -> Vec<u8> {
+    let fields: Vec<_> = fields.into_iter().map(field).collect();
+    let mut line = fields.join(",").into_bytes();
+    line.extend(b"\r\n");
+    line
+}
+
+/// A field in quotes where it must be. What a spreadsheet would evaluate begins with an apostrophe.
+fn field(mut text: String) -> String {
+    if is_formula(&text) {
+        text.insert(0, '\'');
+    }
+    if text.contains(['"', ',', '\r', '\n']) {
+        text = format!("\"{}\"", text.replace('"', "\"\""));
+    }
+    text
+}
+
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
+        && text.parse::<f64>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use attestry::{Timestamp, hash_content};
+
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted_and_no_formulas() {
+        for (given, expected) in [
+            ("a", "a"),
+            ("a,b", "\"a,b\""),
+            ("a \"b\"\nc", "\"a \"\"b\"\"\nc\""),
+            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("@x", "'@x"),
+            ("-1.5", "-1.5"),
+            ("-x", "'-x"),
+        ] {
+            assert_eq!(field(given.to_owned()), expected);
+        }
+    }
+
+    #[test]
+    fn columns_are_the_fields_of_an_entry() {
+        let id = "e-1".parse().unwrap();
+        let hash = hash_content("");
+        let entry = AuditEntry::new(id, Timestamp::UNIX_EPOCH, hash.clone(), hash);
+        let value = entry.to_value();
+        let fields: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, COLUMNS);
+        let line = String::from_utf8(super::entry(&entry)).unwrap();
+        assert!(line.starts_with("e-1,1970-01-01T00:00:00,e3b0c442"), "{line}");
+        assert!(line.ends_with(",,,,,,true,[],,[],0.0,,,{}\r\n"), "{line}");
+    }
+}
