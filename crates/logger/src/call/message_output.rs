@@ -66,7 +66,7 @@ impl MessageOutput {
             }
             _ => {
                 let mut text = self.before_part();
-                text += &canonical_json::write(&part.to_value());
+                text += &canonical_json::write(&part.view());
                 self.open = None;
                 self.hash(&text);
                 self.kept.push_whole(&text);
@@ -184,6 +184,6 @@ fn closing(kind: &'static str) -> String {
 
 /// `text` as in a JSON string.
 fn escaped(text: &str) -> String {
-    let quoted = canonical_json::write(&text.into());
+    let quoted = canonical_json::write(&text);
     quoted[1..quoted.len() - 1].to_owned()
 }

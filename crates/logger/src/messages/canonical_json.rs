@@ -1,7 +1,11 @@
 //! JSON values as canonical text (RFC 8785), without loss.
 
+use std::io;
+
 use attestry_core::{DecodeError, json_text, metadata};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_json::ser::Formatter;
 use thiserror::Error;
 
 /// Why a text or value is not the structured content that it should be. Messages quote no content.
@@ -53,15 +57,58 @@ pub fn parse(json: &str) -> Result<Value, InvalidContent> {
 ///
 /// [`InvalidContent::InexactInteger`].
 pub fn to_string(value: &Value) -> Result<String, InvalidContent> {
-    if is_exact(value) { Ok(write(value)) } else { Err(InvalidContent::InexactInteger) }
+    if is_exact(value) { Ok(write(&Canonical(value))) } else { Err(InvalidContent::InexactInteger) }
 }
 
-/// [`to_string`] of a value that is exact.
-pub(crate) fn write(value: &Value) -> String {
-    let Ok(text) = serde_json_canonicalizer::to_string(value) else {
-        unreachable!("a `Value` has text keys and finite numbers")
-    };
-    text
+/// The canonical text of a value whose `Serialize` sorts the keys of objects, as that of [`Canonical`] does.
+pub(crate) fn write(value: &impl Serialize) -> String {
+    write_sized(value, 256)
+}
+
+/// [`write`] of a text of about `size` bytes.
+pub(super) fn write_sized(value: &impl Serialize, size: usize) -> String {
+    let mut text = Vec::with_capacity(size);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, EcmaNumbers);
+    // Writing to memory fails only for keys that are not text, and every key here is text.
+    let written = value.serialize(&mut serializer);
+    debug_assert!(written.is_ok());
+    String::from_utf8(text).unwrap_or_default() // JSON is UTF-8
+}
+
+/// Serializes objects with sorted keys, and numbers as doubles.
+pub(crate) struct Canonical<'a>(pub(crate) &'a Value);
+
+impl Serialize for Canonical<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            // `f64` holds the values of all others, some of them rounded.
+            Value::Number(number) => serializer.serialize_f64(number.as_f64().unwrap_or_default()),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Canonical)),
+            Value::Object(fields) => {
+                let fields = fields.iter().map(|(key, value)| (key.as_str(), Canonical(value)));
+                serializer.collect_map(sorted(fields))
+            }
+            value => value.serialize(serializer),
+        }
+    }
+}
+
+/// Fields in the order of the UTF-16 units of their keys.
+pub(super) fn sorted<'a, T>(
+    fields: impl Iterator<Item = (&'a str, T)>,
+) -> impl Iterator<Item = (&'a str, T)> {
+    let mut fields: Vec<_> = fields.collect();
+    fields.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    fields.into_iter()
+}
+
+/// Numbers as ECMAScript writes them; texts and separators of `serde_json` are those of RFC 8785.
+struct EcmaNumbers;
+
+impl Formatter for EcmaNumbers {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        writer.write_all(ryu_js::Buffer::new().format_finite(value).as_bytes())
+    }
 }
 
 /// Whether each integer of `value` is exact as a double.

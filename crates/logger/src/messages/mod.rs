@@ -7,6 +7,7 @@
 pub mod canonical_json;
 mod part;
 mod record;
+mod view;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub use self::canonical_json::InvalidContent;
 pub use self::part::{Part, PartKind};
+use self::view::{Fields, View};
 
 /// The messages of an input or output, oldest first.
 ///
@@ -90,13 +92,18 @@ impl Messages {
     /// lost.
     #[must_use]
     pub fn canonical(&self) -> String {
-        canonical_json::write(&self.to_value())
+        let view = self.view();
+        canonical_json::write_sized(&view, view.size())
     }
 
     /// The messages as a JSON value; integers as in [`canonical`](Self::canonical).
     #[must_use]
     pub fn to_value(&self) -> Value {
-        self.0.iter().map(Message::to_value).collect()
+        self.view().into_value()
+    }
+
+    fn view(&self) -> View<'_> {
+        View::List(self.0.iter().map(Message::view).collect())
     }
 }
 
@@ -143,23 +150,28 @@ impl Message {
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        let mut parts: Vec<Value> = self.parts.iter().map(Part::to_value).collect();
-        let mut fields = Map::new();
+        self.view().into_value()
+    }
+
+    fn view(&self) -> View<'_> {
+        let mut parts: Vec<View<'_>> = self.parts.iter().map(Part::view).collect();
+        let mut fields = Fields::default();
         for (key, value) in &self.extra {
             if canonical_json::is_exact(value) {
-                fields.insert(key.clone(), value.clone());
+                fields.add(key, View::Value(value));
             } else {
-                parts.push(part::other_json(Map::from_iter([(key.clone(), value.clone())]).into()));
+                let field = Map::from_iter([(key.clone(), value.clone())]);
+                parts.push(View::Owned(part::other_json(field.into())));
             }
         }
         for (key, value) in [("name", &self.name), ("finish_reason", &self.finish_reason)] {
             if let Some(value) = value {
-                fields.insert(key.to_owned(), value.as_str().into());
+                fields.set(key, View::Text(value));
             }
         }
-        fields.insert("role".to_owned(), self.role.as_str().into());
-        fields.insert("parts".to_owned(), parts.into());
-        fields.into()
+        fields.set("role", View::Text(&self.role));
+        fields.set("parts", View::List(parts));
+        View::Fields(fields)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::canonical_json;
+use super::view::{Fields, View};
 
 /// The type of a part that holds what has no place in the schema.
 const OTHER: &str = "attestry.other";
@@ -140,38 +140,42 @@ impl Part {
     /// The part as a JSON value; integers as in [`Messages::canonical`](super::Messages::canonical).
     #[must_use]
     pub fn to_value(&self) -> Value {
-        let mut fields = self.extra.clone();
-        let mut set = |key: &str, value: Value| drop(fields.insert(key.to_owned(), value));
-        set("type", self.kind.name().into());
+        self.view().into_value()
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        let mut fields = Fields::of(&self.extra);
+        let mut set = |key, value| fields.set(key, value);
+        set("type", View::Text(self.kind.name()));
         let mut optional = None;
         match &self.kind {
             PartKind::Text { content } | PartKind::Reasoning { content } => {
-                set("content", content.as_str().into());
+                set("content", View::Text(content));
             }
             PartKind::ToolCall { id, name, arguments } => {
-                set("name", name.as_str().into());
-                arguments.iter().for_each(|arguments| set("arguments", arguments.clone()));
+                set("name", View::Text(name));
+                arguments.iter().for_each(|arguments| set("arguments", View::Value(arguments)));
                 optional = id.as_ref().map(|id| ("id", id));
             }
             PartKind::ToolCallResponse { id, response } => {
-                set("response", response.clone());
+                set("response", View::Value(response));
                 optional = id.as_ref().map(|id| ("id", id));
             }
             PartKind::Blob { modality, mime_type, content: data }
             | PartKind::File { modality, mime_type, file_id: data }
             | PartKind::Uri { modality, mime_type, uri: data } => {
-                set("modality", modality.as_str().into());
-                set(self.kind.data_key(), data.as_str().into());
+                set("modality", View::Text(modality));
+                set(self.kind.data_key(), View::Text(data));
                 optional = mime_type.as_ref().map(|mime_type| ("mime_type", mime_type));
             }
-            PartKind::Other { value } => set("value", value.clone()),
+            PartKind::Other { value } => set("value", View::Value(value)),
             PartKind::Unknown { .. } => {}
         }
         if let Some((key, text)) = optional {
-            set(key, text.as_str().into());
+            set(key, View::Text(text));
         }
-        let value = Value::Object(fields);
-        if canonical_json::is_exact(&value) { value } else { other_json(value) }
+        let value = View::Fields(fields);
+        if value.is_exact() { value } else { View::Owned(other_json(value.into_value())) }
     }
 }
 
