@@ -3,6 +3,7 @@
 use attestry_core::{EntryId, MAX_METADATA_DEPTH, Timestamp, hash_content, metadata};
 use attestry_logger::Interaction;
 use attestry_logger::messages::canonical_json;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::json::{self, keep_integers};
@@ -103,21 +104,21 @@ impl CallRecord {
     #[must_use]
     pub fn id(&self) -> Option<EntryId> {
         let name = if let Some(id) = &self.own_id {
-            json!(["record", joined(&self.sources), id])
+            json_text(&("record", joined(&self.sources), id))
         } else if let (Some(id), Some(started)) = (self.response_id(), self.started) {
             let provider = self.provider.as_deref().unwrap_or_default();
-            json!(["response", provider, id, day(started)])
+            json_text(&("response", provider, id, day(started)))
         } else if let Some(SpanId { trace, span, .. }) = self.spans.first() {
-            json!(["span", trace, span])
+            json_text(&("span", trace, span))
         } else if self.hashes.len() == 1 {
             // As that of a record of our own format.
             return Some(EntryId::for_record(self.hashes.first()?, 0));
         } else if !self.hashes.is_empty() {
-            json!(["records", joined(&self.hashes)])
+            json_text(&("records", joined(&self.hashes)))
         } else {
             return None;
         };
-        Some(EntryId::for_record(&hash_content(&name.to_string()), 0))
+        Some(EntryId::for_record(&hash_content(&name), 0))
     }
 
     fn add_spans(&self, fields: &mut Map<String, Value>, other: &mut Map<String, Value>) {
@@ -140,6 +141,11 @@ impl CallRecord {
             other.insert("spans".to_owned(), more.into());
         }
     }
+}
+
+/// The list of `parts` as JSON.
+fn json_text(parts: &impl Serialize) -> String {
+    serde_json::to_string(parts).unwrap_or_default() // texts, so it cannot fail
 }
 
 fn day(time: Timestamp) -> String {

@@ -1,7 +1,7 @@
 //! JSON records: parsing with the tolerances that exports of other programs need, and taking them apart.
 
 use attestry_core::{DecodeError, Timestamp, json_text, metadata};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::time;
 
@@ -49,12 +49,16 @@ fn parse_strict(json: &[u8]) -> Result<Value, DecodeError> {
 }
 
 fn has_huge_float(value: &Value) -> bool {
+    has_number(value, |number| {
+        number.is_f64() && number.as_f64().is_some_and(|n| n.abs() >= 1.8e19)
+    })
+}
+
+fn has_number(value: &Value, condition: impl Fn(&Number) -> bool + Copy) -> bool {
     match value {
-        Value::Number(number) => {
-            number.is_f64() && number.as_f64().is_some_and(|n| n.abs() >= 1.8e19)
-        }
-        Value::Array(items) => items.iter().any(has_huge_float),
-        Value::Object(fields) => fields.values().any(has_huge_float),
+        Value::Number(number) => condition(number),
+        Value::Array(items) => items.iter().any(|item| has_number(item, condition)),
+        Value::Object(fields) => fields.values().any(|field| has_number(field, condition)),
         _ => false,
     }
 }
@@ -72,13 +76,15 @@ pub(crate) fn embedded(text: &str) -> Option<Value> {
     if !trimmed.starts_with(['{', '[']) {
         return None;
     }
+    let value = metadata::value_from_json(text).ok()?;
     let is_inexact = |integer: &str| {
         integer.parse::<i64>().map_or(true, |integer| integer.unsigned_abs() > MAX_EXACT)
     };
-    if json_text::has_integer(text, is_inexact) {
-        return None;
-    }
-    metadata::value_from_json(text).ok()
+    let may_be_inexact = has_number(&value, |number| match number.as_i64() {
+        Some(integer) => integer.unsigned_abs() > MAX_EXACT,
+        None => number.as_f64().is_none_or(|number| number.abs() > MAX_EXACT as f64),
+    });
+    (!may_be_inexact || !json_text::has_integer(text, is_inexact)).then_some(value)
 }
 
 /// `value`, or the JSON that it is as text: some programs write structured values as text.
@@ -170,25 +176,75 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Objects with more fields are searched by the hash of the key. To hash the name of each field that an object might have
+/// takes longer than to compare it with the keys of those that it has.
+const FEW: usize = 32;
+
 /// The fields of an object, which are taken out one after the other. What is left is the [`rest`](Self::rest):
 /// so nothing is dropped.
 ///
 /// A getter leaves a value of another type where it is.
-#[derive(Default)]
-pub(crate) struct Fields(Map<String, Value>);
+#[derive(Clone)]
+pub(crate) enum Fields {
+    Few(Vec<(String, Value)>),
+    Many(Map<String, Value>),
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
 
 impl Fields {
     /// Of anything but an object: none.
     pub(crate) fn new(value: Value) -> Self {
         match value {
-            Value::Object(fields) => Self(fields),
+            Value::Object(fields) => fields.into(),
             Value::Null => Self::default(),
-            value => Self(Map::from_iter([("value".to_owned(), value)])),
+            value => Self::Few(vec![("value".to_owned(), value)]),
+        }
+    }
+
+    /// Without fields, and with room for `count`.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self::Few(Vec::with_capacity(count.min(FEW)))
+    }
+
+    /// The value of a field that is there.
+    pub(crate) fn find(&self, key: &str) -> Option<&Value> {
+        match self {
+            Self::Few(fields) => {
+                fields.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+            }
+            Self::Many(fields) => fields.get(key),
+        }
+    }
+
+    fn find_mut(&mut self, key: &str) -> Option<&mut Value> {
+        match self {
+            Self::Few(fields) => {
+                fields.iter_mut().find(|(known, _)| known == key).map(|(_, value)| value)
+            }
+            Self::Many(fields) => fields.get_mut(key),
+        }
+    }
+
+    /// Adds a field whose key is not there.
+    pub(crate) fn add(&mut self, key: String, value: Value) {
+        match self {
+            Self::Few(fields) if fields.len() < FEW => fields.push((key, value)),
+            Self::Few(fields) => {
+                let mut fields: Map<_, _> = std::mem::take(fields).into_iter().collect();
+                fields.insert(key, value);
+                *self = Self::Many(fields);
+            }
+            Self::Many(fields) => drop(fields.insert(key, value)),
         }
     }
 
     pub(crate) fn get(&self, key: &str) -> &Value {
-        self.0.get(key).unwrap_or(&Value::Null)
+        self.find(key).unwrap_or(&Value::Null)
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -196,17 +252,24 @@ impl Fields {
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
+        let (few, many) = match self {
+            Self::Few(fields) => (Some(fields), None),
+            Self::Many(fields) => (None, Some(fields)),
+        };
+        let few = few.into_iter().flatten().map(|(key, value)| (key, value));
+        few.chain(many.into_iter().flatten())
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, _)| key.as_str())
     }
 
     /// Takes a value that is not null.
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
         // Not removed: that would move all fields behind it.
-        self.0.get_mut(key).map(Value::take).filter(|value| !value.is_null())
+        self.find_mut(key).map(Value::take).filter(|value| !value.is_null())
     }
 
     fn take_if<T>(&mut self, key: &str, convert: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
-        let value = self.0.get_mut(key)?;
+        let value = self.find_mut(key)?;
         let converted = convert(value)?;
         *value = Value::Null;
         Some(converted)
@@ -214,7 +277,7 @@ impl Fields {
 
     /// A text that is not empty.
     pub(crate) fn text(&mut self, key: &str) -> Option<String> {
-        let value = self.0.get_mut(key)?;
+        let value = self.find_mut(key)?;
         if !value.is_string() {
             return None;
         }
@@ -251,7 +314,7 @@ impl Fields {
     }
 
     pub(crate) fn list(&mut self, key: &str) -> Option<Vec<Value>> {
-        let value = self.0.get_mut(key)?;
+        let value = self.find_mut(key)?;
         match value.take() {
             Value::Array(items) => Some(items),
             other => {
@@ -274,9 +337,9 @@ impl Fields {
 
     /// The fields of an object.
     pub(crate) fn fields(&mut self, key: &str) -> Self {
-        let Some(value) = self.0.get_mut(key) else { return Self::default() };
+        let Some(value) = self.find_mut(key) else { return Self::default() };
         match value.take() {
-            Value::Object(fields) => Self(fields),
+            Value::Object(fields) => fields.into(),
             other => {
                 *value = other;
                 Self::default()
@@ -286,14 +349,17 @@ impl Fields {
 
     /// The fields of an object, which may be written as text.
     pub(crate) fn embedded_fields(&mut self, key: &str) -> Self {
-        if let Some(value) = self.0.get_mut(key) {
+        if let Some(value) = self.find_mut(key) {
             *value = structured(value.take());
         }
         self.fields(key)
     }
 
     pub(crate) fn put(&mut self, key: &str, value: Value) {
-        self.0.insert(key.to_owned(), value);
+        match self.find_mut(key) {
+            Some(known) => *known = value,
+            None => self.add(key.to_owned(), value),
+        }
     }
 
     /// Puts the rest of an object that was taken back under `key`.
@@ -306,7 +372,22 @@ impl Fields {
 
     /// What was not taken and says anything.
     pub(crate) fn rest(self) -> Map<String, Value> {
-        self.0.into_iter().filter(|(_, value)| !is_empty(value)).collect()
+        match self {
+            Self::Few(fields) => fields.into_iter().filter(|(_, value)| !is_empty(value)).collect(),
+            Self::Many(fields) => {
+                fields.into_iter().filter(|(_, value)| !is_empty(value)).collect()
+            }
+        }
+    }
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(fields: Map<String, Value>) -> Self {
+        if fields.len() <= FEW {
+            Self::Few(fields.into_iter().collect())
+        } else {
+            Self::Many(fields)
+        }
     }
 }
 

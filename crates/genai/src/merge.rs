@@ -10,7 +10,7 @@ use attestry_logger::messages::Messages;
 use serde_json::{Map, Value};
 
 use crate::json::{self, structured};
-use crate::messages::messages_from_json;
+use crate::messages::{messages_from_json, messages_or_value};
 use crate::record::{CallRecord, Content, Piece, Side};
 
 impl CallRecord {
@@ -105,10 +105,7 @@ fn assembled(pieces: Vec<Piece>) -> Option<Content> {
     let whole: String = texts.collect();
     match structured(Value::String(whole)) {
         Value::String(text) => Some(Content::Text(text)),
-        value => match messages_from_json(value.clone()) {
-            Some(messages) => Some(Content::Messages(messages)),
-            None => Some(Content::Json(value)),
-        },
+        value => Some(messages_or_value(value).map_or_else(Content::Json, Content::Messages)),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::decoded::{Decoded, UnknownSpans};
 use crate::error::RecordError;
 use crate::format::Format;
 use crate::json::{self, Fields};
+use crate::messages::messages_or_value;
 use crate::provider::{Api, request};
 use crate::record::{CallRecord, Content, Side};
 use crate::telemetry;
@@ -91,9 +92,9 @@ fn add_content(record: &mut CallRecord, side: Side, value: Value) {
     if side == Side::Input && value["messages"].is_array() {
         return request(Api::OpenAiChat, record, value);
     }
-    let content = match crate::messages_from_json(value.clone()) {
-        Some(messages) => Some(Content::Messages(messages)),
-        None => Content::any(value),
+    let content = match messages_or_value(value) {
+        Ok(messages) => Some(Content::Messages(messages)),
+        Err(value) => Content::any(value),
     };
     record.set_content(side, content);
 }

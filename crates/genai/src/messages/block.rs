@@ -8,10 +8,17 @@ use crate::json::{Fields, is_empty, structured};
 
 /// The part that a block of any API is.
 pub(crate) fn block(value: Value) -> Part {
-    let original = match value {
+    let mut original = match value {
         Value::Object(fields) => fields,
         value => return Part::other(value),
     };
+    // What most blocks are.
+    if original.len() == 2
+        && original.get("type").is_some_and(|kind| kind == "text")
+        && let Some(Value::String(text)) = original.get_mut("text")
+    {
+        return Part::text(std::mem::take(text));
+    }
     let mut fields = Fields::new(Value::Object(original.clone()));
     let part = match fields.text("type") {
         Some(kind) => typed(&kind, &mut fields),

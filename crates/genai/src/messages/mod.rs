@@ -6,12 +6,14 @@
 mod block;
 mod items;
 mod media;
+mod plain;
 
 use attestry_logger::messages::{Message, Messages, Part, PartKind};
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::block::{block, tool_call_part};
 pub(crate) use self::items::items;
+pub(crate) use self::plain::plain_messages;
 
 use crate::json::{Fields, is_empty, structured};
 
@@ -40,6 +42,23 @@ pub fn messages_from_json(value: Value) -> Option<Messages> {
         }
         _ => None,
     }
+}
+
+/// As [`messages_from_json`]; returns `value` if it is no conversation.
+pub(crate) fn messages_or_value(value: Value) -> Result<Messages, Value> {
+    let list = match &value {
+        Value::Array(messages) => messages.as_slice(),
+        value => std::slice::from_ref(value),
+    };
+    if !list.iter().all(is_message) {
+        return Err(value);
+    }
+    // Conversion fails only for want of a role, after it has taken the value apart.
+    let has_role = |message: &Value| {
+        message["lc"].is_null() && message["role"].as_str().is_some_and(|role| !role.is_empty())
+    };
+    let original = (!list.iter().all(has_role)).then(|| value.clone());
+    messages_from_json(value).ok_or_else(|| original.unwrap_or(Value::Array(Vec::new())))
 }
 
 /// Whether `value` has a role and content.
@@ -140,11 +159,6 @@ fn block_part(value: Value) -> Part {
         Value::String(text) => Part::text(text),
         value => block(value),
     }
-}
-
-/// A message that has the schema, or that of an API. `None` if it has neither.
-pub(crate) fn schema_message(value: Value) -> Option<Message> {
-    is_message(&value).then(|| message_of(Fields::new(value))).flatten()
 }
 
 /// A part that is in the schema already, or a block of an API.

@@ -1,11 +1,12 @@
 //! Attributes that all dialects share.
 
 use attestry_core::metadata;
+use attestry_logger::messages::Messages;
 use serde_json::Value;
 
 use super::model::Origin;
 use crate::json::{self, Fields, structured};
-use crate::messages::{messages_from_json, schema_message};
+use crate::messages::{messages_or_value, plain_messages};
 use crate::record::{CallRecord, Content, Side};
 
 /// Keys of the vocabulary with the attributes that have their value, the newest name first.
@@ -71,6 +72,9 @@ const CONVERSATIONS: &[&str] = &[
 pub(super) fn attributes(record: &mut CallRecord, fields: &mut Fields) {
     for (key, names) in TEXTS {
         for name in *names {
+            if !fields.has(name) {
+                continue;
+            }
             match record.metadata.get(*key) {
                 None => record.set_text(key, fields, name),
                 Some(known) if known == fields.get(name) => drop(fields.take(name)),
@@ -79,14 +83,18 @@ pub(super) fn attributes(record: &mut CallRecord, fields: &mut Fields) {
         }
     }
     for (key, names) in INTEGERS {
-        each(names, |name| {
-            record.metadata.get(*key).is_none().then(|| record.set_integer(key, fields, name))
-        });
+        for name in *names {
+            if fields.has(name) && !record.metadata.contains_key(*key) {
+                record.set_integer(key, fields, name);
+            }
+        }
     }
     for (key, names) in NUMBERS {
-        each(names, |name| {
-            record.metadata.get(*key).is_none().then(|| record.set_number(key, fields, name))
-        });
+        for name in *names {
+            if fields.has(name) && !record.metadata.contains_key(*key) {
+                record.set_number(key, fields, name);
+            }
+        }
     }
     for name in CONVERSATIONS {
         if record.conversation_id.is_none() {
@@ -97,7 +105,7 @@ pub(super) fn attributes(record: &mut CallRecord, fields: &mut Fields) {
         record.set_boolean(metadata::STREAM, fields, name);
     }
     for name in ["gen_ai.response.finish_reasons", "anthropic.message.stop_reason"] {
-        if !record.metadata.contains_key(metadata::FINISH_REASONS) {
+        if fields.has(name) && !record.metadata.contains_key(metadata::FINISH_REASONS) {
             let reasons = fields.texts(name);
             record.set(metadata::FINISH_REASONS, reasons);
         }
@@ -107,12 +115,6 @@ pub(super) fn attributes(record: &mut CallRecord, fields: &mut Fields) {
         if let Some(seconds) = fields.number(name) {
             record.set(metadata::TIME_TO_FIRST_TOKEN, Some(seconds * 1e3));
         }
-    }
-}
-
-fn each(names: &[&str], mut take: impl FnMut(&str) -> Option<()>) {
-    for name in names {
-        take(name);
     }
 }
 
@@ -163,6 +165,9 @@ pub(super) fn tokens(record: &mut CallRecord, fields: &mut Fields) {
 /// Messages as structured values or as JSON text, with the system prompt that was apart. A text that does not parse was
 /// cut by a limit of the SDK: it is kept as text and recorded as truncated.
 pub(super) fn messages(record: &mut CallRecord, side: Side, value: Value) {
+    if let Some(messages) = value.as_str().and_then(plain_messages) {
+        return record.set_content(side, Some(Content::Messages(messages)));
+    }
     let is_json_text = value.as_str().is_some_and(|text| text.trim_start().starts_with(['[', '{']));
     match structured(value) {
         Value::String(text) => {
@@ -172,15 +177,11 @@ pub(super) fn messages(record: &mut CallRecord, side: Side, value: Value) {
             record.set_content(side, Some(Content::Text(text)));
         }
         value => {
-            let list = match &value {
-                Value::Array(list) => {
-                    list.iter().map(|message| schema_message(message.clone())).collect()
-                }
-                _ => None,
+            // Of no message, unlike any other value, it is a list of messages.
+            let content = match value {
+                Value::Array(list) if list.is_empty() => Content::Messages(Messages::default()),
+                value => messages_or_value(value).map_or_else(Content::Json, Content::Messages),
             };
-            let content = list
-                .or_else(|| messages_from_json(value.clone()))
-                .map_or(Content::Json(value), Content::Messages);
             record.set_content(side, Some(content));
         }
     }
@@ -189,9 +190,9 @@ pub(super) fn messages(record: &mut CallRecord, side: Side, value: Value) {
 /// Any content of which only the value is known.
 pub(super) fn content(record: &mut CallRecord, side: Side, value: Value) {
     let value = structured(value);
-    let content = match messages_from_json(value.clone()) {
-        Some(messages) => Some(Content::Messages(messages)),
-        None => Content::any(value),
+    let content = match messages_or_value(value) {
+        Ok(messages) => Some(Content::Messages(messages)),
+        Err(value) => Content::any(value),
     };
     record.set_content(side, content);
 }
@@ -204,7 +205,7 @@ pub(super) fn failed(record: &mut CallRecord) {
 
 /// The service that made the call, from the resource; the rest of it, and the instrumentation.
 pub(super) fn origin(record: &mut CallRecord, origin: Origin) {
-    let mut resource = Fields::new(origin.resource.into());
+    let mut resource = origin.resource;
     for (key, name) in [
         (metadata::SERVICE_NAME, "service.name"),
         (metadata::SERVICE_VERSION, "service.version"),

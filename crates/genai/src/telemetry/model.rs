@@ -13,7 +13,7 @@ pub(super) struct Telemetry {
 /// Where spans and log records come from.
 #[derive(Clone, Default)]
 pub(super) struct Origin {
-    pub(super) resource: Map<String, Value>,
+    pub(super) resource: Fields,
     pub(super) scope_name: String,
     pub(super) scope_version: String,
     pub(super) schema_url: String,
@@ -62,16 +62,20 @@ pub(super) struct LogRecord {
 /// Attributes, of which each key is kept once.
 #[derive(Default)]
 pub(super) struct Attributes {
-    pub(super) fields: Map<String, Value>,
+    pub(super) fields: Fields,
     pub(super) duplicates: Vec<Value>,
 }
 
 impl Attributes {
+    pub(super) fn with_capacity(count: usize) -> Self {
+        Self { fields: Fields::with_capacity(count), duplicates: Vec::new() }
+    }
+
     pub(super) fn add(&mut self, key: String, value: Value) {
-        match self.fields.get(&key) {
+        match self.fields.find(&key) {
             Some(known) if *known == value => {}
             Some(_) => self.duplicates.push(Value::Object(Map::from_iter([(key, value)]))),
-            None => drop(self.fields.insert(key, value)),
+            None => self.fields.add(key, value),
         }
     }
 }

@@ -78,7 +78,7 @@ fn decode_span(mut fields: Fields, origin: &Origin) -> Span {
         end_nanos: nanos(&mut fields, "endTimeUnixNano", "end_time_unix_nano"),
         is_error,
         status_message: status.text("message").unwrap_or_default(),
-        attributes: Fields::new(attributes.into()),
+        attributes,
         duplicates,
         dropped_attributes: nanos(
             &mut fields,
@@ -95,7 +95,7 @@ fn event(value: Value) -> Event {
     Event {
         name: fields.text("name").unwrap_or_default(),
         time_nanos: nanos(&mut fields, "timeUnixNano", "time_unix_nano"),
-        attributes: Fields::new(attributes(&mut fields).fields.into()),
+        attributes: attributes(&mut fields).fields,
     }
 }
 
@@ -110,7 +110,7 @@ fn decode_log(mut fields: Fields, position: u64, origin: &Origin) -> LogRecord {
         position,
         event_name: text(&mut fields, "eventName", "event_name"),
         body: fields.take("body").map(any_value).unwrap_or_default(),
-        attributes: Fields::new(attributes.into()),
+        attributes,
         duplicates,
         dropped_attributes: nanos(
             &mut fields,
@@ -122,8 +122,9 @@ fn decode_log(mut fields: Fields, position: u64, origin: &Origin) -> LogRecord {
 }
 
 fn attributes(fields: &mut Fields) -> Attributes {
-    let mut attributes = Attributes::default();
-    for attribute in fields.list("attributes").unwrap_or_default() {
+    let list = fields.list("attributes").unwrap_or_default();
+    let mut attributes = Attributes::with_capacity(list.len());
+    for attribute in list {
         let mut attribute = Fields::new(attribute);
         if let Some(key) = attribute.text("key") {
             attributes.add(key, attribute.take("value").map(any_value).unwrap_or_default());

@@ -7,11 +7,10 @@ use opentelemetry_proto::tonic::logs::v1 as logs;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as trace;
 use prost::Message as _;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::model::{Attributes, Event, LogRecord, Origin, Span, Telemetry};
 use crate::error::RecordError;
-use crate::json::Fields;
 
 /// The spans in an `ExportTraceServiceRequest`.
 pub(super) fn traces(message: &[u8]) -> Result<Telemetry, RecordError> {
@@ -76,7 +75,7 @@ fn decode_span(span: trace::Span, origin: &Origin) -> Span {
         end_nanos: span.end_time_unix_nano,
         is_error: status.code == trace::status::StatusCode::Error as i32,
         status_message: status.message,
-        attributes: Fields::new(fields.into()),
+        attributes: fields,
         duplicates,
         dropped_attributes: span.dropped_attributes_count.into(),
         events: span.events.into_iter().map(event).collect(),
@@ -88,7 +87,7 @@ fn event(event: trace::span::Event) -> Event {
     Event {
         name: event.name,
         time_nanos: event.time_unix_nano,
-        attributes: Fields::new(attributes(event.attributes).fields.into()),
+        attributes: attributes(event.attributes).fields,
     }
 }
 
@@ -102,7 +101,7 @@ fn decode_log(log: logs::LogRecord, position: u64, origin: &Origin) -> LogRecord
         position,
         event_name: log.event_name,
         body: log.body.map(value).unwrap_or_default(),
-        attributes: Fields::new(fields.into()),
+        attributes: fields,
         duplicates,
         dropped_attributes: log.dropped_attributes_count.into(),
         origin: origin.clone(),
@@ -110,11 +109,19 @@ fn decode_log(log: logs::LogRecord, position: u64, origin: &Origin) -> LogRecord
 }
 
 fn attributes(pairs: Vec<KeyValue>) -> Attributes {
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::with_capacity(pairs.len());
     for pair in pairs {
         attributes.add(pair.key, pair.value.map(value).unwrap_or_default());
     }
     attributes
+}
+
+fn key_values(pairs: Vec<KeyValue>) -> Value {
+    let mut fields = Map::with_capacity(pairs.len());
+    for pair in pairs {
+        fields.entry(pair.key).or_insert_with(|| pair.value.map(value).unwrap_or_default());
+    }
+    fields.into()
 }
 
 /// The decoder bounds the depth.
@@ -126,7 +133,7 @@ fn value(any: AnyValue) -> Value {
         Some(any_value::Value::IntValue(value)) => value.into(),
         Some(any_value::Value::DoubleValue(value)) => value.into(),
         Some(any_value::Value::ArrayValue(list)) => list.values.into_iter().map(value).collect(),
-        Some(any_value::Value::KvlistValue(list)) => attributes(list.values).fields.into(),
+        Some(any_value::Value::KvlistValue(list)) => key_values(list.values),
         Some(any_value::Value::BytesValue(bytes)) => {
             use base64::Engine as _;
             base64::engine::general_purpose::STANDARD.encode(bytes).into()
