@@ -30,6 +30,7 @@ mod maintenance;
 mod open_calls;
 mod options;
 mod otlp;
+mod overview;
 mod read;
 mod security;
 mod server;

@@ -105,6 +105,7 @@ async fn clean_up(state: &AppState) {
             }
         },
     };
+    state.overview.forget();
     match erased {
         Ok(count) => {
             state.cleanups.entries.add_many(count);

@@ -109,6 +109,7 @@ impl Server {
         let sweeper = state.calls.sweep(shutdown.clone());
         let maintenance =
             maintenance::run(Arc::clone(&state), handle.options.maintenance, shutdown.clone());
+        let overview = state.overview.run(&state.logger, shutdown.clone());
         let (otlp_shutdown, grpc_shutdown) = (shutdown.clone(), shutdown.clone());
         let (tls, limits) = (handle.tls, state.limits());
         let accept_grpc = async {
@@ -124,7 +125,7 @@ impl Server {
                 otlp.inbox.run(otlp_shutdown, note).await;
             }
         };
-        tokio::join!(accept, accept_grpc, sweeper, merger, maintenance);
+        tokio::join!(accept, accept_grpc, sweeper, merger, maintenance, overview);
         state.close().await.map_err(ServeError::Close)
     }
 }

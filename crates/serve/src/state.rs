@@ -14,6 +14,7 @@ use crate::inbox::Inbox;
 use crate::open_calls::OpenCalls;
 use crate::options::{Limits, ServerOptions};
 use crate::otlp::receiver::Otlp;
+use crate::overview::Overview;
 use crate::security::caller::Caller;
 use crate::security::failures::Failures;
 use crate::security::sessions::Sessions;
@@ -45,6 +46,7 @@ pub(crate) struct AppState {
     pub(crate) exposure: Exposure,
     pub(crate) verifications: Verifications,
     pub(crate) signing: Signing,
+    pub(crate) overview: Overview,
     pub(crate) cleanups: Cleanups,
     failed_write: Mutex<Option<FailedWrite>>,
 }
@@ -107,9 +109,15 @@ impl AppState {
             exposure,
             verifications: Verifications::new(options.policy.clone()),
             signing: Signing::default(),
+            overview: Overview::default(),
             cleanups: Cleanups::default(),
             failed_write: Mutex::new(None),
         }
+    }
+
+    /// The store of the access log, if there is one.
+    pub(crate) fn access_log(&self) -> Option<&AuditLogger> {
+        self.access.as_ref().map(AccessLog::logger)
     }
 
     pub(crate) fn limits(&self) -> Limits {

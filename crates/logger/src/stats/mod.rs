@@ -125,7 +125,8 @@ impl Statistics {
 }
 
 impl Summary {
-    fn add(&mut self, entry: &AuditEntry) {
+    /// Counts `entry`.
+    pub fn add(&mut self, entry: &AuditEntry) {
         self.entries += 1;
         self.widen(entry.timestamp, entry.timestamp);
         self.safety_failed += u64::from(!entry.safety_passed);
@@ -134,7 +135,16 @@ impl Summary {
         self.latency.add(entry.latency_ms);
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds the counts of `other`, a summary of other entries.
+    ///
+    /// ```
+    /// use attestry_logger::stats::Summary;
+    ///
+    /// let (mut year, month) = (Summary::default(), Summary::default());
+    /// year.merge(&month);
+    /// assert_eq!(year.entries, 0);
+    /// ```
+    pub fn merge(&mut self, other: &Self) {
         self.entries += other.entries;
         if let Some((first, last)) = other.span {
             self.widen(first, last);

@@ -48,6 +48,7 @@ pub(super) async fn delete(
     let id: EntryId = id.parse().map_err(AuditError::from)?;
     let mut access = state.begin_access(&caller, Action::Delete, &request(&uri)).await?;
     let erased = erase(&state, &id, &reason, &caller).await?;
+    state.overview.forget();
     access.set_count(u64::from(erased));
     access.finish().await?;
     if erased {
@@ -99,6 +100,7 @@ pub(super) async fn delete_matching(
             None => break,
         }
     }
+    state.overview.forget();
     access.finish().await?;
     unreadable.truncate(MAX_NAMED);
     let key = if parameters.dry_run { "selected" } else { "erased" };
