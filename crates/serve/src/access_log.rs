@@ -13,7 +13,10 @@ use crate::security::caller::Caller;
 
 /// Field `provider` of its entries.
 const PROVIDER: &str = "attestry-serve";
-const COUNT: &str = "attestry.access.count";
+/// Metadata: how many entries.
+pub(crate) const COUNT: &str = "attestry.access.count";
+/// Metadata: the address of the client.
+pub(crate) const ADDRESS: &str = "client.address";
 
 /// What a client did. The name is the field `model` of the entry, so that every client of the store can
 /// filter by it.
@@ -35,7 +38,24 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    const fn as_str(self) -> &'static str {
+    /// All actions.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Read,
+        Self::List,
+        Self::Export,
+        Self::Decrypt,
+        Self::Prove,
+        Self::Summarise,
+        Self::Verify,
+        Self::Delete,
+        Self::Cleanup,
+        Self::LogIn,
+        Self::LogOut,
+        Self::FailedAuthentication,
+        Self::ReloadTokens,
+    ];
+
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::List => "list",
@@ -107,6 +127,11 @@ impl AccessLog {
         call.map(|call| LongAccess(Some(call))).map_err(unrecorded)
     }
 
+    /// The store of its entries.
+    pub(crate) fn logger(&self) -> &AuditLogger {
+        &self.0
+    }
+
     pub(crate) async fn close(&self) -> Result<(), AuditError> {
         self.0.close().await
     }
@@ -168,7 +193,7 @@ fn interaction<'a>(caller: &'a Caller, action: Action, request: &'a str) -> Inte
     let entry = Interaction::new(request, "").provider(PROVIDER).model(action.as_str());
     let entry = if caller.name.is_empty() { entry } else { entry.user(caller.name.as_str()) };
     match address {
-        Some(address) => entry.metadata("client.address", address),
+        Some(address) => entry.metadata(ADDRESS, address),
         None => entry,
     }
     .metadata(metadata::SAFETY, metadata::SAFETY_NOT_CHECKED)

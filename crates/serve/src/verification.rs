@@ -16,6 +16,21 @@ pub(crate) struct Verifications {
     policy: Option<Policy>,
     running: Arc<Semaphore>,
     latest: Mutex<Option<Arc<Latest>>>,
+    /// How far the one is that runs; `None` if none does.
+    progress: Arc<watch::Sender<Option<Progress>>>,
+}
+
+/// Permission to verify. While it exists, readers see that a verification runs.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _permit: OwnedSemaphorePermit,
+    progress: Arc<watch::Sender<Option<Progress>>>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.progress.send_replace(None);
+    }
 }
 
 /// The result of the latest verification that came to an end.
@@ -30,7 +45,16 @@ pub(crate) struct Latest {
 
 impl Verifications {
     pub(crate) fn new(policy: Option<Policy>) -> Self {
-        Self { policy, running: Arc::new(Semaphore::new(1)), latest: Mutex::default() }
+        Self {
+            policy,
+            running: Arc::new(Semaphore::new(1)),
+            latest: Mutex::default(),
+            progress: Arc::new(watch::Sender::new(None)),
+        }
+    }
+
+    pub(crate) fn latest(&self) -> Option<Arc<Latest>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The signatures that are required.
@@ -38,13 +62,16 @@ impl Verifications {
         self.policy.as_ref()
     }
 
-    pub(crate) fn latest(&self) -> Option<Arc<Latest>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// How far the verification is that runs; `None` while none does.
+    pub(crate) fn progress(&self) -> watch::Receiver<Option<Progress>> {
+        self.progress.subscribe()
     }
 
     /// Begins a verification, unless another one runs.
-    pub(crate) fn try_begin(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.running).try_acquire_owned().ok()
+    pub(crate) fn try_begin(&self) -> Option<Permit> {
+        let permit = Arc::clone(&self.running).try_acquire_owned().ok()?;
+        self.progress.send_replace(Some((0, 0)));
+        Some(Permit { _permit: permit, progress: Arc::clone(&self.progress) })
     }
 
     pub(crate) fn set_latest(&self, latest: &Arc<Latest>) {
@@ -67,8 +94,11 @@ impl Verifications {
                 tracing::warn!(reason, "cannot sign a checkpoint before the verification");
             }
         }
+        let shown = Arc::clone(&self.progress);
         let mut options = VerifyOptions::new().on_progress(move |done| {
-            progress.send_replace((done.leaves, done.leaves_total));
+            let done = (done.leaves, done.leaves_total);
+            progress.send_replace(done);
+            shown.send_replace(Some(done));
         });
         if let Some(policy) = &self.policy {
             options = options.policy(policy.clone());

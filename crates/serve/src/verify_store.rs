@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use attestry::{ErrorChain, Timestamp};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use crate::access_log::{Action, LongAccess};
 use crate::http::problem::Problem;
 use crate::security::caller::Caller;
 use crate::state::AppState;
-use crate::verification::{Latest, Progress};
+use crate::verification::{Latest, Permit, Progress};
 
 /// Metadata of an access: how many problems were found.
 const PROBLEMS: &str = "attestry.access.problems";
@@ -19,7 +19,7 @@ const PROBLEMS: &str = "attestry.access.problems";
 /// A verification that has begun and is on record.
 pub(crate) struct Running {
     access: LongAccess,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
 }
 
 impl Running {

@@ -12,6 +12,7 @@ use super::text::text;
 use super::url;
 use crate::http::problem::Problem;
 use crate::security::caller::Caller;
+use crate::security::role::Role;
 
 /// Only files of this server, and no markup that runs.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -22,14 +23,26 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// The pages of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nav {
+    Overview,
     Entries,
+    Integrity,
+    Access,
     /// A page that is not in it.
     None,
 }
 
 impl Nav {
-    const ALL: [(Self, &'static str, &'static str); 1] =
-        [(Self::Entries, url::ENTRIES, strings::ENTRIES)];
+    const ALL: [(Self, &'static str, &'static str); 4] = [
+        (Self::Overview, url::OVERVIEW, strings::OVERVIEW),
+        (Self::Entries, url::ENTRIES, strings::ENTRIES),
+        (Self::Integrity, url::INTEGRITY, strings::INTEGRITY),
+        (Self::Access, url::ACCESS, strings::ACCESS),
+    ];
+
+    /// Whether `caller` may see the page.
+    fn is_for(self, caller: &Caller) -> bool {
+        self != Self::Access || caller.may(Role::Admin)
+    }
 }
 
 /// What the frame of a page says about the request.
@@ -117,7 +130,7 @@ impl Frame {
                 @if let Some(caller) = &self.caller {
                     nav aria-label=(strings::NAVIGATION) {
                         ul {
-                            @for (page, path, name) in Nav::ALL {
+                            @for (page, path, name) in Nav::ALL.into_iter().filter(|(page, ..)| page.is_for(caller)) {
                                 li { a href=(path) aria-current=[(page == nav).then_some("page")] { (name) } }
                             }
                         }

@@ -12,6 +12,7 @@ mod form;
 mod frame;
 mod log_in;
 mod media;
+mod number;
 mod pages;
 mod strings;
 mod text;
@@ -30,7 +31,11 @@ use crate::state::AppState;
 /// The routes of the viewer.
 pub(crate) fn router(state: &Arc<AppState>) -> Router<Arc<AppState>> {
     Router::new()
-        .route("/", get(pages::home))
+        .route(url::OVERVIEW, get(pages::overview::get))
+        .route(url::INTEGRITY, get(pages::integrity::get))
+        .route(url::VERIFY, post(pages::integrity::start))
+        .route(url::PROGRESS, get(pages::integrity::progress))
+        .route(url::ACCESS, get(pages::access::get))
         .route(url::ENTRIES, get(pages::entries::get))
         .route(url::NEWER, get(pages::entries::newer))
         .route(url::DOWNLOAD, get(pages::entries::download))

@@ -23,6 +23,11 @@ pub(super) fn cut(text: &str, limit: usize) -> (&str, bool) {
     (&text[..text.floor_char_boundary(limit)], false)
 }
 
+/// `given` as a unit of its own: its direction does not reach what is around it.
+pub(super) fn isolated(given: &str) -> Markup {
+    html! { bdi { (Text(given)) } }
+}
+
 /// A time, which the script can show in the zone of the browser.
 pub(super) fn time(time: Timestamp) -> Markup {
     let utc = time.to_string();

@@ -17,10 +17,30 @@ pub(super) const ENTRIES: &str = "/entries";
 pub(super) const NEWER: &str = "/entries.newer";
 pub(super) const DOWNLOAD: &str = "/entries.download";
 pub(super) const CONVERSATIONS: &str = "/conversations";
+pub(super) const OVERVIEW: &str = "/";
+pub(super) const INTEGRITY: &str = "/integrity";
+pub(super) const VERIFY: &str = "/integrity/verify";
+pub(super) const PROGRESS: &str = "/integrity/progress";
+pub(super) const ACCESS: &str = "/access";
+
+/// In a query string, times stay readable.
+const IN_VALUE: &AsciiSet = &IN_SEGMENT.remove(b':').remove(b',');
 
 /// A text as one segment of a path, or as a value of a query string.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, IN_SEGMENT).to_string()
+}
+
+/// `path` with a query string.
+pub(super) fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
+    let mut url = path.to_owned();
+    for (number, (key, value)) in parameters.iter().enumerate() {
+        url.push(if number == 0 { '?' } else { '&' });
+        url.push_str(key);
+        url.push('=');
+        url.extend(utf8_percent_encode(value, IN_VALUE));
+    }
+    url
 }
 
 /// The page of an entry.

@@ -119,4 +119,41 @@
       timer = setTimeout(look, 0);
     });
   }
+
+  // Times in forms: shown in the zone of the browser, sent in UTC.
+  const minutes = (at) => `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}T${pad(at.getHours())}:${pad(at.getMinutes())}`;
+  document.querySelectorAll("form[data-times]").forEach((form) => {
+    const fields = [...form.querySelectorAll("input[type=datetime-local]")];
+    fields.forEach((field) => { field.dataset.given = field.value; });
+    const show = () => {
+      fields.forEach((field) => {
+        const at = new Date(`${field.dataset.given}Z`);
+        field.value = local && field.dataset.given && !Number.isNaN(at.getTime()) ? minutes(at) : field.dataset.given;
+      });
+      form.querySelectorAll("[data-zone-name]").forEach((name) => { name.textContent = local ? zone.dataset.local : zone.dataset.utc; });
+    };
+    show();
+    zone?.addEventListener("click", show);
+    addEventListener("pageshow", show);
+    form.addEventListener("submit", () => {
+      if (!local) return;
+      fields.filter((field) => field.value).forEach((field) => { field.value = new Date(field.value).toISOString().slice(0, 16); });
+    });
+  });
+
+  // A page that is not complete yet.
+  if (document.querySelector("[data-incomplete]")) setTimeout(() => location.reload(), 1000);
+
+  // How far a verification is.
+  document.querySelectorAll("[data-progress]").forEach((running) => {
+    const events = new EventSource(running.dataset.progress);
+    events.addEventListener("progress", (event) => {
+      const { done, total, text } = JSON.parse(event.data);
+      const bar = running.querySelector("progress");
+      bar.max = Math.max(total, 1);
+      bar.value = done;
+      running.querySelector("[data-progress-text]").textContent = text;
+    });
+    events.addEventListener("ended", () => { events.close(); location.reload(); });
+  });
 })();

@@ -1,14 +1,9 @@
 //! The pages.
 
+pub(super) mod access;
 pub(super) mod conversation;
 pub(super) mod entries;
 pub(super) mod entry;
-
-use axum::response::Response;
-
-use super::url::{self, see_other};
-
-/// The first page.
-pub(super) async fn home() -> Response {
-    see_other(url::ENTRIES)
-}
+pub(super) mod integrity;
+mod moment;
+pub(super) mod overview;

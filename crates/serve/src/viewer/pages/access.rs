@@ -1,0 +1,275 @@
+//! The access log, and which tokens may see what.
+
+use std::sync::Arc;
+
+use attestry::{AuditEntry, Cursor, Order, Phase, Query, Timestamp, metadata};
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::moment::moment;
+use crate::access_log::{ADDRESS, Action, COUNT};
+use crate::http::problem::Problem;
+use crate::read::request;
+use crate::security::caller::Caller;
+use crate::security::role::Role;
+use crate::security::tokens::Tokens;
+use crate::state::AppState;
+use crate::viewer::frame::{Frame, Nav};
+use crate::viewer::number::thousands;
+use crate::viewer::strings::access as strings;
+use crate::viewer::strings::overview::UTC;
+use crate::viewer::text::{isolated, text, time};
+use crate::viewer::url;
+
+const PAGE: usize = 50;
+/// A longer request is cut on the page.
+const MAX_REQUEST: usize = 300;
+/// Tokens on the page.
+const MAX_TOKENS: usize = 200;
+
+pub(in crate::viewer) async fn get(
+    State(state): State<Arc<AppState>>,
+    Extension(frame): Extension<Frame>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.require(Role::Admin)?;
+    let filters = Filters::parse(&uri)?;
+    let found = match state.access_log() {
+        Some(log) => Some(log.page(filters.query()).await?),
+        None => None,
+    };
+    let count = found.as_ref().map(|page| page.entries.len() as u64);
+    state.record_access(&caller, Action::List, &request(&uri), count).await?;
+    let page = html! {
+        h1 { (strings::TITLE) }
+        p.soft { (strings::ABOUT) }
+        @match found {
+            None => p.notice.warn { (strings::NONE) },
+            Some(page) => {
+                (filters.form())
+                (table(&page.entries))
+                @for record in &page.corrupt { p.notice.bad { (text(&record.to_string())) } }
+                (pages(&filters, page.next.as_ref()))
+            },
+        }
+        (tokens(state.tokens().as_deref()))
+    };
+    Ok(frame.page(strings::TITLE, Nav::Access, &page))
+}
+
+/// What the address selects.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Filters {
+    caller: Option<String>,
+    action: Option<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    after: Option<Cursor>,
+}
+
+impl Filters {
+    fn parse(uri: &Uri) -> Result<Self, Problem> {
+        let mut filters = Self::default();
+        for (key, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
+            // An empty field of the form is none.
+            if value.is_empty() {
+                continue;
+            }
+            match &*key {
+                "caller" => filters.caller = Some(value.into_owned()),
+                "action" => filters.action = Some(value.into_owned()),
+                "since" => filters.since = Some(moment("since", &value)?),
+                "until" => filters.until = Some(moment("until", &value)?),
+                "after" => {
+                    let cursor = value.parse();
+                    filters.after = Some(
+                        cursor.map_err(|error| Problem::bad_request(format!("after: {error}")))?,
+                    );
+                }
+                _ => return Err(Problem::bad_request(format!("there is no parameter {key:?}"))),
+            }
+        }
+        Ok(filters)
+    }
+
+    /// The newest first.
+    fn query(&self) -> Query {
+        let query = Query::new()
+            .since(self.since)
+            .until(self.until)
+            .model(self.action.clone())
+            .phase(Phase::Latest)
+            .order(Order::Descending)
+            .after(self.after.clone())
+            .limit(PAGE);
+        match &self.caller {
+            Some(caller) => query.metadata_equals(metadata::USER, caller.as_str()),
+            None => query,
+        }
+    }
+
+    /// The address with these filters, from `after` on.
+    fn url(&self, after: Option<&Cursor>) -> String {
+        let (since, until) =
+            (self.since.map(|time| time.to_string()), self.until.map(|time| time.to_string()));
+        let after = after.map(ToString::to_string);
+        let all = [
+            ("caller", self.caller.as_deref()),
+            ("action", self.action.as_deref()),
+            ("since", since.as_deref()),
+            ("until", until.as_deref()),
+            ("after", after.as_deref()),
+        ];
+        let set: Vec<_> = all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        url::with_query(url::ACCESS, &set)
+    }
+
+    fn is_set(&self) -> bool {
+        self.caller.is_some()
+            || self.action.is_some()
+            || self.since.is_some()
+            || self.until.is_some()
+    }
+
+    fn form(&self) -> Markup {
+        let moment = |time: Option<Timestamp>| {
+            let mut text = time.map_or_else(String::new, |time| time.to_string());
+            text.truncate("2026-01-28T09:15".len());
+            text
+        };
+        html! {
+            details.panel open[self.is_set()] {
+                summary { (strings::FILTERS) }
+                form.filters method="get" action=(url::ACCESS) data-times {
+                    label { (strings::CALLER) input type="text" name="caller" value=(self.caller.as_deref().unwrap_or("")) data-search; }
+                    label {
+                        (strings::ACTION)
+                        select name="action" {
+                            option value="" { (strings::ANY) }
+                            @for action in Action::ALL {
+                                option value=(action.as_str()) selected[self.action.as_deref() == Some(action.as_str())] { (action.as_str()) }
+                            }
+                        }
+                    }
+                    label { (strings::FROM) " (" span data-zone-name { (UTC) } ")" input type="datetime-local" name="since" value=(moment(self.since)); }
+                    label { (strings::TO) " (" span data-zone-name { (UTC) } ")" input type="datetime-local" name="until" value=(moment(self.until)); }
+                    div { button.primary type="submit" { (strings::SHOW) } }
+                    @if self.is_set() { div { a href=(url::ACCESS) { (strings::RESET) } } }
+                }
+            }
+        }
+    }
+}
+
+fn table(entries: &[AuditEntry]) -> Markup {
+    html! {
+        @if entries.is_empty() { p { (strings::NOTHING) } } @else {
+            div.scroll tabindex="0" role="region" aria-label=(strings::TITLE) {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { (strings::TIME) }
+                            th scope="col" { (strings::CALLER) }
+                            th scope="col" { (strings::ACTION) }
+                            th.number scope="col" { (strings::COUNT) }
+                            th scope="col" { (strings::REQUEST) }
+                            th scope="col" { (strings::ADDRESS) }
+                        }
+                    }
+                    tbody { @for entry in entries { (row(entry)) } }
+                }
+            }
+        }
+    }
+}
+
+fn row(entry: &AuditEntry) -> Markup {
+    let is_open = entry.phase() == Some(metadata::PHASE_START);
+    let outcome = entry.metadata.get(metadata::OUTCOME).and_then(Value::as_str);
+    let state = if is_open { Some(strings::RUNNING) } else { outcome };
+    let count = entry.metadata.get(COUNT).and_then(Value::as_u64);
+    let address = entry.metadata.get(ADDRESS).and_then(Value::as_str).unwrap_or("");
+    let request = entry.input_content.as_deref().unwrap_or("");
+    let shown = &request[..request.floor_char_boundary(MAX_REQUEST)];
+    html! {
+        tr data-item {
+            td { (time(entry.timestamp)) }
+            td.keep {
+                @if let Some(caller) = entry.user() {
+                    a href=(url::with_query(url::ACCESS, &[("caller", caller)])) { (isolated(caller)) }
+                }
+            }
+            td {
+                (text(entry.model.as_deref().unwrap_or("")))
+                @if let Some(state) = state { " " span.badge { (text(state)) } }
+            }
+            td.number { (count.map(thousands).unwrap_or_default()) }
+            td { code { (text(shown)) @if shown.len() < request.len() { "…" } } }
+            td.keep { (isolated(address)) }
+        }
+    }
+}
+
+fn pages(filters: &Filters, next: Option<&Cursor>) -> Markup {
+    html! {
+        p.pages {
+            @if filters.after.is_some() { a.button href=(filters.url(None)) { (strings::NEWEST) } }
+            @if next.is_some() { a.button rel="next" href=(filters.url(next)) { (strings::OLDER) } }
+        }
+    }
+}
+
+/// The names and roles of tokens; the server knows no more of them.
+fn tokens(tokens: Option<&Tokens>) -> Markup {
+    html! {
+        section {
+            h2 { (strings::TOKENS) }
+            @match tokens {
+                None => p.notice.warn { (strings::NO_TOKENS) },
+                Some(tokens) => {
+                    div.scroll tabindex="0" role="region" aria-label=(strings::TOKENS) {
+                        table {
+                            thead {
+                                tr {
+                                    th scope="col" { (strings::NAME) }
+                                    th scope="col" { (strings::ROLE) }
+                                    th scope="col" { (strings::MAY) }
+                                }
+                            }
+                            tbody {
+                                @for token in tokens.iter().take(MAX_TOKENS) {
+                                    tr {
+                                        th scope="row" { (isolated(token.name())) }
+                                        td { (token.role()) }
+                                        td { (strings::may(token.role())) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_parsed_and_linked() {
+        let uri = "/access?caller=a%20b&action=list&since=2026-01-28T09%3A15&until=&after=";
+        let filters = Filters::parse(&uri.parse().unwrap()).unwrap();
+        assert_eq!(filters.url(None), "/access?caller=a%20b&action=list&since=2026-01-28T09:15:00");
+        assert_eq!(Filters::parse(&filters.url(None).parse().unwrap()).unwrap(), filters);
+        for query in ["user=x", "since=soon", "after=x"] {
+            Filters::parse(&format!("/access?{query}").parse().unwrap()).unwrap_err();
+        }
+    }
+}
