@@ -36,6 +36,11 @@ pub(crate) fn run(workspace: &Workspace, file: Option<&str>) -> Result {
     }
     println!("\nThe store is {}", shown(&store, &folder));
     println!("The program is {}", shown(&program, &folder));
+    println!(
+        "\nTo look at it in a browser:\n\n    {} view {}",
+        shown(&program, &folder),
+        shown(&store, &folder)
+    );
     Ok(())
 }
 

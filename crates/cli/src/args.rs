@@ -15,6 +15,8 @@ mod selection;
 mod serve;
 mod tree;
 mod values;
+#[cfg(feature = "serve")]
+mod view;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -50,6 +52,8 @@ pub(crate) use self::tree::TreeCommand;
 pub(crate) use self::values::{
     CallPhase, ListFormat, Outcome, ReportFormat, Safety, SearchFormat, StatsFormat,
 };
+#[cfg(feature = "serve")]
+pub(crate) use self::view::ViewArgs;
 
 /// Audit log for AI systems: record interactions with models, list, verify and erase them
 #[derive(Debug, Parser)]
@@ -110,7 +114,7 @@ Exit status:
 `attestry COMMAND --help` has examples of each command.";
 
 /// The store and its keys.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct StoreArgs {
     /// Store: a folder, or a URL such as `file:///var/log/audit`, `memory:` or
     /// `s3://bucket/prefix?region=eu-central-1`
@@ -283,6 +287,9 @@ Examples:
     /// Serve the store over HTTP, so that programs in any language record and query
     #[cfg(feature = "serve")]
     Serve(Box<ServeArgs>),
+    /// Look at the store in a browser
+    #[cfg(feature = "serve")]
+    View(ViewArgs),
     /// List and verify the access log of `attestry serve`
     #[cfg(feature = "serve")]
     #[command(subcommand)]

@@ -9,6 +9,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::{LogFormat, LogLevel, LogsArgs};
 
+/// [`start`], with warnings and errors as text.
+pub(crate) fn start_with_warnings() {
+    start(&LogsArgs { log_format: LogFormat::Text, log_level: LogLevel::Warn });
+}
+
 /// From now on, events are written. Only those of our own crates: what others log, such as headers, may be secret.
 pub(crate) fn start(args: &LogsArgs) {
     let level = match args.log_level {

@@ -24,7 +24,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     #[cfg(feature = "serve")]
-    ("Serve", &["serve", "access", "token"]),
+    ("Serve", &["serve", "view", "access", "token"]),
     #[cfg(not(feature = "serve"))]
     ("Serve", &[]),
     ("Other commands", &["key", "completions", "help"]),

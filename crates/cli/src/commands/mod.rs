@@ -34,6 +34,8 @@ mod token;
 mod tree;
 mod verify;
 mod verify_proof;
+#[cfg(feature = "serve")]
+mod view;
 
 use attestry::line::MAX_LINE_BYTES;
 use attestry::{AuditError, AuditLogger, EntryId, Query, StorageError};
@@ -73,6 +75,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Stdout) -> Result<Status, Failure> {
         Command::Export(args) => export::run(args, store).await,
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(*args, store).await,
+        #[cfg(feature = "serve")]
+        Command::View(args) => view::run(args, store, out).await,
         #[cfg(feature = "serve")]
         Command::Access(command) => access::run(command, store, out).await,
         #[cfg(feature = "serve")]
