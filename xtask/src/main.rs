@@ -21,6 +21,7 @@ mod tools;
 mod torture;
 mod typescript;
 mod venv;
+mod viewer;
 mod workspace;
 
 use std::process::ExitCode;
@@ -55,6 +56,9 @@ Usage: cargo xtask <TASK>
   s3 bench [--row NAME]...
                  Compares both there behind a slow connection; writes all or the named rows of
                  rigs/bench/results/s3.md
+  viewer         Every page of the viewer in headless Chromium, over a store of usual calls and a hostile
+                 one; screenshots in target/viewer/screenshots; needs npm and Chromium
+  viewer --large Times, sizes and memory of the pages over a store of a million entries
   torture [NAME] The torture tests of the file backend, or one of them; see docs/torture.md
   torture fuzz [TARGET...] [--seconds N]
                  The fuzz targets, or those named, for 60 or N seconds each
@@ -90,6 +94,8 @@ fn run(arguments: &[&str]) -> Result {
         ["s3", "bench", arguments @ ..] => s3::bench(&Workspace::load()?, arguments),
         ["demo"] => demo::run(&Workspace::load()?, None),
         ["demo", file] => demo::run(&Workspace::load()?, Some(file)),
+        ["viewer"] => viewer::run(&Workspace::load()?),
+        ["viewer", "--large"] => viewer::large(&Workspace::load()?),
         ["torture", "fuzz", arguments @ ..] => fuzz::run(&Workspace::load()?, arguments),
         ["torture", arguments @ ..] => torture::run(&Workspace::load()?, arguments),
         ["layers"] => layers::run(&Workspace::load()?),
