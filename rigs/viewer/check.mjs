@@ -190,6 +190,10 @@ class Viewer {
       await this.checkWidth(page, `${width} pixels`);
       await this.screenshot(page, url, width);
     }
+    if (url.pathname === '/' && !url.search) {
+      await page.setViewport({ width: 1280, height: 860 });
+      await this.screenshot(page, url, 'readme');
+    }
     await page.setViewport(ZOOMED);
     await this.checkWidth(page, '200 %');
     await this.checkAccessibility(page, 'dark');
@@ -197,6 +201,43 @@ class Viewer {
     await this.checkWithoutScript(page, url);
     await this.checkSilence(page);
     this.checked += 1;
+  }
+
+  /** Times are shown in the zone of the browser when it is asked for, and a form sends them in UTC all the same. */
+  async checkZone(page) {
+    this.where = `${this.name} zone`;
+    await page.emulateTimezone('America/New_York');
+    await page.goto(new URL('/?since=2026-03-01T12:00&until=2026-03-02T12:00', this.first).href);
+    const sent = async () => {
+      await page.$eval('form[data-times]', (form) => (form.closest('details').open = true));
+      const field = await page.$eval('form[data-times] input', (input) => input.value);
+      await Promise.all([page.waitForNavigation(), page.click('form[data-times] [type=submit]')]);
+      return [field, new URL(page.url()).searchParams.get('since')];
+    };
+    const [utc, utcSent] = await sent();
+    await page.click('[data-zone]');
+    const [local, localSent] = await sent();
+    if (utc !== utcSent || local === utc || localSent !== utcSent) {
+      this.fail(`${utc} was sent as ${utcSent}, and in another zone ${local} as ${localSent}`);
+    }
+    await page.click('[data-zone]');
+    await page.emulateTimezone('UTC');
+  }
+
+  /** The button verifies the store, and the page shows the result by itself. */
+  async checkVerification(page) {
+    const url = new URL('/integrity', this.first);
+    this.where = `${this.name} verification`;
+    await page.goto(url.href);
+    const button = 'form[action="/integrity/verify"] button';
+    if (!(await page.$(button))) return;
+    await Promise.all([page.waitForNavigation(), page.click(button)]);
+    await page.waitForSelector('.verdict.ok, .verdict.bad');
+    if (!(await page.$('.verdict.ok'))) this.fail(await page.$eval('.verdict', (verdict) => verdict.textContent));
+    url.searchParams.set('verified', '');
+    await page.setViewport({ width: 1280, height: 1440 });
+    await this.checkAccessibility(page, 'light');
+    await this.screenshot(page, url, 1280);
   }
 
   /** Only looks at a page, on a small screen. */
@@ -250,6 +291,8 @@ class Viewer {
         }
       }
     }
+    await this.checkZone(page);
+    await this.checkVerification(page);
     await page.close();
     const [bytes, heaviest] = this.heaviest;
     console.log(`  ${this.name}: ${this.checked} pages checked, ${this.looked} looked at; the heaviest has ${bytes} bytes: ${heaviest}`);
