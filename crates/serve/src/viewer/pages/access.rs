@@ -209,7 +209,7 @@ fn row(entry: &AuditEntry) -> Markup {
                 @if let Some(state) = state { " " span.badge { (text(state)) } }
             }
             td.number { (count.map(thousands).unwrap_or_default()) }
-            td { code { (text(shown)) @if shown.len() < request.len() { "…" } } }
+            td.request { code { (text(shown)) @if shown.len() < request.len() { "…" } } }
             td.keep { (isolated(address)) }
         }
     }

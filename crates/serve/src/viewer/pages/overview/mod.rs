@@ -115,7 +115,7 @@ fn cards(figures: &Figures) -> Markup {
     };
     let [median, p90, p99] = Percentile::USUAL;
     html! {
-        ul.cards {
+        ul.cards.narrow {
             (card(strings::CALLS, thousands(calls), links::calls(*range), None))
             (part(strings::FAILED, total.outcome(Outcome::Failed), links::outcome(*range, Outcome::Failed)))
             (part(strings::CUT_OFF, total.outcome(Outcome::CutOff), links::outcome(*range, Outcome::CutOff)))
@@ -137,9 +137,11 @@ fn cards(figures: &Figures) -> Markup {
 fn charts(figures: &Figures) -> Markup {
     let summary = &figures.total.summary;
     html! {
-        (calls_chart(figures))
-        @if summary.input_tokens != 0 || summary.output_tokens != 0 { (tokens_chart(figures)) }
-        @if summary.latency.count() > 0 { (latency_chart(figures)) }
+        div.charts {
+            (calls_chart(figures))
+            @if summary.input_tokens != 0 || summary.output_tokens != 0 { (tokens_chart(figures)) }
+            @if summary.latency.count() > 0 { (latency_chart(figures)) }
+        }
     }
 }
 
