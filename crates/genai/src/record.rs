@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use attestry_core::{Timestamp, metadata};
-use attestry_logger::messages::Messages;
+use attestry_logger::messages::{Messages, Part, PartKind};
 use serde_json::{Map, Value};
 
 use crate::json::{Fields, is_empty};
@@ -216,7 +216,7 @@ impl CallRecord {
             Some(Content::Json(value)) => json_size(value),
             Some(Content::Messages(messages)) => {
                 let parts = messages.0.iter().flat_map(|message| &message.parts);
-                parts.map(|part| 64 + json_size(&part.to_value())).sum()
+                parts.map(part_size).sum()
             }
         };
         let pieces = self.pieces.values().map(|piece| match piece {
@@ -295,6 +295,25 @@ impl CallRecord {
     pub(crate) fn keep_rest(&mut self, rest: Fields) {
         self.other.extend(rest.rest());
     }
+}
+
+/// About the bytes that `part` takes.
+fn part_size(part: &Part) -> usize {
+    let kind = match &part.kind {
+        PartKind::Text { content } | PartKind::Reasoning { content } => content.len(),
+        PartKind::ToolCall { name, arguments, .. } => {
+            name.len() + arguments.as_ref().map_or(0, json_size)
+        }
+        PartKind::ToolCallResponse { response: value, .. } | PartKind::Other { value } => {
+            json_size(value)
+        }
+        PartKind::Blob { content: data, .. }
+        | PartKind::File { file_id: data, .. }
+        | PartKind::Uri { uri: data, .. } => data.len(),
+        PartKind::Unknown { name } => name.len(),
+        _ => 0,
+    };
+    256 + kind + part.extra.iter().map(|(key, value)| key.len() + json_size(value)).sum::<usize>()
 }
 
 /// About the bytes that `value` takes.

@@ -61,6 +61,11 @@ pub fn decode_with(
     json: &[u8],
     unknown: UnknownSpans,
 ) -> Result<Decoded, RecordError> {
+    if format == Format::Otlp
+        && let Some(decoded) = telemetry::decode_plain_json(json, unknown)
+    {
+        return Ok(decoded);
+    }
     let parsed = json::parse(json)?;
     let is_lossy = parsed.lossy;
     if !parsed.value.is_object() {

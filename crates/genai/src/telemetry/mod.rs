@@ -7,6 +7,7 @@ mod model;
 mod openinference;
 mod otel;
 mod otlp_json;
+mod otlp_plain;
 #[cfg(feature = "otlp")]
 mod otlp_protobuf;
 mod traceloop;
@@ -28,6 +29,12 @@ pub(crate) fn decode_json(value: Value, unknown: UnknownSpans) -> Result<Decoded
         RecordError::format(Format::Otlp, "neither `resourceSpans` nor `resourceLogs` is there")
     })?;
     Ok(calls(telemetry, unknown))
+}
+
+/// The calls in OTLP/JSON that is written as the collector writes it; `None` if it is not.
+pub(crate) fn decode_plain_json(json: &[u8], unknown: UnknownSpans) -> Option<Decoded> {
+    let telemetry = otlp_plain::telemetry(str::from_utf8(json).ok()?)?;
+    Some(calls(telemetry, unknown))
 }
 
 /// The calls in an `ExportTraceServiceRequest`, the protobuf message that a receiver of OTLP gets at `/v1/traces`.

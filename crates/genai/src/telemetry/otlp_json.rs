@@ -159,13 +159,16 @@ fn any_value(value: Value) -> Value {
     }
 }
 
-/// An id in lower-case hexadecimal digits; empty if there is none, or only zeros.
 fn id(fields: &mut Fields, camel: &str, snake: &str, digits: usize) -> String {
-    let text = text(fields, camel, snake);
+    normalized_id(&text(fields, camel, snake), digits)
+}
+
+/// An id in lower-case hexadecimal digits; empty if there is none, or only zeros.
+pub(super) fn normalized_id(text: &str, digits: usize) -> String {
     let is_hex = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let id = match is_hex {
         true => text.to_ascii_lowercase(),
-        false => from_base64(&text, digits).unwrap_or(text),
+        false => from_base64(text, digits).unwrap_or_else(|| text.to_owned()),
     };
     if id.bytes().all(|byte| byte == b'0') { String::new() } else { id }
 }
@@ -187,4 +190,9 @@ fn text(fields: &mut Fields, camel: &str, snake: &str) -> String {
 fn nanos(fields: &mut Fields, camel: &str, snake: &str) -> u64 {
     let number = fields.integer(camel).or_else(|| fields.integer(snake));
     number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+}
+
+/// A time as text; 0 if it is none.
+pub(super) fn nanos_of(text: &str) -> u64 {
+    text.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
 }

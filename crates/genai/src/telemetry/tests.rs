@@ -1,8 +1,9 @@
 use attestry_core::metadata;
 use serde_json::{Value, json};
 
+use super::{decode_json, decode_plain_json};
 use crate::record::Content;
-use crate::{CallRecord, Format, Joiner, UnknownSpans, decode, decode_with};
+use crate::{CallRecord, Decoded, Format, Joiner, UnknownSpans, decode, decode_with};
 
 /// OTLP/JSON of one span.
 fn span(id: &str, attributes: Value, more: Value) -> Value {
@@ -401,4 +402,66 @@ fn spans_and_events_without_ids_stay_apart() {
         assert_eq!(calls.len(), 2, "{batch}");
         assert_ne!(calls[0].id(), calls[1].id());
     }
+}
+
+/// What is decoded without values between, and by the general way.
+fn both_ways(json: &Value) -> (Option<Decoded>, Option<Decoded>) {
+    let plain = decode_plain_json(json.to_string().as_bytes(), UnknownSpans::Keep);
+    (plain, decode_json(json.clone(), UnknownSpans::Keep).ok())
+}
+
+fn of_span(span: &Value) -> Value {
+    json!({"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "s"}}]},
+        "schemaUrl": "https://a", "scopeSpans": [{"scope": {"name": "n", "version": "1"}, "spans": [span]},
+        {"schemaUrl": "https://b", "spans": [span]}]}]})
+}
+
+#[test]
+fn plain_json_gives_the_same_records() {
+    let values = json!([
+        {"key": "gen_ai.system", "value": {"stringValue": "openai"}}, {"key": "i", "value": {"intValue": "-5"}},
+        {"key": "i", "value": {"intValue": "6"}}, {"key": "x", "value": {"intValue": "much"}},
+        {"key": "d", "value": {"doubleValue": 0.5}}, {"key": "e", "value": {"doubleValue": 5}},
+        {"key": "b", "value": {"boolValue": true}}, {"key": "y", "value": {"bytesValue": "aGk="}},
+        {"key": "n", "value": {}}, {"key": "m"}, {"key": "", "value": {"stringValue": "no key"}},
+        {"key": "gen_ai.input.messages", "value": {"arrayValue": {"values": [{"kvlistValue": {"values": [
+            {"key": "role", "value": {"stringValue": "user"}}, {"key": "content", "value": {"stringValue": "2+2?"}},
+            {"key": "role", "value": {"stringValue": "tool"}}]}}]}}}
+    ]);
+    for span in [
+        json!({}),
+        json!({"traceId": "4BF92F3577B34DA6A3CE929D0E0E4736", "spanId": "APBnqgupArc=", "parentSpanId": "0000000000000000",
+            "name": "a \"name\"", "kind": 3, "flags": 256, "startTimeUnixNano": "1769591700000000000",
+            "endTimeUnixNano": "1769591701000000000", "attributes": values, "droppedAttributesCount": 2,
+            "status": {"code": 2, "message": "no"},
+            "events": [{"name": "exception", "timeUnixNano": "5", "attributes": values}]}),
+        json!({"startTimeUnixNano": "-1", "endTimeUnixNano": "soon", "status": {}, "events": []}),
+    ] {
+        let (plain, general) = both_ways(&of_span(&span));
+        assert!(plain.is_some() && plain == general, "{span}");
+    }
+}
+
+#[test]
+fn json_that_is_not_plain_is_left_to_the_general_way() {
+    let attribute = |value: Value| json!({"attributes": [{"key": "a", "value": value}]});
+    for span in [
+        json!({"startTimeUnixNano": 5}),
+        json!({"status": {"code": "STATUS_CODE_ERROR"}}),
+        json!({"name": null}),
+        json!({"trace_id": "a"}),
+        attribute(json!({"intValue": 5})),
+        attribute(json!({"stringValue": null, "intValue": "5"})),
+        attribute(json!({"doubleValue": 1e300})),
+        attribute(json!({"doubleValue": "NaN"})),
+        attribute(json!("text")),
+    ] {
+        let (plain, general) = both_ways(&of_span(&span));
+        assert!(plain.is_none() && general.is_some(), "{span}");
+    }
+    for json in [json!({}), json!({"resourceLogs": []})] {
+        assert!(both_ways(&json).0.is_none());
+    }
+    let repeated = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a","name":"b"}]}]}]}"#;
+    assert!(decode_plain_json(repeated, UnknownSpans::Keep).is_none());
 }

@@ -1,0 +1,245 @@
+//! OTLP/JSON of spans as the collector writes it, without a [`Value`] between. What is written in any other way that OTLP/JSON
+//! allows, or programs write, is left to [`otlp_json`](super::otlp_json).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::model::{Attributes, Event, Origin, Span, Telemetry};
+use super::otlp_json::{nanos_of, normalized_id};
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Request<'a> {
+    #[serde(borrow)]
+    resource_spans: Vec<ResourceSpans<'a>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ResourceSpans<'a> {
+    resource: Option<Resource>,
+    #[serde(borrow, default)]
+    scope_spans: Vec<ScopeSpans<'a>>,
+    #[serde(default)]
+    schema_url: String,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Resource {
+    attributes: Vec<Attribute>,
+    #[serde(rename = "droppedAttributesCount")]
+    _dropped: u32,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ScopeSpans<'a> {
+    scope: Option<Scope>,
+    #[serde(borrow, default)]
+    spans: Vec<SpanJson<'a>>,
+    #[serde(default)]
+    schema_url: String,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Scope {
+    name: String,
+    version: String,
+    #[serde(rename = "attributes")]
+    _attributes: Vec<Attribute>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct SpanJson<'a> {
+    #[serde(borrow)]
+    trace_id: Cow<'a, str>,
+    #[serde(borrow)]
+    span_id: Cow<'a, str>,
+    #[serde(borrow)]
+    parent_span_id: Cow<'a, str>,
+    name: String,
+    #[serde(borrow)]
+    start_time_unix_nano: Cow<'a, str>,
+    #[serde(borrow)]
+    end_time_unix_nano: Cow<'a, str>,
+    attributes: Vec<Attribute>,
+    dropped_attributes_count: u32,
+    #[serde(borrow)]
+    events: Vec<EventJson<'a>>,
+    status: Status,
+    #[serde(borrow, rename = "traceState")]
+    _trace_state: Cow<'a, str>,
+    #[serde(rename = "flags")]
+    _flags: u32,
+    #[serde(rename = "kind")]
+    _kind: u32,
+    #[serde(rename = "droppedEventsCount")]
+    _dropped_events: u32,
+    #[serde(rename = "droppedLinksCount")]
+    _dropped_links: u32,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct EventJson<'a> {
+    #[serde(borrow)]
+    time_unix_nano: Cow<'a, str>,
+    name: String,
+    attributes: Vec<Attribute>,
+    #[serde(rename = "droppedAttributesCount")]
+    _dropped: u32,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Status {
+    code: u32,
+    message: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attribute {
+    key: String,
+    value: Option<AnyValue>,
+}
+
+/// The value that an `AnyValue` means.
+struct AnyValue(Value);
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List<T> {
+    values: Vec<T>,
+}
+
+/// The name of the only field of an `AnyValue`.
+#[derive(serde::Deserialize)]
+enum Kind {
+    #[serde(rename = "stringValue")]
+    Text,
+    #[serde(rename = "boolValue")]
+    Bool,
+    #[serde(rename = "intValue")]
+    Integer,
+    #[serde(rename = "doubleValue")]
+    Double,
+    #[serde(rename = "arrayValue")]
+    List,
+    #[serde(rename = "kvlistValue")]
+    Fields,
+    #[serde(rename = "bytesValue")]
+    Bytes,
+}
+
+impl<'de> Deserialize<'de> for AnyValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct One;
+        impl<'de> Visitor<'de> for One {
+            type Value = AnyValue;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AnyValue, A::Error> {
+                let value = match map.next_key()? {
+                    None => Value::Null,
+                    Some(Kind::Text | Kind::Bytes) => Value::String(map.next_value()?),
+                    Some(Kind::Bool) => Value::Bool(map.next_value()?),
+                    Some(Kind::Integer) => {
+                        let text: Cow<'de, str> = map.next_value()?;
+                        text.parse::<i64>().map_or_else(|_| Value::from(&*text), Value::from)
+                    }
+                    Some(Kind::Double) => double(map.next_value()?)
+                        .ok_or_else(|| A::Error::custom("not a number of 64 bits"))?,
+                    Some(Kind::List) => {
+                        let list: List<AnyValue> = map.next_value()?;
+                        list.values.into_iter().map(|value| value.0).collect()
+                    }
+                    Some(Kind::Fields) => {
+                        let list: List<Attribute> = map.next_value()?;
+                        let pairs = list.values.into_iter();
+                        let pairs = pairs.map(|pair| (pair.key, value_of(pair.value)));
+                        pairs.collect::<Map<_, _>>().into()
+                    }
+                };
+                match map.next_key::<Kind>()? {
+                    None => Ok(AnyValue(value)),
+                    Some(_) => Err(A::Error::custom("several values")),
+                }
+            }
+        }
+        deserializer.deserialize_map(One)
+    }
+}
+
+/// A larger number may have been an integer, which was rounded.
+fn double(number: serde_json::Number) -> Option<Value> {
+    number.as_f64().filter(|number| number.abs() < 1e15).map(|_| Value::Number(number))
+}
+
+fn value_of(value: Option<AnyValue>) -> Value {
+    value.map_or(Value::Null, |value| value.0)
+}
+
+/// The spans in `json`. `None` if it is something else, or is written in another way.
+pub(super) fn telemetry(json: &str) -> Option<Telemetry> {
+    let request: Request<'_> = serde_json::from_str(json).ok()?;
+    let mut telemetry = Telemetry::default();
+    for resource in request.resource_spans {
+        let mut origin = Origin {
+            resource: attributes(resource.resource.unwrap_or_default().attributes).fields,
+            schema_url: resource.schema_url,
+            ..Origin::default()
+        };
+        for scope in resource.scope_spans {
+            let about = scope.scope.unwrap_or_default();
+            (origin.scope_name, origin.scope_version) = (about.name, about.version);
+            if !scope.schema_url.is_empty() {
+                origin.schema_url = scope.schema_url;
+            }
+            telemetry.spans.extend(scope.spans.into_iter().map(|span| decode_span(span, &origin)));
+        }
+    }
+    Some(telemetry)
+}
+
+fn decode_span(span: SpanJson<'_>, origin: &Origin) -> Span {
+    let Attributes { fields, duplicates } = attributes(span.attributes);
+    Span {
+        trace: normalized_id(&span.trace_id, 32),
+        span: normalized_id(&span.span_id, 16),
+        parent: Some(normalized_id(&span.parent_span_id, 16)).filter(|id| !id.is_empty()),
+        name: span.name,
+        start_nanos: nanos_of(&span.start_time_unix_nano),
+        end_nanos: nanos_of(&span.end_time_unix_nano),
+        is_error: span.status.code == 2,
+        status_message: span.status.message,
+        attributes: fields,
+        duplicates,
+        dropped_attributes: span.dropped_attributes_count.into(),
+        events: span.events.into_iter().map(event).collect(),
+        origin: origin.clone(),
+    }
+}
+
+fn event(event: EventJson<'_>) -> Event {
+    Event {
+        name: event.name,
+        time_nanos: nanos_of(&event.time_unix_nano),
+        attributes: attributes(event.attributes).fields,
+    }
+}
+
+fn attributes(list: Vec<Attribute>) -> Attributes {
+    let mut attributes = Attributes::with_capacity(list.len());
+    for attribute in list.into_iter().filter(|attribute| !attribute.key.is_empty()) {
+        attributes.add(attribute.key, value_of(attribute.value));
+    }
+    attributes
+}
