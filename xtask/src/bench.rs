@@ -42,10 +42,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
         println!("{RENDER}");
         return Ok(());
     }
-    if wants_python(arguments) {
-        let python = Python::prepare(workspace)?;
-        let attestry = workspace.build_cli(Profile::Release)?;
-        bench = bench.arg("--python").arg(python.program()).arg("--attestry").arg(attestry);
+    if wants(arguments, &["python", "encrypt"]) {
+        bench = bench.arg("--python").arg(Python::prepare(workspace)?.program());
+    }
+    if wants(arguments, &["python", "encrypt", "import"]) {
+        bench = bench.arg("--attestry").arg(workspace.build_cli(Profile::Release)?);
     }
     let dir = option(arguments, "--dir")
         .map_or_else(|| workspace.target.join("bench"), |dir| workspace.root.join(dir));
@@ -78,10 +79,11 @@ fn render(workspace: &Workspace, file: &Path, name: Option<&str>) -> Result {
     Ok(())
 }
 
-fn wants_python(arguments: &[&str]) -> bool {
+/// Whether one of the rows `named` is measured.
+fn wants(arguments: &[&str], named: &[&str]) -> bool {
     let rows: Vec<&str> = options(arguments, "--row").collect();
-    let compared = rows.is_empty() || rows.iter().any(|row| ["python", "encrypt"].contains(row));
-    compared && option(arguments, "--replay").is_none()
+    let is_wanted = rows.is_empty() || rows.iter().any(|row| named.contains(row));
+    is_wanted && option(arguments, "--replay").is_none()
 }
 
 fn option<'a>(arguments: &[&'a str], name: &'a str) -> Option<&'a str> {
@@ -108,9 +110,10 @@ mod tests {
         assert_eq!(options(&arguments, "--row").collect::<Vec<_>>(), ["get", "python"]);
         assert_eq!(option(&arguments, "--dir"), Some("x"));
         assert_eq!(option(&arguments, "--entries"), None);
-        assert!(
-            wants_python(&arguments) && wants_python(&[]) && wants_python(&["--row", "encrypt"])
-        );
-        assert!(!wants_python(&["--row", "get"]) && !wants_python(&["--replay", "x.jsonl"]));
+        let python = ["python", "encrypt"];
+        for wanting in [&arguments[..], &[], &["--row", "encrypt"]] {
+            assert!(wants(wanting, &python));
+        }
+        assert!(!wants(&["--row", "get"], &python) && !wants(&["--replay", "x.jsonl"], &python));
     }
 }

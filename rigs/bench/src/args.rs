@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::exports::Export;
+
 /// Measures Attestry, other stores and the machine's limits, prints a table and writes `result.json`
 /// to the folder.
 #[derive(Debug, Parser)]
@@ -33,8 +35,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM", requires = "attestry")]
     pub(crate) python: Option<PathBuf>,
 
-    /// The `attestry` program, for the row `python`
-    #[arg(long, value_name = "PROGRAM", requires = "python")]
+    /// The `attestry` program, for the rows `python` and `import`
+    #[arg(long, value_name = "PROGRAM")]
     pub(crate) attestry: Option<PathBuf>,
 
     /// Replay the interactions of this file, one JSON object per line, at their times, through a
@@ -81,6 +83,13 @@ pub(crate) enum Child {
         store: PathBuf,
         /// The entry
         id: String,
+    },
+    /// Prints calls in the format of a program, for `attestry import -`
+    Export {
+        /// The format
+        format: Export,
+        /// Number of calls
+        calls: u64,
     },
     /// Serves a store
     #[command(hide = true)]

@@ -1,5 +1,6 @@
 //! Measurements in a separate process: memory, and the system calls of one deletion.
 
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -41,6 +42,11 @@ pub(crate) fn run(child: Child) -> Result<()> {
         Child::Memory { store, rotation, write } => {
             let found = write_and_scan(&store, rotation, write)?;
             println!("{}", serde_json::to_string(&found)?);
+        }
+        Child::Export { format, calls } => {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            format.write(&Workload::new(), calls, &mut out)?;
+            out.flush()?;
         }
         Child::Serve { store } => server::attestry(&store)?,
         Child::ServeFloor { file } => server::floor(&file)?,

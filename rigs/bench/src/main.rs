@@ -5,6 +5,7 @@
 
 mod args;
 mod child;
+mod exports;
 mod group;
 mod load;
 mod machine;

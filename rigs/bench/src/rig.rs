@@ -28,6 +28,8 @@ pub(crate) struct Rig {
     pub(crate) rounds: usize,
     pub(crate) sizes: Vec<u64>,
     pub(crate) python: Option<(PathBuf, PathBuf)>,
+    /// The `attestry` program.
+    pub(crate) attestry: Option<PathBuf>,
     /// Limits of the machine measured in this run, by name.
     limits: HashMap<&'static str, Figure>,
     store: Option<Store>,
@@ -47,6 +49,7 @@ impl Rig {
             rounds: usize::try_from(args.rounds)?,
             sizes,
             python: args.python.clone().zip(args.attestry.clone()),
+            attestry: args.attestry.clone(),
             limits: HashMap::new(),
             store: None,
         })

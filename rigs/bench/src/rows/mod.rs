@@ -9,6 +9,7 @@ mod durable;
 mod encrypt;
 mod evidence;
 mod get;
+mod import;
 mod latency;
 mod limits;
 mod memory;
@@ -54,6 +55,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "encrypt", about: "encryption of 2 KB, and its parts", run: encrypt::run },
     Kind { name: "evidence", about: "cost of evidence, verification, proofs", run: evidence::run },
     Kind { name: "python", about: "the Python package", run: python::run },
+    Kind { name: "import", about: "import of other programs' formats", run: import::run },
     Kind { name: "serve", about: "telemetry over HTTP", run: serve::run },
     Kind { name: "sizes", about: "cost by size of the store", run: sizes::run },
     Kind { name: "get", about: "an entry by its id", run: get::run },
