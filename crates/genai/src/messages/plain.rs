@@ -1,51 +1,80 @@
 //! Messages in the schema that consist of text, which most do.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
 use attestry_logger::messages::{Message, Messages, Part};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// A message without any other field.
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PlainMessage {
+struct PlainMessage<'a> {
     role: String,
-    parts: Vec<PlainPart>,
+    #[serde(borrow)]
+    parts: Vec<Object<PlainPart<'a>>>,
     name: Option<String>,
     finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PlainPart {
-    r#type: PlainType,
+struct PlainPart<'a> {
+    // Not an enum: serde reads `{"text": null}` as a variant, too.
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
     content: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum PlainType {
-    Text,
-    Reasoning,
+/// A JSON object. Serde alone reads an array as a struct, too, with the fields in their order.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
+    }
 }
 
 /// The messages that the JSON `text` is, without a [`Value`](serde_json::Value) between. `None` if they have anything but a
 /// role and texts: then they may still be messages.
 pub(crate) fn plain_messages(text: &str) -> Option<Messages> {
-    let messages: Vec<PlainMessage> = serde_json::from_str(text).ok()?;
-    if messages.is_empty() || messages.iter().any(|message| message.role.is_empty()) {
+    let messages: Vec<Object<PlainMessage<'_>>> = serde_json::from_str(text).ok()?;
+    if messages.is_empty() {
         return None;
     }
-    Some(messages.into_iter().map(message).collect())
+    messages.into_iter().map(|Object(plain)| message(plain)).collect()
 }
 
-fn message(plain: PlainMessage) -> Message {
-    let parts = plain.parts.into_iter().map(|part| match part.r#type {
-        PlainType::Text => Part::text(part.content),
-        PlainType::Reasoning => Part::reasoning(part.content),
-    });
+fn message(plain: PlainMessage<'_>) -> Option<Message> {
+    if plain.role.is_empty() {
+        return None;
+    }
+    let part = |Object(part): Object<PlainPart<'_>>| match &*part.r#type {
+        "text" => Some(Part::text(part.content)),
+        "reasoning" => Some(Part::reasoning(part.content)),
+        _ => None,
+    };
+    let parts: Vec<Part> = plain.parts.into_iter().map(part).collect::<Option<_>>()?;
     let mut message = Message::new(plain.role, parts);
     message.name = plain.name.filter(|name| !name.is_empty());
     message.finish_reason = plain.finish_reason.filter(|reason| !reason.is_empty());
-    message
+    Some(message)
 }
 
 #[cfg(test)]
@@ -71,6 +100,10 @@ mod tests {
             json!([{"role": "user", "parts": [], "content": "a"}]),
             json!([{"role": "user", "parts": [{"type": "text", "content": 1}]}]),
             json!([{"role": "user", "parts": [{"type": "tool_call", "content": ""}]}]),
+            // What serde reads as a struct or a variant, too.
+            json!([["user", [{"type": "text", "content": "a"}], null, null]]),
+            json!([{"role": "user", "parts": [["text", "a"]]}]),
+            json!([{"role": "user", "parts": [{"type": {"text": null}, "content": "a"}]}]),
         ] {
             assert!(plain_messages(&other.to_string()).is_none(), "{other}");
         }
