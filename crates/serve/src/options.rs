@@ -228,6 +228,9 @@ pub struct Limits {
     pub stalled: Duration,
     /// After this time without output or end, an open call is stored as abandoned. Default: 15 min.
     pub idle_call: Duration,
+    /// How long a page of the viewer searches for entries before it shows what it has found and offers to search
+    /// everything. Default: 200 ms.
+    pub search: Duration,
     /// How long a shutdown waits for requests that are being answered. Default: 30 s.
     pub shutdown: Duration,
 }
@@ -247,6 +250,7 @@ impl Default for Limits {
             receive: Duration::from_secs(60),
             stalled: Duration::from_secs(60),
             idle_call: Duration::from_secs(15 * 60),
+            search: Duration::from_millis(200),
             shutdown: Duration::from_secs(30),
         }
     }

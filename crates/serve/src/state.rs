@@ -64,7 +64,7 @@ pub(crate) struct Exposure {
     pub(crate) tls: bool,
     /// Tells the cookies of two servers on one host apart.
     pub(crate) port: u16,
-    /// Whether only names of this host are expected: everyone who can connect may do everything.
+    /// Whether only names of this host are expected, because every client may do everything.
     pub(crate) local_names_only: bool,
 }
 
@@ -84,7 +84,7 @@ impl AppState {
         inbox: Option<Inbox>,
     ) -> Self {
         let limits = options.limits;
-        // Who has not the token of the one log-in is not let in.
+        // With a token for one log-in, all other requests need one, too.
         let once = options.one_time_login.clone();
         let tokens = tokens.or_else(|| once.as_ref().map(|_| Tokens::default()));
         let exposure = Exposure {

@@ -121,3 +121,26 @@ async fn exposed_address_needs_tls_and_tokens() {
     assert!(error.to_string().contains("without TLS;"), "{error}");
     assert!(bind(everywhere().insecure(true)).await.is_ok());
 }
+
+/// A page of a site whose name points to this host must read nothing.
+#[tokio::test]
+async fn server_without_tokens_is_read_under_local_names_only() {
+    let server = TestServer::start().await;
+    let id = server.record(&interaction("a", "b")).await;
+    for (host, status) in [("localhost:4318", 200), ("127.0.0.1", 200), ("evil.example:4318", 403)]
+    {
+        for path in ["/v1/entries", "/metrics", &format!("/v1/entries/{id}")] {
+            let request = server.request(Method::GET, path).header("host", host);
+            let answer = server.send(request.body(Full::default()).unwrap()).await;
+            assert_eq!(answer.status.as_u16(), status, "{host} {path}");
+        }
+        // Programs record under any name.
+        let request = server.request(Method::POST, "/v1/entries").header("host", host);
+        let body = Full::from(interaction("a", "b").to_string());
+        let answer = server.send(request.header("content-type", JSON).body(body).unwrap()).await;
+        assert_eq!(answer.status.as_u16(), 201, "{host}");
+    }
+    let server = TestServer::with(|options| options.insecure(true), |open| open).await;
+    let request = server.request(Method::GET, "/v1/entries").header("host", "audit.example");
+    assert_eq!(server.send(request.body(Full::default()).unwrap()).await.status.as_u16(), 200);
+}

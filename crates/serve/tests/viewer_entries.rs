@@ -4,7 +4,9 @@
 
 mod common;
 
-use attestry_serve::Role;
+use std::time::Duration;
+
+use attestry_serve::{Limits, Role};
 use common::browser::Browser;
 use common::{TestServer, interaction};
 use serde_json::{Value, json};
@@ -203,4 +205,18 @@ async fn selection_is_downloaded() {
     let actions: Vec<_> = accesses.iter().map(|(action, name, ..)| (&**action, name)).collect();
     let decrypted = ("decrypt", &json!("content"));
     assert_eq!(actions.iter().filter(|access| **access == decrypted).count(), 4, "{actions:?}");
+}
+
+#[tokio::test]
+async fn long_search_shows_what_it_found_and_can_be_continued() {
+    let limits = Limits { search: Duration::ZERO, ..Limits::default() };
+    let server = TestServer::with(|options| options.limits(limits), |open| open).await;
+    record(&server, "a", &json!({ "model": "rare" })).await;
+    let page = get(&server, "/entries?model=rare").await;
+    assert!(ids(&page).is_empty() && page.contains("The search is not over"), "{page}");
+    let all = "/entries?model=rare&amp;order=descending&amp;phase=latest&amp;search=all";
+    assert!(page.contains(&format!("href=\"{all}\"")), "{page}");
+    let page = get(&server, &all.replace("&amp;", "&")).await;
+    assert_eq!(ids(&page), ["a"]);
+    assert!(!page.contains("The search is not over"));
 }

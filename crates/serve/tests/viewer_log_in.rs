@@ -1,4 +1,4 @@
-//! The viewer: who is let in, and what a form of another site can do.
+//! The viewer: log-in and log-out, and what a form of another site can do.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +28,7 @@ async fn token_begins_a_session() {
     assert_eq!(answer.headers["location"], "/entries?model=a");
     let cookie = answer.headers["set-cookie"].to_str().unwrap();
     assert!(cookie.contains("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
-    assert_ne!(browser.cookie, visitor, "a session gets a cookie that nobody knew before");
+    assert_ne!(browser.cookie, visitor, "a session gets a new cookie");
     let page = browser.get(&server, "/entries").await;
     assert_eq!(page.status.as_u16(), 200);
     assert!(page.text().contains("read (read)"), "{}", page.text());

@@ -139,6 +139,7 @@ fn limits(args: &LimitArgs) -> Limits {
         stalled: time(args.stall_timeout, default.stalled),
         idle_call: time(args.idle_call_timeout, default.idle_call),
         shutdown: time(args.shutdown_timeout, default.shutdown),
+        search: default.search,
     }
 }
 

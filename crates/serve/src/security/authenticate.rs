@@ -7,9 +7,10 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::caller::{Caller, ClientAddress};
+use super::host::check_host;
 use super::role::Role;
 use crate::access_log::Action;
 use crate::http::problem::Problem;
@@ -24,6 +25,11 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
+    if returns_records(&request)
+        && let Err(problem) = check_host(&state, &request)
+    {
+        return problem.into_response();
+    }
     let address = request.extensions().get().map(|ClientAddress(address)| *address);
     let is_public = state.public_tree
         && is_tree(request.uri().path())
@@ -60,6 +66,11 @@ pub(crate) async fn identify(
         Some(token) => Ok(Caller::with_token(token, address)),
         None => Err(refuse(state, secret.is_some(), address).await),
     }
+}
+
+/// Whether a request is answered with more than what became of it. What records is sent under any name.
+fn returns_records(request: &Request) -> bool {
+    *request.method() != Method::POST || request.uri().path() == "/v1/verify"
 }
 
 /// Whether a path is one of the Merkle tree: hashes only.

@@ -3,6 +3,7 @@
 pub(crate) mod authenticate;
 pub(crate) mod caller;
 pub(crate) mod failures;
+pub(crate) mod host;
 pub(crate) mod role;
 pub(crate) mod sessions;
 pub(crate) mod tokens;

@@ -1,4 +1,4 @@
-//! Sessions of browsers: who is logged in, in memory only. A restart logs everyone out.
+//! Sessions of browsers, in memory only. A restart ends all of them.
 
 use std::collections::HashMap;
 use std::fmt;

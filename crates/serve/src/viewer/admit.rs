@@ -1,4 +1,4 @@
-//! Decides who sees a page: the session of a cookie, or a bearer token. Refuses forms of other sites.
+//! Finds the client that asks for a page: by the session of its cookie, or a bearer token. Refuses forms of other sites.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,8 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, HOST, ORIGIN, SET_COOKIE};
-use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::cookie::{self, Cookie, set_cookie};
 use super::form::{self, Form};
@@ -18,6 +17,7 @@ use crate::http::body::read_whole;
 use crate::http::problem::Problem;
 use crate::security::authenticate::identify;
 use crate::security::caller::{Caller, ClientAddress};
+use crate::security::host::check_host;
 use crate::security::role::Role;
 use crate::security::sessions::Sessions;
 use crate::state::AppState;
@@ -82,7 +82,7 @@ async fn admit_request(
     request: &mut Request,
 ) -> Result<Option<Caller>, Refusal> {
     let address = request.extensions().get().map(|ClientAddress(address)| *address);
-    check_host(state, request.headers(), request.uri())?;
+    check_host(state, request)?;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let has_bearer = request.headers().contains_key(AUTHORIZATION);
     if !is_read {
@@ -131,27 +131,6 @@ async fn find_caller(
     }
     let token = state.sessions.find(cookie, &tokens);
     Ok(token.map(|token| Caller::with_token(&token, address)))
-}
-
-/// Where everyone who connects may do everything, a page of another site could connect under a name that it lets point
-/// to this host. Such a name is refused.
-fn check_host(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
-    if !state.exposure.local_names_only {
-        return Ok(());
-    }
-    let host = authority(headers, uri);
-    let host = host.as_ref().map_or("", Authority::host).trim_end_matches('.');
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_local = bare.parse::<std::net::IpAddr>().is_ok()
-        || host.eq_ignore_ascii_case("localhost")
-        || host.to_ascii_lowercase().ends_with(".localhost");
-    if is_local { Ok(()) } else { Err(forbidden(strings::frame::OTHER_HOST)) }
-}
-
-/// The name under which the client knows the server.
-fn authority(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
-    let header = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
-    header.or_else(|| uri.authority().cloned())
 }
 
 /// Refuses what a browser sends on behalf of another site.

@@ -135,7 +135,7 @@ impl Frame {
                             }
                         }
                     }
-                    div.who {
+                    div.session {
                         button type="button" class="zone" data-zone hidden
                             data-utc=(strings::ZONE_UTC) data-local=(strings::ZONE_LOCAL) { (strings::ZONE_UTC) }
                         span.name { (text(&caller.name)) " (" (caller.role()) ")" }

@@ -7,9 +7,10 @@ pub(crate) mod spans;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use attestry::AuditLogger;
-use attestry_serve::{Handle, Role, ServeError, Server, ServerOptions, Token};
+use attestry_serve::{Handle, Limits, Role, ServeError, Server, ServerOptions, Token};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -110,7 +111,9 @@ impl TestServer {
         logger: AuditLogger,
         options: impl FnOnce(ServerOptions) -> ServerOptions,
     ) -> Self {
-        let options = options(ServerOptions::new(([127, 0, 0, 1], 0).into()));
+        // However slow the machine is, a page has all that it searched for.
+        let limits = Limits { search: Duration::from_secs(600), ..Limits::default() };
+        let options = options(ServerOptions::new(([127, 0, 0, 1], 0).into()).limits(limits));
         let server = Server::bind(logger, options).await.unwrap();
         let (address, grpc) = (server.local_addr(), server.local_grpc_addr());
         let handle = server.handle();

@@ -172,6 +172,7 @@ impl Conversation {
             }
             @for reason in &self.unreadable { p.notice.bad { (strings::UNREADABLE) " " (text(reason)) } }
             @for turn in turns { (turn) }
+            (checkpoint(&lines))
             (self.pages(shows_content))
         })
     }
@@ -211,6 +212,22 @@ impl Conversation {
             nav.pages aria-label=(strings::PAGES) {
                 @if let Some(previous) = previous { a.button href=(previous) rel="prev" { "‹ " (strings::EARLIER) } }
                 @if let Some(next) = next { a.button href=(next) rel="next" { (strings::LATER) " ›" } }
+            }
+        }
+    }
+}
+
+/// The newest checkpoint that covers a turn of the page.
+fn checkpoint(lines: &[LineCheck]) -> Markup {
+    let proven = lines.iter().rev().find_map(|line| match line {
+        LineCheck::Proven(proven) => Some(proven),
+        _ => None,
+    });
+    html! {
+        @if let Some(proven) = proven {
+            details.panel.evidence {
+                summary { (strings::CHECKPOINT) }
+                pre tabindex="0" { (text(proven.proof.proof.checkpoint())) }
             }
         }
     }
@@ -275,7 +292,11 @@ impl Turn<'_> {
                         LineCheck::Proven(_) | LineCheck::NotKept => {},
                     }
                 }
-                p.print-only.mono { (strings::HASHES) " " (text(&entry.input_hash)) ", " (text(&entry.output_hash)) }
+                p.print-only.mono {
+                    (strings::ENTRY) " " (text(entry.id.as_str())) ". "
+                    (strings::HASHES) " " (text(&entry.input_hash)) ", " (text(&entry.output_hash)) "."
+                    @if let LineCheck::Proven(proven) = self.line { " " (strings::leaf(proven.proof.proof.index())) }
+                }
                 @if let Some(texts) = texts { (self.texts(texts, bytes)) }
                 @else { p.masked { (self.hidden()) } }
             }

@@ -18,6 +18,8 @@ pub(in crate::viewer) const DIFFERS: &str = "content does not match its hash";
 pub(in crate::viewer) const NOT_IN_TREE: &str = "line is not in the tree";
 pub(in crate::viewer) const NOT_PROVEN: &str = "line cannot be proven";
 pub(in crate::viewer) const NOT_SIGNED: &str = "no checkpoint yet";
+pub(in crate::viewer) const ENTRY: &str = "Entry";
+pub(in crate::viewer) const CHECKPOINT: &str = "The signed checkpoint that covers these turns";
 pub(in crate::viewer) const HASHES: &str = "Hashes of input and output:";
 pub(in crate::viewer) const MASKED: &str = "Input and output are not shown.";
 pub(in crate::viewer) const NOT_STORED: &str = "Only the hashes of input and output were stored.";
@@ -56,6 +58,10 @@ pub(in crate::viewer) fn earlier(count: usize) -> String {
         1 => "After 1 earlier message:".to_owned(),
         _ => format!("After {count} earlier messages:"),
     }
+}
+
+pub(in crate::viewer) fn leaf(index: u64) -> String {
+    format!("Leaf {index}.")
 }
 
 /// A pause in its two largest units.

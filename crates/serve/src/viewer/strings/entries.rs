@@ -56,6 +56,9 @@ pub(in crate::viewer) const LIVE_NEW: &str = "New entries were added.";
 pub(in crate::viewer) const KEYS: &str = "Keys: j and k move, Enter opens, / goes to the filters";
 pub(in crate::viewer) const UNREADABLE: &str = "A record cannot be read:";
 pub(in crate::viewer) const NONE: &str = "No entry matches.";
+pub(in crate::viewer) const PARTIAL: &str = "The search is not over: there may be more. Conditions without an index, and a search \
+     for text, look at every entry; a time range makes that short.";
+pub(in crate::viewer) const SEARCH_ALL: &str = "Search everything, which may take long";
 pub(in crate::viewer) const PAGES: &str = "Pages of the list";
 pub(in crate::viewer) const FIRST_PAGE: &str = "First page";
 pub(in crate::viewer) const NEWER: &str = "Newer";

@@ -37,7 +37,7 @@ pub(in crate::viewer) const LINE_NOT_KEPT: &str =
     "The store keeps no evidence: whether the line was changed cannot be shown.";
 pub(in crate::viewer) const LINE_FAILED: &str = "The line cannot be proven:";
 
-pub(in crate::viewer) const WHO: &str = "Who";
+pub(in crate::viewer) const CALLER: &str = "Caller";
 pub(in crate::viewer) const CONVERSATION: &str = "Conversation";
 pub(in crate::viewer) const MODEL: &str = "Model";
 pub(in crate::viewer) const PROVIDER: &str = "Provider";

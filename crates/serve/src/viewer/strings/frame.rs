@@ -20,7 +20,6 @@ pub(in crate::viewer) const BACK: &str = "To the first page";
 pub(in crate::viewer) const OLD_FORM: &str = "the form is not from a current page of this browser; go back, reload the page, and send it again";
 pub(in crate::viewer) const OTHER_SITE: &str =
     "the form was sent by another site; open the page of this server and send it from there";
-pub(in crate::viewer) const OTHER_HOST: &str = "without tokens, the viewer is for this host only: open it at localhost or 127.0.0.1, or configure tokens";
 
 pub(in crate::viewer) fn problem_title(status: StatusCode) -> &'static str {
     match status.as_u16() {

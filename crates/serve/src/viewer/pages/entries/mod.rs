@@ -66,7 +66,7 @@ pub(in crate::viewer) async fn newer(
     let selection = Selection::parse(&uri, &[])?;
     check(&caller, &selection)?;
     let query: Query = selection.query.clone().order(Order::Ascending);
-    let mut page = Page::read_query(&state, query).await?;
+    let mut page = Page::read_query(&state, query, false).await?;
     if !page.rows.is_empty() {
         let count = page.rows.len() as u64;
         state.record_access(&caller, Action::List, &request(&uri), Some(count)).await?;

@@ -2,6 +2,7 @@
 
 use attestry::{AuditEntry, Cursor, Query, StorageError};
 use futures_util::StreamExt as _;
+use tokio::time::{Instant, timeout_at};
 
 use super::selection::Selection;
 use crate::http::problem::Problem;
@@ -21,6 +22,8 @@ pub(super) struct Page {
     pub(super) has_next: bool,
     pub(super) has_previous: bool,
     pub(super) unreadable: Vec<String>,
+    /// Whether the time was over before the search was.
+    pub(super) is_partial: bool,
 }
 
 impl Page {
@@ -29,22 +32,39 @@ impl Page {
         if let Some(before) = &selection.before {
             // The page before is the next one of the other order.
             let query = selection.reversed().query.after(before.clone());
-            let mut page = Self::read_query(state, query).await?;
+            let mut page = Self::read_query(state, query, selection.searches_all).await?;
             page.rows.reverse();
             (page.has_previous, page.has_next) = (page.has_next, true);
             return Ok(page);
         }
-        let mut page = Self::read_query(state, selection.query.clone()).await?;
+        let query = selection.query.clone();
+        let mut page = Self::read_query(state, query, selection.searches_all).await?;
         page.has_previous = selection.query.after.is_some();
         Ok(page)
     }
 
-    pub(super) async fn read_query(state: &AppState, query: Query) -> Result<Self, Problem> {
+    /// The first entries of `query`. Conditions without an index may need a look at every entry: unless all are to be
+    /// searched, the page has what is found in time.
+    pub(super) async fn read_query(
+        state: &AppState,
+        query: Query,
+        searches_all: bool,
+    ) -> Result<Self, Problem> {
         let size = query.limit.unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE);
         query.validate().map_err(StorageError::from)?;
         let mut page = Self::default();
         let mut found = state.logger.query(query.limit(size + 1));
-        while let Some(entry) = found.next().await {
+        let deadline = Instant::now() + state.limits().search;
+        loop {
+            let next = match searches_all {
+                true => Ok(found.next().await),
+                false => timeout_at(deadline, found.next()).await,
+            };
+            let Ok(next) = next else {
+                (page.is_partial, page.has_next) = (true, !page.rows.is_empty());
+                break;
+            };
+            let Some(entry) = next else { break };
             match entry {
                 Ok(_) if page.rows.len() == size => {
                     page.has_next = true;

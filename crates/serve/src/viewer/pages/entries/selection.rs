@@ -12,6 +12,9 @@ use crate::http::query_string::Parameters;
 
 pub(super) const COLUMN: &str = "column";
 pub(super) const BEFORE: &str = "before";
+/// `search=all` searches everything, however long that takes.
+pub(super) const SEARCH: &str = "search";
+pub(super) const ALL: &str = "all";
 
 /// What an address of the list says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(super) struct Selection {
     pub(super) columns: Vec<Column>,
     /// Only entries before this position, in the order of the query: the page before another one.
     pub(super) before: Option<Cursor>,
+    /// Whether the search may take long.
+    pub(super) searches_all: bool,
     /// Parameters of one route.
     extra: Vec<(String, String)>,
     /// Whether the address has fields of a form that were left empty.
@@ -30,6 +35,7 @@ impl Selection {
     /// Parses an address: each call once and the newest first, unless it says otherwise.
     pub(super) fn parse(uri: &Uri, extra: &[&str]) -> Result<Self, Problem> {
         let (mut names, mut before, mut has_empty) = (Vec::new(), None, false);
+        let mut searches_all = false;
         let mut rest: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
         for (key, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
             match &*key {
@@ -41,6 +47,8 @@ impl Selection {
                         .map_err(|error| Problem::bad_request(format!("{BEFORE}: {error}")))?;
                     before = Some(cursor);
                 }
+                SEARCH if value == ALL => searches_all = true,
+                SEARCH => return Err(Problem::bad_request("search: expected all")),
                 _ => rest.push((key, value)),
             }
         }
@@ -54,7 +62,7 @@ impl Selection {
         let found = |key: &&str| Some((key.to_string(), parameters.extra(key)?.to_owned()));
         let extra = extra.iter().filter_map(found).collect();
         let (query, columns) = (parameters.query, columns::chosen(&names));
-        Ok(Self { query, columns, before, extra, has_empty })
+        Ok(Self { query, columns, before, searches_all, extra, has_empty })
     }
 
     /// The value of a parameter of one route.

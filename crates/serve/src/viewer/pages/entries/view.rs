@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::columns::{Column, Field, row};
 use super::page::{DEFAULT_SIZE, Page};
-use super::selection::{BEFORE, COLUMN, Selection};
+use super::selection::{ALL, BEFORE, COLUMN, SEARCH, Selection};
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::viewer::strings::entries as strings;
@@ -41,7 +41,12 @@ pub(super) fn list(
                 tbody data-live=[live] { (rows(page, &selection.columns)) }
             }
         }
-        @if page.rows.is_empty() { p.notice { (strings::NONE) } }
+        @if page.is_partial {
+            p.notice.warn {
+                (strings::PARTIAL) " "
+                a href=(selection.address(url::ENTRIES, &[(SEARCH, ALL)])) { (strings::SEARCH_ALL) }
+            }
+        } @else if page.rows.is_empty() { p.notice { (strings::NONE) } }
         (pages(selection, page))
         (download(selection, caller))
     }

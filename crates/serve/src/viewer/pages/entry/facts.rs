@@ -13,7 +13,7 @@ use crate::viewer::url;
 const MAX_KEYS: usize = 200;
 const MAX_VALUE: usize = 1_000;
 
-const WHO: &[&str] = &[
+const CALLER: &[&str] = &[
     key::USER,
     key::TENANT,
     key::SERVICE_NAME,
@@ -61,14 +61,14 @@ const ELSEWHERE: &[&str] = &[key::OUTCOME, key::SAFETY, key::CALL, key::ADDS_TO]
 
 /// All groups. `end` is the id of the end entry of a start entry.
 pub(super) fn facts(entry: &AuditEntry, end: Option<&str>) -> Markup {
-    let known = [WHO, MODEL, RESULT, USAGE, TRACE, RECORD, ELSEWHERE];
+    let known = [CALLER, MODEL, RESULT, USAGE, TRACE, RECORD, ELSEWHERE];
     let is_custom = |name: &&String| !known.iter().any(|group| group.contains(&name.as_str()));
     let custom: Vec<_> = entry.metadata.keys().filter(is_custom).collect();
     let conversation = entry.conversation_id.as_deref();
     html! {
         div.groups {
-            section { h2 { (strings::WHO) } dl.facts {
-                (from_metadata(entry, WHO))
+            section { h2 { (strings::CALLER) } dl.facts {
+                (from_metadata(entry, CALLER))
                 @if let Some(id) = conversation {
                     dt { (strings::CONVERSATION) } dd { a href=(url::conversation(id)) { (shown(id)) } }
                 }
