@@ -63,6 +63,7 @@ const STEPS: &[Step] = &[
     Step::new("otlp", "real clients of OpenTelemetry and a small model", otlp::run),
     Step::new("python", "the Python package: its wheel, its tests and its types", python::run),
     Step::new("typescript", "real clients of Node record in the server", crate::typescript::run),
+    Step::new("viewer", "every page of the viewer in a browser", crate::viewer::run),
     Step::new("s3", "the S3 backend against SeaweedFS", s3::check),
     Step::new("serve", "the server's metrics, API description and unit are valid", serve::check),
     Step::new("demo", "the README's first command", |workspace| demo::run(workspace, None)),
