@@ -27,7 +27,7 @@ use self::time::Range;
 /// Entries that are younger are read again each time.
 const SETTLED: Duration = Duration::from_secs(120);
 /// A request waits so long for newer figures.
-const PATIENCE: Duration = Duration::from_millis(150);
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Reading takes at most one part of so many of the time.
 const PAUSE: u32 = 10;
 const LEAST_PAUSE: Duration = Duration::from_millis(300);

@@ -12,7 +12,9 @@ pub(super) fn text(text: &str) -> Text<'_> {
 pub(super) fn clipped(given: &str) -> Markup {
     const LIMIT: usize = 120;
     let (start, is_whole) = cut(given, LIMIT);
-    html! { bdi { (Text(start)) @if !is_whole { "…" } } }
+    // A link around it needs a name.
+    let shown = if given.is_empty() { "\"\"" } else { start };
+    html! { bdi { (Text(shown)) @if !is_whole { "…" } } }
 }
 
 /// At most `limit` bytes of `text`, and whether that is all.

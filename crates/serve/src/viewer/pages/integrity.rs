@@ -117,6 +117,9 @@ fn verdict(integrity: &Integrity) -> Markup {
     html! {
         p class={ "notice verdict " (class) } role="status" {
             span aria-hidden="true" { (mark) } " " (sentence)
+            @if let Some(latest) = integrity.latest.as_ref().filter(|_| integrity.keeps_evidence) {
+                " " (strings::VERIFIED) " " (ago(latest.at)) "."
+            }
         }
         @if integrity.keeps_evidence && !integrity.has_key { p.notice.warn { (strings::NO_KEY) } }
     }
@@ -345,6 +348,7 @@ fn open_calls(open: Option<u64>) -> Markup {
             h2 { (strings::OPEN_CALLS) }
             p {
                 @match open {
+                    Some(0) => ("0"),
                     Some(count) => {
                         a href=(url::with_query(url::ENTRIES, &[("phase", "open")])) { (thousands(count)) }
                         " – " (strings::OPEN_HELP)

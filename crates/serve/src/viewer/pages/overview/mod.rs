@@ -98,25 +98,30 @@ fn cards(figures: &Figures) -> Markup {
     let Figures { range, total, open, .. } = figures;
     let summary = &total.summary;
     let calls = summary.entries;
-    let card = |label: &str, value: String, url: String, note: Option<String>| {
+    let card = |label: &str, value: String, url: Option<String>, note: Option<String>| {
         html! {
             li {
-                a.value href=(url) { (value) }
+                @match url {
+                    Some(url) => a.value href=(url) { (value) },
+                    None => span.value { (value) },
+                }
                 span { (label) @if let Some(note) = note { " " span.soft { "(" (note) ")" } } }
             }
         }
     };
     let part = |label: &str, count: u64, url: String| {
-        card(label, thousands(count), url, (count > 0).then(|| share(count, calls)))
+        // To find nothing may take longer than to find something.
+        let is_some = count > 0;
+        card(label, thousands(count), is_some.then_some(url), is_some.then(|| share(count, calls)))
     };
     let percentile = |label: &str, at: Percentile| {
         let value = summary.latency.percentile(at).map_or("–".to_owned(), latency);
-        card(label, value, links::calls(*range), None)
+        card(label, value, Some(links::calls(*range)), None)
     };
     let [median, p90, p99] = Percentile::USUAL;
     html! {
         ul.cards.narrow {
-            (card(strings::CALLS, thousands(calls), links::calls(*range), None))
+            (card(strings::CALLS, thousands(calls), Some(links::calls(*range)), None))
             (part(strings::FAILED, total.outcome(Outcome::Failed), links::outcome(*range, Outcome::Failed)))
             (part(strings::CUT_OFF, total.outcome(Outcome::CutOff), links::outcome(*range, Outcome::CutOff)))
             (part(strings::ABANDONED, total.outcome(Outcome::Abandoned), links::outcome(*range, Outcome::Abandoned)))
@@ -125,8 +130,8 @@ fn cards(figures: &Figures) -> Markup {
             }
             (part(strings::OPEN, *open, links::open(*range)))
             (part(strings::UNSAFE, summary.safety_failed, links::unsafe_calls(*range)))
-            (card(strings::INPUT_TOKENS, thousands(summary.input_tokens), links::calls(*range), None))
-            (card(strings::OUTPUT_TOKENS, thousands(summary.output_tokens), links::calls(*range), None))
+            (card(strings::INPUT_TOKENS, thousands(summary.input_tokens), Some(links::calls(*range)), None))
+            (card(strings::OUTPUT_TOKENS, thousands(summary.output_tokens), Some(links::calls(*range)), None))
             (percentile(strings::MEDIAN, median))
             (percentile(strings::P90, p90))
             (percentile(strings::P99, p99))
