@@ -57,7 +57,7 @@ pub(super) async fn run(
     Ok(Status::Success)
 }
 
-/// A token of the user who runs the program, and owns what it reads.
+/// A token of the user of the program, the owner of what it reads.
 fn one_time_token() -> Result<(Token, String), Failure> {
     let name = user().unwrap_or_default();
     Token::generate(&name, Role::Admin)

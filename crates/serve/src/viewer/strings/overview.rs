@@ -80,7 +80,7 @@ pub(in crate::viewer) fn unreadable(count: u64) -> String {
     )
 }
 
-/// What a chart shows, for readers who do not see it.
+/// What a chart shows, as text.
 pub(in crate::viewer) fn description(
     title: &str,
     points: usize,
