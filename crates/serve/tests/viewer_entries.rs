@@ -214,7 +214,7 @@ async fn long_search_shows_what_it_found_and_can_be_continued() {
     record(&server, "a", &json!({ "model": "rare" })).await;
     let page = get(&server, "/entries?model=rare").await;
     assert!(ids(&page).is_empty() && page.contains("The search is not over"), "{page}");
-    let all = "/entries?model=rare&amp;order=descending&amp;phase=latest&amp;search=all";
+    let all = "/entries?model=rare&amp;phase=latest&amp;order=descending&amp;search=all";
     assert!(page.contains(&format!("href=\"{all}\"")), "{page}");
     let page = get(&server, &all.replace("&amp;", "&")).await;
     assert_eq!(ids(&page), ["a"]);

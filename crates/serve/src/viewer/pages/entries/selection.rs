@@ -92,7 +92,7 @@ impl Selection {
 
     /// The address below `path` that selects the same, with these parameters more.
     pub(super) fn address(&self, path: &str, more: &[(&str, &str)]) -> String {
-        let mut pairs = form_urlencoded::Serializer::new(format!("{path}?"));
+        let mut pairs = form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1);
         pairs.extend_pairs(self.conditions());
         if let Some(limit) = self.query.limit {
             pairs.append_pair("limit", &limit.to_string());
