@@ -22,6 +22,7 @@ mod json;
 mod lenient;
 mod merge;
 mod messages;
+mod object;
 mod portable;
 mod provider;
 mod record;

@@ -1,12 +1,10 @@
 //! Messages in the schema that consist of text, which most do.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
 use attestry_logger::messages::{Message, Messages, Part};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+use crate::object::Object;
 
 /// A message without any other field.
 #[derive(serde::Deserialize)]
@@ -26,29 +24,6 @@ struct PlainPart<'a> {
     #[serde(borrow)]
     r#type: Cow<'a, str>,
     content: String,
-}
-
-/// A JSON object. Serde alone reads an array as a struct, too, with the fields in their order.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
-            type Value = T;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-
-        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
-    }
 }
 
 /// The messages that the JSON `text` is, without a [`Value`](serde_json::Value) between. `None` if they have anything but a

@@ -9,20 +9,21 @@ use serde_json::{Map, Value};
 
 use super::model::{Attributes, Event, Origin, Span, Telemetry};
 use super::otlp_json::{nanos_of, normalized_id};
+use crate::object::Object;
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Request<'a> {
     #[serde(borrow)]
-    resource_spans: Vec<ResourceSpans<'a>>,
+    resource_spans: Vec<Object<ResourceSpans<'a>>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ResourceSpans<'a> {
-    resource: Option<Resource>,
+    resource: Option<Object<Resource>>,
     #[serde(borrow, default)]
-    scope_spans: Vec<ScopeSpans<'a>>,
+    scope_spans: Vec<Object<ScopeSpans<'a>>>,
     #[serde(default)]
     schema_url: String,
 }
@@ -30,7 +31,7 @@ struct ResourceSpans<'a> {
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct Resource {
-    attributes: Vec<Attribute>,
+    attributes: Vec<Object<Attribute>>,
     #[serde(rename = "droppedAttributesCount")]
     _dropped: u32,
 }
@@ -38,9 +39,9 @@ struct Resource {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ScopeSpans<'a> {
-    scope: Option<Scope>,
+    scope: Option<Object<Scope>>,
     #[serde(borrow, default)]
-    spans: Vec<SpanJson<'a>>,
+    spans: Vec<Object<SpanJson<'a>>>,
     #[serde(default)]
     schema_url: String,
 }
@@ -51,7 +52,7 @@ struct Scope {
     name: String,
     version: String,
     #[serde(rename = "attributes")]
-    _attributes: Vec<Attribute>,
+    _attributes: Vec<Object<Attribute>>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -68,11 +69,11 @@ struct SpanJson<'a> {
     start_time_unix_nano: Cow<'a, str>,
     #[serde(borrow)]
     end_time_unix_nano: Cow<'a, str>,
-    attributes: Vec<Attribute>,
+    attributes: Vec<Object<Attribute>>,
     dropped_attributes_count: u32,
     #[serde(borrow)]
-    events: Vec<EventJson<'a>>,
-    status: Status,
+    events: Vec<Object<EventJson<'a>>>,
+    status: Object<Status>,
     #[serde(borrow, rename = "traceState")]
     _trace_state: Cow<'a, str>,
     #[serde(rename = "flags")]
@@ -91,7 +92,7 @@ struct EventJson<'a> {
     #[serde(borrow)]
     time_unix_nano: Cow<'a, str>,
     name: String,
-    attributes: Vec<Attribute>,
+    attributes: Vec<Object<Attribute>>,
     #[serde(rename = "droppedAttributesCount")]
     _dropped: u32,
 }
@@ -158,13 +159,13 @@ impl<'de> Deserialize<'de> for AnyValue {
                     Some(Kind::Double) => double(map.next_value()?)
                         .ok_or_else(|| A::Error::custom("not a number of 64 bits"))?,
                     Some(Kind::List) => {
-                        let list: List<AnyValue> = map.next_value()?;
+                        let Object(list): Object<List<AnyValue>> = map.next_value()?;
                         list.values.into_iter().map(|value| value.0).collect()
                     }
                     Some(Kind::Fields) => {
-                        let list: List<Attribute> = map.next_value()?;
+                        let Object(list): Object<List<Object<Attribute>>> = map.next_value()?;
                         let pairs = list.values.into_iter();
-                        let pairs = pairs.map(|pair| (pair.key, value_of(pair.value)));
+                        let pairs = pairs.map(|Object(pair)| (pair.key, value_of(pair.value)));
                         pairs.collect::<Map<_, _>>().into()
                     }
                 };
@@ -189,21 +190,22 @@ fn value_of(value: Option<AnyValue>) -> Value {
 
 /// The spans in `json`. `None` if it is something else, or is written in another way.
 pub(super) fn telemetry(json: &str) -> Option<Telemetry> {
-    let request: Request<'_> = serde_json::from_str(json).ok()?;
+    let Object(request): Object<Request<'_>> = serde_json::from_str(json).ok()?;
     let mut telemetry = Telemetry::default();
-    for resource in request.resource_spans {
+    for Object(resource) in request.resource_spans {
         let mut origin = Origin {
-            resource: attributes(resource.resource.unwrap_or_default().attributes).fields,
+            resource: attributes(resource.resource.unwrap_or_default().0.attributes).fields,
             schema_url: resource.schema_url,
             ..Origin::default()
         };
-        for scope in resource.scope_spans {
-            let about = scope.scope.unwrap_or_default();
+        for Object(scope) in resource.scope_spans {
+            let about = scope.scope.unwrap_or_default().0;
             (origin.scope_name, origin.scope_version) = (about.name, about.version);
             if !scope.schema_url.is_empty() {
                 origin.schema_url = scope.schema_url;
             }
-            telemetry.spans.extend(scope.spans.into_iter().map(|span| decode_span(span, &origin)));
+            let spans = scope.spans.into_iter();
+            telemetry.spans.extend(spans.map(|Object(span)| decode_span(span, &origin)));
         }
     }
     Some(telemetry)
@@ -218,12 +220,12 @@ fn decode_span(span: SpanJson<'_>, origin: &Origin) -> Span {
         name: span.name,
         start_nanos: nanos_of(&span.start_time_unix_nano),
         end_nanos: nanos_of(&span.end_time_unix_nano),
-        is_error: span.status.code == 2,
-        status_message: span.status.message,
+        is_error: span.status.0.code == 2,
+        status_message: span.status.0.message,
         attributes: fields,
         duplicates,
         dropped_attributes: span.dropped_attributes_count.into(),
-        events: span.events.into_iter().map(event).collect(),
+        events: span.events.into_iter().map(|Object(json)| event(json)).collect(),
         origin: origin.clone(),
     }
 }
@@ -236,9 +238,9 @@ fn event(event: EventJson<'_>) -> Event {
     }
 }
 
-fn attributes(list: Vec<Attribute>) -> Attributes {
+fn attributes(list: Vec<Object<Attribute>>) -> Attributes {
     let mut attributes = Attributes::with_capacity(list.len());
-    for attribute in list.into_iter().filter(|attribute| !attribute.key.is_empty()) {
+    for Object(attribute) in list.into_iter().filter(|attribute| !attribute.0.key.is_empty()) {
         attributes.add(attribute.key, value_of(attribute.value));
     }
     attributes

@@ -448,6 +448,9 @@ fn json_that_is_not_plain_is_left_to_the_general_way() {
     for span in [
         json!({"startTimeUnixNano": 5}),
         json!({"status": {"code": "STATUS_CODE_ERROR"}}),
+        json!(["4bf92f3577b34da6a3ce929d0e0e4736"]),
+        json!({"status": [2, "no"]}),
+        json!({"attributes": [["a", {"stringValue": "b"}]]}),
         json!({"name": null}),
         json!({"trace_id": "a"}),
         attribute(json!({"intValue": 5})),
