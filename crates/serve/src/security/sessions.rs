@@ -60,6 +60,12 @@ impl Sessions {
         self.insert(token, true)
     }
 
+    /// The token with the secret that can be used once, unless it was.
+    pub(crate) fn once(&self, secret: &str) -> Option<Token> {
+        let once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        once.as_ref().filter(|token| token.has_secret(secret)).cloned()
+    }
+
     /// Begins a session with the secret that can be used once. Returns the token and the cookie.
     pub(crate) fn begin_once(&self, secret: &str) -> Option<(Token, String)> {
         let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,8 +75,18 @@ impl Sessions {
         Some((token, cookie))
     }
 
-    /// The token of the session with this cookie, unless it has ended, or the token has left the file.
+    /// The token of the session with this cookie, unless it has ended, or the token has left the file. The session is
+    /// used.
     pub(crate) fn find(&self, cookie: &str, tokens: &Tokens) -> Option<Token> {
+        self.find_at(cookie, tokens, Some(Instant::now()))
+    }
+
+    /// [`find`](Self::find) for what a page does by itself: the session is not used.
+    pub(crate) fn peek(&self, cookie: &str, tokens: &Tokens) -> Option<Token> {
+        self.find_at(cookie, tokens, None)
+    }
+
+    fn find_at(&self, cookie: &str, tokens: &Tokens, used: Option<Instant>) -> Option<Token> {
         let mut sessions = self.lock();
         let hash = hash_content(cookie);
         let session = sessions.get_mut(&hash)?;
@@ -79,7 +95,7 @@ impl Sessions {
             sessions.remove(&hash);
             return None;
         }
-        session.used = Instant::now();
+        session.used = used.unwrap_or(session.used);
         Some(session.token.clone())
     }
 
@@ -169,13 +185,27 @@ mod tests {
     }
 
     #[test]
+    fn page_that_asks_by_itself_does_not_keep_a_session() {
+        let (token, secret) = Token::generate("viewer", Role::Content).unwrap();
+        let sessions = Sessions::new(Some(token));
+        let (_, cookie) = sessions.begin_once(&secret).unwrap();
+        let used = || sessions.lock()[&hash_content(&cookie)].used;
+        let begun = used();
+        assert!(sessions.peek(&cookie, &Tokens::default()).is_some());
+        assert_eq!(used(), begun);
+        assert!(sessions.find(&cookie, &Tokens::default()).is_some());
+        assert!(used() > begun);
+    }
+
+    #[test]
     fn one_time_token_logs_in_once() {
         let (token, secret) = Token::generate("viewer", Role::Content).unwrap();
         let sessions = Sessions::new(Some(token.clone()));
         assert_eq!(sessions.begin_once("other"), None);
+        assert_eq!(sessions.once(&secret).as_ref(), Some(&token));
         let (found, cookie) = sessions.begin_once(&secret).unwrap();
         assert_eq!(found, token);
-        assert_eq!(sessions.begin_once(&secret), None);
+        assert_eq!((sessions.once(&secret), sessions.begin_once(&secret)), (None, None));
         assert_eq!(sessions.find(&cookie, &Tokens::default()), Some(token));
         sessions.end(&cookie);
         assert_eq!(sessions.find(&cookie, &Tokens::default()), None);

@@ -1,5 +1,6 @@
 //! Logging in with a token, and out.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -41,12 +42,16 @@ pub(super) async fn form(
         return Ok(page(&frame, &next, None));
     };
     let address = address.map(|Extension(ClientAddress(address))| address);
-    let Some((token, cookie)) = state.sessions.begin_once(&secret) else {
-        refuse(&state, true, address).await;
-        let page = page(&frame, &next, Some(strings::USED));
-        return Ok(with_status(page, StatusCode::UNAUTHORIZED));
-    };
-    begun(&state, &token, address, &cookie, url::local(&next)).await
+    if let Some(token) = state.sessions.once(&secret) {
+        // The address stays good if that fails.
+        record(&state, &token, address).await?;
+        if let Some((_, cookie)) = state.sessions.begin_once(&secret) {
+            return Ok(begun(&state, &cookie, &next));
+        }
+    }
+    refuse(&state, true, address).await;
+    let page = page(&frame, &next, Some(strings::USED));
+    Ok(with_status(page, StatusCode::UNAUTHORIZED))
 }
 
 /// Begins a session with the token of the form.
@@ -67,27 +72,27 @@ pub(super) async fn log_in(
         return Ok(with_status(page, StatusCode::UNAUTHORIZED));
     };
     Caller::with_token(token, address).require(Role::Read)?;
+    record(&state, token, address).await?;
     state.sessions.end(&old);
     let cookie = state.sessions.begin(token.clone());
-    begun(&state, token, address, &cookie, url::local(next)).await
+    Ok(begun(&state, &cookie, next))
 }
 
-/// Puts the log-in on record, and gives the browser its cookie.
-async fn begun(
+/// Puts the log-in on record, before the session begins.
+async fn record(
     state: &AppState,
     token: &Token,
-    address: Option<std::net::SocketAddr>,
-    cookie: &str,
-    next: &str,
-) -> Result<Response, Problem> {
+    address: Option<SocketAddr>,
+) -> Result<(), Problem> {
     let caller = Caller::with_token(token, address);
-    if let Err(problem) = state.record_access(&caller, Action::LogIn, url::LOG_IN, None).await {
-        state.sessions.end(cookie);
-        return Err(problem);
-    }
-    let mut response = see_other(next);
+    state.record_access(&caller, Action::LogIn, url::LOG_IN, None).await
+}
+
+/// Gives the browser the cookie of its session.
+fn begun(state: &AppState, cookie: &str, next: &str) -> Response {
+    let mut response = see_other(url::local(next));
     set_cookie(state, &mut response, cookie);
-    Ok(response)
+    response
 }
 
 /// Ends the session.
