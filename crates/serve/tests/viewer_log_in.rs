@@ -100,11 +100,41 @@ async fn one_time_address_logs_one_browser_in() {
     let (mut browser, mut other) = (Browser::default(), Browser::default());
     let answer = browser.get(&server, &path).await;
     assert_eq!((answer.status.as_u16(), &answer.headers["location"]), (303, &"/".parse().unwrap()));
+    assert_eq!(answer.headers["referrer-policy"], "no-referrer");
     assert_eq!(browser.get(&server, "/entries").await.status.as_u16(), 200);
     let answer = other.get(&server, &path).await;
     assert_eq!(answer.status.as_u16(), 401);
     assert!(answer.text().contains("was used already"), "{}", answer.text());
     assert_eq!(other.get(&server, "/entries").await.status.as_u16(), 303);
+}
+
+#[tokio::test]
+async fn one_time_address_stays_good_if_the_log_in_cannot_be_recorded() {
+    let (token, secret) = Token::generate("viewer", Role::Content).unwrap();
+    let server = TestServer::with(|options| options.one_time_login(token), |open| open).await;
+    server.lose_access_log();
+    for _ in 0..2 {
+        let mut browser = Browser::default();
+        let answer = browser.get(&server, &format!("/login?once={secret}")).await;
+        assert_eq!(answer.status.as_u16(), 503, "{}", answer.text());
+        assert_eq!(browser.get(&server, "/entries").await.status.as_u16(), 303);
+    }
+}
+
+#[tokio::test]
+async fn only_a_bearer_token_replaces_the_token_of_a_form() {
+    let servers = [TestServer::start().await, TestServer::with_tokens().await];
+    for (server, has_tokens) in servers.iter().zip([false, true]) {
+        // A browser adds credentials of this kind by itself.
+        let basic = "Basic dXNlcjpwYXNz".to_owned();
+        let bearer = if has_tokens { server.secret(Role::Read) } else { "x" };
+        for (header, is_allowed) in [(basic, false), (format!("Bearer {bearer}"), has_tokens)] {
+            let headers = [("authorization", &*header), ("sec-fetch-site", "cross-site")];
+            let answer = Browser::default().post_raw(server, "/logout", &[], &headers).await;
+            let status = if is_allowed { 303 } else { 403 };
+            assert_eq!(answer.status.as_u16(), status, "{header}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -152,6 +182,23 @@ async fn server_without_tokens_answers_local_names_only() {
     ] {
         let answer = Browser::default().get_with(&server, "/entries", &[("host", host)]).await;
         assert_eq!(answer.status.as_u16(), status, "{host}");
+    }
+    // Nor does the API, but for what records.
+    for (method, path, body, _) in common::ROUTES {
+        let records = method == "POST" && path != "/v1/verify";
+        let send = async |name: &str, value: &str| {
+            let request = server.request(method.parse().unwrap(), path);
+            let request = request.header("content-type", common::JSON).header(name, value);
+            let answer = server.send(request.body(Full::from(body)).unwrap()).await;
+            answer.status.as_u16() == 403
+        };
+        assert_eq!(send("host", "evil.example:4318").await, !records, "{method} {path}");
+        assert!(!send("host", "localhost:4318").await, "{method} {path}");
+        for site in ["cross-site", "same-site", "same-origin", "none"] {
+            let refused = method != "GET" && site.ends_with("-site");
+            assert_eq!(send("sec-fetch-site", site).await, refused, "{method} {path} {site}");
+        }
+        assert_eq!(send("origin", "http://evil.example").await, method != "GET", "{method} {path}");
     }
     // There is nothing to log in to, and forms are protected all the same.
     let mut browser = Browser::default();

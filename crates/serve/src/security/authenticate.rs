@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::caller::{Caller, ClientAddress};
-use super::host::check_host;
+use super::host::{check_host, check_site};
 use super::role::Role;
 use crate::access_log::Action;
 use crate::http::problem::Problem;
@@ -25,9 +25,7 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if returns_records(&request)
-        && let Err(problem) = check_host(&state, &request)
-    {
+    if let Err(problem) = check_origin(&state, &request) {
         return problem.into_response();
     }
     let address = request.extensions().get().map(|ClientAddress(address)| *address);
@@ -61,11 +59,23 @@ pub(crate) async fn identify(
     let Some(tokens) = state.tokens() else {
         return Ok(Caller::anonymous(address));
     };
-    let secret = bearer(headers.get(AUTHORIZATION));
+    let secret = bearer(headers);
     match secret.and_then(|secret| tokens.find(secret)) {
         Some(token) => Ok(Caller::with_token(token, address)),
         None => Err(refuse(state, secret.is_some(), address).await),
     }
+}
+
+/// Fails if every client may do everything, and a browser may have sent the request for a page of another site.
+fn check_origin(state: &AppState, request: &Request) -> Result<(), Problem> {
+    if returns_records(request) {
+        check_host(state, request)?;
+    }
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if changes && state.exposure.local_names_only {
+        check_site(request.headers(), request.uri())?;
+    }
+    Ok(())
 }
 
 /// Whether a request is answered with more than what became of it. What records is sent under any name.
@@ -79,8 +89,9 @@ fn is_tree(path: &str) -> bool {
 }
 
 /// The token in `Authorization: Bearer TOKEN`.
-fn bearer(header: Option<&HeaderValue>) -> Option<&str> {
-    let (scheme, token) = header?.to_str().ok()?.split_once(' ')?;
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(AUTHORIZATION)?;
+    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 

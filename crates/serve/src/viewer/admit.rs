@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, HOST, ORIGIN, SET_COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, Method, StatusCode};
 
 use super::cookie::{self, Cookie, set_cookie};
 use super::form::{self, Form};
@@ -15,14 +15,12 @@ use super::frame::Frame;
 use super::{log_in, strings, url};
 use crate::http::body::read_whole;
 use crate::http::problem::Problem;
-use crate::security::authenticate::identify;
+use crate::security::authenticate::{bearer, identify};
 use crate::security::caller::{Caller, ClientAddress};
-use crate::security::host::check_host;
+use crate::security::host::{FETCH_SITE, check_host, check_site};
 use crate::security::role::Role;
 use crate::security::sessions::Sessions;
 use crate::state::AppState;
-
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Adds the [`Caller`], the [`Frame`], the [`Cookie`] and the [`Form`] to the request. Without a caller, only the log-in
 /// is answered. Problems become pages.
@@ -84,11 +82,12 @@ async fn admit_request(
     let address = request.extensions().get().map(|ClientAddress(address)| *address);
     check_host(state, request)?;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let has_bearer = request.headers().contains_key(AUTHORIZATION);
+    // Without tokens the header says nothing about the client.
+    let has_bearer = state.tokens().is_some() && bearer(request.headers()).is_some();
     if !is_read {
-        // No other site can send the header of a bearer token.
+        // No other site can send the header of a bearer token; a browser adds others by itself.
         if !has_bearer {
-            check_site(request.headers())?;
+            check_site(request.headers(), request.uri())?;
         }
         let form = read_form(state, request).await?;
         if !has_bearer && !state.sessions.is_form_token(cookie, form.get(form::TOKEN)) {
@@ -96,8 +95,8 @@ async fn admit_request(
         }
         request.extensions_mut().insert(form);
     }
-    let caller = find_caller(state, cookie, request.headers(), address).await?;
     let path = request.uri().path();
+    let caller = find_caller(state, cookie, request.headers(), path, address).await?;
     let is_open = path == url::LOG_IN || path == url::LOG_OUT;
     match &caller {
         Some(caller) => {
@@ -123,29 +122,19 @@ async fn find_caller(
     state: &AppState,
     cookie: &str,
     headers: &HeaderMap,
+    path: &str,
     address: Option<SocketAddr>,
 ) -> Result<Option<Caller>, Problem> {
     let Some(tokens) = state.tokens() else { return Ok(Some(Caller::anonymous(address))) };
-    if headers.contains_key(AUTHORIZATION) {
+    if bearer(headers).is_some() {
         return identify(state, headers, address).await.map(Some);
     }
-    let token = state.sessions.find(cookie, &tokens);
+    // The live view asks as long as the page is open.
+    let by_itself = path == url::NEWER;
+    let sessions = &state.sessions;
+    let token =
+        if by_itself { sessions.peek(cookie, &tokens) } else { sessions.find(cookie, &tokens) };
     Ok(token.map(|token| Caller::with_token(&token, address)))
-}
-
-/// Refuses what a browser sends on behalf of another site.
-fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or(""));
-    let is_same = match (text(FETCH_SITE), text(ORIGIN)) {
-        (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => {
-            let host = text(HOST).unwrap_or("");
-            origin.split_once("://").is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host))
-        }
-        // No browser: it has the token of a form, or it is refused for that.
-        (None, None) => true,
-    };
-    if is_same { Ok(()) } else { Err(forbidden(strings::frame::OTHER_SITE)) }
 }
 
 fn from_other_site(headers: &HeaderMap) -> bool {

@@ -1,7 +1,7 @@
 //! What all pages have: head, navigation, the form to log out.
 
 use axum::response::{Html, IntoResponse, Response};
-use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use http::{StatusCode, Uri};
 use maud::{DOCTYPE, Markup, html};
 
@@ -19,6 +19,10 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
+
+/// With `no-referrer`, a browser would send forms without their origin, and they would be refused. No address of a page
+/// has a secret.
+const REFERRER: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// The pages of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +109,8 @@ impl Frame {
                 }
             }
         };
-        ([(CONTENT_SECURITY_POLICY, POLICY)], Html(page.into_string())).into_response()
+        ([(CONTENT_SECURITY_POLICY, POLICY), (REFERRER_POLICY, REFERRER)], Html(page.into_string()))
+            .into_response()
     }
 
     /// The page that says what went wrong, and what to do.

@@ -191,6 +191,13 @@ impl TestServer {
         entries.collect()
     }
 
+    /// The access log loses its folder: nothing can be appended.
+    pub(crate) fn lose_access_log(&self) {
+        let log = self.store().join(".attestry/access");
+        std::fs::remove_dir_all(&log).unwrap();
+        std::fs::write(&log, "").unwrap();
+    }
+
     /// Shuts the server down; the folder stays.
     pub(crate) async fn shut_down(self) -> TempDir {
         self.handle.shut_down();

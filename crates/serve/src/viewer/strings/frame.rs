@@ -18,8 +18,6 @@ pub(in crate::viewer) const PRINTED_FROM: &str = "Printed from";
 pub(in crate::viewer) const RETRY: &str = "The same request may succeed in a few seconds.";
 pub(in crate::viewer) const BACK: &str = "To the first page";
 pub(in crate::viewer) const OLD_FORM: &str = "the form is not from a current page of this browser; go back, reload the page, and send it again";
-pub(in crate::viewer) const OTHER_SITE: &str =
-    "the form was sent by another site; open the page of this server and send it from there";
 
 pub(in crate::viewer) fn problem_title(status: StatusCode) -> &'static str {
     match status.as_u16() {
