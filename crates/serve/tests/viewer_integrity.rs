@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use attestry::evidence::{EvidenceOptions, Policy, SigningKey};
-use attestry_serve::Role;
+use attestry_serve::{Role, Token};
 use common::browser::Browser;
 use common::{TestServer, interaction};
 
@@ -73,6 +73,27 @@ async fn verification_begins_only_from_a_form_of_this_browser() {
     assert_eq!(answer.status.as_u16(), 403);
     assert_eq!(browser.get(&server, "/integrity/verify").await.status.as_u16(), 405);
     assert!(server.accesses().await.iter().all(|access| access.0 != "verify"));
+}
+
+#[tokio::test]
+async fn checkpoint_is_for_sessions_too() {
+    let (token, secret) = Token::generate("viewer", Role::Read).unwrap();
+    let evidence =
+        EvidenceOptions::new(SigningKey::generate("example.com/audit").unwrap()).every_entries(1);
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("audit");
+    let log = attestry::open(store).evidence(evidence).await.unwrap();
+    log.log(attestry::Interaction::new("a", "b")).await.unwrap();
+    let server = TestServer::serve(folder, log, |options| options.one_time_login(token)).await;
+    let mut browser = Browser::default();
+    browser.get(&server, &format!("/login?once={secret}")).await;
+    let page = page_with(&server, &mut browser, "The signed checkpoint as text").await;
+    let path = page.split("\" download=\"checkpoint.txt\"").next().unwrap();
+    let path = path.rsplit("href=\"").next().unwrap();
+    let answer = browser.get(&server, path).await;
+    assert_eq!(answer.status.as_u16(), 200, "{path}: {}", answer.text());
+    assert!(answer.text().starts_with("example.com/audit\n1\n"), "{}", answer.text());
+    assert_eq!(Browser::default().get(&server, path).await.status.as_u16(), 303);
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ pub(crate) fn router(state: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route(url::INTEGRITY, get(pages::integrity::get))
         .route(url::VERIFY, post(pages::integrity::start))
         .route(url::PROGRESS, get(pages::integrity::progress))
+        .route(url::CHECKPOINT, get(pages::integrity::checkpoint_note))
         .route(url::ACCESS, get(pages::access::get))
         .route(url::ENTRIES, get(pages::entries::get))
         .route(url::NEWER, get(pages::entries::newer))

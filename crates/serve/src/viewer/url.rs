@@ -21,6 +21,7 @@ pub(super) const OVERVIEW: &str = "/";
 pub(super) const INTEGRITY: &str = "/integrity";
 pub(super) const VERIFY: &str = "/integrity/verify";
 pub(super) const PROGRESS: &str = "/integrity/progress";
+pub(super) const CHECKPOINT: &str = "/integrity/checkpoint";
 pub(super) const ACCESS: &str = "/access";
 
 /// In a query string, times stay readable.

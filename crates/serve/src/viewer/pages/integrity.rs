@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use attestry::Timestamp;
-use attestry::evidence::{AnchorRecord, RecordedErasure};
+use attestry::evidence::{AnchorRecord, EvidenceExt as _, RecordedErasure};
 use attestry::file::Quarantined;
 use axum::Extension;
 use axum::extract::State;
@@ -70,7 +70,7 @@ pub(in crate::viewer) async fn start(
     Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    attestry::evidence::EvidenceExt::evidence(&state.logger)?.latest_checkpoint().await?;
+    state.logger.evidence()?.latest_checkpoint().await?;
     if state.verifications.progress().borrow().is_none() {
         let running = Running::begin(&state, &caller, &request(&uri)).await?;
         tokio::spawn(async move {
@@ -97,6 +97,15 @@ pub(in crate::viewer) async fn progress(State(state): State<Arc<AppState>>) -> R
         Some((Ok(event), is_open.then_some(progress)))
     });
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+}
+
+/// The signed checkpoint as text.
+pub(in crate::viewer) async fn checkpoint_note(
+    State(state): State<Arc<AppState>>,
+) -> Result<String, Problem> {
+    let latest = state.logger.evidence()?.latest_checkpoint().await?;
+    let latest = latest.ok_or_else(|| Problem::not_found("no checkpoint was signed yet"))?;
+    Ok(latest.to_string())
 }
 
 /// The state of the record in one sentence.
@@ -260,7 +269,7 @@ fn checkpoint(integrity: &Integrity) -> Markup {
                     @if let Some(at) = at {
                         p { (strings::SINCE_THEN) " " a href=(since(*at)) { (strings::SHOW_THEM) } }
                     }
-                    p { a href="/checkpoint" download="checkpoint.txt" { (strings::DOWNLOAD) } }
+                    p { a href=(url::CHECKPOINT) download="checkpoint.txt" { (strings::DOWNLOAD) } }
                 },
             }
             @if integrity.signing_fails { p.notice.bad { (strings::SIGNING_FAILS) } }
