@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 /// Every page with the roles that may see it.
 const CONTENT: &[Role] = &[Role::Content, Role::Admin];
-const PAGES: [(&str, &[Role]); 17] = [
+const PAGES: [(&str, &[Role]); 25] = [
     ("/", READERS),
     ("/entries", READERS),
     ("/entries?text_contains=x", CONTENT),
@@ -30,7 +30,15 @@ const PAGES: [(&str, &[Role]); 17] = [
     ("/entries/e-1/line", CONTENT),
     ("/entries/e-1/input", CONTENT),
     ("/entries/e-1/media/input/0/0", CONTENT),
+    ("/entries/e-1/output", CONTENT),
+    ("/conversations/c-1", READERS),
+    ("/conversations?id=c-1", READERS),
+    ("/conversations?id=c-1&content=show", CONTENT),
     ("/conversations/c-1?content=show", CONTENT),
+    ("/integrity", READERS),
+    ("/integrity/progress", READERS),
+    ("/integrity/checkpoint", READERS),
+    ("/access", &[Role::Admin]),
 ];
 
 async fn record_as_admin(server: &TestServer, interaction: &Value) {
@@ -59,7 +67,7 @@ fn assert_strict(path: &str, answer: &Answer) {
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
     assert_eq!(answer.headers["x-frame-options"], "DENY");
     assert_eq!(answer.headers["cache-control"], "no-store");
-    assert_eq!(answer.headers["referrer-policy"], "no-referrer");
+    assert_eq!(answer.headers["referrer-policy"], "same-origin");
 }
 
 #[tokio::test]
@@ -93,11 +101,20 @@ async fn every_page_is_for_its_roles_only() {
 
 #[tokio::test]
 async fn every_page_has_the_strict_policy() {
-    let server = TestServer::start().await;
+    let server = TestServer::with_tokens().await;
     let entry = with(interaction("a", "b"), &json!({ "id": "e-1", "conversation_id": "c-1" }));
-    server.record(&entry).await;
+    record_as_admin(&server, &entry).await;
+    let mut browser = Browser::logged_in(&server, Role::Admin).await;
+    let log_in = Browser::default().get(&server, "/login?next=/entries").await;
+    assert!(log_in.text().contains("type=\"password\""), "{}", log_in.text());
+    assert_strict("/login", &log_in);
     for path in [
-        "/login",
+        "/",
+        "/integrity",
+        "/integrity/checkpoint",
+        "/access",
+        "/entries/none/line",
+        "/entries.download?form=none",
         "/entries",
         "/entries?modle=x",
         "/entries/e-1",
@@ -106,10 +123,7 @@ async fn every_page_has_the_strict_policy() {
         "/conversations/c-1?content=show",
         "/conversations/none",
     ] {
-        let answer = server.get(path).await;
-        if answer.status.as_u16() == 303 {
-            continue;
-        }
+        let answer = browser.get(&server, path).await;
         assert_strict(path, &answer);
         let page = answer.text();
         assert!(page.starts_with("<!DOCTYPE html>"), "{path}");
@@ -420,20 +434,27 @@ async fn conversation_ids_of_any_form_have_a_page() {
 
 #[tokio::test]
 async fn nothing_is_shown_that_cannot_be_recorded() {
-    let server = TestServer::start().await;
+    let key = SigningKey::generate("example.com/audit").unwrap();
+    let open = |open: attestry::OpenOptions| open.evidence(EvidenceOptions::new(key));
+    let server = TestServer::with(|options| options, open).await;
     let id =
         server.record(&with(interaction("secret", "y"), &json!({ "conversation_id": "c" }))).await;
-    let log = server.store().join(".attestry/access");
-    // The access log loses its folder: nothing can be appended.
-    std::fs::remove_dir_all(&log).unwrap();
-    std::fs::write(&log, "").unwrap();
+    server.lose_access_log();
     for path in [
         "/entries".to_owned(),
         format!("/entries/{id}"),
         format!("/entries/{id}?content=show"),
         format!("/entries/{id}/input"),
+        format!("/entries/{id}/line"),
+        "/".to_owned(),
+        "/integrity".to_owned(),
+        "/access".to_owned(),
+        "/entries.newer?after=1970-01-01T00:00:00~a".to_owned(),
+        "/conversations?id=c".to_owned(),
         "/conversations/c?content=show".to_owned(),
         "/entries.download?form=jsonl&content=true".to_owned(),
+        "/entries.download?form=csv".to_owned(),
+        "/entries.download?form=proofs".to_owned(),
     ] {
         let answer = server.get(&path).await;
         assert_eq!(answer.status.as_u16(), 503, "{path}: {}", answer.text());
