@@ -131,10 +131,24 @@ async fn live_rows_are_those_after_the_newest() {
     let rows = get(&server, &live).await;
     assert_eq!(ids(&rows), ["e-4", "e-2"]);
     assert_eq!(rows.matches("<td").count(), 4, "the columns are those of the page: {rows}");
-    // What was seen is on record; that there was nothing is not.
+    // Without a condition, that nothing has come is not on record. A search is, whatever it finds.
+    let page = get(&server, "/entries").await;
+    let all = page.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(get(&server, &all.replace("&amp;", "&")).await, "");
+    assert_eq!(get(&server, "/entries.newer?text_contains=nowhere").await, "");
     let accesses = server.accesses().await;
-    let counts: Vec<_> = accesses.iter().map(|(action, .., count)| (&**action, count)).collect();
-    assert_eq!(counts, [("list", &json!(1)), ("list", &json!(2))]);
+    let counts: Vec<_> =
+        accesses.iter().map(|(_, _, request, count)| (request.contains("newer"), count)).collect();
+    assert_eq!(
+        counts,
+        [
+            (false, &json!(1)),
+            (true, &json!(0)),
+            (true, &json!(2)),
+            (false, &json!(4)),
+            (true, &json!(0))
+        ]
+    );
 }
 
 #[tokio::test]

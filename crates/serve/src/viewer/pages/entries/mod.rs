@@ -56,8 +56,8 @@ pub(in crate::viewer) async fn get(
     Ok(frame.page(strings::TITLE, Nav::Entries, &markup))
 }
 
-/// The rows of what has come since, newest first, for the live view. With none there is nothing that would be on
-/// record.
+/// The rows of what has come since, newest first, for the live view. It asks every few seconds: that nothing at all has
+/// come is not on record. That nothing matches is the answer of a search.
 pub(in crate::viewer) async fn newer(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -66,8 +66,9 @@ pub(in crate::viewer) async fn newer(
     let selection = Selection::parse(&uri, &[])?;
     check(&caller, &selection)?;
     let query: Query = selection.query.clone().order(Order::Ascending);
+    let is_search = selection.has_conditions() || query.after.is_none();
     let mut page = Page::read_query(&state, query, false).await?;
-    if !page.rows.is_empty() {
+    if is_search || !page.rows.is_empty() {
         let count = page.rows.len() as u64;
         state.record_access(&caller, Action::List, &request(&uri), Some(count)).await?;
     }

@@ -90,6 +90,14 @@ impl Selection {
         pairs
     }
 
+    /// Whether it selects less than each call once.
+    pub(super) fn has_conditions(&self) -> bool {
+        let is_usual = |key: &str, value: &str| {
+            key == "order" || (key == "phase" && value == Phase::Latest.to_string())
+        };
+        self.conditions().iter().any(|(key, value)| !is_usual(key, value))
+    }
+
     /// The address below `path` that selects the same, with these parameters more.
     pub(super) fn address(&self, path: &str, more: &[(&str, &str)]) -> String {
         let mut pairs = form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1);
@@ -145,6 +153,15 @@ mod tests {
             assert_eq!(again, selection, "{address}");
         }
         assert_eq!(parse("").query.phase, Phase::Latest);
+        for query in
+            ["", "order=ascending&limit=20", "column=id&search=all&after=2026-01-28T00:00:00~a"]
+        {
+            assert!(!parse(query).has_conditions(), "{query}");
+        }
+        for query in ["model=m", "phase=all", "phase=start", "since=2026-01-28", "text_contains=x"]
+        {
+            assert!(parse(query).has_conditions(), "{query}");
+        }
         assert_eq!(parse("phase=all").query.phase, Phase::All);
     }
 
