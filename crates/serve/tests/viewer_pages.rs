@@ -269,6 +269,33 @@ async fn long_texts_are_cut_with_a_link_to_all_of_them() {
 }
 
 #[tokio::test]
+async fn long_fields_are_cut_and_not_linked() {
+    let server = TestServer::start().await;
+    let hidden = "\0".repeat(200_000);
+    let metadata: serde_json::Map<String, Value> = (0..300)
+        .map(|number| (format!("key-{number}"), json!("\0".repeat(1_000))))
+        .chain(
+            ["user.id", "attestry.outcome", "attestry.adds_to"]
+                .map(|key| (key.to_owned(), json!(hidden))),
+        )
+        .collect();
+    for number in 0..50 {
+        let fields = json!({ "id": format!("e-{number}"), "conversation_id": hidden, "model": hidden,
+            "provider": hidden, "detectors_triggered": [hidden, hidden], "alerts": [hidden],
+            "block_reason": hidden, "metadata": metadata });
+        server.record(&with(interaction("x", "y"), &fields)).await;
+    }
+    for path in ["/entries", "/entries?column=user,detectors,metadata:key-1", "/entries/e-1"] {
+        let page = server.get(path).await;
+        assert_eq!(page.status.as_u16(), 200, "{path}");
+        assert!(page.body.len() < 250_000, "{path}: {}", page.body.len());
+        let page = page.text();
+        assert!(!page.contains("href=\"/conversations/"), "{path}");
+        assert!(page.contains("U+0000"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn images_are_of_known_types_and_from_this_server() {
     let server = TestServer::start().await;
     let png = "iVBORw0KGgo=";
@@ -442,6 +469,8 @@ async fn nothing_is_shown_that_cannot_be_recorded() {
     server.lose_access_log();
     for path in [
         "/entries".to_owned(),
+        "/entries.newer".to_owned(),
+        "/entries.newer?text_contains=none".to_owned(),
         format!("/entries/{id}"),
         format!("/entries/{id}?content=show"),
         format!("/entries/{id}/input"),

@@ -11,7 +11,8 @@ pub(super) fn text(text: &str) -> Text<'_> {
 /// A short text, cut where it is long. Its direction does not reach what is around it.
 pub(super) fn clipped(given: &str) -> Markup {
     const LIMIT: usize = 120;
-    let (start, is_whole) = cut(given, LIMIT);
+    const WRITTEN: usize = 480;
+    let (start, is_whole) = cut_written(given, LIMIT, WRITTEN);
     // A link around it needs a name.
     let shown = if given.is_empty() { "\"\"" } else { start };
     html! { bdi { (Text(shown)) @if !is_whole { "…" } } }
@@ -23,6 +24,20 @@ pub(super) fn cut(text: &str, limit: usize) -> (&str, bool) {
         return (text, true);
     }
     (&text[..text.floor_char_boundary(limit)], false)
+}
+
+/// [`cut`], to at most `written` bytes of markup, too: of a hidden character there are many.
+pub(super) fn cut_written(given: &str, limit: usize, written: usize) -> (&str, bool) {
+    let (start, is_whole) = cut(given, limit);
+    let mut left = written;
+    for (at, character) in start.char_indices() {
+        let bytes = Text(character.encode_utf8(&mut [0; 4])).written();
+        if bytes > left {
+            return (&start[..at], false);
+        }
+        left -= bytes;
+    }
+    (start, is_whole)
 }
 
 /// `given` as a unit of its own: its direction does not reach what is around it.

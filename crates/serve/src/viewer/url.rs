@@ -57,6 +57,16 @@ pub(super) fn conversation(id: &str) -> String {
     format!("{CONVERSATIONS}/{}", encoded(id))
 }
 
+/// The address that `address` makes of an id, unless it is too long: servers refuse such requests, and a page has many
+/// of them. That of every valid id of an entry is short enough.
+pub(super) fn short(id: &str, address: fn(&str) -> String) -> Option<String> {
+    const MAX: usize = 800;
+    if id.len() > MAX {
+        return None;
+    }
+    Some(address(id)).filter(|address| address.len() <= MAX)
+}
+
 /// `path` with the content of what is there.
 pub(super) fn with_content(path: &str) -> String {
     format!("{path}?content=show")
@@ -97,6 +107,15 @@ mod tests {
         }
         for other in ["", "//evil", "/\\evil", "https://evil", "evil", "/a\r\nb", "/ä"] {
             assert_eq!(local(other), "/");
+        }
+    }
+
+    #[test]
+    fn long_ids_have_no_address() {
+        assert_eq!(short("a b", conversation).as_deref(), Some("/conversations/a%20b"));
+        assert!(short(&" ".repeat(255), entry).is_some());
+        for long in [" ".repeat(300), "a".repeat(1_000_000)] {
+            assert_eq!(short(&long, conversation), None);
         }
     }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::viewer::strings::entries as strings;
-use crate::viewer::text::{clipped, time};
+use crate::viewer::text::{clipped, cut, time};
 use crate::viewer::url;
 
 /// What begins the name of a column of metadata.
@@ -137,7 +137,10 @@ impl Column {
             Field::Operation => words(entry.operation()),
             Field::Tool => words(entry.tool()),
             Field::Conversation => match entry.conversation_id.as_deref() {
-                Some(id) => html! { td.short { a href=(url::conversation(id)) { (clipped(id)) } } },
+                Some(id) => match url::short(id, url::conversation) {
+                    Some(address) => html! { td.short { a href=(address) { (clipped(id)) } } },
+                    None => words(Some(id)),
+                },
                 None => words(None),
             },
             Field::Outcome => html! { td { (outcome(entry)) } },
@@ -148,6 +151,61 @@ impl Column {
             Field::Latency => html! { td.number { (entry.latency_ms.round()) } },
             Field::Phase => words(entry.phase()),
         }
+    }
+}
+
+/// Keys of the metadata that fields show.
+const SHOWN: [&str; 7] = [
+    metadata::USER,
+    metadata::TENANT,
+    metadata::OPERATION,
+    metadata::TOOL_NAME,
+    metadata::OUTCOME,
+    metadata::SAFETY,
+    metadata::PHASE,
+];
+/// More bytes of a value are neither shown nor linked.
+const MAX_VALUE: usize = 1_000;
+
+/// Leaves of an entry what its row shows: a page has many rows, and an entry may be large.
+pub(super) fn strip(entry: &mut AuditEntry, columns: &[Column]) {
+    let is_shown = |key: &str| {
+        SHOWN.contains(&key)
+            || columns
+                .iter()
+                .any(|column| matches!(column, Column::Metadata(shown) if shown == key))
+    };
+    let values = std::mem::take(&mut entry.metadata).into_iter();
+    entry.metadata = values
+        .filter(|(key, _)| is_shown(key))
+        .map(|(key, value)| match value {
+            Value::String(text) => (key, Value::String(start_of(text))),
+            value @ (Value::Array(_) | Value::Object(_)) => {
+                (key, Value::String(start_of(value.to_string())))
+            }
+            value => (key, value),
+        })
+        .collect();
+    for field in [&mut entry.provider, &mut entry.model, &mut entry.conversation_id] {
+        *field = field.take().map(start_of);
+    }
+    let mut left = MAX_VALUE;
+    let detectors = std::mem::take(&mut entry.detectors_triggered).into_iter();
+    entry.detectors_triggered = detectors
+        .map(start_of)
+        .take_while(|name| {
+            let is_room = left > 0;
+            left = left.saturating_sub(name.len() + 1);
+            is_room
+        })
+        .collect();
+    (entry.alerts, entry.block_reason) = (Vec::new(), None);
+}
+
+fn start_of(text: String) -> String {
+    match cut(&text, MAX_VALUE) {
+        (_, true) => text,
+        (start, false) => start.to_owned(),
     }
 }
 

@@ -67,7 +67,7 @@ pub(in crate::viewer) async fn newer(
     check(&caller, &selection)?;
     let query: Query = selection.query.clone().order(Order::Ascending);
     let is_search = selection.has_conditions() || query.after.is_none();
-    let mut page = Page::read_query(&state, query, false).await?;
+    let mut page = Page::read_query(&state, query, &selection.columns, false).await?;
     if is_search || !page.rows.is_empty() {
         let count = page.rows.len() as u64;
         state.record_access(&caller, Action::List, &request(&uri), Some(count)).await?;

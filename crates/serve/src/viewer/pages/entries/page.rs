@@ -4,6 +4,7 @@ use attestry::{AuditEntry, Cursor, Query, StorageError};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
+use super::columns::{Column, strip};
 use super::selection::Selection;
 use crate::http::problem::Problem;
 use crate::read::content::Shown;
@@ -32,13 +33,15 @@ impl Page {
         if let Some(before) = &selection.before {
             // The page before is the next one of the other order.
             let query = selection.reversed().query.after(before.clone());
-            let mut page = Self::read_query(state, query, selection.searches_all).await?;
+            let mut page =
+                Self::read_query(state, query, &selection.columns, selection.searches_all).await?;
             page.rows.reverse();
             (page.has_previous, page.has_next) = (page.has_next, true);
             return Ok(page);
         }
         let query = selection.query.clone();
-        let mut page = Self::read_query(state, query, selection.searches_all).await?;
+        let mut page =
+            Self::read_query(state, query, &selection.columns, selection.searches_all).await?;
         page.has_previous = selection.query.after.is_some();
         Ok(page)
     }
@@ -48,6 +51,7 @@ impl Page {
     pub(super) async fn read_query(
         state: &AppState,
         query: Query,
+        columns: &[Column],
         searches_all: bool,
     ) -> Result<Self, Problem> {
         let size = query.limit.unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE);
@@ -74,7 +78,11 @@ impl Page {
                     page.has_next = true;
                     break;
                 }
-                Ok(entry) => page.rows.push(Shown::Hidden.apply(&state.logger, entry)?),
+                Ok(entry) => {
+                    let mut entry = Shown::Hidden.apply(&state.logger, entry)?;
+                    strip(&mut entry, columns);
+                    page.rows.push(entry);
+                }
                 Err(StorageError::Corrupt(record)) if page.unreadable.len() < MAX_NAMED => {
                     page.unreadable.push(record.to_string());
                 }

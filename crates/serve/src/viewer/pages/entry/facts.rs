@@ -4,14 +4,19 @@ use attestry::{AuditEntry, metadata as key};
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::viewer::content::Budget;
 use crate::viewer::pages::entries::columns::{outcome, safety};
 use crate::viewer::strings::entry as strings;
-use crate::viewer::text::{cut, text, time};
+use crate::viewer::text::{cut_written, text, time};
 use crate::viewer::url;
 
 /// Keys of no group that are shown at most, and bytes of a value.
 const MAX_KEYS: usize = 200;
 const MAX_VALUE: usize = 1_000;
+/// Bytes that a value becomes.
+const MAX_WRITTEN: usize = 4_000;
+/// Bytes of all names and values, as they are written.
+const MAX_BYTES: usize = 40_000;
 
 const CALLER: &[&str] = &[
     key::USER,
@@ -65,49 +70,52 @@ pub(super) fn facts(entry: &AuditEntry, end: Option<&str>) -> Markup {
     let is_custom = |name: &&String| !known.iter().any(|group| group.contains(&name.as_str()));
     let custom: Vec<_> = entry.metadata.keys().filter(is_custom).collect();
     let conversation = entry.conversation_id.as_deref();
+    let budget = &mut Budget::new(MAX_BYTES);
+    // Whatever the other fields are, its id and hashes are there.
+    let of_record = &mut Budget::new(MAX_BYTES);
     html! {
         div.groups {
             section { h2 { (strings::CALLER) } dl.facts {
-                (from_metadata(entry, CALLER))
+                (from_metadata(entry, CALLER, budget))
                 @if let Some(id) = conversation {
-                    dt { (strings::CONVERSATION) } dd { a href=(url::conversation(id)) { (shown(id)) } }
+                    dt { (strings::CONVERSATION) } dd { (linked(id, url::conversation, budget)) }
                 }
             } }
             section { h2 { (strings::MODEL) } dl.facts {
-                (fact(strings::PROVIDER, entry.provider.as_deref()))
-                (fact(strings::MODEL_NAME, entry.model.as_deref()))
-                (from_metadata(entry, MODEL))
+                (fact(strings::PROVIDER, entry.provider.as_deref(), budget))
+                (fact(strings::MODEL_NAME, entry.model.as_deref(), budget))
+                (from_metadata(entry, MODEL, budget))
             } }
             section { h2 { (strings::RESULT) } dl.facts {
                 dt { (strings::OUTCOME) } dd { (outcome(entry)) }
-                (from_metadata(entry, RESULT))
+                (from_metadata(entry, RESULT, budget))
                 dt { (strings::SAFETY) } dd { (safety(entry)) }
-                (list(strings::DETECTORS, &entry.detectors_triggered))
-                (fact(strings::BLOCK_REASON, entry.block_reason.as_deref()))
-                (list(strings::ALERTS, &entry.alerts))
+                (list(strings::DETECTORS, &entry.detectors_triggered, budget))
+                (fact(strings::BLOCK_REASON, entry.block_reason.as_deref(), budget))
+                (list(strings::ALERTS, &entry.alerts, budget))
             } }
             section { h2 { (strings::USAGE) } dl.facts {
-                (fact(strings::INPUT_TOKENS, entry.input_tokens.map(|count| count.to_string()).as_deref()))
-                (fact(strings::OUTPUT_TOKENS, entry.output_tokens.map(|count| count.to_string()).as_deref()))
-                (from_metadata(entry, USAGE))
-                (fact(strings::LATENCY, Some(&entry.latency_ms.to_string())))
+                (fact(strings::INPUT_TOKENS, entry.input_tokens.map(|count| count.to_string()).as_deref(), budget))
+                (fact(strings::OUTPUT_TOKENS, entry.output_tokens.map(|count| count.to_string()).as_deref(), budget))
+                (from_metadata(entry, USAGE, budget))
+                (fact(strings::LATENCY, Some(&entry.latency_ms.to_string()), budget))
             } }
             @if entry.metadata.keys().any(|name| TRACE.contains(&name.as_str())) {
-                section { h2 { (strings::TRACE) } dl.facts { (from_metadata(entry, TRACE)) } }
+                section { h2 { (strings::TRACE) } dl.facts { (from_metadata(entry, TRACE, budget)) } }
             }
             section { h2 { (strings::RECORD) } dl.facts {
-                (fact(strings::ID, Some(entry.id.as_str())))
+                (fact(strings::ID, Some(entry.id.as_str()), of_record))
                 dt { (strings::TIMESTAMP) } dd { (time(entry.timestamp)) " UTC" }
-                (hash(strings::INPUT_HASH, &entry.input_hash))
-                (hash(strings::OUTPUT_HASH, &entry.output_hash))
-                (from_metadata(entry, RECORD))
-                (link(strings::START_ENTRY, entry.call()))
-                (link(strings::END_ENTRY, end))
-                (link(strings::ADDS_TO, entry.metadata.get(key::ADDS_TO).and_then(Value::as_str)))
+                (hash(strings::INPUT_HASH, &entry.input_hash, of_record))
+                (hash(strings::OUTPUT_HASH, &entry.output_hash, of_record))
+                (from_metadata(entry, RECORD, of_record))
+                (link(strings::START_ENTRY, entry.call(), of_record))
+                (link(strings::END_ENTRY, end, of_record))
+                (link(strings::ADDS_TO, entry.metadata.get(key::ADDS_TO).and_then(Value::as_str), of_record))
             } }
             @if !custom.is_empty() {
                 section { h2 { (strings::CUSTOM) } dl.facts {
-                    @for name in custom.iter().take(MAX_KEYS) { (from_metadata(entry, &[name.as_str()])) }
+                    @for name in custom.iter().take(MAX_KEYS) { (from_metadata(entry, &[name.as_str()], budget)) }
                 }
                 @if custom.len() > MAX_KEYS { p.notice { (strings::more_keys(custom.len() - MAX_KEYS)) } } }
             }
@@ -115,15 +123,15 @@ pub(super) fn facts(entry: &AuditEntry, end: Option<&str>) -> Markup {
     }
 }
 
-fn from_metadata(entry: &AuditEntry, names: &[&str]) -> Markup {
+fn from_metadata(entry: &AuditEntry, names: &[&str], budget: &mut Budget) -> Markup {
     html! {
         @for name in names {
             @if let Some(value) = entry.metadata.get(*name) {
-                dt { (shown(name)) }
+                dt { (shown(name, budget)) }
                 dd {
                     @match value {
-                        Value::String(text) => (shown(text)),
-                        other => (shown(&other.to_string())),
+                        Value::String(text) => (shown(text, budget)),
+                        other => (shown(&other.to_string(), budget)),
                     }
                 }
             }
@@ -131,23 +139,32 @@ fn from_metadata(entry: &AuditEntry, names: &[&str]) -> Markup {
     }
 }
 
-fn fact(name: &str, value: Option<&str>) -> Markup {
-    html! { @if let Some(value) = value { dt { (name) } dd { (shown(value)) } } }
+fn fact(name: &str, value: Option<&str>, budget: &mut Budget) -> Markup {
+    html! { @if let Some(value) = value { dt { (name) } dd { (shown(value, budget)) } } }
 }
 
-fn hash(name: &str, value: &str) -> Markup {
-    html! { dt { (name) } dd.mono { (shown(value)) } }
+fn hash(name: &str, value: &str, budget: &mut Budget) -> Markup {
+    html! { dt { (name) } dd.mono { (shown(value, budget)) } }
 }
 
-fn list(name: &str, values: &[String]) -> Markup {
-    html! { @if !values.is_empty() { dt { (name) } dd { (shown(&values.join(", "))) } } }
+fn list(name: &str, values: &[String], budget: &mut Budget) -> Markup {
+    html! { @if !values.is_empty() { dt { (name) } dd { (shown(&values.join(", "), budget)) } } }
 }
 
-fn link(name: &str, id: Option<&str>) -> Markup {
-    html! { @if let Some(id) = id { dt { (name) } dd { a href=(url::entry(id)) { (shown(id)) } } } }
+fn link(name: &str, id: Option<&str>, budget: &mut Budget) -> Markup {
+    html! { @if let Some(id) = id { dt { (name) } dd { (linked(id, url::entry, budget)) } } }
 }
 
-fn shown(value: &str) -> Markup {
-    let (start, is_whole) = cut(value, MAX_VALUE);
-    html! { bdi { (text(start)) @if !is_whole { " … " (strings::CUT) } } }
+/// An id, with a link unless that would be too long.
+fn linked(id: &str, address: fn(&str) -> String, budget: &mut Budget) -> Markup {
+    let shown = shown(id, budget);
+    match url::short(id, address) {
+        Some(address) => html! { a href=(address) { (shown) } },
+        None => shown,
+    }
+}
+
+fn shown(value: &str, budget: &mut Budget) -> Markup {
+    let start = budget.take(cut_written(value, MAX_VALUE, MAX_WRITTEN).0);
+    html! { bdi { (text(start)) @if start.len() < value.len() { " … " (strings::CUT) } } }
 }
