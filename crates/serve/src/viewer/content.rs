@@ -1,8 +1,11 @@
 //! The content of an entry as text: messages with their roles, code, tool calls. Nothing in it becomes markup.
 
+use std::io;
+
 use attestry::messages::{Message, Messages, Part, PartKind};
 use attestry::metadata;
 use maud::{Markup, html};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::media::{self, Place};
@@ -151,18 +154,48 @@ fn media_name(modality: &str, mime_type: Option<&str>) -> Markup {
 }
 
 fn extra(extra: &serde_json::Map<String, Value>, budget: &mut Budget) -> Markup {
-    html! { @if !extra.is_empty() { (value(&Value::from(extra.clone()), budget)) } }
+    html! { @if !extra.is_empty() { (json(extra, budget)) } }
 }
 
 /// A JSON value; a text as it is.
 fn value(value: &Value, budget: &mut Budget) -> Markup {
     match value {
         Value::String(text) => plain(text, budget),
-        other => {
-            let pretty = serde_json::to_string_pretty(other).unwrap_or_default();
-            html! { pre tabindex="0" { (text(budget.take(&pretty))) } }
+        other => json(other, budget),
+    }
+}
+
+fn json(value: &impl Serialize, budget: &mut Budget) -> Markup {
+    // One byte more than fits: so the budget sees that it is not all.
+    let pretty = pretty(value, budget.left + 1);
+    html! { pre tabindex="0" { (text(budget.take(&pretty))) } }
+}
+
+/// The first `max` bytes of indented JSON, or all of it. Indentation can be a hundred times as long as the values.
+fn pretty(value: &impl Serialize, max: usize) -> String {
+    struct Start {
+        bytes: Vec<u8>,
+        max: usize,
+    }
+
+    impl io::Write for Start {
+        fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+            let fit = more.len().min(self.max - self.bytes.len());
+            self.bytes.extend_from_slice(&more[..fit]);
+            // With 0, the rest is not printed.
+            Ok(fit)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
+
+    let mut start = Start { bytes: Vec::new(), max };
+    let is_whole = serde_json::to_writer_pretty(&mut start, value).is_ok();
+    let text = String::from_utf8_lossy(&start.bytes);
+    // Without the character that the end cut.
+    if is_whole { text.into_owned() } else { text.trim_end_matches('\u{fffd}').to_owned() }
 }
 
 fn json_text(given: &str, budget: &mut Budget) -> Markup {
@@ -240,6 +273,25 @@ mod tests {
         let page = messages(&many, 0, place, &mut budget).into_string();
         assert!(page.len() < 30_000, "{}", page.len());
         assert!(budget.is_cut);
+    }
+
+    #[test]
+    fn json_is_printed_as_far_as_it_is_shown() {
+        let mut nested = serde_json::json!(vec![0; 100_000]);
+        for _ in 0..100 {
+            nested = serde_json::json!([nested]);
+        }
+        assert!(pretty(&nested, 10_000).len() <= 10_000);
+        let mut budget = Budget::new(10_000);
+        let page = value(&nested, &mut budget).into_string();
+        assert!(page.len() < 30_000 && budget.is_cut, "{}", page.len());
+        for max in 0..20 {
+            let start = pretty(&serde_json::json!(["\u{20ac}\u{20ac}"]), max);
+            assert!("[\n  \"\u{20ac}\u{20ac}\"\n]".starts_with(&start), "{start:?}");
+        }
+        let mut budget = Budget::new(1_000);
+        assert!(value(&serde_json::json!({"a": [1]}), &mut budget).into_string().contains("1\n"));
+        assert!(!budget.is_cut);
     }
 
     #[test]
