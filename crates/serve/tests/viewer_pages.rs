@@ -440,6 +440,51 @@ async fn conversation_of_ten_thousand_turns_has_pages() {
     }
 }
 
+/// Words of the sentences that say that nothing was found changed.
+const INTACT: [&str; 2] = ["was found changed", "match their hashes"];
+
+#[tokio::test]
+async fn conversation_that_was_not_compared_is_not_called_intact() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit");
+    let manager = attestry::crypto::EncryptionManager::generate();
+    let log = attestry::open(&path).encryption(manager).store_content(true).await.unwrap();
+    for text in ["a", "b"] {
+        log.log(attestry::Interaction::new(text, text).conversation_id("c")).await.unwrap();
+    }
+    log.close().await.unwrap();
+    let log = attestry::open(&path).await.unwrap();
+    let server = TestServer::serve(folder, log, |options| options).await;
+    let page = server.get("/conversations/c").await.text();
+    assert!(page.contains("The contents of 2 turns of this page could not be compared"), "{page}");
+    assert!(INTACT.iter().all(|words| !page.contains(words)), "{page}");
+}
+
+#[tokio::test]
+async fn conversation_without_a_readable_turn_is_not_called_intact() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit");
+    let log = attestry::open(&path).await.unwrap();
+    for id in ["c", "d"] {
+        log.log(attestry::Interaction::new("a", "b").conversation_id(id)).await.unwrap();
+    }
+    log.close().await.unwrap();
+    for file in std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "jsonl") {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let (first, rest) = text.split_once('\n').unwrap();
+            std::fs::write(&file, format!("{}\n{rest}", "#".repeat(first.len()))).unwrap();
+        }
+    }
+    let log = attestry::open(&path).await.unwrap();
+    let server = TestServer::serve(folder, log, |options| options).await;
+    for id in ["c", "d"] {
+        let page = server.get(&format!("/conversations/{id}")).await.text();
+        assert!(page.contains("A record cannot be read"), "{page}");
+        assert!(INTACT.iter().all(|words| !page.contains(words)), "{id}: {page}");
+    }
+}
+
 #[tokio::test]
 async fn conversation_ids_of_any_form_have_a_page() {
     let server = TestServer::start().await;

@@ -1,10 +1,15 @@
 //! Whether an entry is what was recorded: its content against its hashes, its line against the tree.
 
-use attestry::evidence::{Checkpoint, EntryProof, EvidenceError, EvidenceExt as _, line_hash};
+use attestry::evidence::{
+    Checkpoint, EntryProof, EvidenceError, EvidenceExt as _, InclusionProof, line_hash,
+};
 use attestry::{AuditEntry, AuditError, Content, EntryId, ErrorChain, ErrorKind};
 
 use crate::http::problem::Problem;
 use crate::state::AppState;
+
+/// Each line is in memory while it is hashed, and can have many megabytes.
+pub(super) const LINES_AT_ONCE: usize = 4;
 
 /// What the hashes of an entry say about its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +32,18 @@ pub(super) enum LineCheck {
     NotSigned,
     /// It is not in the tree: it was changed, or put there past the tree.
     NotInTree,
+    /// The entry was erased after it was read.
+    Erased,
     /// The store keeps no evidence.
     NotKept,
     /// The tree, or its checkpoint, is damaged or another one.
     Failed(String),
 }
 
-/// A line that a checkpoint covers.
+/// A line that a checkpoint covers. Without its text, which can be many megabytes.
 #[derive(Debug)]
 pub(super) struct Proven {
-    pub(super) proof: EntryProof,
+    pub(super) proof: InclusionProof,
     pub(super) checkpoint: Option<Checkpoint>,
     /// Whether its signatures are what the server requires; `None` if it requires none.
     pub(super) is_signed: Option<bool>,
@@ -69,31 +76,34 @@ fn failed(error: &AuditError) -> ContentCheck {
 
 /// Looks for the lines of entries in the tree, in their order.
 pub(super) async fn check_lines(state: &AppState, ids: &[EntryId]) -> Vec<LineCheck> {
-    let found = match state.logger.evidence() {
-        Ok(evidence) => evidence.inclusion_proofs(ids).await,
-        Err(error) => Err(error),
-    };
-    match found {
-        Ok(found) => found.into_iter().map(|found| line_check(state, found)).collect(),
-        Err(error) => ids.iter().map(|_| failed_line(&error)).collect(),
+    let mut checks = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LINES_AT_ONCE) {
+        let found = match state.logger.evidence() {
+            Ok(evidence) => evidence.inclusion_proofs(ids).await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(found) => checks.extend(found.into_iter().map(|found| line_check(state, found))),
+            Err(error) => checks.extend(ids.iter().map(|_| failed_line(&error))),
+        }
     }
+    checks
 }
 
 fn line_check(state: &AppState, found: Result<Option<EntryProof>, EvidenceError>) -> LineCheck {
     match found {
-        Ok(Some(proof)) => {
-            let note = proof.proof.checkpoint();
+        Ok(Some(EntryProof { line, proof, .. })) => {
+            let note = proof.checkpoint();
             let checkpoint =
                 note.split_once("\n\n").and_then(|(text, _)| format!("{text}\n").parse().ok());
-            let leaf = line_hash(&proof.line);
+            let leaf = line_hash(&line);
             let is_signed = state
                 .verifications
                 .policy()
-                .map(|policy| leaf.is_ok_and(|leaf| proof.proof.verify(leaf, policy).is_ok()));
+                .map(|policy| leaf.is_ok_and(|leaf| proof.verify(leaf, policy).is_ok()));
             LineCheck::Proven(Box::new(Proven { proof, checkpoint, is_signed }))
         }
-        // Erased since it was read.
-        Ok(None) => LineCheck::NotInTree,
+        Ok(None) => LineCheck::Erased,
         Err(error) => failed_line(&error),
     }
 }

@@ -144,13 +144,14 @@ impl Conversation {
         let spans: HashSet<&str> = self.turns.iter().filter_map(|turn| turn.trace().1).collect();
         let bytes = PAGE_BYTES / self.turns.len().max(1);
         let (mut turns, mut before) = (Vec::new(), None);
-        let mut problems = 0_u32;
+        let (mut problems, mut unchecked) = (0_u32, 0_u32);
         for (turn, line) in self.turns.iter().zip(&lines) {
             // Erased since the list was read.
             let Some(entry) = state.logger.get_entry(&turn.id).await? else { continue };
             let (texts, checked) = check_content(state, entry).await?;
             let turn = Turn { entry: turn, line, checked, is_nested: is_nested(turn, &spans) };
             problems += u32::from(turn.is_broken());
+            unchecked += u32::from(matches!(turn.checked, ContentCheck::Unknown(_)));
             turns.push(html! {
                 (gap(before, turn.entry.timestamp))
                 (turn.markup(texts.as_ref().filter(|_| shows_content), bytes))
@@ -159,7 +160,7 @@ impl Conversation {
         }
         Ok(html! {
             h1 { (strings::TITLE) " " (clipped(&self.id)) }
-            (self.summary(problems, &lines))
+            (self.summary(problems, unchecked, &lines))
             div.actions {
                 @if shows_content {
                     a.button href=(url::conversation(&self.id)) { (strings::HIDE) }
@@ -177,13 +178,15 @@ impl Conversation {
         })
     }
 
-    fn summary(&self, problems: u32, lines: &[LineCheck]) -> Markup {
+    fn summary(&self, problems: u32, unchecked: u32, lines: &[LineCheck]) -> Markup {
         let keeps_none = lines.iter().any(|line| matches!(line, LineCheck::NotKept));
         html! {
             @if let (Some(first), Some(last)) = (self.turns.first(), self.turns.last()) {
                 p { (strings::turns(self.turns.len())) " " (time(first.timestamp)) " – " (time(last.timestamp)) " UTC." }
             }
             @if problems > 0 { p.notice.bad { (strings::broken(problems)) } }
+            @else if unchecked > 0 { p.notice { (strings::unchecked(unchecked)) } }
+            @else if !self.unreadable.is_empty() || self.turns.is_empty() { }
             @else if keeps_none { p.notice { (strings::NO_EVIDENCE) } }
             @else { p.notice.ok { (strings::INTACT) } }
         }
@@ -227,7 +230,7 @@ fn checkpoint(lines: &[LineCheck]) -> Markup {
         @if let Some(proven) = proven {
             details.panel.evidence {
                 summary { (strings::CHECKPOINT) }
-                pre tabindex="0" { (text(proven.proof.proof.checkpoint())) }
+                pre tabindex="0" { (text(proven.proof.checkpoint())) }
             }
         }
     }
@@ -257,7 +260,7 @@ impl Turn<'_> {
         let is_line_broken = match self.line {
             LineCheck::NotInTree | LineCheck::Failed(_) => true,
             LineCheck::Proven(proven) => proven.is_signed == Some(false),
-            LineCheck::NotSigned | LineCheck::NotKept => false,
+            LineCheck::NotSigned | LineCheck::NotKept | LineCheck::Erased => false,
         };
         is_line_broken || self.checked == ContentCheck::Differs
     }
@@ -289,13 +292,14 @@ impl Turn<'_> {
                         LineCheck::Proven(proven) if proven.is_signed == Some(false) => {
                             span.badge.bad { (strings::NOT_PROVEN) }
                         },
+                        LineCheck::Erased => span.badge.warn { (strings::ERASED) },
                         LineCheck::Proven(_) | LineCheck::NotKept => {},
                     }
                 }
                 p.print-only.mono {
                     (strings::ENTRY) " " (text(entry.id.as_str())) ". "
                     (strings::HASHES) " " (text(&entry.input_hash)) ", " (text(&entry.output_hash)) "."
-                    @if let LineCheck::Proven(proven) = self.line { " " (strings::leaf(proven.proof.proof.index())) }
+                    @if let LineCheck::Proven(proven) = self.line { " " (strings::leaf(proven.proof.index())) }
                 }
                 @if let Some(texts) = texts { (self.texts(texts, bytes)) }
                 @else { p.masked { (self.hidden()) } }

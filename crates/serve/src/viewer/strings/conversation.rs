@@ -17,6 +17,7 @@ pub(in crate::viewer) const NO_END: &str = "has no end: running, or its process 
 pub(in crate::viewer) const DIFFERS: &str = "content does not match its hash";
 pub(in crate::viewer) const NOT_IN_TREE: &str = "line is not in the tree";
 pub(in crate::viewer) const NOT_PROVEN: &str = "line cannot be proven";
+pub(in crate::viewer) const ERASED: &str = "erased since this page was read";
 pub(in crate::viewer) const NOT_SIGNED: &str = "no checkpoint yet";
 pub(in crate::viewer) const ENTRY: &str = "Entry";
 pub(in crate::viewer) const CHECKPOINT: &str = "The signed checkpoint that covers these turns";
@@ -50,6 +51,15 @@ pub(in crate::viewer) fn broken(count: u32) -> String {
     match count {
         1 => "1 turn of this page is not what was recorded; it is marked.".to_owned(),
         _ => format!("{count} turns of this page are not what was recorded; they are marked."),
+    }
+}
+
+pub(in crate::viewer) fn unchecked(count: u32) -> String {
+    match count {
+        1 => "The content of 1 turn of this page could not be compared with its hash; the turn says why.".to_owned(),
+        _ => format!(
+            "The contents of {count} turns of this page could not be compared with their hashes; each turn says why."
+        ),
     }
 }
 

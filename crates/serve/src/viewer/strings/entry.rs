@@ -33,6 +33,7 @@ pub(in crate::viewer) const SIGNATURE_BAD: &str =
     "The line is in the Merkle tree, but the signature of the checkpoint is not valid.";
 pub(in crate::viewer) const LINE_NOT_SIGNED: &str = "The line is in the Merkle tree. No checkpoint covers it yet: until then the owner of the disk can still rewrite it.";
 pub(in crate::viewer) const LINE_NOT_IN_TREE: &str = "The stored line is not in the Merkle tree: it was changed, or put into the store by another way.";
+pub(in crate::viewer) const LINE_ERASED: &str = "The entry was erased while this page was made.";
 pub(in crate::viewer) const LINE_NOT_KEPT: &str =
     "The store keeps no evidence: whether the line was changed cannot be shown.";
 pub(in crate::viewer) const LINE_FAILED: &str = "The line cannot be proven:";

@@ -24,9 +24,7 @@ use crate::read::{NDJSON, csv, request};
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
-
-/// Proofs that are made together, because they read the tree once.
-const PROOFS: usize = 64;
+use crate::viewer::checks::LINES_AT_ONCE;
 
 /// All entries that match, not only those of a page.
 pub(in crate::viewer) async fn download(
@@ -80,13 +78,15 @@ fn proofs(
     query: Query,
     access: LongAccess,
 ) -> impl Stream<Item = Result<Bytes, Problem>> + Send {
-    let found = state.logger.query(query).chunks(PROOFS);
+    // Only the ids: the lines are read with their proofs.
+    let ids = state.logger.query(query).map(|found| found.map(|entry| entry.id));
+    let found = ids.chunks(LINES_AT_ONCE);
     stream::unfold(Some((state, found, access, 0)), |proofs| async move {
         let (state, mut found, mut access, mut count) = proofs?;
-        let Some(entries) = found.next().await else {
+        let Some(ids) = found.next().await else {
             return access.finish().await.err().map(|problem| (Err(problem), None));
         };
-        let lines = match prove(&state, entries).await {
+        let lines = match prove(&state, ids).await {
             Ok(lines) => lines,
             Err(problem) => return Some((Err(problem), None)),
         };
@@ -98,12 +98,12 @@ fn proofs(
 
 async fn prove(
     state: &AppState,
-    entries: Vec<Result<attestry::AuditEntry, StorageError>>,
+    found: Vec<Result<EntryId, StorageError>>,
 ) -> Result<Vec<String>, Problem> {
     let (mut ids, mut lines): (Vec<EntryId>, Vec<String>) = (Vec::new(), Vec::new());
-    for entry in entries {
-        match entry {
-            Ok(entry) => ids.push(entry.id),
+    for found in found {
+        match found {
+            Ok(id) => ids.push(id),
             Err(StorageError::Corrupt(record)) => {
                 lines.push(format!("{}\n", json!({ "unreadable": record.to_string() })));
             }

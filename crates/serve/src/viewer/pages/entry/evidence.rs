@@ -24,6 +24,7 @@ pub(super) fn verdicts(content: &ContentCheck, line: &LineCheck) -> Markup {
         },
         LineCheck::NotSigned => ("warn", strings::LINE_NOT_SIGNED),
         LineCheck::NotInTree => ("bad", strings::LINE_NOT_IN_TREE),
+        LineCheck::Erased => ("warn", strings::LINE_ERASED),
         LineCheck::NotKept => ("", strings::LINE_NOT_KEPT),
         LineCheck::Failed(_) => ("bad", strings::LINE_FAILED),
     };
@@ -66,7 +67,7 @@ pub(super) fn evidence(entry: &AuditEntry, line: &LineCheck, may_read_content: b
 fn leaf(proven: &Proven) -> Markup {
     html! {
         dl.facts {
-            dt { (strings::LEAF) } dd { (proven.proof.proof.index()) }
+            dt { (strings::LEAF) } dd { (proven.proof.index()) }
             @if let Some(checkpoint) = &proven.checkpoint {
                 dt { (strings::CHECKPOINT) } dd { (strings::checkpoint(checkpoint.size())) }
                 dt { (strings::ORIGIN) } dd { bdi { (text(checkpoint.origin())) } }
@@ -75,7 +76,7 @@ fn leaf(proven: &Proven) -> Markup {
         }
         details.panel.evidence {
             summary { (strings::CHECKPOINT_TEXT) }
-            pre tabindex="0" { (text(proven.proof.proof.checkpoint())) }
+            pre tabindex="0" { (text(proven.proof.checkpoint())) }
         }
     }
 }
