@@ -394,6 +394,24 @@ async fn entry_says_whether_it_is_what_was_recorded() {
 }
 
 #[tokio::test]
+async fn commands_for_the_content_are_those_that_work() {
+    let commands = async |server: &TestServer| {
+        let fields = json!({ "id": "e-1" });
+        server.record(&with(interaction("question", "answer"), &fields)).await;
+        let page = server.get("/entries/e-1").await.text();
+        assert!(page.contains("attestry get --raw e-1"), "{page}");
+        ["jq -j .input_content", "jq -j .output_content"].map(|command| page.contains(command))
+    };
+    let server = TestServer::start().await;
+    assert_eq!(commands(&server).await, [true, true]);
+    let key = attestry::crypto::EncryptionManager::generate();
+    let server = TestServer::with(|options| options, |open| open.encryption(key)).await;
+    assert_eq!(commands(&server).await, [false, false]);
+    let server = TestServer::with(|options| options, |open| open.store_content(false)).await;
+    assert_eq!(commands(&server).await, [false, false]);
+}
+
+#[tokio::test]
 async fn proof_from_the_viewer_is_valid() {
     let server = tampered().await;
     let line = server.get("/entries/good/line").await;

@@ -78,8 +78,7 @@ pub(in crate::viewer) const YOURSELF_HELP: &str = "Take the two files from above
      the log from where you trust it. The commands need no server.";
 pub(in crate::viewer) const ON_THE_STORE: &str = "# where the store is";
 pub(in crate::viewer) const ANYWHERE: &str = "# anywhere";
-pub(in crate::viewer) const CONTENT_COMMAND: &str =
-    "# content that is stored unencrypted, with the hash of this entry";
+pub(in crate::viewer) const CONTENT_COMMAND: &str = "# content, with the hash of this entry";
 
 pub(in crate::viewer) fn not_found(id: &str) -> String {
     format!("there is no entry {id}; it may have been erased, which the integrity page would show")

@@ -40,8 +40,20 @@ pub(super) fn verdicts(content: &ContentCheck, line: &LineCheck) -> Markup {
     }
 }
 
+/// The sides of the content that are stored as they are, and match a hash without a key: a command can show that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plain {
+    pub(super) input: bool,
+    pub(super) output: bool,
+}
+
 /// Leaf, checkpoint, files, and commands with the values of this entry.
-pub(super) fn evidence(entry: &AuditEntry, line: &LineCheck, may_read_content: bool) -> Markup {
+pub(super) fn evidence(
+    entry: &AuditEntry,
+    line: &LineCheck,
+    plain: Plain,
+    may_read_content: bool,
+) -> Markup {
     let address = url::entry(entry.id.as_str());
     let proven = match line {
         LineCheck::Proven(proven) => Some(proven),
@@ -59,7 +71,7 @@ pub(super) fn evidence(entry: &AuditEntry, line: &LineCheck, may_read_content: b
                     a.button download="entry.json" href={ (address) "/line" } { (strings::LINE_FILE) }
                 }
             }
-            (commands(entry, proven.is_some()))
+            (commands(entry, plain, proven.is_some()))
         }
     }
 }
@@ -81,8 +93,7 @@ fn leaf(proven: &Proven) -> Markup {
     }
 }
 
-fn commands(entry: &AuditEntry, is_proven: bool) -> Markup {
-    let is_plain = entry.input_hash.len() == 64;
+fn commands(entry: &AuditEntry, plain: Plain, is_proven: bool) -> Markup {
     let id = quoted(entry.id.as_str());
     html! {
         h3 { (strings::YOURSELF) }
@@ -95,9 +106,11 @@ fn commands(entry: &AuditEntry, is_proven: bool) -> Markup {
                 (strings::ANYWHERE) "\n"
                 "attestry verify-proof entry.tlog-proof --public-key signing.key.pub entry.json\n"
             }
-            @if is_plain {
-                "\n" (strings::CONTENT_COMMAND) "\n"
+            @if plain.input || plain.output { "\n" (strings::CONTENT_COMMAND) "\n" }
+            @if plain.input {
                 "jq -j .input_content entry.json | sha256sum    # " (text(&entry.input_hash)) "\n"
+            }
+            @if plain.output {
                 "jq -j .output_content entry.json | sha256sum   # " (text(&entry.output_hash)) "\n"
             }
         }

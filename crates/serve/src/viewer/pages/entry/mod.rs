@@ -6,7 +6,7 @@ mod files;
 
 use std::sync::Arc;
 
-use attestry::{AuditEntry, Content, Query, metadata};
+use attestry::{AuditEntry, Content, EntryId, Query, metadata};
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -14,6 +14,7 @@ use futures_util::StreamExt as _;
 use http::Uri;
 use maud::{Markup, html};
 
+use self::evidence::Plain;
 pub(in crate::viewer) use self::files::{line, media, proof, side};
 use crate::access_log::Action;
 use crate::http::problem::Problem;
@@ -29,6 +30,9 @@ use crate::viewer::media::Place;
 use crate::viewer::strings::entry as strings;
 use crate::viewer::text::{clipped, text};
 use crate::viewer::url;
+
+/// Other hashes have a key, or are of another kind.
+const SHA256_DIGITS: usize = 64;
 
 /// The page. With `?content=show` it has the content, which is on record as a decryption.
 pub(in crate::viewer) async fn get(
@@ -54,12 +58,28 @@ pub(in crate::viewer) async fn get(
         false => None,
     };
     let end = end_of(&state, &entry).await?;
+    let plain = Plain {
+        input: is_plain(
+            &entry.input_hash,
+            stored.input.as_ref(),
+            texts.as_ref().and_then(|texts| texts.input.as_ref()),
+        ),
+        output: is_plain(
+            &entry.output_hash,
+            stored.output.as_ref(),
+            texts.as_ref().and_then(|texts| texts.output.as_ref()),
+        ),
+    };
+    let shown = match texts.filter(|_| shows_content) {
+        Some(texts) => Some(sides(entry.id.clone(), texts).await?),
+        None => None,
+    };
     let main = html! {
         h1 { (strings::TITLE) " " (clipped(entry.id.as_str())) }
         (evidence::verdicts(&checked, &line))
-        (content_of(&entry, texts.as_ref().filter(|_| shows_content), &stored, &checked, &caller))
+        (content_of(&entry, shown.as_ref(), &stored, &checked, &caller))
         (facts::facts(&shown_entry(&state, &caller, &entry)?, end.as_deref()))
-        (evidence::evidence(&entry, &line, caller.may(Role::Content)))
+        (evidence::evidence(&entry, &line, plain, caller.may(Role::Content)))
         @if let Some(stored_line) = stored_line { (raw(&stored_line)) }
     };
     Ok(frame.page(&format!("{} {id}", strings::TITLE), Nav::Entries, &main))
@@ -109,20 +129,18 @@ fn shown_entry(
 /// Input and output, or how to see them.
 fn content_of(
     entry: &AuditEntry,
-    shown: Option<&Content>,
+    shown: Option<&Markup>,
     stored: &Stored,
     checked: &ContentCheck,
     caller: &Caller,
 ) -> Markup {
-    let id = entry.id.as_str();
-    let address = url::entry(id);
+    let address = url::entry(entry.id.as_str());
     let is_stored = stored.input.is_some() || stored.output.is_some();
     html! {
         section {
             h2 { (strings::CONTENT) }
             @if let Some(shown) = shown {
-                (side_of(id, (strings::INPUT, "input"), shown.input.as_deref(), shown.input_kind.as_deref()))
-                (side_of(id, (strings::OUTPUT, "output"), shown.output.as_deref(), shown.output_kind.as_deref()))
+                (shown)
             } @else if !is_stored {
                 p.masked { (strings::NOT_STORED) }
             } @else if *checked != ContentCheck::Matches && caller.may(Role::Content) {
@@ -138,6 +156,24 @@ fn content_of(
             }
         }
     }
+}
+
+/// Whether the text is stored as it is, with a hash that anyone can compute.
+fn is_plain(hash: &str, stored: Option<&String>, text: Option<&String>) -> bool {
+    hash.len() == SHA256_DIGITS && stored.is_some() && stored == text
+}
+
+/// Input and output. Parsing long ones takes long.
+async fn sides(id: EntryId, shown: Content) -> Result<Markup, Problem> {
+    let render = move || {
+        let id = id.as_str();
+        html! {
+            (side_of(id, (strings::INPUT, "input"), shown.input.as_deref(), shown.input_kind.as_deref()))
+            (side_of(id, (strings::OUTPUT, "output"), shown.output.as_deref(), shown.output_kind.as_deref()))
+        }
+    };
+    let rendered = tokio::task::spawn_blocking(render).await;
+    rendered.map_err(|_| Problem::unavailable("the server shuts down"))
 }
 
 /// The input or the output.
