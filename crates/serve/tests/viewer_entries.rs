@@ -208,9 +208,9 @@ async fn selection_is_downloaded() {
     let path = "/entries.download?form=csv&content=true&model=m";
     let csv = auditor.get(&server, path).await.text();
     let rows: Vec<_> = csv.split("\r\n").collect();
-    assert!(rows[0].starts_with("id,timestamp,"), "{csv}");
+    assert!(rows[0].starts_with("\"id\",\"timestamp\","), "{csv}");
     assert!(
-        rows[1].starts_with("a,") && rows[1].contains(",'=secret,\"answer, \"\"b\"\"\","),
+        rows[1].starts_with("\"a\",") && rows[1].contains(",\"'=secret\",\"answer, \"\"b\"\"\","),
         "{csv}"
     );
     assert_eq!(rows.len(), 3);

@@ -53,15 +53,13 @@ fn record(fields: impl IntoIterator<Item = String>) -> Vec<u8> {
     line
 }
 
-/// A field in quotes where it must be. What a spreadsheet would evaluate begins with an apostrophe.
+/// A field in quotes, also where RFC 4180 needs none: the separator of a spreadsheet is that of its country. What it would
+/// evaluate begins with an apostrophe.
 fn field(mut text: String) -> String {
     if is_formula(&text) {
         text.insert(0, '\'');
     }
-    if text.contains(['"', ',', '\r', '\n']) {
-        text = format!("\"{}\"", text.replace('"', "\"\""));
-    }
-    text
+    format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 fn is_formula(text: &str) -> bool {
@@ -78,13 +76,15 @@ mod tests {
     #[test]
     fn fields_are_quoted_and_no_formulas() {
         for (given, expected) in [
-            ("a", "a"),
+            ("a", "\"a\""),
+            ("", "\"\""),
             ("a,b", "\"a,b\""),
+            ("x;=1+1", "\"x;=1+1\""),
             ("a \"b\"\nc", "\"a \"\"b\"\"\nc\""),
-            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
-            ("@x", "'@x"),
-            ("-1.5", "-1.5"),
-            ("-x", "'-x"),
+            ("=HYPERLINK(1)", "\"'=HYPERLINK(1)\""),
+            ("@x", "\"'@x\""),
+            ("-1.5", "\"-1.5\""),
+            ("-x", "\"'-x\""),
         ] {
             assert_eq!(field(given.to_owned()), expected);
         }
@@ -99,7 +99,10 @@ mod tests {
         let fields: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(fields, COLUMNS);
         let line = String::from_utf8(super::entry(&entry)).unwrap();
-        assert!(line.starts_with("e-1,1970-01-01T00:00:00,e3b0c442"), "{line}");
-        assert!(line.ends_with(",,,,,,true,[],,[],0.0,,,{}\r\n"), "{line}");
+        assert!(line.starts_with("\"e-1\",\"1970-01-01T00:00:00\",\"e3b0c442"), "{line}");
+        assert!(
+            line.ends_with("\"\",\"true\",\"[]\",\"\",\"[]\",\"0.0\",\"\",\"\",\"{}\"\r\n"),
+            "{line}"
+        );
     }
 }
