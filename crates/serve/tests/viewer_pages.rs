@@ -518,7 +518,11 @@ async fn conversation_ids_of_any_form_have_a_page() {
         assert!(list.contains(&format!("href=\"{path}\"")), "{path}: {list}");
         let page = server.get(path).await;
         assert_eq!(page.status.as_u16(), 200, "{path}");
-        assert!(page.text().contains(&format!("/entries/{recorded}")), "{path}");
+        let page = page.text();
+        assert!(page.contains(&format!("/entries/{recorded}")), "{path}");
+        let title = page.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+        let expected = id.replace('\u{202e}', "[U+202E]");
+        assert!(title.starts_with(&format!("Conversation {expected} ")), "{title}");
     }
 }
 

@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::form;
 use super::strings::frame as strings;
-use super::text::text;
+use super::text::{named, text};
 use super::url;
 use crate::http::problem::Problem;
 use crate::security::caller::Caller;
@@ -95,7 +95,7 @@ impl Frame {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    title { (text(title)) " · " (strings::PRODUCT) }
+                    title { (named(title)) " · " (strings::PRODUCT) }
                     link rel="stylesheet" href=(STYLE.path());
                     link rel="icon" type="image/svg+xml" href=(ICON.path());
                     script defer src=(SCRIPT.path()) {}
