@@ -121,14 +121,18 @@
   }
 
   // Times in forms: shown in the zone of the browser, sent in UTC.
-  const minutes = (at) => `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}T${pad(at.getHours())}:${pad(at.getMinutes())}`;
+  const inField = (at) => {
+    const minutes = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}T${pad(at.getHours())}:${pad(at.getMinutes())}`;
+    const isWhole = at.getSeconds() === 0 && at.getMilliseconds() === 0;
+    return isWhole ? minutes : `${minutes}:${pad(at.getSeconds())}.${pad(at.getMilliseconds(), 3)}`;
+  };
   document.querySelectorAll("form[data-times]").forEach((form) => {
     const fields = [...form.querySelectorAll("input[type=datetime-local]")];
     fields.forEach((field) => { field.dataset.given = field.value; });
     const show = () => {
       fields.forEach((field) => {
         const at = new Date(`${field.dataset.given}Z`);
-        field.value = local && field.dataset.given && !Number.isNaN(at.getTime()) ? minutes(at) : field.dataset.given;
+        field.value = local && field.dataset.given && !Number.isNaN(at.getTime()) ? inField(at) : field.dataset.given;
       });
       form.querySelectorAll("[data-zone-name]").forEach((name) => { name.textContent = local ? zone.dataset.local : zone.dataset.utc; });
     };
@@ -137,7 +141,7 @@
     addEventListener("pageshow", show);
     form.addEventListener("submit", () => {
       if (!local) return;
-      fields.filter((field) => field.value).forEach((field) => { field.value = new Date(field.value).toISOString().slice(0, 16); });
+      fields.filter((field) => field.value).forEach((field) => { field.value = new Date(field.value).toISOString().slice(0, -1).replace(/:00\.000$/, ""); });
     });
   });
 

@@ -28,6 +28,8 @@ use crate::viewer::url;
 const PAGE: usize = 50;
 /// A longer request is cut on the page.
 const MAX_REQUEST: usize = 300;
+/// A time to minutes has so many bytes.
+const MINUTES: usize = "2026-01-28T09:15".len();
 /// Tokens on the page.
 const MAX_TOKENS: usize = 200;
 
@@ -137,11 +139,9 @@ impl Filters {
     }
 
     fn form(&self) -> Markup {
-        let moment = |time: Option<Timestamp>| {
-            let mut text = time.map_or_else(String::new, |time| time.to_string());
-            text.truncate("2026-01-28T09:15".len());
-            text
-        };
+        let since = self.since.map_or_else(String::new, |time| for_field(time, false));
+        let until = self.until.map_or_else(String::new, |time| for_field(time, true));
+        let step = |value: &str| (value.len() > MINUTES).then_some("any");
         html! {
             details.panel open[self.is_set()] {
                 summary { (strings::FILTERS) }
@@ -156,14 +156,25 @@ impl Filters {
                             }
                         }
                     }
-                    label { (strings::FROM) " (" span data-zone-name { (UTC) } ")" input type="datetime-local" name="since" value=(moment(self.since)); }
-                    label { (strings::TO) " (" span data-zone-name { (UTC) } ")" input type="datetime-local" name="until" value=(moment(self.until)); }
+                    label { (strings::FROM) " (" span data-zone-name { (UTC) } ")" input type="datetime-local" name="since" value=(since) step=[step(&since)]; }
+                    label { (strings::TO) " (" span data-zone-name { (UTC) } ")" input type="datetime-local" name="until" value=(until) step=[step(&until)]; }
                     div { button.primary type="submit" { (strings::SHOW) } }
                     @if self.is_set() { div { a href=(url::ACCESS) { (strings::RESET) } } }
                 }
             }
         }
     }
+}
+
+/// A time in the form of a field, which has milliseconds at most: rounded such that no access is left out.
+fn for_field(time: Timestamp, rounds_up: bool) -> String {
+    let micros = time.unix_micros();
+    let floor = micros - micros.rem_euclid(1_000);
+    let rounded = if rounds_up && floor < micros { floor + 1_000 } else { floor };
+    let mut text = Timestamp::from_unix_micros(rounded).unwrap_or(time).to_string();
+    let is_whole = rounded.rem_euclid(60_000_000) == 0;
+    text.truncate(if is_whole { MINUTES } else { "2026-01-28T09:15:00.000".len() });
+    text
 }
 
 fn table(entries: &[AuditEntry]) -> Markup {
@@ -268,6 +279,14 @@ mod tests {
         let filters = Filters::parse(&uri.parse().unwrap()).unwrap();
         assert_eq!(filters.url(None), "/access?caller=a%20b&action=list&since=2026-01-28T09:15:00");
         assert_eq!(Filters::parse(&filters.url(None).parse().unwrap()).unwrap(), filters);
+        let exact = "since=2026-01-28T09:15:30.000001&until=2026-01-28T10:00:59.500001";
+        let form = Filters::parse(&format!("/access?{exact}").parse().unwrap()).unwrap().form();
+        let form = form.into_string();
+        for value in ["2026-01-28T09:15:30\"", "2026-01-28T10:00:59.501\""] {
+            assert!(form.contains(&format!("value=\"{value} step=\"any\"")), "{form}");
+        }
+        let whole = for_field("2026-01-28T09:15:00".parse().unwrap(), true);
+        assert_eq!(whole, "2026-01-28T09:15");
         for query in ["user=x", "since=soon", "after=x"] {
             Filters::parse(&format!("/access?{query}").parse().unwrap()).unwrap_err();
         }

@@ -2,6 +2,7 @@
 
 use attestry::{AuditEntry, Cursor, metadata};
 use maud::{Markup, html};
+use percent_encoding::{AsciiSet, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::viewer::strings::entries as strings;
@@ -12,6 +13,9 @@ use crate::viewer::url;
 const METADATA: &str = "metadata:";
 /// More would make no table.
 const MAX: usize = 30;
+
+/// A comma separates names.
+const IN_NAME: &AsciiSet = &AsciiSet::EMPTY.add(b',').add(b'%');
 
 /// A column of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +81,9 @@ pub(super) fn chosen(names: &[String]) -> Vec<Column> {
     for name in names.iter().flat_map(|names| names.split(',')) {
         let column = match name.strip_prefix(METADATA) {
             Some("") => None,
-            Some(key) => Some(Column::Metadata(key.to_owned())),
+            Some(key) => {
+                Some(Column::Metadata(percent_decode_str(key).decode_utf8_lossy().into_owned()))
+            }
             None => Field::ALL
                 .iter()
                 .find(|(_, known, _)| *known == name)
@@ -101,7 +107,7 @@ impl Column {
                 let known = Field::ALL.iter().find(|(known, ..)| known == field);
                 known.map_or("", |(_, name, _)| name).to_owned()
             }
-            Self::Metadata(key) => format!("{METADATA}{key}"),
+            Self::Metadata(key) => format!("{METADATA}{}", utf8_percent_encode(key, IN_NAME)),
         }
     }
 

@@ -146,6 +146,7 @@ mod tests {
             "safety_passed=false&detector=pii&metadata=user.id%3Du-17&metadata=trace_id&metadata=n%3D5",
             "text_contains=%3Cb%3E%00&phase=all&limit=5&order=ascending",
             "phase=open&column=id,model,metadata:team&column=tenant",
+            "column=metadata:a%252Cb%2525c,id",
         ] {
             let selection = parse(query);
             let address = selection.address("/entries", &[]);
@@ -163,6 +164,13 @@ mod tests {
             assert!(parse(query).has_conditions(), "{query}");
         }
         assert_eq!(parse("phase=all").query.phase, Phase::All);
+    }
+
+    #[test]
+    fn name_of_a_column_may_have_a_comma() {
+        let columns = parse("column=metadata:a%252Cb,metadata:100%25").columns;
+        let keys = ["a,b", "100%"].map(|key| Column::Metadata(key.to_owned()));
+        assert_eq!(columns, keys);
     }
 
     #[test]
