@@ -47,6 +47,7 @@ pub trait EvidenceExt {
     /// [`consistency_proof`](FileStorage::consistency_proof), [`compare`](FileStorage::compare),
     /// [`export_tiles`](FileStorage::export_tiles), [`verify`](FileStorage::verify),
     /// [`erasures_of`](FileStorage::erasures_of), [`erasure_records`](FileStorage::erasure_records),
+    /// [`newest_erasure_records`](FileStorage::newest_erasure_records),
     /// [`delete_because`](FileStorage::delete_because); and for the keys of the log
     /// [`authorize_erasure_key`](FileStorage::authorize_erasure_key),
     /// [`replace_key`](FileStorage::replace_key), [`end_key`](FileStorage::end_key) and

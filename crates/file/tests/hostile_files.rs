@@ -253,7 +253,10 @@ async fn overlapping_erasure_records_do_not_multiply() {
     assert!(found.problems.iter().any(|problem| problem.kind == ProblemKind::FalseRecord));
     assert!(found.problems.len() as u64 + found.problems_unlisted >= LEAVES, "{found:?}");
     let storage = open_read_only(&path).await;
-    assert_eq!(storage.erasure_records(Some(policy())).await.unwrap().len() as u64, LEAVES);
+    let all = storage.erasure_records(Some(policy())).await.unwrap();
+    assert_eq!(all.len() as u64, LEAVES);
+    let (newest, total) = storage.newest_erasure_records(Some(policy()), 3).await.unwrap();
+    assert_eq!((&newest[..], total), (&all[all.len() - 3..], all.len()));
     let lines = [Hash::from_bytes([9; 32])].into();
     assert!(storage.erasures_of(lines).await.unwrap().found.is_empty());
 }

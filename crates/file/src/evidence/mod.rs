@@ -415,7 +415,28 @@ impl FileStorage {
         &self,
         policy: Option<Policy>,
     ) -> Result<Vec<RecordedErasure>, EvidenceError> {
-        self.read_blocking(move |catalog| erasures::list(catalog.folder(), policy.as_ref())).await
+        Ok(self.newest_erasure_records(policy, usize::MAX).await?.0)
+    }
+
+    /// The last `limit` erasure records, in the order of the tree, and the number of all of them. No other signatures are
+    /// verified; see [`erasure_records`](Self::erasure_records).
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::NotKept`], [`EvidenceError::Damaged`], [`EvidenceError::Storage`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn newest_erasure_records(
+        &self,
+        policy: Option<Policy>,
+        limit: usize,
+    ) -> Result<(Vec<RecordedErasure>, usize), EvidenceError> {
+        self.read_blocking(move |catalog| {
+            erasures::newest(catalog.folder(), policy.as_ref(), limit)
+        })
+        .await
     }
 
     /// Deletes an entry like [`delete`](attestry_core::StorageBackend::delete), with the reason and the

@@ -81,8 +81,12 @@ impl RecordSignature {
     }
 }
 
-/// All erasure records, in the order of the tree.
-pub(crate) fn list(folder: &Folder, policy: Option<&Policy>) -> Result<Vec<RecordedErasure>> {
+/// The last `limit` erasure records, in the order of the tree, and the number of all of them.
+pub(crate) fn newest(
+    folder: &Folder,
+    policy: Option<&Policy>,
+    limit: usize,
+) -> Result<(Vec<RecordedErasure>, usize)> {
     let records = TreeSnapshot::records(folder)?;
     let keys = policy.map(|policy| {
         let mut keys = policy.keys().clone();
@@ -93,9 +97,12 @@ pub(crate) fn list(folder: &Folder, policy: Option<&Policy>) -> Result<Vec<Recor
     Checkpoints::of(folder)
         .for_each(|note| sizes.extend(parse_unverified(&note.text).map(|found| found.size())))?;
     sizes.sort_unstable();
-    let mut list = Vec::new();
-    for (leaf, record) in records.iter() {
-        let Some(erasure) = record.erasure() else { continue };
+    let erasures =
+        || records.iter().filter_map(|(leaf, record)| Some((leaf, record, record.erasure()?)));
+    let total = erasures().count();
+    let mut list = Vec::with_capacity(limit.min(total));
+    // Verifying a signature is what takes long.
+    for (leaf, record, erasure) in erasures().skip(total.saturating_sub(limit)) {
         let signature = match (record.signed(), &keys) {
             (None, _) => RecordSignature::Unsigned,
             (Some(_), None) => RecordSignature::NotVerified,
@@ -116,7 +123,7 @@ pub(crate) fn list(folder: &Folder, policy: Option<&Policy>) -> Result<Vec<Recor
             checkpoint: sizes.get(covering).copied(),
         });
     }
-    Ok(list)
+    Ok((list, total))
 }
 
 /// Reads the leaves of erased lines, and no others.

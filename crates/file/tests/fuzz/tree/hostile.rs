@@ -69,7 +69,7 @@ fn read_everything(folder: &Folder) {
         let _ = catalog.visit_corrupt(&snapshot, |_| Ok(true));
     }
     let _ = quarantine::list(folder);
-    let _ = erasures::list(folder, Some(&policy()));
+    let _ = erasures::newest(folder, Some(&policy()), usize::MAX);
     let _ = anchor_records::read_all(folder);
     for path in timestamps::list(folder).into_iter().flatten() {
         let _ = timestamps::read(path);

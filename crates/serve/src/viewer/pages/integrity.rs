@@ -56,7 +56,7 @@ pub(in crate::viewer) async fn get(
         @if integrity.keeps_evidence {
             (checkpoint(&integrity))
             (elsewhere(&integrity.anchors))
-            (erasures(&integrity.erasures))
+            (erasures(&integrity.erasures, integrity.all_erasures))
         }
         (open_calls(integrity.open))
         @if let Some(quarantine) = &integrity.quarantine { (quarantined(quarantine)) }
@@ -313,8 +313,8 @@ fn elsewhere(anchors: &[AnchorRecord]) -> Markup {
 }
 
 /// The newest erasures first.
-fn erasures(erasures: &[RecordedErasure]) -> Markup {
-    let earlier = erasures.len().saturating_sub(MAX_ROWS);
+fn erasures(erasures: &[RecordedErasure], all: usize) -> Markup {
+    let earlier = all - erasures.len();
     html! {
         section {
             h2 { (strings::ERASURES) }
@@ -332,7 +332,7 @@ fn erasures(erasures: &[RecordedErasure]) -> Markup {
                             }
                         }
                         tbody {
-                            @for erasure in erasures.iter().rev().take(MAX_ROWS) {
+                            @for erasure in erasures.iter().rev() {
                                 tr {
                                     td { (text(&erasure.erasure.at.to_string().replace('T', " "))) }
                                     td { (isolated(&erasure.erasure.by)) }

@@ -8,6 +8,7 @@ use attestry::Timestamp;
 use attestry::evidence::{AnchorRecord, EvidenceError, EvidenceExt as _, RecordedErasure};
 use attestry::file::{FileStorage, Quarantined};
 
+use super::MAX_ROWS;
 use crate::http::problem::Problem;
 use crate::overview::Wanted;
 use crate::state::AppState;
@@ -22,7 +23,9 @@ pub(super) struct Integrity {
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) signing_fails: bool,
     pub(super) anchors: Vec<AnchorRecord>,
+    /// The newest ones, in the order of the tree.
     pub(super) erasures: Vec<RecordedErasure>,
+    pub(super) all_erasures: usize,
     /// Calls without an end; `None` while the store is counted for the first time.
     pub(super) open: Option<u64>,
     /// `None` for a store that has none.
@@ -54,6 +57,7 @@ impl Integrity {
             signing_fails: state.signing.fails(&state.logger),
             anchors: Vec::new(),
             erasures: Vec::new(),
+            all_erasures: 0,
             open: figures.is_complete().then_some(figures.open),
             quarantine,
         };
@@ -68,7 +72,8 @@ impl Integrity {
         }
         integrity.anchors = evidence.anchor_records().await?;
         let policy = state.verifications.policy().cloned();
-        integrity.erasures = evidence.erasure_records(policy).await?;
+        (integrity.erasures, integrity.all_erasures) =
+            evidence.newest_erasure_records(policy, MAX_ROWS).await?;
         Ok(integrity)
     }
 }
