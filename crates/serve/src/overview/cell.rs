@@ -8,8 +8,8 @@ use attestry::{AuditEntry, metadata};
 
 /// Names that a cell counts by each [`Dimension`]; of further ones it counts how often there were any.
 const MAX_NAMES_OF_CELL: usize = 500;
-/// Names that all cells together count.
-const MAX_NAMES: usize = 20_000;
+/// Names that all cells together count by each [`Dimension`].
+const MAX_NAMES: usize = 10_000;
 /// A longer name is cut.
 const MAX_NAME_BYTES: usize = 200;
 /// The end of a name that was cut.
@@ -67,9 +67,9 @@ pub(crate) struct NameCounts {
     pub(crate) left_out: u64,
 }
 
-/// The names that cells count, each once in memory.
+/// The names that cells count by each [`Dimension`], each once in memory.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashSet<Arc<str>>);
+pub(crate) struct Names([HashSet<Arc<str>>; Dimension::ALL.len()]);
 
 impl Cell {
     pub(crate) fn add(&mut self, entry: &AuditEntry, names: &mut Names) {
@@ -79,7 +79,8 @@ impl Cell {
         }
         let mut count = |dimension: Dimension, name: Option<&str>| {
             if let Some(name) = name {
-                self.names[dimension as usize].add(name, names);
+                let known = names.intern(dimension, name);
+                self.names[dimension as usize].add(known);
             }
         };
         count(Dimension::Model, entry.model.as_deref());
@@ -119,8 +120,8 @@ impl Cell {
 }
 
 impl NameCounts {
-    fn add(&mut self, name: &str, names: &mut Names) {
-        let known = names.intern(name);
+    /// Counts a name; `None` is one that is not counted.
+    fn add(&mut self, known: Option<Arc<str>>) {
         let has_room = self.counts.len() < MAX_NAMES_OF_CELL;
         match known {
             Some(name) if has_room || self.counts.contains_key(&name) => {
@@ -163,20 +164,21 @@ impl NameCounts {
 
 impl Names {
     /// The name, cut if it is long; `None` if there are too many.
-    fn intern(&mut self, name: &str) -> Option<Arc<str>> {
+    fn intern(&mut self, dimension: Dimension, name: &str) -> Option<Arc<str>> {
         let cut = (name.len() > MAX_NAME_BYTES).then(|| {
             let end = name.floor_char_boundary(MAX_NAME_BYTES - CUT.len_utf8());
             format!("{}{CUT}", &name[..end])
         });
         let name = cut.as_deref().unwrap_or(name);
-        if let Some(known) = self.0.get(name) {
+        let names = &mut self.0[dimension as usize];
+        if let Some(known) = names.get(name) {
             return Some(Arc::clone(known));
         }
-        if self.0.len() >= MAX_NAMES {
+        if names.len() >= MAX_NAMES {
             return None;
         }
         let name: Arc<str> = name.into();
-        self.0.insert(Arc::clone(&name));
+        names.insert(Arc::clone(&name));
         Some(name)
     }
 }
@@ -218,6 +220,18 @@ mod tests {
                 .all(|(name, count)| name.starts_with("other") && *count == 2)
         );
         assert_eq!(day.summary.entries, 1507);
+    }
+
+    #[test]
+    fn names_of_users_leave_room_for_those_of_models() {
+        let mut names = Names::default();
+        for number in 0..=MAX_NAMES {
+            let known = names.intern(Dimension::User, &number.to_string());
+            assert_eq!(known.is_some(), number < MAX_NAMES);
+        }
+        let mut cell = Cell::default();
+        cell.add(&entry("new"), &mut names);
+        assert_eq!(cell.names(Dimension::Model).top(1), [("new".into(), 1)]);
     }
 
     #[test]

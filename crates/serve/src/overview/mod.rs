@@ -259,7 +259,12 @@ impl Overview {
         let settled_until = now.saturating_sub(SETTLED);
         let query = Query::new().until(settled_until).order(Order::Descending);
         let mut found = logger.query(query).ready_chunks(CHUNK);
-        self.lock().building = Some(Part::new(now));
+        {
+            let mut counts = self.lock();
+            counts.building = Some(Part::new(now));
+            // Names that are not in the store any more make room.
+            counts.names = Names::default();
+        }
         let (mut follow, mut unreadable) = (None, 0);
         while let Some(chunk) = found.next().await {
             let mut counts = self.lock();
