@@ -146,6 +146,10 @@ async fn range_without_calls_says_where_they_are() {
     assert!(page.contains("2026-01-28 09:15:00"), "{page}");
     let exact = "/?since=2026-01-28T09%3A00&until=2026-01-28T09%3A30";
     let page = overview(&server, exact, |page| page.contains("Calls over time")).await;
+    assert!(
+        page.contains(">2026-01-28 00:00:00") && page.contains(">2026-01-28 23:59:59"),
+        "{page}"
+    );
     assert!(page.contains("since=2026-01-28T00:00:00&amp;until=2026-01-28T23:59:59"), "{page}");
     for wrong in ["/?last=2h", "/?since=soon", "/?model=x"] {
         assert_eq!(server.get(wrong).await.status.as_u16(), 400, "{wrong}");

@@ -145,8 +145,14 @@
     });
   });
 
-  // A page that is not complete yet.
-  if (document.querySelector("[data-incomplete]")) setTimeout(() => location.reload(), 1000);
+  // A page that is not complete yet: loaded again after a pause that doubles, up to a minute.
+  const pause = Number(history.state?.pause) || 1000;
+  if (document.querySelector("[data-incomplete]")) {
+    setTimeout(() => {
+      history.replaceState({ pause: Math.min(2 * pause, 60000) }, "");
+      location.reload();
+    }, pause);
+  } else if (history.state?.pause) history.replaceState(null, "");
 
   // How far a verification is.
   document.querySelectorAll("[data-progress]").forEach((running) => {

@@ -12,6 +12,7 @@ pub(in crate::viewer) const SHOW: &str = "Show";
 pub(in crate::viewer) const EXACT: &str = "Exact times";
 pub(in crate::viewer) const WHOLE_HOURS: &str =
     "Whole hours are counted; of a longer time or one that is more than 35 days ago, whole days.";
+pub(in crate::viewer) const SHOWN: &str = "Counted are whole hours or days:";
 pub(in crate::viewer) const ALL: &str = "All";
 
 pub(in crate::viewer) const CALLS: &str = "Calls";

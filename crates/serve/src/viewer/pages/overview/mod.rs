@@ -32,7 +32,7 @@ use crate::viewer::text::{isolated, text, time};
 /// Names of each list.
 const TOP: usize = 10;
 /// Seconds after which a page that is not complete is loaded again.
-const RELOAD: &str = "2";
+const RELOAD: &str = "5";
 
 pub(in crate::viewer) async fn get(
     State(state): State<Arc<AppState>>,
@@ -50,7 +50,7 @@ pub(in crate::viewer) async fn get(
     state.record_access(&caller, Action::Summarise, &request(&uri), Some(count)).await?;
     let head = html! {
         // The script does it, too, where there is one.
-        @if !figures.is_complete() { noscript { meta http-equiv="refresh" content=(RELOAD); } }
+        @if is_being_counted(&figures) { noscript { meta http-equiv="refresh" content=(RELOAD); } }
     };
     let page = html! {
         h1 { (strings::TITLE) }
@@ -61,12 +61,18 @@ pub(in crate::viewer) async fn get(
     Ok(frame.page_with_head(strings::TITLE, Nav::Overview, &head, &page))
 }
 
+/// Whether figures are to be expected that are not there yet.
+fn is_being_counted(figures: &Figures) -> bool {
+    !figures.is_complete() && figures.failed.is_none()
+}
+
 /// Up to when the figures are, and what they leave out.
 fn notes(figures: &Figures) -> Markup {
     let is_empty = figures.total.summary.entries == 0;
     html! {
         @match (figures.counted_at, figures.counted_back_to) {
             (Some(at), _) => p.soft { (strings::COUNTED) " " (time(at)) },
+            (None, _) if !is_being_counted(figures) => {},
             (None, back) => p.notice role="status" data-incomplete {
                 (strings::FIRST_COUNT)
                 @if let Some(back) = back { " " (strings::COUNTED_BACK_TO) " " (time(back)) "." }
@@ -369,5 +375,21 @@ fn list(figures: &Figures, dimension: Dimension, title: &str) -> Markup {
             @if more > 0 { p.soft { (strings::more_names(more as u64)) } }
             @if names.left_out > 0 { p.soft { (strings::left_out(names.left_out)) } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overview::{Overview, Wanted};
+
+    #[tokio::test]
+    async fn page_is_not_loaded_again_if_the_store_cannot_be_counted() {
+        let mut figures = Overview::default().figures(Wanted::All).await;
+        assert!(notes(&figures).into_string().contains("data-incomplete"));
+        figures.failed = Some("permission denied".to_owned());
+        let notes = notes(&figures).into_string();
+        assert!(!notes.contains("data-incomplete"), "{notes}");
+        assert!(notes.contains("permission denied") && !notes.contains(strings::FIRST_COUNT));
     }
 }

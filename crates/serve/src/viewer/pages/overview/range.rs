@@ -11,6 +11,7 @@ use crate::overview::Wanted;
 use crate::overview::time::Range;
 use crate::viewer::pages::moment::moment;
 use crate::viewer::strings::overview as strings;
+use crate::viewer::text::time;
 use crate::viewer::url;
 
 const HOUR: u64 = 3600;
@@ -113,6 +114,7 @@ pub(super) fn picker(picked: Picked, shown: Range) -> Markup {
                 li { a href=(url_of_all()) aria-current=[(picked == Picked::All).then_some("true")] { (strings::ALL) } }
             }
         }
+        p.soft { (strings::SHOWN) " " (time(shown.since())) " – " (time(shown.until())) "." }
         details.panel open[is_exact] {
             summary { (strings::EXACT) }
             form.filters method="get" action=(url::OVERVIEW) data-times data-utc=(strings::UTC) data-local=(strings::LOCAL) {
