@@ -124,6 +124,7 @@ async fn live_rows_are_those_after_the_newest() {
     let page = get(&server, "/entries?model=gpt-4&column=model").await;
     let live = page.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap();
     let live = live.replace("&amp;", "&");
+    assert!(page.contains(" data-recorded"), "{page}");
     assert_eq!(get(&server, &live).await, "");
     record(&server, "e-2", &json!({})).await;
     record(&server, "e-3", &json!({ "model": "other" })).await;
@@ -133,6 +134,7 @@ async fn live_rows_are_those_after_the_newest() {
     assert_eq!(rows.matches("<td").count(), 4, "the columns are those of the page: {rows}");
     // Without a condition, that nothing has come is not on record. A search is, whatever it finds.
     let page = get(&server, "/entries").await;
+    assert!(!page.contains(" data-recorded"), "{page}");
     let all = page.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(get(&server, &all.replace("&amp;", "&")).await, "");
     assert_eq!(get(&server, "/entries.newer?text_contains=nowhere").await, "");

@@ -74,7 +74,8 @@
   const list = document.querySelector("tbody[data-live]");
   const button = document.querySelector("[data-live-button]");
   const MAX_ROWS = 500;
-  const PAUSE = 3000;
+  // Each look with a filter is in the access log.
+  const PAUSE = list && "recorded" in list.dataset ? 15000 : 3000;
   if (list && button) {
     const off = button.textContent;
     const status = document.querySelector("[data-live-status]");

@@ -38,7 +38,7 @@ pub(super) fn list(
                     th scope="col" aria-sort=(sorted(selection)) { (strings::TIME) }
                     @for column in &selection.columns { (column.heading()) }
                 } }
-                tbody data-live=[live] { (rows(page, &selection.columns)) }
+                tbody data-live=[live] data-recorded[selection.has_conditions()] { (rows(page, &selection.columns)) }
             }
         }
         @if page.is_partial {
