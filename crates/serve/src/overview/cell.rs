@@ -163,6 +163,11 @@ impl NameCounts {
 }
 
 impl Names {
+    #[cfg(test)]
+    pub(super) fn has(&self, dimension: Dimension, name: &str) -> bool {
+        self.0[dimension as usize].contains(name)
+    }
+
     /// The name, cut if it is long; `None` if there are too many.
     fn intern(&mut self, dimension: Dimension, name: &str) -> Option<Arc<str>> {
         let cut = (name.len() > MAX_NAME_BYTES).then(|| {

@@ -192,6 +192,15 @@ async fn entries_are_counted_again_after_an_erasure() {
     write(&logger, &[entry(now - 8 * HOUR, &mut random)]).await;
     overview.forget();
     check(&logger, &current(&overview, &logger, Wanted::All).await).await;
+    // Nor are names kept that no entry has.
+    let mut named = entry(now - 3 * HOUR, &mut random);
+    named.model = Some("erased".to_owned());
+    write(&logger, std::slice::from_ref(&named)).await;
+    current(&overview, &logger, Wanted::All).await;
+    assert!(overview.lock().names.has(Dimension::Model, "erased"));
+    logger.storage().delete(&named.id).await.unwrap();
+    current(&overview, &logger, Wanted::All).await;
+    assert!(!overview.lock().names.has(Dimension::Model, "erased"));
 }
 
 #[tokio::test]
