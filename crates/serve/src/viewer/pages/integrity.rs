@@ -32,6 +32,8 @@ use crate::viewer::strings::integrity as strings;
 use crate::viewer::text::{isolated, text, time};
 use crate::viewer::url::{self, see_other};
 
+/// After so many seconds, a verification says little about the record as it is now.
+const OLD: i64 = 24 * 3600;
 /// Rows of each list.
 const MAX_ROWS: usize = 100;
 
@@ -117,7 +119,8 @@ fn verdict(integrity: &Integrity) -> Markup {
         Some(latest) => match latest.problems {
             Some(0) => {
                 let of = |key: &str| latest.report[key].as_u64().unwrap_or_default();
-                ("ok", "✓", strings::intact(&thousands(of("lines")), of("checkpoints")))
+                let (class, mark) = if is_old(latest) { ("warn", "!") } else { ("ok", "✓") };
+                (class, mark, strings::intact(&thousands(of("lines")), of("checkpoints")))
             }
             Some(problems) => ("bad", "✗", strings::not_intact(problems)),
             None => ("bad", "✗", strings::NOT_COMPLETED.to_owned()),
@@ -128,10 +131,15 @@ fn verdict(integrity: &Integrity) -> Markup {
             span aria-hidden="true" { (mark) } " " (sentence)
             @if let Some(latest) = integrity.latest.as_ref().filter(|_| integrity.keeps_evidence) {
                 " " (strings::VERIFIED) " " (ago(latest.at)) "."
+                @if is_old(latest) { " " (strings::OLD) }
             }
         }
         @if integrity.keeps_evidence && !integrity.has_key { p.notice.warn { (strings::NO_KEY) } }
     }
+}
+
+fn is_old(latest: &Latest) -> bool {
+    Timestamp::now().unix_micros().saturating_sub(latest.at.unix_micros()) > OLD * 1_000_000
 }
 
 /// The button, or how far the verification is.
@@ -396,6 +404,40 @@ fn quarantined(files: &[Quarantined]) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_verification_is_not_shown_as_if_it_were_new() {
+        for (age, class) in [(60, "verdict ok"), (OLD + 60, "verdict warn")] {
+            let at = Timestamp::now().unix_micros() - age * 1_000_000;
+            let latest = Latest {
+                at: Timestamp::from_unix_micros(at).unwrap(),
+                seconds: 1.0,
+                problems: Some(0),
+                report: serde_json::json!({ "lines": 3, "checkpoints": 1 }),
+            };
+            let integrity = Integrity {
+                keeps_evidence: true,
+                has_key: true,
+                latest: Some(Arc::new(latest)),
+                running: None,
+                checkpoint: None,
+                signing_fails: false,
+                anchors: Vec::new(),
+                erasures: Vec::new(),
+                all_erasures: 0,
+                open: None,
+                quarantine: None,
+            };
+            let page = verdict(&integrity).into_string();
+            assert!(page.contains(class), "{page}");
+            assert_eq!(page.contains(strings::OLD), age > OLD, "{page}");
         }
     }
 }

@@ -5,6 +5,8 @@ use super::super::number::thousands;
 pub(in crate::viewer) const TITLE: &str = "Integrity";
 pub(in crate::viewer) const NOT_VERIFIED: &str = "Not verified since this server started. Start a verification to know whether the record is intact.";
 pub(in crate::viewer) const VERIFIED: &str = "Verified";
+pub(in crate::viewer) const OLD: &str =
+    "That is more than a day ago: verify again to know about the record as it is now.";
 pub(in crate::viewer) const RUNNING: &str = "A verification is running.";
 pub(in crate::viewer) const NO_EVIDENCE: &str = "This store keeps no evidence, so nothing shows whether records were changed or removed. A store in a folder keeps evidence when it is written with --signing-key.";
 pub(in crate::viewer) const NOT_COMPLETED: &str =
