@@ -44,8 +44,8 @@ pub(in crate::viewer) const COLUMN_FORM: &str = "metadata:team";
 pub(in crate::viewer) const APPLY: &str = "Apply";
 pub(in crate::viewer) const RESET: &str = "Reset";
 pub(in crate::viewer) const FILTER_HELP: &str = "All conditions must hold, and values are compared as a whole. A date alone \
-     is its first moment. A condition of metadata is KEY, or KEY=VALUE. In the name of a column, a comma is %2C. The address of the page has the filters: it can be \
-     sent to a colleague.";
+     is its first moment. A condition of metadata is KEY, or KEY=VALUE. In the name of a column, a comma is \
+     %2C. The address of the page has the filters: it can be sent to a colleague.";
 
 pub(in crate::viewer) const NEWEST_FIRST: &str = "Newest first";
 pub(in crate::viewer) const OLDEST_FIRST: &str = "Oldest first";
