@@ -73,7 +73,7 @@ async fn every_filter_is_in_the_address_and_in_the_form() {
         assert_eq!(ids(&page).concat(), found, "{filter}");
         assert!(page.contains(field), "{filter}: {page}");
     }
-    let answer = server.get("/entries?modle=a").await;
+    let answer = server.get("/entries?modell=a").await;
     assert_eq!(answer.status.as_u16(), 400);
     assert!(answer.text().contains("there is no parameter"), "{}", answer.text());
     // A form sends its empty fields, too: the address that can be mailed has none.

@@ -116,7 +116,7 @@ async fn every_page_has_the_strict_policy() {
         "/entries/none/line",
         "/entries.download?form=none",
         "/entries",
-        "/entries?modle=x",
+        "/entries?modell=x",
         "/entries/e-1",
         "/entries/e-1?content=show",
         "/entries/none",
