@@ -223,6 +223,7 @@ impl Erasures {
         observer: &mut dyn LogObserver,
     ) -> Result<Completed, StorageError> {
         let mut completed = Completed::default();
+        let is_empty = intent.is_empty();
         let EraseIntent { lines, segments, reason } = intent;
         let mut leaves: Vec<u64> = Vec::new();
         let mut by_segment: BTreeMap<SegmentName, Vec<ErasedLine>> = BTreeMap::new();
@@ -249,14 +250,16 @@ impl Erasures {
         }
         self.clear_intent()?;
         self.pending = false;
-        event!(
-            INFO,
-            lines = completed.lines,
-            segments = completed.segments,
-            moved = completed.moved,
-            redo = redo,
-            "entries erased"
-        );
+        if !is_empty {
+            event!(
+                INFO,
+                lines = completed.lines,
+                segments = completed.segments,
+                moved = completed.moved,
+                redo = redo,
+                "entries erased"
+            );
+        }
         Ok(completed)
     }
 
