@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 def start(program, store, address):
     arguments = [program, "--store", store, "serve", "--store-content", "--listen", address]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
-    line = process.stderr.readline()
-    found = re.fullmatch(r".*listening on http://(\S+)", line.strip())
-    assert found, line
-    return process, found[1]
+    for line in process.stderr:
+        if found := re.search(r"listening on http://(\S+)", line):
+            return process, found[1]
+    raise AssertionError("the server ended")
 
 
 def call(tracer, number):

@@ -89,12 +89,12 @@ impl Serve {
             .start_reading_errors()?;
         let mut lines = BufReader::new(process.stderr.take().ok_or("no errors to read")?).lines();
         let mut address = |end: &str| -> Result<String> {
-            let line = lines.next().ok_or("the server ended")??;
-            let url = line
-                .split_once("listening on ")
-                .map(|(_, rest)| rest)
-                .and_then(|rest| rest.strip_suffix(end));
-            Ok(url.ok_or(line.clone())?.to_owned())
+            loop {
+                let line = lines.next().ok_or("the server ended")??;
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    return Ok(url.strip_suffix(end).ok_or(line.clone())?.to_owned());
+                }
+            }
         };
         let (http, grpc) = (address("")?, address(" for gRPC")?);
         Ok(Self { process, http, grpc })

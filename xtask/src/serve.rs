@@ -91,11 +91,13 @@ impl Server {
         let mut process = command.args(arguments).stderr(Stdio::piped()).spawn()?;
         let errors = process.stderr.take().ok_or("no standard error")?;
         let mut server = Self { process, address: String::new() };
-        let mut line = String::new();
-        BufReader::new(errors).read_line(&mut line)?;
-        let (_, address) = line.trim().split_once("http://").ok_or_else(|| line.clone())?;
-        address.clone_into(&mut server.address);
-        Ok(server)
+        for line in BufReader::new(errors).lines() {
+            if let Some((_, address)) = line?.split_once("listening on http://") {
+                address.clone_into(&mut server.address);
+                return Ok(server);
+            }
+        }
+        Err("the server ended".into())
     }
 
     /// The body of the response, which must be one of success.

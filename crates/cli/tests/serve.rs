@@ -17,22 +17,26 @@ struct Serve {
     errors: BufReader<std::process::ChildStderr>,
 }
 
+/// The address in the log of a server that starts.
+fn url_of(errors: &mut impl BufRead) -> String {
+    let mut lines = String::new();
+    loop {
+        let read = errors.read_line(&mut lines).unwrap();
+        assert!(read > 0, "{lines}");
+        // Also in a line of JSON.
+        if let Some((_, url)) = lines.split_once("listening on ") {
+            break url.split(['"', '\n']).next().unwrap().to_owned();
+        }
+    }
+}
+
 impl Serve {
     fn start(folder: &Folder, arguments: &[&str]) -> Self {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend_from_slice(arguments);
         let mut process = folder.command(&all).spawn().unwrap();
         let mut errors = BufReader::new(process.stderr.take().unwrap());
-        let mut lines = String::new();
-        let url = loop {
-            let read = errors.read_line(&mut lines).unwrap();
-            assert!(read > 0, "{lines}");
-            // Also in a line of JSON.
-            if let Some((_, url)) = lines.split_once("listening on ") {
-                break url.split(['"', '\n']).next().unwrap().to_owned();
-            }
-        };
-        Self { url, process, errors }
+        Self { url: url_of(&mut errors), process, errors }
     }
 
     /// Status and body of a request.
@@ -215,9 +219,7 @@ fn options_come_from_command_line_environment_and_file() {
     // The options of the store, too.
     let mut process = folder.command(&["serve", "--config", "serve.toml"]).spawn().unwrap();
     let mut errors = BufReader::new(process.stderr.take().unwrap());
-    let mut line = String::new();
-    errors.read_line(&mut line).unwrap();
-    assert!(line.contains("listening on"), "{line}");
+    url_of(&mut errors);
     assert!(folder.path("from-file").exists());
     process.kill().unwrap();
     process.wait().unwrap();
@@ -301,10 +303,7 @@ fn full_disk_is_answered_with_503_and_the_server_is_not_ready() {
     command.args(["-c", &script]).current_dir(folder.path("")).stderr(std::process::Stdio::piped());
     let mut process = command.spawn().unwrap();
     let mut errors = BufReader::new(process.stderr.take().unwrap());
-    let mut line = String::new();
-    errors.read_line(&mut line).unwrap();
-    let (_, url) = line.trim().split_once("listening on ").unwrap_or_else(|| panic!("{line}"));
-    let serve = Serve { url: url.to_owned(), process, errors };
+    let serve = Serve { url: url_of(&mut errors), process, errors };
     let given = json!({ "input": "a", "output": "b", "block_reason": "x".repeat(8 << 10) });
     let mut acknowledged = 0;
     let refused = loop {

@@ -27,11 +27,10 @@ impl Serve {
     fn start(folder: &Folder) -> Self {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--store-content"];
         let mut process = folder.command(&arguments).spawn().unwrap();
-        let mut errors = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        errors.read_line(&mut line).unwrap();
-        let address = line.trim().split_once("listening on http://").unwrap().1.to_owned();
-        Self { process, address }
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut addresses =
+            lines.filter_map(|line| Some(line.split_once("listening on http://")?.1.to_owned()));
+        Self { address: addresses.next().unwrap(), process }
     }
 }
 
