@@ -9,6 +9,8 @@ use common::{JSON, ROUTES, TestServer, interaction};
 use http::Method;
 use http_body_util::Full;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn every_route_is_for_its_roles_only() {
@@ -140,6 +142,12 @@ async fn server_without_tokens_is_read_under_local_names_only() {
         let answer = server.send(request.header("content-type", JSON).body(body).unwrap()).await;
         assert_eq!(answer.status.as_u16(), 201, "{host}");
     }
+    // No browser leaves the name out.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
     let server = TestServer::with(|options| options.insecure(true), |open| open).await;
     let request = server.request(Method::GET, "/v1/entries").header("host", "audit.example");
     assert_eq!(server.send(request.body(Full::default()).unwrap()).await.status.as_u16(), 200);

@@ -23,6 +23,10 @@ pub(crate) fn check_host(state: &AppState, request: &Request) -> Result<(), Prob
         return Ok(());
     }
     let authority = authority(request.headers(), request.uri());
+    // A browser always names the host; a client of HTTP/1.0 need not.
+    if authority.is_none() && !request.headers().contains_key(HOST) {
+        return Ok(());
+    }
     let host = authority.as_ref().map_or("", Authority::host).trim_end_matches('.');
     if is_local(&host.to_ascii_lowercase()) {
         return Ok(());
