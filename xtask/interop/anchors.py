@@ -99,7 +99,9 @@ def served():
     command = [PROGRAM, "--store", STORE, "serve", "--read-only", "--listen", "127.0.0.1:0"]
     process = subprocess.Popen(command, cwd=FOLDER, stderr=subprocess.PIPE, text=True)
     try:
-        yield process.stderr.readline().split("listening on ")[1].strip()
+        # Lines of the store come before.
+        line = next(line for line in process.stderr if "listening on " in line)
+        yield line.split("listening on ")[1].strip()
     finally:
         process.terminate()
         process.wait()
