@@ -15,6 +15,7 @@ mod media;
 mod number;
 mod pages;
 mod strings;
+mod table;
 mod text;
 mod url;
 

@@ -22,6 +22,8 @@ use crate::viewer::frame::{Frame, Nav};
 use crate::viewer::number::thousands;
 use crate::viewer::strings::access as strings;
 use crate::viewer::strings::overview::UTC;
+use crate::viewer::table::Column::{Number, Text};
+use crate::viewer::table::table;
 use crate::viewer::text::{isolated, text, time};
 use crate::viewer::url;
 
@@ -54,7 +56,7 @@ pub(in crate::viewer) async fn get(
             None => p.notice.warn { (strings::NONE) },
             Some(page) => {
                 (filters.form())
-                (table(&page.entries))
+                (accesses(&page.entries))
                 @for record in &page.corrupt { p.notice.bad { (text(&record.to_string())) } }
                 (pages(&filters, page.next.as_ref()))
             },
@@ -177,25 +179,19 @@ fn for_field(time: Timestamp, rounds_up: bool) -> String {
     text
 }
 
-fn table(entries: &[AuditEntry]) -> Markup {
+fn accesses(entries: &[AuditEntry]) -> Markup {
+    let columns = [
+        Text(strings::TIME),
+        Text(strings::CALLER),
+        Text(strings::ACTION),
+        Number(strings::COUNT),
+        Text(strings::REQUEST),
+        Text(strings::ADDRESS),
+    ];
+    let rows = html! { @for entry in entries { (row(entry)) } };
     html! {
-        @if entries.is_empty() { p { (strings::NOTHING) } } @else {
-            div.scroll tabindex="0" role="region" aria-label=(strings::TITLE) {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { (strings::TIME) }
-                            th scope="col" { (strings::CALLER) }
-                            th scope="col" { (strings::ACTION) }
-                            th.number scope="col" { (strings::COUNT) }
-                            th scope="col" { (strings::REQUEST) }
-                            th scope="col" { (strings::ADDRESS) }
-                        }
-                    }
-                    tbody { @for entry in entries { (row(entry)) } }
-                }
-            }
-        }
+        @if entries.is_empty() { p { (strings::NOTHING) } }
+        @else { (table(strings::TITLE, &columns, &rows)) }
     }
 }
 
@@ -237,34 +233,21 @@ fn pages(filters: &Filters, next: Option<&Cursor>) -> Markup {
 
 /// The names and roles of tokens; the server knows no more of them.
 fn tokens(tokens: Option<&Tokens>) -> Markup {
+    let columns = [strings::NAME, strings::ROLE, strings::MAY].map(Text);
+    let rows = html! {
+        @for token in tokens.into_iter().flat_map(Tokens::iter).take(MAX_TOKENS) {
+            tr {
+                th scope="row" { (isolated(token.name())) }
+                td { (token.role()) }
+                td { (strings::may(token.role())) }
+            }
+        }
+    };
     html! {
         section {
             h2 { (strings::TOKENS) }
-            @match tokens {
-                None => p.notice.warn { (strings::NO_TOKENS) },
-                Some(tokens) => {
-                    div.scroll tabindex="0" role="region" aria-label=(strings::TOKENS) {
-                        table {
-                            thead {
-                                tr {
-                                    th scope="col" { (strings::NAME) }
-                                    th scope="col" { (strings::ROLE) }
-                                    th scope="col" { (strings::MAY) }
-                                }
-                            }
-                            tbody {
-                                @for token in tokens.iter().take(MAX_TOKENS) {
-                                    tr {
-                                        th scope="row" { (isolated(token.name())) }
-                                        td { (token.role()) }
-                                        td { (strings::may(token.role())) }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                },
-            }
+            @if tokens.is_some() { (table(strings::TOKENS, &columns, &rows)) }
+            @else { p.notice.warn { (strings::NO_TOKENS) } }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The overview: figures of a range, charts over time, the most frequent names.
 
 mod chart;
+mod charts;
 mod links;
 mod range;
 
 use std::sync::Arc;
 
-use attestry::Timestamp;
 use attestry::stats::Percentile;
 use axum::Extension;
 use axum::extract::State;
@@ -14,19 +14,20 @@ use axum::response::Response;
 use http::Uri;
 use maud::{Markup, html};
 
-use self::chart::{Chart, Series};
+use self::charts::charts;
 use self::range::Picked;
 use crate::access_log::Action;
 use crate::http::problem::Problem;
 use crate::overview::Figures;
-use crate::overview::cell::{Cell, Dimension, Outcome};
-use crate::overview::time::{Range, timestamp};
+use crate::overview::cell::{Dimension, Outcome};
 use crate::read::request;
 use crate::security::caller::Caller;
 use crate::state::AppState;
 use crate::viewer::frame::{Frame, Nav};
 use crate::viewer::number::{latency, share, thousands};
 use crate::viewer::strings::overview as strings;
+use crate::viewer::table::Column::{Number, Text};
+use crate::viewer::table::table;
 use crate::viewer::text::{isolated, text, time};
 
 /// Names of each list.
@@ -145,185 +146,6 @@ fn cards(figures: &Figures) -> Markup {
     }
 }
 
-fn charts(figures: &Figures) -> Markup {
-    let summary = &figures.total.summary;
-    html! {
-        div.charts {
-            (calls_chart(figures))
-            @if summary.input_tokens != 0 || summary.output_tokens != 0 { (tokens_chart(figures)) }
-            @if summary.latency.count() > 0 { (latency_chart(figures)) }
-        }
-    }
-}
-
-/// A chart with its table.
-fn section(title: &str, chart: &Markup, table: &Markup) -> Markup {
-    html! {
-        section {
-            h2 { (title) }
-            (chart)
-            details.panel {
-                summary { (strings::DATA) span.visually-hidden { ": " (title) } }
-                div.scroll tabindex="0" role="region" aria-label=(title) { (table) }
-            }
-        }
-    }
-}
-
-/// A table with a row for each point that has calls.
-fn table(figures: &Figures, columns: &[&str], row: impl Fn(Range, &Cell) -> Markup) -> Markup {
-    html! {
-        table {
-            thead {
-                tr {
-                    th scope="col" { (strings::SINCE) }
-                    @for column in columns { th.number scope="col" { (column) } }
-                }
-            }
-            tbody {
-                @for (range, cell) in figures.points.iter().filter(|(_, cell)| cell.summary.entries > 0) {
-                    tr {
-                        th scope="row" { a href=(links::calls(*range)) { (time(range.since())) } }
-                        (row(*range, cell))
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A chart of `series`, of which `highest` is the text of its greatest value and where that is.
-fn chart<'a>(
-    figures: &Figures,
-    title: &str,
-    series: &'a [Series],
-    highest: (String, Timestamp),
-) -> Chart<'a> {
-    let edge = |at: Timestamp| time(at);
-    let (highest, at) = highest;
-    let description = strings::description(
-        title,
-        figures.points.len(),
-        &highest,
-        &at.to_string().replace('T', " "),
-    );
-    let edges = [edge(figures.range.since()), edge(timestamp(figures.range.end))];
-    Chart { description, series, highest, edges }
-}
-
-/// The greatest value of the points, and the start of its point.
-fn greatest<T: PartialOrd + Copy>(
-    figures: &Figures,
-    value: impl Fn(&Cell) -> T,
-    show: impl Fn(T) -> String,
-) -> (String, Timestamp) {
-    let mut greatest: Option<(T, Timestamp)> = None;
-    for (range, cell) in &figures.points {
-        let value = value(cell);
-        if greatest.is_none_or(|(known, _)| value > known) {
-            greatest = Some((value, range.since()));
-        }
-    }
-    greatest.map_or_else(|| (String::new(), figures.range.since()), |(value, at)| (show(value), at))
-}
-
-/// Shown as a part of a drawing.
-#[allow(clippy::cast_precision_loss)]
-fn drawn(count: impl Into<i128>) -> f64 {
-    count.into() as f64
-}
-
-fn values(figures: &Figures, value: impl Fn(&Cell) -> Option<f64>) -> Vec<Option<f64>> {
-    figures.points.iter().map(|(_, cell)| value(cell)).collect()
-}
-
-fn calls_chart(figures: &Figures) -> Markup {
-    const SHOWN: [(Outcome, &str, &str); 4] = [
-        (Outcome::Failed, strings::FAILED, "bar-bad"),
-        (Outcome::CutOff, strings::CUT_OFF, "bar-warn"),
-        (Outcome::Abandoned, strings::ABANDONED, "bar-third"),
-        (Outcome::Blocked, strings::BLOCKED, "bar-soft"),
-    ];
-    let other = |cell: &Cell| {
-        let named: u64 = Outcome::ALL.iter().map(|outcome| cell.outcome(*outcome)).sum();
-        cell.summary.entries - named
-    };
-    let mut series = vec![Series {
-        name: strings::COMPLETED,
-        class: "bar",
-        values: values(figures, |cell| Some(drawn(other(cell)))),
-    }];
-    for (outcome, name, class) in SHOWN {
-        if figures.total.outcome(outcome) > 0 {
-            let values = values(figures, |cell| Some(drawn(cell.outcome(outcome))));
-            series.push(Series { name, class, values });
-        }
-    }
-    let highest = greatest(figures, |cell| cell.summary.entries, thousands);
-    let title = strings::CALLS_OVER_TIME;
-    let columns =
-        [strings::CALLS, strings::FAILED, strings::CUT_OFF, strings::ABANDONED, strings::BLOCKED];
-    let table = table(figures, &columns, |range, cell| {
-        html! {
-            td.number { a href=(links::calls(range)) { (thousands(cell.summary.entries)) } }
-            @for outcome in Outcome::ALL {
-                @let count = cell.outcome(outcome);
-                td.number {
-                    @if count == 0 { "0" } @else { a href=(links::outcome(range, outcome)) { (thousands(count)) } }
-                }
-            }
-        }
-    });
-    section(title, &chart(figures, title, &series, highest).stacked(), &table)
-}
-
-fn tokens_chart(figures: &Figures) -> Markup {
-    let series = [
-        Series {
-            name: strings::INPUT_TOKENS,
-            class: "bar",
-            values: values(figures, |cell| Some(drawn(cell.summary.input_tokens).max(0.0))),
-        },
-        Series {
-            name: strings::OUTPUT_TOKENS,
-            class: "bar-third",
-            values: values(figures, |cell| Some(drawn(cell.summary.output_tokens).max(0.0))),
-        },
-    ];
-    let sum = |cell: &Cell| cell.summary.input_tokens + cell.summary.output_tokens;
-    let highest = greatest(figures, sum, thousands);
-    let title = strings::TOKENS_OVER_TIME;
-    let columns = [strings::INPUT_TOKENS, strings::OUTPUT_TOKENS];
-    let table = table(figures, &columns, |_, cell| {
-        html! {
-            td.number { (thousands(cell.summary.input_tokens)) }
-            td.number { (thousands(cell.summary.output_tokens)) }
-        }
-    });
-    section(title, &chart(figures, title, &series, highest).stacked(), &table)
-}
-
-fn latency_chart(figures: &Figures) -> Markup {
-    const SHOWN: [(&str, &str); 3] =
-        [(strings::MEDIAN, "line"), (strings::P90, "line-second"), (strings::P99, "line-third")];
-    let mut series = Vec::new();
-    for ((name, class), percentile) in SHOWN.into_iter().zip(Percentile::USUAL) {
-        let values = values(figures, |cell| cell.summary.latency.percentile(percentile));
-        series.push(Series { name, class, values });
-    }
-    let p99 = |cell: &Cell| cell.summary.latency.percentile(Percentile::USUAL[2]).unwrap_or(0.0);
-    let highest = greatest(figures, p99, latency);
-    let title = strings::LATENCY_OVER_TIME;
-    let table = table(figures, &SHOWN.map(|(name, _)| name), |_, cell| {
-        html! {
-            @for percentile in Percentile::USUAL {
-                td.number { (cell.summary.latency.percentile(percentile).map_or("–".to_owned(), latency)) }
-            }
-        }
-    });
-    section(title, &chart(figures, title, &series, highest).lines(), &table)
-}
-
 fn names(figures: &Figures) -> Markup {
     let title = |dimension: Dimension| match dimension {
         Dimension::Model => strings::MODELS,
@@ -345,33 +167,24 @@ fn list(figures: &Figures, dimension: Dimension, title: &str) -> Markup {
     let (names, calls) = (figures.total.names(dimension), figures.total.summary.entries);
     let top = names.top(TOP);
     let more = names.len() - top.len();
-    html! {
-        @if top.is_empty() { p.soft { (strings::NOTHING) } } @else {
-            div.scroll tabindex="0" role="region" aria-label=(title) {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { (strings::NAME) }
-                            th.number scope="col" { (strings::CALLS) }
-                            th.number scope="col" { (strings::SHARE) }
-                        }
-                    }
-                    tbody {
-                        @for (name, count) in &top {
-                            tr {
-                                th scope="row" { @if name.is_empty() { "\"\"" } @else { (isolated(name)) } }
-                                td.number {
-                                    @match links::name(figures.range, dimension, name) {
-                                        Some(url) => a href=(url) { (thousands(*count)) },
-                                        None => (thousands(*count)),
-                                    }
-                                }
-                                td.number { (share(*count, calls)) }
-                            }
-                        }
+    let columns = [Text(strings::NAME), Number(strings::CALLS), Number(strings::SHARE)];
+    let rows = html! {
+        @for (name, count) in &top {
+            tr {
+                th scope="row" { @if name.is_empty() { "\"\"" } @else { (isolated(name)) } }
+                td.number {
+                    @match links::name(figures.range, dimension, name) {
+                        Some(url) => a href=(url) { (thousands(*count)) },
+                        None => (thousands(*count)),
                     }
                 }
+                td.number { (share(*count, calls)) }
             }
+        }
+    };
+    html! {
+        @if top.is_empty() { p.soft { (strings::NOTHING) } } @else {
+            (table(title, &columns, &rows))
             @if more > 0 { p.soft { (strings::more_names(more as u64)) } }
             @if names.left_out > 0 { p.soft { (strings::left_out(names.left_out)) } }
         }
