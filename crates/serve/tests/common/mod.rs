@@ -168,6 +168,15 @@ impl TestServer {
         self.post(path, JSON, body.to_string()).await
     }
 
+    /// Records an interaction on a server with tokens.
+    pub(crate) async fn record_as_admin(&self, interaction: &Value) {
+        let token = format!("Bearer {}", self.secret(Role::Admin));
+        let request = self.request(Method::POST, "/v1/entries").header("authorization", token);
+        let body = Full::from(interaction.to_string());
+        let answer = self.send(request.header("content-type", JSON).body(body).unwrap()).await;
+        assert_eq!(answer.status.as_u16(), 201, "{}", answer.text());
+    }
+
     /// Records an interaction and returns its id.
     pub(crate) async fn record(&self, interaction: &Value) -> String {
         let answer = self.post_json("/v1/entries", interaction).await;
@@ -205,6 +214,14 @@ impl TestServer {
         self.running.await.unwrap().unwrap();
         self.folder
     }
+}
+
+/// An interaction with these fields, too.
+pub(crate) fn with(mut interaction: Value, more: &Value) -> Value {
+    for (key, value) in more.as_object().unwrap() {
+        interaction[key] = value.clone();
+    }
+    interaction
 }
 
 pub(crate) fn interaction(input: &str, output: &str) -> Value {
