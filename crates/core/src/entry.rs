@@ -87,6 +87,33 @@ fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::E
 }
 
 impl AuditEntry {
+    /// The names of the fields, in the order of the specification and of the stored line.
+    ///
+    /// ```
+    /// use attestry_core::AuditEntry;
+    ///
+    /// assert_eq!(AuditEntry::FIELDS[..2], ["id", "timestamp"]);
+    /// ```
+    pub const FIELDS: [&'static str; 17] = [
+        "id",
+        "timestamp",
+        "input_hash",
+        "output_hash",
+        "input_content",
+        "output_content",
+        "provider",
+        "model",
+        "conversation_id",
+        "safety_passed",
+        "detectors_triggered",
+        "block_reason",
+        "alerts",
+        "latency_ms",
+        "input_tokens",
+        "output_tokens",
+        "metadata",
+    ];
+
     /// An entry with the four required fields and the specification's defaults for the others.
     #[must_use]
     pub fn new(id: EntryId, timestamp: Timestamp, input_hash: String, output_hash: String) -> Self {
@@ -214,6 +241,15 @@ mod tests {
                 "output_tokens": null, "metadata": {}
             })
         );
+    }
+
+    #[test]
+    fn fields_are_listed_in_the_order_of_the_stored_line() {
+        let entry = AuditEntry::new("a".parse().unwrap(), Timestamp::now(), "i".into(), "o".into());
+        let line = serde_json::to_string(&entry).unwrap();
+        let places = AuditEntry::FIELDS.map(|name| line.find(&format!("\"{name}\":")).unwrap());
+        assert!(places.is_sorted(), "{line}");
+        assert_eq!(entry.to_value().as_object().unwrap().len(), AuditEntry::FIELDS.len());
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl<'a> Printer<'a> {
             ListFormat::Json => Self::Lines,
             ListFormat::Csv => {
                 let csv = CsvWriter::new(csv_safe);
-                csv.record(COLUMNS.map(str::to_owned), out)?;
+                csv.record(AuditEntry::FIELDS.map(str::to_owned), out)?;
                 Self::Csv(csv, zone)
             }
         })
@@ -137,30 +137,9 @@ fn row(entry: &AuditEntry, zone: &Zone) -> Vec<String> {
     ]
 }
 
-/// The fields of an entry, in the order of the stored line.
-const COLUMNS: [&str; 17] = [
-    "id",
-    "timestamp",
-    "input_hash",
-    "output_hash",
-    "input_content",
-    "output_content",
-    "provider",
-    "model",
-    "conversation_id",
-    "safety_passed",
-    "detectors_triggered",
-    "block_reason",
-    "alerts",
-    "latency_ms",
-    "input_tokens",
-    "output_tokens",
-    "metadata",
-];
-
 fn fields(entry: &AuditEntry, zone: &Zone) -> [String; 17] {
     let values = entry.to_value();
-    COLUMNS.map(|column| match &values[column] {
+    AuditEntry::FIELDS.map(|column| match &values[column] {
         _ if column == "timestamp" => zone.show(entry.timestamp).to_string(),
         // `NaN` and `inf` are null in JSON.
         _ if column == "latency_ms" => format!("{:?}", entry.latency_ms),

@@ -5,36 +5,15 @@ use serde_json::Value;
 
 pub(crate) const CSV: &str = "text/csv; charset=utf-8; header=present";
 
-/// The columns: the fields of an entry, in their order.
-const COLUMNS: [&str; 17] = [
-    "id",
-    "timestamp",
-    "input_hash",
-    "output_hash",
-    "input_content",
-    "output_content",
-    "provider",
-    "model",
-    "conversation_id",
-    "safety_passed",
-    "detectors_triggered",
-    "block_reason",
-    "alerts",
-    "latency_ms",
-    "input_tokens",
-    "output_tokens",
-    "metadata",
-];
-
 /// The first line.
 pub(crate) fn header() -> Vec<u8> {
-    record(COLUMNS.into_iter().map(ToOwned::to_owned))
+    record(AuditEntry::FIELDS.into_iter().map(ToOwned::to_owned))
 }
 
 /// The line of an entry. Lists and metadata are JSON.
 pub(crate) fn entry(entry: &AuditEntry) -> Vec<u8> {
     let value = entry.to_value();
-    record(COLUMNS.into_iter().map(|column| match &value[column] {
+    record(AuditEntry::FIELDS.into_iter().map(|column| match &value[column] {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -91,13 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_the_fields_of_an_entry() {
+    fn line_has_every_field() {
         let id = "e-1".parse().unwrap();
         let hash = hash_content("");
         let entry = AuditEntry::new(id, Timestamp::UNIX_EPOCH, hash.clone(), hash);
-        let value = entry.to_value();
-        let fields: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields, COLUMNS);
         let line = String::from_utf8(super::entry(&entry)).unwrap();
         assert!(line.starts_with("\"e-1\",\"1970-01-01T00:00:00\",\"e3b0c442"), "{line}");
         assert!(
