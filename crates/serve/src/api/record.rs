@@ -15,6 +15,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::schema::Stored;
+use crate::http::blocking::blocking;
 use crate::http::body::{WholeBody, has_type};
 use crate::http::problem::Problem;
 use crate::read::NDJSON;
@@ -125,8 +126,7 @@ async fn prepare(
         return prepare_now(logger, &body, by_line);
     }
     let logger = logger.clone();
-    let prepared = tokio::task::spawn_blocking(move || prepare_now(&logger, &body, by_line)).await;
-    prepared.unwrap_or_else(|_| Err(Problem::unavailable("the server shuts down")))
+    blocking(move || prepare_now(&logger, &body, by_line)).await?
 }
 
 fn prepare_now(logger: &AuditLogger, body: &[u8], by_line: bool) -> Result<Vec<Prepared>, Problem> {

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::entries::JSON;
 use super::schema::{Conditions, Grouping};
 use crate::access_log::Action;
+use crate::http::blocking::blocking;
 use crate::http::problem::Problem;
 use crate::http::query_string::Parameters;
 use crate::read::content::require_for_conditions;
@@ -100,8 +101,7 @@ pub(super) async fn get(
         json.to_string()
     };
     // Many groups take long.
-    let encoded = tokio::task::spawn_blocking(encode).await;
-    let encoded = encoded.map_err(|_| Problem::unavailable("the server shuts down"))?;
+    let encoded = blocking(encode).await?;
     Ok(([(CONTENT_TYPE, JSON)], encoded).into_response())
 }
 

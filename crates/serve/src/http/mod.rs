@@ -1,5 +1,6 @@
-//! What all routes share: problem details, bodies, query strings.
+//! What all routes share: problem details, bodies, query strings, long work.
 
+pub(crate) mod blocking;
 pub(crate) mod body;
 pub(crate) mod limit;
 pub(crate) mod problem;

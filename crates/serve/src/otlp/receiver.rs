@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::budget::{Budget, Reservation, too_large};
 use super::compression::{Compression, Damaged};
 use crate::counter::Counter;
+use crate::http::blocking::blocking;
 use crate::http::problem::Problem;
 use crate::inbox::{Accepted, Inbox, Prepared};
 use crate::options::Limits;
@@ -94,8 +95,7 @@ impl Otlp {
                 let _turn = turn;
                 receiver.prepare(export)
             };
-            let prepared = tokio::task::spawn_blocking(prepare).await;
-            prepared.unwrap_or_else(|_| Err(Problem::unavailable("the server shuts down")))?
+            blocking(prepare).await??
         };
         let accepted = self.inbox.store(prepared).await.map_err(retryable)?;
         self.refused.add_many(accepted.refused);

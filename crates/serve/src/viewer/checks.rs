@@ -5,6 +5,7 @@ use attestry::evidence::{
 };
 use attestry::{AuditEntry, AuditError, Content, EntryId, ErrorChain, ErrorKind};
 
+use crate::http::blocking::blocking;
 use crate::http::problem::Problem;
 use crate::state::AppState;
 
@@ -56,9 +57,7 @@ pub(super) async fn check_content(
     entry: AuditEntry,
 ) -> Result<(Option<Content>, ContentCheck), Problem> {
     let logger = state.logger.clone();
-    let decrypted = tokio::task::spawn_blocking(move || logger.decrypt_entry(&entry)).await;
-    let decrypted = decrypted.map_err(|_| Problem::unavailable("the server shuts down"))?;
-    Ok(match decrypted {
+    Ok(match blocking(move || logger.decrypt_entry(&entry)).await? {
         Ok(content) if content.input.is_none() && content.output.is_none() => {
             (None, ContentCheck::NotStored)
         }

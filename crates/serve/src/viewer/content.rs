@@ -4,6 +4,7 @@ use std::io;
 
 use attestry::messages::{Message, Messages, Part, PartKind};
 use attestry::metadata;
+use http::Uri;
 use maud::{Markup, html};
 use serde::Serialize;
 use serde_json::Value;
@@ -11,6 +12,20 @@ use serde_json::Value;
 use super::media::{self, Place};
 use super::strings::content as strings;
 use super::text::{clipped, text};
+use crate::http::problem::Problem;
+use crate::security::caller::Caller;
+use crate::security::role::Role;
+
+/// Whether an address asks for content. Fails if the caller may not see that, or nothing at all.
+pub(super) fn shows_content(caller: &Caller, uri: &Uri) -> Result<bool, Problem> {
+    caller.require(Role::Read)?;
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
+    match pairs.find(|(key, _)| key == "content") {
+        None => Ok(false),
+        Some((_, value)) if value == "show" => caller.require(Role::Content).map(|()| true),
+        Some(_) => Err(Problem::bad_request("content: expected show")),
+    }
+}
 
 /// About the bytes of a page that its texts may have.
 pub(super) const PAGE_BYTES: usize = 90_000;

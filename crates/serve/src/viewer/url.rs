@@ -2,10 +2,8 @@
 
 use axum::response::{IntoResponse as _, Response};
 use http::header::LOCATION;
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::http::problem::Problem;
 
 /// All but the characters that mean nothing in an address.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -70,16 +68,6 @@ pub(super) fn short(id: &str, address: fn(&str) -> String) -> Option<String> {
 /// `path` with the content of what is there.
 pub(super) fn with_content(path: &str) -> String {
     format!("{path}?content=show")
-}
-
-/// Whether an address asks for content.
-pub(super) fn shows_content(uri: &Uri) -> Result<bool, Problem> {
-    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
-    match pairs.find(|(key, _)| key == "content") {
-        None => Ok(false),
-        Some((_, value)) if value == "show" => Ok(true),
-        Some(_) => Err(Problem::bad_request("content: expected show")),
-    }
 }
 
 /// `next` if it is an address on this server, otherwise the first page.

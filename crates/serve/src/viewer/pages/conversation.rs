@@ -16,13 +16,14 @@ use std::collections::HashSet;
 
 use super::entries::columns::{outcome, safety};
 use crate::access_log::Action;
+use crate::http::blocking::blocking;
 use crate::http::problem::Problem;
 use crate::read::request;
 use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 use crate::viewer::checks::{ContentCheck, LineCheck, check_content, check_lines};
-use crate::viewer::content::{Budget, PAGE_BYTES, content, messages};
+use crate::viewer::content::{Budget, PAGE_BYTES, content, messages, shows_content};
 use crate::viewer::frame::{Frame, Nav};
 use crate::viewer::media::Place;
 use crate::viewer::strings::conversation as strings;
@@ -57,11 +58,7 @@ pub(in crate::viewer) async fn get(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.require(Role::Read)?;
-    let shows_content = url::shows_content(&uri)?;
-    if shows_content {
-        caller.require(Role::Content)?;
-    }
+    let shows_content = shows_content(&caller, &uri)?;
     let (after, before) = (cursor(&uri, "after")?, cursor(&uri, "before")?);
     let conversation = Conversation::read(&state, &id, after, before).await?;
     let action = if shows_content { Action::Decrypt } else { Action::List };
@@ -152,9 +149,17 @@ impl Conversation {
             let turn = Turn { entry: turn, line, checked, is_nested: is_nested(turn, &spans) };
             problems += u32::from(turn.is_broken());
             unchecked += u32::from(matches!(turn.checked, ContentCheck::Unknown(_)));
+            let shown = match texts.filter(|_| shows_content) {
+                Some(content) => {
+                    let id = turn.entry.id.clone();
+                    // Parsing long ones takes long.
+                    Some(blocking(move || self::texts(id.as_str(), &content, bytes)).await?)
+                }
+                None => None,
+            };
             turns.push(html! {
                 (gap(before, turn.entry.timestamp))
-                (turn.markup(texts.as_ref().filter(|_| shows_content), bytes))
+                (turn.markup(shown.as_ref()))
             });
             before = Some(turn.entry.timestamp);
         }
@@ -265,7 +270,7 @@ impl Turn<'_> {
         is_line_broken || self.checked == ContentCheck::Differs
     }
 
-    fn markup(&self, texts: Option<&Content>, bytes: usize) -> Markup {
+    fn markup(&self, texts: Option<&Markup>) -> Markup {
         let entry = self.entry;
         let class = match (self.is_broken(), self.is_nested) {
             (true, true) => "problem nested",
@@ -301,7 +306,7 @@ impl Turn<'_> {
                     (strings::HASHES) " " (text(&entry.input_hash)) ", " (text(&entry.output_hash)) "."
                     @if let LineCheck::Proven(proven) = self.line { " " (strings::leaf(proven.proof.index())) }
                 }
-                @if let Some(texts) = texts { (self.texts(texts, bytes)) }
+                @if let Some(texts) = texts { (texts) }
                 @else { p.masked { (self.hidden()) } }
             }
         }
@@ -315,36 +320,35 @@ impl Turn<'_> {
             ContentCheck::Unknown(reason) => format!("{} {reason}", strings::CANNOT_CHECK),
         }
     }
+}
 
-    /// What is new in the input, and the output.
-    fn texts(&self, texts: &Content, bytes: usize) -> Markup {
-        let id = self.entry.id.as_str();
-        let mut budget = Budget::new(bytes / 2);
-        let input = Place { id, side: "input" };
-        let output = Place { id, side: "output" };
-        let asked = match (&texts.input, texts.input_kind.as_deref()) {
-            (Some(given), Some(metadata::CONTENT_MESSAGES_V1)) => newest(given, input, &mut budget),
-            (Some(given), kind) => html! {
-                div.message.user { p.role { (strings::INPUT) } (content(given, kind, input, &mut budget)) }
-            },
-            (None, _) => html! {},
-        };
-        let is_asked_cut = std::mem::take(&mut budget.is_cut);
-        let mut budget = Budget::new(bytes / 2);
-        let answer = match (&texts.output, texts.output_kind.as_deref()) {
-            (Some(given), Some(kind @ metadata::CONTENT_MESSAGES_V1)) => {
-                content(given, Some(kind), output, &mut budget)
-            }
-            (Some(given), kind) if !given.is_empty() => html! {
-                div.message { p.role { (strings::OUTPUT) } (content(given, kind, output, &mut budget)) }
-            },
-            _ => html! {},
-        };
-        html! {
-            (asked) (answer)
-            @if is_asked_cut || budget.is_cut {
-                p { (strings::CUT) " " a href=(url::with_content(&url::entry(id))) { (strings::WHOLE) } }
-            }
+/// What is new in the input, and the output.
+fn texts(id: &str, texts: &Content, bytes: usize) -> Markup {
+    let mut budget = Budget::new(bytes / 2);
+    let input = Place { id, side: "input" };
+    let output = Place { id, side: "output" };
+    let asked = match (&texts.input, texts.input_kind.as_deref()) {
+        (Some(given), Some(metadata::CONTENT_MESSAGES_V1)) => newest(given, input, &mut budget),
+        (Some(given), kind) => html! {
+            div.message.user { p.role { (strings::INPUT) } (content(given, kind, input, &mut budget)) }
+        },
+        (None, _) => html! {},
+    };
+    let is_asked_cut = std::mem::take(&mut budget.is_cut);
+    let mut budget = Budget::new(bytes / 2);
+    let answer = match (&texts.output, texts.output_kind.as_deref()) {
+        (Some(given), Some(kind @ metadata::CONTENT_MESSAGES_V1)) => {
+            content(given, Some(kind), output, &mut budget)
+        }
+        (Some(given), kind) if !given.is_empty() => html! {
+            div.message { p.role { (strings::OUTPUT) } (content(given, kind, output, &mut budget)) }
+        },
+        _ => html! {},
+    };
+    html! {
+        (asked) (answer)
+        @if is_asked_cut || budget.is_cut {
+            p { (strings::CUT) " " a href=(url::with_content(&url::entry(id))) { (strings::WHOLE) } }
         }
     }
 }

@@ -11,6 +11,7 @@ use http::{HeaderValue, Uri};
 
 use super::find;
 use crate::access_log::Action;
+use crate::http::blocking::blocking;
 use crate::http::problem::Problem;
 use crate::read::proof::prove;
 use crate::read::request;
@@ -71,8 +72,7 @@ pub(in crate::viewer) async fn media(
 ) -> Result<Response, Problem> {
     let content = decrypted(&state, &caller, &id, &uri).await?;
     let text = of_side(content, &side)?;
-    let found = tokio::task::spawn_blocking(move || image(&text, message, part)).await;
-    let found = found.map_err(|_| Problem::unavailable("the server shuts down"))?;
+    let found = blocking(move || image(&text, message, part)).await?;
     let (media_type, bytes) = found.ok_or_else(|| Problem::not_found(strings::NO_IMAGE))?;
     Ok(([(CONTENT_TYPE, media_type)], [(CONTENT_SECURITY_POLICY, NOTHING)], bytes).into_response())
 }

@@ -17,6 +17,7 @@ use maud::{Markup, html};
 use self::evidence::Plain;
 pub(in crate::viewer) use self::files::{line, media, proof, side};
 use crate::access_log::Action;
+use crate::http::blocking::blocking;
 use crate::http::problem::Problem;
 use crate::read::content::Shown;
 use crate::read::request;
@@ -24,7 +25,7 @@ use crate::security::caller::Caller;
 use crate::security::role::Role;
 use crate::state::AppState;
 use crate::viewer::checks::{ContentCheck, check_content, check_lines};
-use crate::viewer::content::{Budget, PAGE_BYTES, content};
+use crate::viewer::content::{Budget, PAGE_BYTES, content, shows_content};
 use crate::viewer::frame::{Frame, Nav};
 use crate::viewer::media::Place;
 use crate::viewer::strings::entry as strings;
@@ -42,11 +43,7 @@ pub(in crate::viewer) async fn get(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.require(Role::Read)?;
-    let shows_content = url::shows_content(&uri)?;
-    if shows_content {
-        caller.require(Role::Content)?;
-    }
+    let shows_content = shows_content(&caller, &uri)?;
     let action = if shows_content { Action::Decrypt } else { Action::Read };
     let mut entry = find(&state, &caller, &id, action, &uri).await?;
     let stored = stored(&mut entry);
@@ -172,8 +169,7 @@ async fn sides(id: EntryId, shown: Content) -> Result<Markup, Problem> {
             (side_of(id, (strings::OUTPUT, "output"), shown.output.as_deref(), shown.output_kind.as_deref()))
         }
     };
-    let rendered = tokio::task::spawn_blocking(render).await;
-    rendered.map_err(|_| Problem::unavailable("the server shuts down"))
+    blocking(render).await
 }
 
 /// The input or the output.
