@@ -64,20 +64,10 @@ impl Export {
 }
 
 fn own(workload: &Workload, number: u64) -> Result<Value> {
-    let item = workload.item(usize::try_from(number)?);
-    let entry = workload.stored(number, Timestamp::UNIX_EPOCH)?;
-    Ok(json!({
-        "input": item.input,
-        "output": item.output,
-        "provider": entry.provider,
-        "model": entry.model,
-        "conversation_id": entry.conversation_id,
-        "latency_ms": entry.latency_ms,
-        "input_tokens": entry.input_tokens,
-        "output_tokens": entry.output_tokens,
-        "timestamp": START + number / 100,
-        "metadata": {"gen_ai.response.id": response_id(number)}
-    }))
+    let mut interaction = workload.item(usize::try_from(number)?).interaction();
+    interaction["timestamp"] = json!(START + number / 100);
+    interaction["metadata"] = json!({"gen_ai.response.id": response_id(number)});
+    Ok(interaction)
 }
 
 fn litellm(workload: &Workload, number: u64) -> Result<Value> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use attestry::{AuditEntry, EntryId, Interaction, Timestamp, create_entry_id, hash_content, line};
+use serde_json::{Value, json};
 
 use crate::Result;
 use crate::rng::Rng;
@@ -170,6 +171,20 @@ pub(crate) fn stored_id(number: u64) -> Result<EntryId> {
 }
 
 impl Item {
+    /// An interaction in the format of `attestry import`.
+    pub(crate) fn interaction(&self) -> Value {
+        json!({
+            "input": self.input,
+            "output": self.output,
+            "provider": self.provider,
+            "model": self.model,
+            "conversation_id": self.conversation_id,
+            "latency_ms": self.latency_ms,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+        })
+    }
+
     fn new(number: usize, rng: &mut Rng) -> Self {
         let input_bytes = 700 + rng.below(800);
         let input = text(input_bytes, rng);

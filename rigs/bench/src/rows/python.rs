@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::buffered;
 use crate::report::{Row, grouped};
@@ -152,18 +152,7 @@ fn interactions(path: &Path, workload: &Workload, count: u64) -> Result<PathBuf>
     let mut file = BufWriter::new(File::create(path)?);
     for number in 0..count {
         let item = workload.item(usize::try_from(number)?);
-        let entry = workload.stored(number, attestry::Timestamp::UNIX_EPOCH)?;
-        let given = json!({
-            "input": item.input,
-            "output": item.output,
-            "provider": entry.provider,
-            "model": entry.model,
-            "conversation_id": entry.conversation_id,
-            "latency_ms": entry.latency_ms,
-            "input_tokens": entry.input_tokens,
-            "output_tokens": entry.output_tokens,
-        });
-        serde_json::to_writer(&mut file, &given)?;
+        serde_json::to_writer(&mut file, &item.interaction())?;
         file.write_all(b"\n")?;
     }
     file.into_inner()?.sync_all()?;
