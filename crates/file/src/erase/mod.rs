@@ -41,17 +41,24 @@ pub(crate) use intent_log::{EraseIntent, ErasedLine, ErasedSegment};
 #[derive(Debug)]
 pub(crate) struct Erasures {
     folder: Folder,
+    /// Its path, which is needed for every batch.
+    intent_log: PathBuf,
     /// The intent log is not empty, or may not be.
     pending: bool,
 }
 
 impl Erasures {
+    fn new(folder: Folder, pending: bool) -> Self {
+        let intent_log = folder.intent_log();
+        Self { folder, intent_log, pending }
+    }
+
     /// Completes what an earlier process left; the error says why that is not possible now.
     pub(crate) fn recover(
         folder: Folder,
         observer: &mut dyn LogObserver,
     ) -> (Self, Result<Completed, StorageError>) {
-        let mut erasures = Self { folder, pending: true };
+        let mut erasures = Self::new(folder, true);
         let completed = erasures.finish_pending(observer);
         (erasures, completed)
     }
@@ -130,11 +137,11 @@ impl Erasures {
         intent: &EraseIntent,
         observer: &mut dyn LogObserver,
     ) -> Result<(), StorageError> {
-        let path = self.folder.intent_log();
-        let failed = |source| StorageError::io("write", &path, source);
+        let path = &self.intent_log;
+        let failed = |source| StorageError::io("write", path, source);
         // Opening a store creates the file; another program may have removed it.
-        let missing = !open::exists(&path).map_err(failed)?;
-        let file = open::read_write_or_create(&path).map_err(failed)?;
+        let missing = !open::exists(path).map_err(failed)?;
+        let file = open::read_write_or_create(path).map_err(failed)?;
         let document = intent_log::document(intent).map_err(failed)?;
         let signature = observer.sign_intent(&hash_content(&document))?;
         let text = intent_log::encode(&document, signature.as_deref());
@@ -148,17 +155,17 @@ impl Erasures {
     }
 
     fn clear_intent(&self) -> Result<(), StorageError> {
-        let path = self.folder.intent_log();
+        let path = &self.intent_log;
         // An empty one need not be writable.
-        if open::metadata(&path).is_ok_and(|metadata| metadata.len() == 0) {
+        if open::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
             return Ok(());
         }
-        match open::read_write(&path) {
+        match open::read_write(path) {
             Ok(file) => {
-                intent_log::clear(&file).map_err(|source| StorageError::io("empty", &path, source))
+                intent_log::clear(&file).map_err(|source| StorageError::io("empty", path, source))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(StorageError::io("open", &path, source)),
+            Err(source) => Err(StorageError::io("open", path, source)),
         }
     }
 
@@ -211,8 +218,7 @@ impl Erasures {
 
     /// Checks whether another process has left an erasure incomplete.
     pub(crate) fn notice_pending(&mut self) {
-        let path = self.folder.intent_log();
-        self.pending |= open::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
+        self.pending |= open::metadata(&self.intent_log).is_ok_and(|metadata| metadata.len() > 0);
     }
 
     /// Steps 2 to 4. `redo`: parts of it may have been done before a crash.

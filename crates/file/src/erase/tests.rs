@@ -20,7 +20,7 @@ fn interrupted() -> (tempfile::TempDir, Folder, Vec<String>) {
         checksums: Vec::new(),
         leaf: None,
     }];
-    let erasures = Erasures { folder: folder.clone(), pending: false };
+    let erasures = Erasures::new(folder.clone(), false);
     let mut observer = NoObserver;
     erasures.identify_lines(&mut erased, &mut observer).unwrap();
     let intent = EraseIntent { lines: erased, ..EraseIntent::default() };
@@ -47,7 +47,7 @@ fn segment_is_unlinked_unless_it_has_changed() {
             segments: vec![ErasedSegment::new(segment, &file).unwrap()],
             ..EraseIntent::default()
         };
-        let erasures = Erasures { folder: folder.clone(), pending: false };
+        let erasures = Erasures::new(folder.clone(), false);
         erasures.write_intent(&intent, &mut NoObserver).unwrap();
         if changed {
             fs::write(folder.segment(segment), "another\n").unwrap();

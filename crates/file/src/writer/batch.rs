@@ -285,9 +285,13 @@ impl Acks {
         Arc::clone(&self.batch.completion)
     }
 
-    /// Completes the batch and returns its buffers. Best without any lock that the next calls of its
-    /// callers need.
-    pub(super) fn send(self) -> Buffers {
+    /// The buffers of the batch, which are no longer needed.
+    pub(super) fn take_buffers(&mut self) -> Buffers {
+        mem::take(&mut self.batch.buffers)
+    }
+
+    /// Completes the batch. Best without any lock that the next calls of its callers need.
+    pub(super) fn send(self) {
         let Self { stored, mut batch } = self;
         let result = match &stored {
             Ok(()) if batch.calls.iter().all(|call| call.refused.is_none()) => BatchResult::Stored,
@@ -300,7 +304,6 @@ impl Acks {
         // Room first, so that callers that wait for it are runnable with the others.
         batch.room = None;
         batch.completion.complete(result);
-        mem::take(&mut batch.buffers)
     }
 }
 

@@ -125,9 +125,11 @@ impl WriterThread {
     }
 
     fn send(&self, acks: Option<Acks>) {
-        if let Some(acks) = acks {
+        if let Some(mut acks) = acks {
             let completion = acks.completion();
-            self.queue.reuse(acks.send());
+            // Before its waiters run, so that their next calls find the buffers.
+            self.queue.reuse(acks.take_buffers());
+            acks.send();
             // Buffered batches share no sync.
             if self.durability == Durability::Sync {
                 self.queue.completed(&completion);

@@ -314,9 +314,10 @@ mod tests {
     }
 
     fn complete(queue: &Queue, batch: Batch) {
-        let acks = batch.stored();
+        let mut acks = batch.stored();
         let completion = acks.completion();
-        queue.reuse(acks.send());
+        queue.reuse(acks.take_buffers());
+        acks.send();
         queue.completed(&completion);
     }
 

@@ -221,9 +221,10 @@ fn queued_lines_stay_within_capacity_and_in_order() {
 }
 
 fn complete(queue: &Queue, batch: super::batch::Batch) {
-    let acks = batch.stored();
+    let mut acks = batch.stored();
     let completion = acks.completion();
-    queue.reuse(acks.send());
+    queue.reuse(acks.take_buffers());
+    acks.send();
     queue.completed(&completion);
 }
 
