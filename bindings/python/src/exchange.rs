@@ -4,8 +4,8 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 use attestry::{Interaction, metadata};
-use attestry_genai::{Api, CallRecord, Format, UnmappedTexts, messages_from_json};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use attestry_genai::{Api, CallRecord, UnmappedTexts, messages_from_json};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use serde_json::{Map, Value};
 
@@ -172,27 +172,7 @@ impl Exchange {
     }
 }
 
-/// What becomes of texts that have no field.
-pub(crate) fn texts(keeps_plain_content: bool) -> UnmappedTexts {
-    if keeps_plain_content { UnmappedTexts::Keep } else { UnmappedTexts::Hash }
-}
-
 /// The metadata of the address that a request is sent to.
 pub(crate) fn set_address(host: &str, fields: &mut Map<String, Value>) {
     fields.entry(metadata::SERVER_ADDRESS).or_insert_with(|| host.into());
-}
-
-/// The calls in records of the format called `format`.
-pub(crate) fn decode(
-    py: Python<'_>,
-    format: &str,
-    body: &[u8],
-    texts: UnmappedTexts,
-) -> PyResult<Vec<Interaction<'static>>> {
-    let format: Format =
-        format.parse().map_err(|_| PyValueError::new_err(format!("unknown format {format:?}")))?;
-    let decoded = py.detach(|| attestry_genai::decode(format, body));
-    let decoded =
-        decoded.map_err(|error| PyValueError::new_err(attestry::ErrorChain(&error).to_string()))?;
-    Ok(decoded.records.into_iter().map(|record| record.into_interaction(texts)).collect())
 }

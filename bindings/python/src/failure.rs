@@ -9,6 +9,8 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::import::Refused;
+
 /// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -16,11 +18,10 @@ pub(crate) enum Failure {
     Evidence(Box<EvidenceError>),
     Open(OpenError),
     Python(PyErr),
-    /// Some records of a batch are invalid; the others are stored.
+    /// Some records of a batch are refused; the others are stored.
     Refused {
-        refused: u64,
+        refused: Refused,
         records: usize,
-        reason: String,
     },
 }
 
@@ -42,12 +43,7 @@ impl Failure {
                 make(py, "RemoteError", &text(&error), &[("retryable", false.into())])
             }
             Self::Open(error) => return PyValueError::new_err(text(&error)),
-            Self::Refused { refused, records, reason } => {
-                let message = format!(
-                    "{refused} of {records} records cannot be stored, the others are; the first: {reason}"
-                );
-                make(py, "InvalidEntryError", &message, &[("refused", refused.into())])
-            }
+            Self::Refused { refused, records } => refused_records(py, refused, records),
         };
         made.unwrap_or_else(|error| error)
     }
@@ -131,6 +127,18 @@ fn make(
             Attribute::None => named.set_item(name, py.None())?,
         }
     }
+    Ok(PyErr::from_value(class.call((message,), Some(&named))?))
+}
+
+fn refused_records(py: Python<'_>, refused: Refused, records: usize) -> PyResult<PyErr> {
+    let (count, first) = (refused.len(), refused.values().next().map_or("", String::as_str));
+    let message = format!(
+        "{count} of {records} records cannot be stored, the others are; the first: {first}"
+    );
+    let named = PyDict::new(py);
+    named.set_item("refused", count)?;
+    named.set_item("reasons", refused)?;
+    let class = py.import("attestry._errors")?.getattr("InvalidEntryError")?;
     Ok(PyErr::from_value(class.call((message,), Some(&named))?))
 }
 

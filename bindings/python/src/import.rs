@@ -1,53 +1,115 @@
 //! Storing the calls in records of another format.
 
-use attestry::{AuditEntry, AuditError, AuditLogger, ErrorChain, Interaction, StorageError};
+use std::collections::BTreeMap;
+
+use attestry::{
+    AuditEntry, AuditError, AuditLogger, EntryId, ErrorChain, Interaction, StorageError, metadata,
+};
+use attestry_genai::{Format, UnmappedTexts};
+use pyo3::exceptions::PyValueError;
 
 use crate::failure::Failure;
 
-/// What cannot be stored.
-#[derive(Default)]
-struct Refused {
-    number: u64,
-    /// Of the first.
-    reason: String,
+/// Why records of a batch are refused, without content, by their number in the batch from 0.
+pub(crate) type Refused = BTreeMap<usize, String>;
+
+/// How records of another format are recorded.
+pub(crate) struct Import {
+    format: Format,
+    texts: UnmappedTexts,
 }
 
-impl Refused {
-    fn add(&mut self, error: &AuditError) {
-        if self.number == 0 {
-            self.reason = ErrorChain(error).to_string();
+/// A record, and the id of the start entry if it is the end of a call that has one.
+pub(crate) type Record = (Vec<u8>, Option<String>);
+
+impl Import {
+    /// `ValueError` if there is no format of this name.
+    pub(crate) fn new(format: &str, texts: UnmappedTexts) -> Result<Self, Failure> {
+        let format = format.parse().map_err(|_| {
+            Failure::Python(PyValueError::new_err(format!("unknown format {format:?}")))
+        })?;
+        Ok(Self { format, texts })
+    }
+
+    /// Stores the calls in these records; returns how many were stored, and how many were there already. If some
+    /// records cannot be read or stored, the others are stored before it fails.
+    pub(crate) async fn store(
+        self,
+        logger: &AuditLogger,
+        records: Vec<Record>,
+    ) -> Result<(usize, usize), Failure> {
+        let mut refused = Refused::new();
+        let mut numbers = Vec::with_capacity(records.len());
+        let mut entries = Vec::with_capacity(records.len());
+        for (number, (record, call)) in records.iter().enumerate() {
+            let interactions = match self.decode(record) {
+                Ok(interactions) => interactions,
+                Err(reason) => {
+                    refused.insert(number, reason);
+                    continue;
+                }
+            };
+            for interaction in interactions {
+                match logger.prepare(ending(interaction, call.as_deref())) {
+                    Ok(entry) => {
+                        numbers.push(number);
+                        entries.push(entry);
+                    }
+                    Err(error @ AuditError::Storage(StorageError::InvalidEntry(_))) => {
+                        refused.insert(number, ErrorChain(&error).to_string());
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
         }
-        self.number += 1;
-    }
-}
-
-/// Stores these calls; returns how many were stored, and how many were there already. If some are invalid, the others
-/// are stored before it fails.
-pub(crate) async fn store(
-    logger: &AuditLogger,
-    interactions: Vec<Interaction<'static>>,
-) -> Result<(usize, usize), Failure> {
-    let records = interactions.len();
-    let mut refused = Refused::default();
-    let mut entries = Vec::with_capacity(records);
-    for interaction in interactions {
-        match logger.prepare(interaction) {
-            Ok(entry) => entries.push(entry),
-            Err(error @ AuditError::Storage(StorageError::InvalidEntry(_))) => refused.add(&error),
-            Err(error) => return Err(error.into()),
+        let stored = write(logger, &numbers, &entries, &mut refused).await?;
+        if !refused.is_empty() {
+            return Err(Failure::Refused { refused, records: records.len() });
         }
+        let new = stored.iter().filter(|stored| **stored).count();
+        Ok((new, stored.len() - new))
     }
-    let stored = write(logger, &entries, &mut refused).await?;
-    if refused.number > 0 {
-        let Refused { number, reason } = refused;
-        return Err(Failure::Refused { refused: number, records, reason });
+
+    /// Stores the start entry of the call in this record, and returns its id; `None` if no call is in it.
+    pub(crate) async fn start(
+        self,
+        logger: &AuditLogger,
+        record: &[u8],
+    ) -> Result<Option<EntryId>, Failure> {
+        let refuse = |reason| Failure::Python(PyValueError::new_err(reason));
+        let mut calls = self.decode(record).map_err(refuse)?;
+        let Some(asked) = calls.pop() else { return Ok(None) };
+        if !calls.is_empty() {
+            return Err(refuse("the record has more than one call".to_owned()));
+        }
+        // The id that follows from the record is that of the end entry.
+        let asked = asked.id(None).metadata(metadata::PHASE, metadata::PHASE_START);
+        Ok(Some(logger.log(asked).await?))
     }
-    let new = stored.iter().filter(|stored| **stored).count();
-    Ok((new, stored.len() - new))
+
+    /// The calls in a record, or why it cannot be read.
+    fn decode(&self, record: &[u8]) -> Result<Vec<Interaction<'static>>, String> {
+        let decoded = attestry_genai::decode(self.format, record);
+        let decoded = decoded.map_err(|error| ErrorChain(&error).to_string())?;
+        let calls = decoded.records.into_iter();
+        Ok(calls.map(|record| record.into_interaction(self.texts)).collect())
+    }
 }
 
+/// The interaction of an end entry, if the call has a start entry.
+fn ending(interaction: Interaction<'static>, call: Option<&str>) -> Interaction<'static> {
+    match call {
+        None => interaction,
+        Some(start) => interaction
+            .metadata(metadata::PHASE, metadata::PHASE_END)
+            .metadata(metadata::CALL, start),
+    }
+}
+
+/// Stores the entries, which are from the records of these numbers.
 async fn write(
     logger: &AuditLogger,
+    numbers: &[usize],
     entries: &[AuditEntry],
     refused: &mut Refused,
 ) -> Result<Vec<bool>, Failure> {
@@ -57,9 +119,11 @@ async fn write(
         written => return Ok(written?),
     }
     let mut stored = Vec::with_capacity(entries.len());
-    for entry in entries {
+    for (number, entry) in numbers.iter().zip(entries) {
         match logger.storage().write_new(std::slice::from_ref(entry)).await {
-            Err(error @ StorageError::InvalidEntry(_)) => refused.add(&error.into()),
+            Err(error @ StorageError::InvalidEntry(_)) => {
+                refused.insert(*number, ErrorChain(&error).to_string());
+            }
             written => stored.extend(written?),
         }
     }

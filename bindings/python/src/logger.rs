@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use attestry::evidence::{EvidenceExt, SignedCheckpoint};
 use attestry::{AuditLogger, DeleteMode, EntryId};
+use attestry_genai::UnmappedTexts;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -17,7 +18,7 @@ use crate::crypto::EncryptionManager;
 use crate::evidence;
 use crate::exchange::{self, Request};
 use crate::failure::Failure;
-use crate::import;
+use crate::import::{Import, Record};
 use crate::interaction::{Fields, interaction};
 use crate::json;
 use crate::process::{self, Closable};
@@ -38,6 +39,17 @@ struct Policy {
     store_content: bool,
     retention_days: u32,
     allow_large_cleanup: bool,
+}
+
+impl Policy {
+    /// What becomes of texts of other formats that have no field.
+    fn unmapped_texts(&self) -> UnmappedTexts {
+        if self.store_content && self.encryption.is_none() {
+            UnmappedTexts::Keep
+        } else {
+            UnmappedTexts::Hash
+        }
+    }
 }
 
 /// A logger on a store that is opened in one process.
@@ -97,6 +109,11 @@ impl Logger {
         registered.map_err(|failure| failure.into_error(py))?;
         mem::forget(current.replace(Arc::clone(&opened)));
         Ok(opened)
+    }
+
+    fn import(&self, py: Python<'_>, format: &str) -> PyResult<Import> {
+        let import = Import::new(format, self.policy.unmapped_texts());
+        import.map_err(|failure| failure.into_error(py))
     }
 
     /// Calls `work` with the logger.
@@ -290,8 +307,7 @@ impl Logger {
     ) -> PyResult<Option<Py<PyAny>>> {
         let mut metadata = json::object(metadata)?;
         exchange::set_address(host, &mut metadata);
-        let plain = self.policy.store_content && self.policy.encryption.is_none();
-        let texts = exchange::texts(plain);
+        let texts = self.policy.unmapped_texts();
         let request = Request::new(path, provider, source, body.to_vec(), metadata, texts);
         let Some(request) = request else { return Ok(None) };
         let started = self.run(py, bridge, Place::Runtime, |logger| async move {
@@ -301,20 +317,34 @@ impl Logger {
         started.map(Some)
     }
 
-    /// Stores the calls in records of another format; returns how many were stored, and how many were there already.
-    /// Raises `InvalidEntryError` after that, if some cannot be stored.
+    /// Stores the calls in records of another format, each with the id of its start entry if it has one; returns how
+    /// many were stored, and how many were there already. Raises `InvalidEntryError` after that, if some records cannot
+    /// be read or stored.
     fn import_records(
         &self,
         py: Python<'_>,
         bridge: Option<&Bound<'_, Bridge>>,
         format: &str,
-        body: &[u8],
+        records: Vec<Record>,
     ) -> PyResult<Py<PyAny>> {
-        let plain = self.policy.store_content && self.policy.encryption.is_none();
-        let interactions = exchange::decode(py, format, body, exchange::texts(plain))?;
+        let import = self.import(py, format)?;
         self.run(py, bridge, Place::Runtime, |logger| async move {
-            let counts = import::store(&logger, interactions).await?;
+            let counts = import.store(&logger, records).await?;
             Ok(Reply::made(move |py| Ok(counts.into_pyobject(py)?.into_any().unbind())))
+        })
+    }
+
+    /// Stores the start entry of the call in a record of another format, and returns its id; `None` if no call is in it.
+    fn start_record(
+        &self,
+        py: Python<'_>,
+        bridge: Option<&Bound<'_, Bridge>>,
+        format: &str,
+        record: Vec<u8>,
+    ) -> PyResult<Py<PyAny>> {
+        let import = self.import(py, format)?;
+        self.run(py, bridge, Place::Runtime, |logger| async move {
+            Ok(import.start(&logger, &record).await?.map_or(Reply::None, Reply::Id))
         })
     }
 

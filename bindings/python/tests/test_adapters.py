@@ -287,7 +287,7 @@ def test_a_span_that_cannot_be_stored_keeps_out_no_other(
     assert SpanExporter(logger).export(spans) is SpanExportResult.FAILURE
     outputs = [json.loads(entry.output_content or "") for entry in logger.query()]
     assert [output[0]["parts"][0]["content"] for output in outputs] == ["1", "3"]
-    assert "1 calls" in caplog.text
+    assert "span 2 of 3 cannot be recorded" in caplog.text
 
 
 def test_calls_of_litellm_are_recorded(logger: AuditLogger) -> None:

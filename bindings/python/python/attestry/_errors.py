@@ -30,12 +30,14 @@ def _restore(kind: type[AttestryError], args: tuple[Any, ...], attributes: dict[
 class InvalidEntryError(AttestryError, ValueError):
     """The entry is invalid. Nothing was written of it.
 
-    ``refused`` is the number of invalid records if a batch was imported. The other ones are stored.
+    If a batch was imported, ``refused`` is the number of invalid records, and ``reasons`` has why each of
+    them is refused, by its number in the batch from 0. The other ones are stored.
     """
 
-    def __init__(self, message: str, *, refused: int = 1) -> None:
+    def __init__(self, message: str, *, refused: int = 1, reasons: dict[int, str] | None = None) -> None:
         super().__init__(message)
         self.refused = refused
+        self.reasons = dict(reasons or {})
 
 
 class InvalidQueryError(AttestryError, ValueError):

@@ -38,7 +38,7 @@ class AuditCallback(CustomLogger):
         body = _body(kwargs)
         if body is not None:
             try:
-                self._native.import_records(None, "litellm", body)
+                self._native.import_records(None, "litellm", [(body, None)])
             except (AttestryError, ValueError) as error:
                 _report(error)
 
@@ -53,7 +53,7 @@ class AuditCallback(CustomLogger):
         body = _body(kwargs)
         if body is not None:
             try:
-                await self._native.import_records(bridge(), "litellm", body)
+                await self._native.import_records(bridge(), "litellm", [(body, None)])
             except (AttestryError, ValueError) as error:
                 _report(error)
 

@@ -45,11 +45,12 @@ class SpanExporter(BaseSpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Store the calls among these spans. One that cannot be stored keeps out no other."""
-        body = json.dumps({"resourceSpans": [_resource_span(span) for span in spans]})
+        bodies = [json.dumps({"resourceSpans": [_resource_span(span)]}).encode() for span in spans]
         try:
-            self._native.import_records(None, "otlp", body.encode())
+            self._native.import_records(None, "otlp", [(body, None) for body in bodies])
         except InvalidEntryError as error:
-            log.error("attestry: %d calls in spans cannot be recorded, the others are", error.refused)
+            for number, reason in error.reasons.items():
+                log.error("attestry: span %d of %d cannot be recorded: %s", number + 1, len(spans), reason)
             return SpanExportResult.FAILURE
         except (AttestryError, ValueError) as error:
             log.error("attestry: spans could not be recorded: %s", error_name(error))
