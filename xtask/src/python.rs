@@ -32,6 +32,8 @@ const TESTS: &[Package] = &[
     ("anthropic", "2.14.0"),
     ("litellm", "1.110.2"),
     ("opentelemetry-sdk", "1.45.2"),
+    ("opentelemetry-util-genai", "1.3b0"),
+    ("opentelemetry-instrumentation-genai-openai", "1.3b0"),
     ("gunicorn", "27.0.1"),
     // The server of the model below.
     ("xllamacpp", "2026.10.11549"),

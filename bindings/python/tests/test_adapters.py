@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 import litellm
 import pytest
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
 from langchain_core.messages import AIMessage
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
@@ -25,7 +22,6 @@ from attestry.asgi import AuditMiddleware
 from attestry.langchain import AuditCallbackHandler
 from attestry.litellm import AuditCallback
 from attestry.logging import AuditHandler
-from attestry.otel import SpanExporter
 
 
 @pytest.fixture
@@ -241,53 +237,6 @@ def test_a_call_of_langchain_that_cannot_be_recorded_fails(folder: str) -> None:
         model.invoke("2+2?", config={"callbacks": [AuditCallbackHandler(log)]})
     handler = AuditCallbackHandler(log, on_error="serve")
     assert model.invoke("2+2?", config={"callbacks": [handler]}).content == "4"
-
-
-def test_spans_of_calls_are_recorded(logger: AuditLogger, folder: str, tmp_path: Path) -> None:
-    provider = TracerProvider()
-    exporter = SpanExporter(logger)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracer = provider.get_tracer("mine")
-    asked = [{"role": "user", "parts": [{"type": "text", "content": "2+2?"}]}]
-    answered = [{"role": "assistant", "parts": [{"type": "text", "content": "4"}]}]
-    start = tracer.start_as_current_span
-    with start("request") as request, start("chat gpt-4") as span:
-        span.set_attribute("gen_ai.operation.name", "chat")
-        span.set_attribute("gen_ai.provider.name", "openai")
-        span.set_attribute("gen_ai.request.model", "gpt-4")
-        span.set_attribute("gen_ai.response.finish_reasons", ["stop"])
-        span.set_attribute("gen_ai.usage.input_tokens", 9)
-        span.set_attribute("gen_ai.input.messages", json.dumps(asked))
-        span.set_attribute("gen_ai.output.messages", json.dumps(answered))
-    [entry] = logger.query()
-    assert entry.provider == "openai" and entry.input_tokens == 9
-    assert entry.input_content and json.loads(entry.input_content) == asked
-    context, parent = span.get_span_context(), request.get_span_context()
-    assert entry.metadata["trace_id"] == f"{context.trace_id:032x}"
-    assert entry.metadata["span_id"] == f"{context.span_id:016x}"
-    assert entry.metadata["parent_span_id"] == f"{parent.span_id:016x}"
-    exporter.export([span])  # type: ignore[list-item]
-    assert logger.count() == 1, "exported again, stored once"
-    failing = SpanExporter(AuditLogger(broken(str(tmp_path / "broken"))))
-    assert failing.export([span]) is SpanExportResult.FAILURE  # type: ignore[list-item]
-
-
-def test_a_span_that_cannot_be_stored_keeps_out_no_other(
-    logger: AuditLogger, caplog: pytest.LogCaptureFixture
-) -> None:
-    provider = TracerProvider()
-    tracer = provider.get_tracer("mine")
-    spans: list[Any] = []
-    for text in ("1", "x" * (65 << 20), "3"):
-        with tracer.start_as_current_span("chat") as span:
-            span.set_attribute("gen_ai.operation.name", "chat")
-            answered = [{"role": "assistant", "parts": [{"type": "text", "content": text}]}]
-            span.set_attribute("gen_ai.output.messages", json.dumps(answered))
-        spans.append(span)
-    assert SpanExporter(logger).export(spans) is SpanExportResult.FAILURE
-    outputs = [json.loads(entry.output_content or "") for entry in logger.query()]
-    assert [output[0]["parts"][0]["content"] for output in outputs] == ["1", "3"]
-    assert "span 2 of 3 cannot be recorded" in caplog.text
 
 
 def test_calls_of_litellm_are_recorded(logger: AuditLogger) -> None:

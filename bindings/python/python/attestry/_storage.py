@@ -175,6 +175,17 @@ class S3Storage(_NativeStorage):
         path = quote(self.prefix) or "/"
         self._handle = _native.Storage(url=f"s3://{bucket}/{path}" + (f"?{query}" if query else ""))
 
+    @classmethod
+    def from_url(cls, url: str) -> S3Storage:
+        """The store of a URL such as ``s3://bucket/prefix?region=eu-central-1``."""
+        if not url.startswith("s3://"):
+            raise ValueError("a URL of a store in S3 has the form s3://bucket/prefix")
+        storage = cls.__new__(cls)
+        storage.bucket, _, storage.prefix = url[len("s3://") :].partition("?")[0].partition("/")
+        storage.region = None
+        storage._handle = _native.Storage(url=url)
+        return storage
+
     def __repr__(self) -> str:
         return f"S3Storage({self.bucket!r}, prefix={self.prefix!r})"
 
@@ -196,6 +207,11 @@ class MemoryStorage:
     def __init__(self, max_entries: int | None = None) -> None:
         self.max_entries = max_entries
         self._entries: OrderedDict[str, AuditEntry] = OrderedDict()
+
+    @property
+    def entries(self) -> OrderedDict[str, AuditEntry]:
+        """The entries by id; private to this package."""
+        return self._entries
 
     async def write(self, entry: AuditEntry) -> str:
         """Store an entry and return its id."""
