@@ -7,7 +7,6 @@ import json
 import logging
 from typing import Any
 
-import litellm
 import pytest
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
 from langchain_core.messages import AIMessage
@@ -20,7 +19,6 @@ import attestry
 from attestry import AsyncAuditLogger, AuditLogger, FileStorage
 from attestry.asgi import AuditMiddleware
 from attestry.langchain import AuditCallbackHandler
-from attestry.litellm import AuditCallback
 from attestry.logging import AuditHandler
 
 
@@ -237,35 +235,3 @@ def test_a_call_of_langchain_that_cannot_be_recorded_fails(folder: str) -> None:
         model.invoke("2+2?", config={"callbacks": [AuditCallbackHandler(log)]})
     handler = AuditCallbackHandler(log, on_error="serve")
     assert model.invoke("2+2?", config={"callbacks": [handler]}).content == "4"
-
-
-def test_calls_of_litellm_are_recorded(logger: AuditLogger) -> None:
-    litellm.callbacks = [AuditCallback(logger)]
-    try:
-        messages = [{"role": "user", "content": "2+2?"}]
-
-        async def run() -> None:
-            await litellm.acompletion(model="gpt-4", messages=messages, mock_response="4")
-            with pytest.raises(Exception, match="overloaded"):
-                await litellm.acompletion(
-                    model="gpt-4",
-                    messages=messages,
-                    mock_response=Exception("overloaded"),
-                    num_retries=0,
-                )
-            for _ in range(1000):
-                if await AsyncAuditLogger(logger.storage).count() >= 2:
-                    break
-                await asyncio.sleep(0.01)
-
-        asyncio.run(run())
-    finally:
-        litellm.callbacks = []
-    entries = list(logger.query())
-    assert len(entries) == 2
-    outcomes = {entry.metadata.get("attestry.outcome"): entry for entry in entries}
-    answered, failed = outcomes[None], outcomes["failed"]
-    assert answered.model and "gpt-4" in answered.model
-    assert answered.input_content and "2+2?" in answered.input_content
-    assert answered.output_content and "4" in answered.output_content
-    assert failed.metadata["error.type"]
