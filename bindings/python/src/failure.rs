@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 
 use attestry::evidence::EvidenceError;
+#[cfg(feature = "s3")]
+use attestry::s3::{ConnectError, RequestError};
 use attestry::{AuditError, ErrorChain, OpenError, StorageError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -39,9 +41,7 @@ impl Failure {
             Self::Evidence(error) => evidence(py, *error),
             Self::Open(OpenError::Storage(error)) => storage(py, error),
             #[cfg(feature = "s3")]
-            Self::Open(error @ OpenError::S3(_)) => {
-                make(py, "RemoteError", &text(&error), &[("retryable", false.into())])
-            }
+            Self::Open(OpenError::S3(error)) => connect(py, error),
             Self::Open(error) => return PyValueError::new_err(text(&error)),
             Self::Refused { refused, records } => refused_records(py, refused, records),
         };
@@ -162,6 +162,34 @@ fn audit(py: Python<'_>, error: AuditError) -> PyResult<PyErr> {
         }
         _ => make(py, "AttestryError", &message, &[]),
     }
+}
+
+#[cfg(feature = "s3")]
+fn connect(py: Python<'_>, error: ConnectError) -> PyResult<PyErr> {
+    let message = text(&error);
+    let (bucket, is_retryable) = match error {
+        ConnectError::InvalidSetting { .. } => return Ok(PyValueError::new_err(message)),
+        ConnectError::Unreachable { bucket, source } => (bucket, source.kind().is_retryable()),
+        ConnectError::Other { bucket, source } => {
+            let refused = source.downcast_ref::<RequestError>();
+            (bucket, refused.is_some_and(|source| source.kind().is_retryable()))
+        }
+        ConnectError::NoRegion { bucket }
+        | ConnectError::NoCredentials { bucket, .. }
+        | ConnectError::BadCredentials { bucket, .. }
+        | ConnectError::NoSuchBucket { bucket, .. }
+        | ConnectError::AccessDenied { bucket, .. }
+        | ConnectError::WrongRegion { bucket, .. }
+        | ConnectError::ClockSkew { bucket, .. } => (bucket, false),
+        _ => return make(py, "AttestryError", &message, &[]),
+    };
+    let place = format!("s3://{bucket}");
+    make(
+        py,
+        "RemoteError",
+        &message,
+        &[("location", place.into()), ("retryable", is_retryable.into())],
+    )
 }
 
 fn storage(py: Python<'_>, error: StorageError) -> PyResult<PyErr> {
