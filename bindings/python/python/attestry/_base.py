@@ -8,7 +8,7 @@ from typing import Any
 from . import _native
 from ._entry import AuditEntry
 from ._errors import NoEncryptionError
-from ._storage import FileStorage, S3Storage, StorageBackend
+from ._storage import FileStorage, MemoryStorage, S3Storage, StorageBackend
 
 # Stores whose entries the extension module writes itself. A subclass may override a method.
 _NATIVE = (FileStorage, S3Storage)
@@ -52,6 +52,8 @@ class BaseLogger:
     def _configure(self) -> None:
         storage, encryption = self.storage, self.encryption
         self._native: _native.Logger | None = None
+        # Read without a second coroutine, which would take longer than the look-up.
+        self._memory = storage.entries if type(storage) is MemoryStorage else None
         if not isinstance(storage, _NATIVE) or type(storage) not in _NATIVE:
             return
         # Another class may encrypt in its own way.

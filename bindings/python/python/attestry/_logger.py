@@ -121,7 +121,8 @@ class AuditLogger(BaseLogger):
 
     async def get_entry(self, entry_id: str) -> AuditEntry | None:
         """The entry with this id, or ``None``. Encrypted content is returned as it is stored."""
-        return await self.storage.read(entry_id)
+        memory = self._memory
+        return await self.storage.read(entry_id) if memory is None else memory.get(entry_id)
 
     async def get_entries(self, start: datetime, end: datetime) -> list[AuditEntry]:
         """The entries from ``start`` to ``end``, both inclusive; times without a zone are UTC.
