@@ -29,6 +29,7 @@ const TESTS: &[Package] = &[
     ("pyarrow", "26.0.1"),
     ("langchain-core", "1.8.3"),
     ("starlette", "1.10.0"),
+    ("trio", "0.35.0"),
     ("openai", "3.57.0"),
     ("anthropic", "2.14.0"),
     ("litellm", "1.110.2"),

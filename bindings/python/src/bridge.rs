@@ -54,7 +54,7 @@ pub(crate) fn run(
 #[pyclass(frozen)]
 pub(crate) struct Bridge {
     shared: Arc<Shared>,
-    /// A weak reference to the loop.
+    /// Returns the loop: a weak reference to it, for instance.
     event_loop: Py<PyAny>,
 }
 
@@ -115,7 +115,7 @@ impl Task {
 
 #[pymethods]
 impl Bridge {
-    /// For the loop that `event_loop`, a weak reference, refers to.
+    /// For the loop that `event_loop` returns when it is called.
     #[new]
     fn new(event_loop: Py<PyAny>) -> PyResult<Self> {
         let counter = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)

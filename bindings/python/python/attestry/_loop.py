@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._native import Bridge
 
@@ -28,10 +29,22 @@ def _first_running_loop() -> asyncio.AbstractEventLoop:
 _running_loop: Callable[[], asyncio.AbstractEventLoop] = _first_running_loop
 
 
+def _is_in_trio() -> bool:
+    trio: Any = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
 def bridge() -> Bridge:
     """The bridge of the running loop, which watches it from the first call on."""
     global _last
-    loop = _running_loop()
+    try:
+        loop = _running_loop()
+    except RuntimeError:
+        if _is_in_trio():
+            from . import _trio
+
+            return _trio.bridge()
+        raise
     reference, found = _last
     if found is not None and reference is not None and reference() is loop:
         return found

@@ -1,8 +1,6 @@
 """The extension module. Its calls return a value without a bridge, and else a future of asyncio."""
 
-import asyncio
-import weakref
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, final, overload
 
@@ -10,7 +8,7 @@ from ._entry import AuditEntry
 
 @final
 class Bridge:
-    def __new__(cls, event_loop: weakref.ref[asyncio.AbstractEventLoop]) -> Bridge: ...
+    def __new__(cls, event_loop: Callable[[], object]) -> Bridge: ...
     def fileno(self) -> int: ...
     def drain(self) -> None: ...
 
