@@ -68,9 +68,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
         ["--renew"] => true,
         _ => return Err("costs takes --renew or nothing".into()),
     };
-    // Together with the CLI, which the demo needs: features are then unified once.
-    let packages = ["attestry-cli", "attestry-costs"];
-    let program = workspace.build_program(&packages, "attestry-costs", Profile::Release)?;
+    let program = workspace.build_program("attestry-costs", "attestry-costs", Profile::Release)?;
     let tools = Tools::find()?;
     if renew && !tools.all() {
         return Err("recording needs valgrind and strace".into());

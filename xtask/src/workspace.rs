@@ -92,7 +92,7 @@ impl Workspace {
     pub(crate) fn build_cli(&self, profile: Profile) -> Result<PathBuf> {
         match profile {
             Profile::Dev if self.tested.get() => self.build_cli_in_full(),
-            _ => self.build_program(&["attestry-cli"], "attestry", profile),
+            _ => self.build_program("attestry-cli", "attestry", profile),
         }
     }
 
@@ -100,19 +100,18 @@ impl Workspace {
     pub(crate) fn build_torture(&self, profile: Profile) -> Result<PathBuf> {
         match profile {
             Profile::Dev if self.tested.get() => self.built_for_test("program", "torture"),
-            _ => self.build_program(&["attestry-torture"], "torture", profile),
+            _ => self.build_program("attestry-torture", "torture", profile),
         }
     }
 
-    /// Builds these packages together and returns the path of the program `name`.
+    /// Builds the package and returns the path of its program `name`.
     pub(crate) fn build_program(
         &self,
-        packages: &[&str],
+        package: &str,
         name: &str,
         profile: Profile,
     ) -> Result<PathBuf> {
-        let packages = packages.iter().flat_map(|package| ["--package", package]);
-        let mut build = self.cargo().arg("build").args(packages);
+        let mut build = self.cargo().args(["build", "--package", package]);
         if let Profile::Release = profile {
             build = build.arg("--release");
         }
