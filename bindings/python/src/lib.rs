@@ -21,7 +21,8 @@ mod wait;
 use pyo3::prelude::*;
 
 /// The extension module.
-#[pymodule]
+// No free-threaded interpreter that PyO3 supports has run the tests: loading it there enables the GIL.
+#[pymodule(gil_used = true)]
 mod _native {
     #[pymodule_export]
     use crate::bridge::Bridge;
