@@ -380,13 +380,15 @@ impl AuditLogger {
         self.0.policy.verify(entry, input, output)
     }
 
-    /// Returns once everything recorded so far is on stable storage.
+    /// Returns once everything recorded so far is on stable storage, also the end entries of calls that were dropped.
     ///
     /// # Errors
     ///
-    /// [`AuditError::Storage`].
+    /// [`AuditError::Storage`]: the storage failed, or the end entry of a dropped call could not be stored.
     pub async fn flush(&self) -> Result<(), AuditError> {
-        Ok(self.backend().flush().await?)
+        let drained = self.0.recorder.drain().await;
+        self.backend().flush().await?;
+        drained
     }
 
     /// Finishes pending operations and closes the storage, for all clones of this logger. Waits for the

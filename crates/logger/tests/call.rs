@@ -193,6 +193,34 @@ fn close_waits_for_many_dropped_calls() {
     });
 }
 
+/// Another logger may close the store after that.
+#[test]
+fn flush_waits_for_many_dropped_calls() {
+    let storage = Arc::new(MemoryStorage::new());
+    let logger = AuditLogger::builder(Arc::clone(&storage)).build();
+    let other = AuditLogger::builder(storage).build();
+    runtime().block_on(async {
+        for _ in 0..500 {
+            drop(started(&logger).await);
+        }
+        logger.flush().await.unwrap();
+        assert_eq!(logger.count().await.unwrap(), 1_000);
+        other.close().await.unwrap();
+        logger.close().await.unwrap();
+    });
+}
+
+#[tokio::test]
+async fn flush_reports_an_end_entry_that_was_not_stored() {
+    let storage = Arc::new(FailingBackend::new(MemoryStorage::new()));
+    let logger = AuditLogger::builder(Arc::clone(&storage)).build();
+    let call = started(&logger).await;
+    storage.fail(Failure::disk_full().on(Operation::WRITES));
+    drop(call);
+    assert!(matches!(logger.flush().await, Err(AuditError::Storage(_))));
+    logger.flush().await.unwrap();
+}
+
 /// Stores what is appended, but its `append` never returns.
 #[derive(Debug, Default)]
 struct Stuck(MemoryStorage);
