@@ -40,11 +40,6 @@ use crate::args::Cli;
 use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 
-/// That of the C library took more than a quarter of the time of the server; see docs/dependencies.md.
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match Cli::from_process() {
         Ok(cli) => cli,
