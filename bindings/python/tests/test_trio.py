@@ -61,7 +61,7 @@ def test_a_cancelled_call_of_trio_is_cut_off(folder: str) -> None:
         logger = AsyncAuditLogger(folder, store_content=True)
         with trio.CancelScope() as scope:
             async with logger.start("2+2?") as call:
-                call.push("fo")
+                call.push("an")
                 scope.cancel()
                 await trio.sleep_forever()
         assert scope.cancelled_caught
@@ -73,7 +73,7 @@ def test_a_cancelled_call_of_trio_is_cut_off(folder: str) -> None:
 
     trio.run(run)
     [end] = AuditLogger(folder).query(phase="end")
-    assert end.metadata["attestry.outcome"] == "cut_off" and end.output_content == "fo"
+    assert end.metadata["attestry.outcome"] == "cut_off" and end.output_content == "an"
     assert AuditLogger(folder).count() == 3, "what was asked for before the cancellation is done"
 
 
