@@ -59,12 +59,12 @@ impl Histogram {
         if count == 0 {
             return None;
         }
+        // Between 1 and the count, and an approximation anyway.
         #[allow(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss
         )]
-        // Between 1 and the count, and an approximation anyway.
         let rank = ((count as f64 * quantile.clamp(0.0, 1.0)).ceil() as u64).clamp(1, count);
         let mut seen = 0;
         let (bound, _) = self.buckets().find(|(_, count)| {
