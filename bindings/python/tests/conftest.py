@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from endpoint import Endpoint
 
+from attestry import AuditLogger
+
 # LiteLLM reads a list of prices from the network when it is imported, unless it is to use its own.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
@@ -17,6 +19,11 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 def folder(tmp_path: Path) -> str:
     """A folder for a store, not made yet."""
     return str(tmp_path / "audit")
+
+
+@pytest.fixture
+def logger(folder: str) -> AuditLogger:
+    return AuditLogger(folder, store_content=True)
 
 
 @pytest.fixture

@@ -14,23 +14,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
+from stores import broken
 
 import attestry
-from attestry import AsyncAuditLogger, AuditLogger, FileStorage
+from attestry import AsyncAuditLogger, AuditLogger
 from attestry.asgi import AuditMiddleware
 from attestry.langchain import AuditCallbackHandler
 from attestry.logging import AuditHandler
-
-
-@pytest.fixture
-def logger(folder: str) -> AuditLogger:
-    return AuditLogger(folder, store_content=True)
-
-
-def broken(folder: str) -> FileStorage:
-    with AuditLogger(folder) as logger:
-        logger.log("a", "b")
-    return FileStorage(folder, read_only=True)
 
 
 def test_log_records_with_an_interaction_are_recorded(logger: AuditLogger) -> None:

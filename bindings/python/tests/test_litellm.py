@@ -14,9 +14,10 @@ import litellm
 import openai
 import pytest
 from endpoint import Endpoint, chat, chunk, events
+from stores import broken
 
 import attestry
-from attestry import AuditLogger, FileStorage
+from attestry import AuditLogger
 from attestry.audit import AuditEntry
 from attestry.litellm import AuditCallback
 
@@ -63,12 +64,6 @@ def text(content: str | None) -> str:
     assert content is not None
     found: str = json.loads(content)[-1]["parts"][0]["content"]
     return found
-
-
-def broken(folder: str) -> FileStorage:
-    with AuditLogger(folder) as logger:
-        logger.log("a", "b")
-    return FileStorage(folder, read_only=True)
 
 
 def stream() -> list[bytes]:

@@ -30,24 +30,14 @@ from opentelemetry.util.genai.types import (
     ToolCallRequestPart,
     ToolCallResponsePart,
 )
+from stores import broken
 
 import attestry
-from attestry import AuditLogger, FileStorage
+from attestry import AuditLogger
 from attestry.audit import AuditEntry, EncryptionManager
 from attestry.otel import CompletionHook, SpanExporter, SpanProcessor, completion_hook
 
 MESSAGES: Any = [{"role": "user", "content": "2+2?"}]
-
-
-@pytest.fixture
-def logger(folder: str) -> AuditLogger:
-    return AuditLogger(folder, store_content=True)
-
-
-def broken(folder: str) -> FileStorage:
-    with AuditLogger(folder) as logger:
-        logger.log("a", "b")
-    return FileStorage(folder, read_only=True)
 
 
 def handler(hook: Any, *processors: Any, **options: Any) -> TelemetryHandler:
