@@ -20,10 +20,10 @@ import pytest
 from attestry import AuditLogger, FileStorage
 
 
-def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program in a fresh interpreter."""
+def python(code: str, *arguments: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+    """Runs a program in a fresh interpreter, for at most ``timeout`` seconds."""
     command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def recorded(folder: str) -> int:
@@ -384,7 +384,9 @@ def test_memory_stays_flat(folder: str) -> None:
         print(tracemalloc.get_traced_memory()[0] - python, resident() - process)
         """,
         folder,
+        # A million takes two minutes.
         os.environ.get("ATTESTRY_MEMORY_CALLS", "40000"),
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     python_growth, growth = map(int, done.stdout.split())
