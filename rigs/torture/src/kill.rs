@@ -1,8 +1,12 @@
 //! Processes are killed at random moments, on one folder that is reused from round to round.
 
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
+
+use attestry_core::line;
 
 use crate::anchors::Servers;
 use crate::ledger::{Fate, Ledger};
@@ -11,10 +15,13 @@ use crate::outcome::{Result, Stop, failed};
 use crate::rng::Rng;
 use crate::runs::{Options, Runs, with_folder};
 use crate::worker::{Role, Running, WorkerArgs};
-use crate::{system, verify};
+use crate::{sample, system, verify};
 
 /// Rounds on one folder before a fresh one; every second folder has evidence.
 const ROUNDS_PER_FOLDER: usize = 10;
+
+/// The worker in the ids of torn lines; there is none of this number.
+const TORN_BY: usize = 999_999;
 
 #[derive(Debug, Default)]
 struct Summary {
@@ -25,6 +32,7 @@ struct Summary {
     differed: usize,
     in_doubt: usize,
     reads: usize,
+    torn: usize,
     torn_tails: usize,
     erasures_finished: usize,
     checkpoints: usize,
@@ -66,7 +74,7 @@ fn rounds(name: &str, options: &Options, anchored: bool) -> Result<String> {
          {} entries acknowledged and present once, {} erased and absent, {} pending when killed\n\
          {} entries written again, {} conflicting entries refused\n\
          {} concurrent reads of the whole store, none saw a partial or an erased entry\n\
-         {} torn tails quarantined, {} erasures finished at the next open\n\
+         {} lines torn, {} quarantined at the next open, {} erasures finished then\n\
          {} checkpoints issued, each consistent with the final tree{}",
         runs.done(),
         summary.kills,
@@ -76,6 +84,7 @@ fn rounds(name: &str, options: &Options, anchored: bool) -> Result<String> {
         summary.rewritten,
         summary.differed,
         summary.reads,
+        summary.torn,
         summary.torn_tails,
         summary.erasures_finished,
         summary.checkpoints,
@@ -126,6 +135,9 @@ fn one_folder(
             let role = victim.role;
             victim.kill(&deaths)?;
             summary.kills += 1;
+            if rng.percent(30) {
+                summary.torn += usize::from(tear(&folder, rng)?);
+            }
             workers.push(start(role)?);
         }
         thread::sleep(Duration::from_micros(rng.between(2_000, 200_000) as u64));
@@ -137,6 +149,11 @@ fn one_folder(
         summary.kills += workers.len();
         while !workers.is_empty() {
             workers.swap_remove(rng.below(workers.len())).kill(&deaths)?;
+        }
+        if rng.percent(30) {
+            summary.torn += usize::from(tear(&folder, rng)?);
+            // Time for the reader to meet it.
+            thread::sleep(Duration::from_millis(20));
         }
         let ledger = Ledger::load(&notes)?;
         summary.in_doubt += ledger.count(Fate::Unknown);
@@ -158,6 +175,29 @@ fn one_folder(
     summary.reads += ledger.reads;
     summary.checkpoints += ledger.signed.len();
     Ok(())
+}
+
+/// Appends the beginning of a line to the newest segment, unless it ends with one already; returns whether it did. This is
+/// what a process leaves that is killed during a write: ext4 looks for signals after each page. By chance one kill in
+/// thousands does.
+fn tear(folder: &Path, rng: &mut Rng) -> Result<bool> {
+    let Ok(lock) = File::open(folder.join(".attestry/lock")) else { return Ok(false) };
+    lock.lock()?;
+    let names =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>>>()?;
+    let names = names.iter().filter_map(|name| name.to_str());
+    let Some(newest) = names.filter(|name| name.len() == "audit_20260101.jsonl".len()).max() else {
+        return Ok(false);
+    };
+    let path = folder.join(newest);
+    if fs::read(&path)?.last().is_some_and(|last| *last != b'\n') {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    line::encode_into(&sample::entry(&sample::id(TORN_BY, rng.below(1_000)))?, &mut bytes)?;
+    bytes.truncate(rng.between(1, bytes.len() - 2));
+    OpenOptions::new().append(true).open(path)?.write_all(&bytes)?;
+    Ok(true)
 }
 
 fn check(folder: &Path, notes: &Path, ledger: &Ledger, summary: &mut Summary) -> Result {
