@@ -123,7 +123,9 @@ fn in_range(index: &IndexFile, start: Timestamp, end: Timestamp) -> io::Result<R
 #[derive(Debug, Default)]
 struct Window {
     start: u64,
+    /// The first `filled` bytes are of the segment.
     bytes: Vec<u8>,
+    filled: usize,
     last_end: Option<u64>,
 }
 
@@ -132,23 +134,24 @@ impl Window {
     fn read(&mut self, segment: &SegmentFile, line: Line) -> io::Result<&[u8]> {
         let length = line.length as usize;
         let end = line.offset + u64::from(line.length);
-        if line.offset < self.start || end > self.start + self.bytes.len() as u64 {
+        if line.offset < self.start || end > self.start + self.filled as u64 {
             let in_file_order = self
                 .last_end
                 .is_some_and(|last| line.offset >= last && line.offset - last <= MAX_GAP_BYTES);
             let wanted = if in_file_order { length.max(WINDOW_BYTES) } else { length };
-            self.bytes.resize(wanted, 0);
-            self.start = line.offset;
-            let mut filled = 0;
-            while filled < wanted {
-                let buffer = &mut self.bytes[filled..];
-                match sys::read_at(&segment.handle, buffer, line.offset + filled as u64)? {
+            if self.bytes.len() < wanted {
+                // Zeroed by the allocator, which is cheaper than `resize` does it.
+                self.bytes = vec![0; wanted];
+            }
+            (self.start, self.filled) = (line.offset, 0);
+            while self.filled < wanted {
+                let buffer = &mut self.bytes[self.filled..wanted];
+                match sys::read_at(&segment.handle, buffer, line.offset + self.filled as u64)? {
                     0 => break,
-                    count => filled += count,
+                    count => self.filled += count,
                 }
             }
-            self.bytes.truncate(filled);
-            if filled < length {
+            if self.filled < length {
                 self.last_end = None;
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

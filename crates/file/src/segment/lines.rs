@@ -40,23 +40,27 @@ pub(super) fn split(
     max_length: usize,
     mut visit: impl FnMut(u64, RawLine<'_>),
 ) -> io::Result<u64> {
-    let mut buffer: Vec<u8> = Vec::new();
+    let left = |read_to| chunk.min(usize::try_from(to.saturating_sub(read_to)).unwrap_or(chunk));
+    // Zeroed by the allocator, which is cheaper than `resize` does it. The first `kept` bytes begin a line.
+    let mut buffer = vec![0; left(from)];
+    let mut kept = 0;
     let mut read_to = from;
     let mut line_start = from;
     loop {
-        let kept = buffer.len();
-        let wanted = chunk.min(usize::try_from(to.saturating_sub(read_to)).unwrap_or(chunk));
-        buffer.resize(kept + wanted, 0);
-        let count = sys::read_at(file, &mut buffer[kept..], read_to)?;
-        buffer.truncate(kept + count);
+        let wanted = kept + left(read_to);
+        if buffer.len() < wanted {
+            buffer.resize(wanted, 0);
+        }
+        let count = sys::read_at(file, &mut buffer[kept..wanted], read_to)?;
+        let filled = kept + count;
         if count == 0 {
             return Ok(line_start);
         }
         read_to += count as u64;
         // While a long line is skipped, the buffer starts after the start of the line.
-        let buffer_start = read_to - buffer.len() as u64;
+        let buffer_start = read_to - filled as u64;
         let mut consumed = 0;
-        for at in memchr::memchr_iter(b'\n', &buffer[kept..]) {
+        for at in memchr::memchr_iter(b'\n', &buffer[kept..filled]) {
             let end = kept + at;
             let end_offset = buffer_start + end as u64;
             let length = end_offset - line_start;
@@ -68,9 +72,10 @@ pub(super) fn split(
             consumed = end + 1;
             line_start = end_offset + 1;
         }
-        buffer.drain(..consumed);
-        if buffer.len() > max_length {
-            buffer.clear();
+        buffer.copy_within(consumed..filled, 0);
+        kept = filled - consumed;
+        if kept > max_length {
+            kept = 0;
         }
     }
 }

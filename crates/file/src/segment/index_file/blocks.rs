@@ -49,7 +49,9 @@ pub(super) struct BlockReader<'f> {
     read_ahead: usize,
     /// The number of the first block in `bytes`.
     first: u64,
+    /// The first `filled` bytes are whole blocks of the file.
     bytes: Vec<u8>,
+    filled: usize,
     /// The block whose checksum was verified last.
     verified: Option<u64>,
 }
@@ -61,7 +63,7 @@ impl<'f> BlockReader<'f> {
     }
 
     pub(super) fn with_mode(file: &'f File, mode: IoMode) -> Self {
-        Self { file, mode, read_ahead: 1, first: 0, bytes: Vec::new(), verified: None }
+        Self { file, mode, read_ahead: 1, first: 0, bytes: Vec::new(), filled: 0, verified: None }
     }
 
     /// A reader of consecutive blocks.
@@ -75,7 +77,7 @@ impl<'f> BlockReader<'f> {
     }
 
     pub(super) fn payload(&mut self, number: u64) -> io::Result<&[u8]> {
-        let kept = (self.bytes.len() / BLOCK) as u64;
+        let kept = (self.filled / BLOCK) as u64;
         if number < self.first || number - self.first >= kept {
             self.read(number)?;
         }
@@ -92,7 +94,9 @@ impl<'f> BlockReader<'f> {
 
     /// Reads block `number`, and as many of the next ones as one read returns.
     fn read(&mut self, number: u64) -> io::Result<()> {
-        self.bytes.resize(self.read_ahead * BLOCK, 0);
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; self.read_ahead * BLOCK];
+        }
         let offset = number.saturating_mul(BLOCK as u64);
         let mut filled = 0;
         let mut outcome = Ok(());
@@ -105,7 +109,7 @@ impl<'f> BlockReader<'f> {
             }
         }
         (self.first, self.verified) = (number, None);
-        self.bytes.truncate(filled / BLOCK * BLOCK);
+        self.filled = filled / BLOCK * BLOCK;
         outcome
     }
 
