@@ -111,7 +111,8 @@ fn exists(root: &Path, code: &str, is_example: bool) -> Option<bool> {
 /// of tests.
 fn test_exists(folder: &Path, path: &[&str], name: &str, is_example: bool) -> bool {
     if path.is_empty() {
-        return folder.join("tests").join(name).with_extension("rs").is_file();
+        let mut tests = roots(folder).into_iter().skip(1);
+        return tests.any(|tests| tests.join(name).with_extension("rs").is_file());
     }
     (1..=path.len()).any(|depth| {
         let (file, inner) = path.split_at(depth);
@@ -147,21 +148,30 @@ fn moved(root: &Path, code: &str) -> Option<String> {
         files.retain(|file| {
             fs::read_to_string(file).is_ok_and(|text| has_word(&text, &declaration))
         });
-        found.extend(
-            files.iter().filter_map(|file| Some(file.strip_prefix(&folder).ok()?.to_path_buf())),
-        );
+        found.extend(files.iter().filter_map(|file| {
+            let file = file.strip_prefix(&folder).ok()?;
+            Some(file.strip_prefix(package).unwrap_or(file).to_path_buf())
+        }));
     }
     let [file] = found.as_slice() else { return None };
     let module = file.with_extension("").display().to_string().replace('/', "::");
     Some(format!("{package}::{}::{name}", module.trim_end_matches("::mod")))
 }
 
+/// Where the modules of a crate and of its tests begin. Some crates have most of their tests in one program, which is
+/// called as the crate.
+fn roots(folder: &Path) -> Vec<PathBuf> {
+    let tests = folder.join("tests");
+    let program = folder.file_name().map(|name| tests.join(name));
+    [folder.join("src"), tests].into_iter().chain(program).collect()
+}
+
 /// The files that can hold the module `path` of a crate or of its tests.
 fn candidates(folder: &Path, path: &[&str]) -> Vec<PathBuf> {
     let inside = path.iter().collect::<PathBuf>();
-    ["src", "tests"]
+    roots(folder)
         .iter()
-        .map(|kind| folder.join(kind).join(&inside))
+        .map(|root| root.join(&inside))
         .flat_map(|module| {
             [module.with_extension("rs"), module.join("mod.rs"), module.join("main.rs")]
         })

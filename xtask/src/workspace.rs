@@ -121,7 +121,7 @@ impl Workspace {
     /// Builds the `attestry` program with all features, as `cargo test --all-features` does for its tests, so that nothing
     /// is rebuilt after those.
     pub(crate) fn build_cli_in_full(&self) -> Result<PathBuf> {
-        self.built_for_test("usage", "attestry")
+        self.built_for_test("cli", "attestry")
     }
 
     /// The program `name` as built with all features for the integration test `test` of its package.

@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // also outside of tests
 
+#[allow(dead_code)] // a part of the helpers of the other program
+#[path = "file/common/mod.rs"]
 mod common;
 
 use std::fs;
