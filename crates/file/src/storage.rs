@@ -30,8 +30,14 @@ use crate::settings::{EraseDefaults, Settings};
 use crate::tree::TreeObserver;
 use crate::writer::{EncodedLines, Job, StoredLines, WriterThread};
 
-/// The size of a line without content; a buffer of that size seldom has to grow.
+/// The size of a line without content.
 const TYPICAL_LINE_BYTES: usize = 640;
+
+/// The size of the line of `entry` with a sixteenth for escapes; a buffer of that size seldom has to grow.
+fn estimated_bytes(entry: &AuditEntry) -> usize {
+    let contents = [&entry.input_content, &entry.output_content].into_iter().flatten();
+    contents.map(|text| text.len() + text.len() / 16).sum::<usize>() + TYPICAL_LINE_BYTES
+}
 
 /// Ids of one erasure; bounds the size of its intent log and how long appends wait.
 const IDS_PER_DELETION: usize = 1_024;
@@ -255,7 +261,7 @@ impl FileStorage {
     fn encode(&self, entries: &[AuditEntry]) -> Result<EncodedLines, StorageError> {
         let mut lines = EncodedLines::default();
         lines.line_ends.reserve(entries.len());
-        lines.bytes.reserve(entries.len().saturating_mul(TYPICAL_LINE_BYTES));
+        lines.bytes.reserve(entries.iter().map(estimated_bytes).sum());
         for entry in entries {
             entry.validate()?;
             line::encode_into(entry, &mut lines.bytes)?;
