@@ -21,6 +21,9 @@ With cargo xtask bench --render FILE nothing is measured: the results of an earl
 are written to rigs/bench/results/, and a whole run to docs/performance.md. With --as NAME only to
 rigs/bench/results/NAME.";
 
+/// Its commands beside the measurements of rows.
+const SUBCOMMANDS: &[&str] = &["export", "soak"];
+
 /// Builds and runs it with these arguments. A run of all rows, or a replay, replaces the results kept of that kind; a
 /// run of all rows also replaces the table and plots of the page.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
@@ -41,6 +44,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
         bench.arg("--help").run()?;
         println!("{RENDER}");
         return Ok(());
+    }
+    if arguments.first().is_some_and(|first| SUBCOMMANDS.contains(first)) {
+        return bench.args(arguments).run();
     }
     if wants(arguments, &["python", "encrypt"]) {
         bench = bench.arg("--python").arg(Python::prepare(workspace)?.program());

@@ -91,6 +91,14 @@ pub(crate) enum Child {
         /// Number of calls
         calls: u64,
     },
+    /// Loads a server for minutes and prints its rate and its memory for each
+    Soak {
+        /// Where the store is made and removed; about 2 GB a minute
+        folder: PathBuf,
+        /// How long
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..))]
+        minutes: u64,
+    },
     /// Serves a store
     #[command(hide = true)]
     Serve {

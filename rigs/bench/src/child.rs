@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Child;
 use crate::workload::Workload;
-use crate::{Result, rig, server, store};
+use crate::{Result, rig, server, soak, store};
 
 /// A path that the deleting process looks up before and after, as marks for strace.
 const MARK: &str = "/attestry-bench-mark";
@@ -48,6 +48,7 @@ pub(crate) fn run(child: Child) -> Result<()> {
             format.write(&Workload::new(), calls, &mut out)?;
             out.flush()?;
         }
+        Child::Soak { folder, minutes } => soak::run(&folder, minutes)?,
         Child::Serve { store } => server::attestry(&store)?,
         Child::ServeFloor { file } => server::floor(&file)?,
         Child::Delete { store, id } => rig::runtime()?.block_on(delete(&store, &id))?,

@@ -17,6 +17,7 @@ mod rig;
 mod rng;
 mod rows;
 mod server;
+mod soak;
 mod stats;
 mod store;
 mod workload;

@@ -83,9 +83,19 @@ impl Running {
 
     /// Peak resident memory in MiB.
     pub(crate) fn peak_mib(&self) -> Result<f64> {
+        self.memory_mib("VmHWM:")
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident_mib(&self) -> Result<f64> {
+        self.memory_mib("VmRSS:")
+    }
+
+    fn memory_mib(&self, name: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmHWM")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.and_then(|line| line.split_whitespace().next());
+        let kilobytes = line.ok_or_else(|| format!("the server's status has no {name}"))?;
         Ok(kilobytes.parse::<f64>()? / 1024.0)
     }
 
