@@ -104,5 +104,32 @@ fn find(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(store_benches, commit, find);
+/// Each new id is looked up in every segment.
+fn write_new(c: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let mut group = c.benchmark_group("write_new of 100");
+    group.throughput(Throughput::Elements(100));
+    for segments in [10, 1_000] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store");
+        let builder = || FileStorage::builder(&path).durability(Durability::Buffered);
+        // Eight entries each.
+        let storage = runtime.block_on(builder().rotation_size_bytes(4_000).open());
+        let storage = storage.expect("a store");
+        runtime.block_on(storage.append(&entries(segments * 8))).expect("appending");
+        runtime.block_on(storage.close()).expect("closing");
+        let storage = runtime.block_on(builder().open()).expect("a store");
+        group.bench_function(format!("{segments} segments"), |b| {
+            b.iter_batched(
+                || entries(100),
+                |entries| runtime.block_on(storage.write_new(black_box(&entries))),
+                BatchSize::LargeInput,
+            );
+        });
+        runtime.block_on(storage.close()).expect("closing");
+    }
+    group.finish();
+}
+
+criterion_group!(store_benches, commit, find, write_new);
 criterion_main!(store_benches);

@@ -62,9 +62,8 @@ impl Catalog {
             }
         }
         // A corrupt line may contain the id.
-        let has_no_corrupt = |segment: &Segment| {
-            segment.file.corrupt_lines(IoMode::Cached).is_ok_and(|lines| lines.is_empty())
-        };
+        let has_no_corrupt =
+            |segment: &Segment| matches!(segment.file.has_corrupt_lines(IoMode::Cached), Ok(false));
         segments.iter().all(has_no_corrupt).then_some(None)
     }
 }

@@ -19,7 +19,7 @@ impl Catalog {
         let mut found = Vec::new();
         for segment in segments {
             let (segment, lines) =
-                self.read_index(segment, |segment| segment.file.corrupt_lines(IoMode::Blocking))?;
+                self.read_index(segment, |segment| segment.file.corrupt_lines())?;
             found.extend(lines.into_iter().map(|line| (segment.clone(), line)));
         }
         Ok(found)
@@ -66,13 +66,17 @@ impl Catalog {
         Ok(segments.iter().filter(has_open_tail).map(|segment| segment.name).collect())
     }
 
-    /// Fails if a corrupt line contains the id: reporting it absent would be wrong.
+    /// Fails if a corrupt line contains the id: reporting it absent would be wrong. Called for each new id of a write that
+    /// checks ids, so a segment without corrupt lines costs one comparison.
     pub(super) fn fail_if_in_corrupt_line(
         &self,
         segments: &[Segment],
         id: &EntryId,
     ) -> Result<(), StorageError> {
         for segment in segments {
+            if matches!(segment.file.has_corrupt_lines(IoMode::Blocking), Ok(false)) {
+                continue;
+            }
             for (segment, corrupt) in self.corrupt_lines(slice::from_ref(segment))? {
                 let bytes = self.read_corrupt(&segment, corrupt)?;
                 if contains_id(&bytes, id) {

@@ -155,11 +155,18 @@ impl SegmentFile {
         }
     }
 
-    pub(crate) fn corrupt_lines(&self, mode: IoMode) -> io::Result<Vec<CorruptLine>> {
+    /// Whether it has corrupt lines, by what is in memory.
+    pub(crate) fn has_corrupt_lines(&self, mode: IoMode) -> io::Result<bool> {
         match &self.index {
-            SegmentIndex::InMemory(index) => Ok(read_lock(index, mode)?.corrupt().to_vec()),
-            SegmentIndex::OnDisk(index) if mode == IoMode::Cached && index.has_corrupt() => {
-                Err(io::ErrorKind::WouldBlock.into())
+            SegmentIndex::InMemory(index) => Ok(!read_lock(index, mode)?.corrupt().is_empty()),
+            SegmentIndex::OnDisk(index) => Ok(index.has_corrupt()),
+        }
+    }
+
+    pub(crate) fn corrupt_lines(&self) -> io::Result<Vec<CorruptLine>> {
+        match &self.index {
+            SegmentIndex::InMemory(index) => {
+                Ok(read_lock(index, IoMode::Blocking)?.corrupt().to_vec())
             }
             SegmentIndex::OnDisk(index) => index.corrupt(),
         }
