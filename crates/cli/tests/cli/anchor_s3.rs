@@ -1,13 +1,9 @@
 //! Checkpoints in a bucket, on a scripted endpoint.
 
-#[allow(dead_code)] // shared; each test file uses a part of it
-#[path = "../../../anchor/tests/support/server.rs"]
-mod server;
-
 use std::sync::{Arc, Mutex};
 
+use crate::anchors::server::{Request, Response, Server};
 use crate::common::{Folder, Run, run};
-use server::{Request, Response, Server};
 
 /// Signs a checkpoint and puts it into the bucket of `server`.
 fn checkpoint(folder: &Folder, server: &Server, options: &str) -> Run {

@@ -3,7 +3,7 @@
 // The witness and the authority of the tests of `attestry-anchor`.
 #[allow(dead_code)] // shared; each test file uses a part of it
 #[path = "../../../anchor/tests/support/server.rs"]
-mod server;
+pub(crate) mod server;
 #[allow(dead_code)] // shared; each test file uses a part of it
 #[path = "../../../anchor/tests/support/tsa.rs"]
 mod tsa;
