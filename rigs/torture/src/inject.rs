@@ -17,7 +17,8 @@ use crate::ledger::Ledger;
 use crate::outcome::{Result, Stop, failed, skipped};
 use crate::rng::Rng;
 use crate::runs::{Options, Runs, with_folder};
-use crate::{evidence, system, verify};
+use crate::verify::{self, Rules};
+use crate::{evidence, system};
 
 /// Calls and their errors. The pairs fail the nth call of the first kind and every call of the second: a sync or write,
 /// and each attempt to truncate what it left.
@@ -278,7 +279,8 @@ impl Scene {
         self.check_exit(&output, all)
             .and_then(|refused| {
                 summary.refused += usize::from(refused);
-                self.check(task, &output, &store)
+                let repeated = kind.iter().any(|(calls, _)| calls.contains("sync"));
+                self.check(task, &output, &store, repeated)
             })
             .map_err(|stop: Stop| stop.within(hits.join("; ")))?;
         Ok(!hits.is_empty())
@@ -324,7 +326,7 @@ impl Scene {
                     ledger.expect(&id, Timestamp::UNIX_EPOCH);
                 }
                 printed(&output).iter().for_each(|id| ledger.acknowledge(id));
-                usable(&store, &ledger)
+                usable(&store, &ledger, verify::PROGRAM)
             });
             outcome.map_err(|stop: Stop| stop.within(format!("files of at most {limit} bytes")))?;
             summary.short_writes += 1;
@@ -349,18 +351,19 @@ impl Scene {
         }
     }
 
-    fn check(&self, task: &str, output: &Output, store: &Path) -> Result {
+    fn check(&self, task: &str, output: &Output, store: &Path, repeated: bool) -> Result {
         let ledger = self.ledger(task, output, store)?;
-        usable(store, &ledger).map_err(|stop: Stop| stop.within(errors(output)))
+        let rules = Rules { repeated, ..verify::PROGRAM };
+        usable(store, &ledger, rules).map_err(|stop: Stop| stop.within(errors(output)))
     }
 }
 
 /// Compares the store with the ledger, then writes to it.
-fn usable(store: &Path, ledger: &Ledger) -> Result {
+fn usable(store: &Path, ledger: &Ledger, rules: Rules) -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
         if store.exists() {
-            verify::folder(store, ledger, verify::PROGRAM).await?;
+            verify::folder(store, ledger, rules).await?;
         }
         let mut builder = FileStorage::builder(store);
         if evidence::exists(store) {
