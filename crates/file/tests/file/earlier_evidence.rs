@@ -3,26 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::evidence::{key, policy, verify, with_evidence};
+use crate::common::evidence::{copy_folder, key, policy, verify, with_evidence};
 use crate::common::{entries, entry, folder, open_read_only};
 use attestry_core::StorageBackend;
 use attestry_evidence::SignedCheckpoint;
 use attestry_file::{FileStorage, ObservationKind, SignerMemory, VerifyOptions};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/evidence-v1");
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for item in fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let target = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            copy(&item.path(), &target);
-        } else {
-            fs::copy(item.path(), target).unwrap();
-        }
-    }
-}
 
 /// Its checkpoints, as they were kept outside the store.
 fn kept() -> Vec<SignedCheckpoint> {
@@ -35,7 +22,7 @@ fn kept() -> Vec<SignedCheckpoint> {
 #[tokio::test]
 async fn store_of_the_earlier_version_verifies_as_it_is() {
     let (_guard, path) = folder();
-    copy(Path::new(FIXTURE), &path);
+    copy_folder(Path::new(FIXTURE), &path);
     let found = verify(&open_read_only(&path).await, &kept()).await;
     assert!(found.is_clean(), "{:#?}", found.problems);
     assert_eq!((found.leaves, found.lines, found.erased, found.records), (17, 10, 4, 3));
@@ -46,7 +33,7 @@ async fn store_of_the_earlier_version_verifies_as_it_is() {
 #[tokio::test]
 async fn store_of_the_earlier_version_is_continued() {
     let (guard, path) = folder();
-    copy(Path::new(FIXTURE), &path);
+    copy_folder(Path::new(FIXTURE), &path);
     // With a memory that is new to it.
     let memory = SignerMemory::at(guard.path().join("signed"));
     for round in 0..2 {
@@ -76,7 +63,7 @@ async fn store_of_the_earlier_version_is_continued() {
 #[tokio::test]
 async fn unsigned_records_without_a_checkpoint_are_problems() {
     let (_guard, path) = folder();
-    copy(Path::new(FIXTURE), &path);
+    copy_folder(Path::new(FIXTURE), &path);
     fs::remove_dir_all(path.join(".attestry/checkpoints")).unwrap();
     let found = open_read_only(&path).await.verify(VerifyOptions::new()).await.unwrap();
     assert_eq!(found.problems.len(), 3, "{:#?}", found.problems);

@@ -6,7 +6,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::evidence::{adopting, intent_log, key, policy, verify, with_evidence};
+use crate::common::evidence::{
+    adopting, copy_folder, intent_log, key, policy, verify, with_evidence,
+};
 use crate::common::{
     self, entries, entry, folder, line_of, names, only_segment, segments, segments_in_order,
 };
@@ -273,19 +275,6 @@ async fn unsynced_part_of_the_tree_is_replayed() {
         let found = verify(&storage, &[external]).await;
         assert!(found.is_clean(), "{lose}: {:#?}", found.problems);
         assert_eq!((found.lines, found.root), (23, root), "{lose}");
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for item in fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let target = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            copy_folder(&item.path(), &target);
-        } else {
-            fs::copy(item.path(), target).unwrap();
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::evidence::{key, policy, verify};
+use crate::common::evidence::{copy_folder, key, policy, verify};
 use crate::common::{entries, entry, folder, only_segment};
 use attestry_core::{StorageBackend, Timestamp};
 use attestry_evidence::{SignedCheckpoint, SigningKey, Tree, leaf_hash};
@@ -37,19 +37,6 @@ async fn created(path: &Path, memory: &Path) -> SignedCheckpoint {
     storage.close().await.unwrap();
     assert_eq!(fs::read_to_string(memory).unwrap(), checkpoint.as_str());
     checkpoint
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for item in fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let target = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            copy(&item.path(), &target);
-        } else {
-            fs::copy(item.path(), target).unwrap();
-        }
-    }
 }
 
 /// Asserts that nothing is signed, everything is recorded, and the owner is warned.
@@ -98,13 +85,13 @@ async fn older_backup_is_not_signed() {
     let memory = guard.path().join("signed");
     created(&path, &memory).await;
     let backup = guard.path().join("backup");
-    copy(&path, &backup);
+    copy_folder(&path, &backup);
     let storage = open(&path, &memory).await;
     storage.append(&entries(20..25)).await.unwrap();
     storage.checkpoint().await.unwrap();
     storage.close().await.unwrap();
     fs::remove_dir_all(&path).unwrap();
-    copy(&backup, &path);
+    copy_folder(&backup, &path);
     let storage = open(&path, &memory).await;
     assert_not_signed(&storage, 15).await;
     // Also when it has grown beyond the size that was signed.

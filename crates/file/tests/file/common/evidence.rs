@@ -1,5 +1,8 @@
 //! Stores with evidence.
 
+use std::fs;
+use std::path::Path;
+
 use attestry_evidence::{Policy, Record, SignedCheckpoint, SignedRecord, SigningKey, Statement};
 use attestry_file::{
     EvidenceOptions, FileStorage, FileStorageBuilder, Verification, VerifyOptions,
@@ -44,4 +47,18 @@ pub(crate) async fn verify(storage: &FileStorage, external: &[SignedCheckpoint])
     let signed = storage.latest_checkpoint().await.unwrap().is_some();
     let options = if signed { options.policy(policy) } else { options };
     storage.verify(options).await.unwrap()
+}
+
+/// Copies a folder with all it contains.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for item in fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            copy_folder(&item.path(), &target);
+        } else {
+            fs::copy(item.path(), target).unwrap();
+        }
+    }
 }
