@@ -28,6 +28,7 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
+use crate::http::discard::discard_rest;
 use crate::http::limit::limit_requests;
 use crate::http::problem::Problem;
 use crate::http::request_log::log_requests;
@@ -74,6 +75,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(log_requests))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), discard_rest))
         .with_state(state)
 }
 

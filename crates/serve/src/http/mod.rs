@@ -2,6 +2,7 @@
 
 pub(crate) mod blocking;
 pub(crate) mod body;
+pub(crate) mod discard;
 pub(crate) mod limit;
 pub(crate) mod problem;
 pub(crate) mod query_string;

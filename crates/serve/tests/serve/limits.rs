@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use crate::common::{JSON, NDJSON, TestServer, interaction};
-use attestry_serve::Limits;
+use attestry_serve::{Limits, Role};
 use http::Method;
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -42,6 +42,36 @@ async fn large_body_is_refused() {
     let answer = server.send(request).await;
     assert!(answer.problem(413).contains("1048576 bytes decompressed"));
     server.record(&interaction("a", "b")).await;
+}
+
+/// A client that sends its whole body before it reads must see the answer, not a closed connection.
+#[tokio::test]
+async fn refused_body_is_read_to_its_end() {
+    let size = 8 << 20;
+    let limits = Limits { received_bytes: 1 << 20, requests: 1, ..Limits::default() };
+    let server = TestServer::with_tokens_and(|options| options.limits(limits)).await;
+    let secret = server.secret(Role::Record);
+    let known = format!("authorization: Bearer {secret}\r\ncontent-type: application/json\r\n");
+    let other = format!("authorization: Bearer {secret}\r\ncontent-type: text/plain\r\n");
+    for (path, headers, status) in [
+        ("/v1/traces", &known, 503),
+        ("/v1/traces", &other, 415),
+        ("/v1/entries", &other, 415),
+        ("/v1/entries", &String::new(), 401),
+        ("/v1/traces", &String::new(), 401),
+        ("/v1/nothing", &known, 404),
+        ("/healthz", &known, 405),
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{headers}");
+        let length = format!("content-length: {size}\r\n\r\n");
+        stream.write_all((head + &length).as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; size]).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(answer, format!("HTTP/1.1 {status}"), "{path}");
+    }
 }
 
 #[tokio::test]
