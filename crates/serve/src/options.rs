@@ -213,7 +213,7 @@ pub struct Limits {
     pub open_calls: usize,
     /// Bytes of OTLP requests that are held at the same time, as they are sent and decompressed; more get 503. At least
     /// the sum of [`encoded_body`](Self::encoded_body) and [`body`](Self::body) for every request to be
-    /// acceptable. Default: 128 MiB.
+    /// acceptable. What is computed from them takes as much again. Default: 80 MiB.
     pub received_bytes: usize,
     /// Bytes of the parts of calls that wait for others; of more, the oldest are stored before their deadline. Default:
     /// 32 MiB.
@@ -243,7 +243,7 @@ impl Default for Limits {
             connections: 4096,
             requests: 1024,
             open_calls: 10_000,
-            received_bytes: 128 << 20,
+            received_bytes: 80 << 20,
             waiting_bytes: 32 << 20,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(30),

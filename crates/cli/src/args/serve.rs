@@ -177,7 +177,7 @@ pub(crate) struct LimitArgs {
     /// Calls that are open at the same time; more get 503 [default: 10000]
     #[arg(long, value_name = "NUMBER", env = "ATTESTRY_SERVE_MAX_OPEN_CALLS")]
     pub(crate) max_open_calls: Option<usize>,
-    /// Bytes of OTLP requests that are held at the same time; more get 503 [default: 128 MiB]
+    /// Bytes of OTLP requests that are held at the same time; more get 503 [default: 80 MiB]
     #[arg(long, value_name = "BYTES", env = "ATTESTRY_SERVE_MAX_RECEIVED_BYTES")]
     pub(crate) max_received_bytes: Option<usize>,
     /// Bytes of parts of calls that wait in memory; of more, the oldest are written [default: 32 MiB]

@@ -30,6 +30,9 @@ use crate::security::caller::ClientAddress;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Between looks at a start that has come in part.
 const PEEK_PAUSE: Duration = Duration::from_millis(10);
+/// Bytes that are read from an HTTP/1 connection ahead of the request that gets them; heads are at most that long. hyper
+/// keeps 400 kB by default, which thousands of connections with large bodies cannot have.
+const READ_AHEAD: usize = 64 << 10;
 /// Requests at the same time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 
@@ -152,7 +155,9 @@ impl Connection {
         let stream = StallTimeout::new(stream, self.limits.stalled);
         let mut http = hyper::server::conn::http1::Builder::new();
         // The timer makes the timeout effective (tokio-rs/axum#2741).
-        http.timer(TokioTimer::new()).header_read_timeout(self.limits.head);
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .max_buf_size(READ_AHEAD);
         let service = self.service();
         // A failure is that of the client, and its end.
         let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
