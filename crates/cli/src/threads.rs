@@ -28,8 +28,10 @@ const MIN_ADDRESS_SPACE_BYTES: u64 = 256 << 20;
 /// How long a second thread may take to start. If it cannot, the program ends after this time.
 const SECOND_THREAD_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many arenas glibc's allocator uses; read when the program starts.
-const ARENAS: &str = "MALLOC_ARENA_MAX";
+/// Settings of the allocators, read when the program starts. The program's own has one arena, and keeps no address space
+/// that is not in use. That of glibc, which starts threads, has one arena instead of 128 MiB for each thread.
+const LITTLE_SPACE: [(&str, &str); 2] =
+    [("_RJEM_MALLOC_CONF", "narenas:1,retain:false"), ("MALLOC_ARENA_MAX", "1")];
 
 const HINT: &str = "raise the limit on processes and threads (`ulimit -u`, `pids` of the container), \
                     or on memory (`ulimit -v`)";
@@ -65,14 +67,13 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Ok(runtime)
 }
 
-/// Executes this program again with one arena of glibc's allocator, which reserves 128 MiB of address space
-/// for each thread: under a limit, allocations fail although little memory is in use. Returns if that is not
-/// necessary or not possible.
+/// Executes this program again with allocators that reserve little address space: under a limit, allocations fail although
+/// little memory is in use. Returns if that is done or not possible.
 fn reserve_less() {
-    if cfg!(target_env = "gnu") && env::var_os(ARENAS).is_none() {
+    if LITTLE_SPACE.iter().any(|(name, _)| env::var_os(name).is_none()) {
         let program = env::current_exe().map(Command::new);
-        let _ =
-            program.map(|mut program| program.args(env::args_os().skip(1)).env(ARENAS, "1").exec());
+        let _ = program
+            .map(|mut program| program.args(env::args_os().skip(1)).envs(LITTLE_SPACE).exec());
     }
 }
 
