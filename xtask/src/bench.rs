@@ -13,13 +13,23 @@ use serde_json::Value;
 
 use crate::cmd::{Cmd, Result};
 use crate::interop::Python;
+use crate::venv::{Package, Venv};
 use crate::workspace::{Profile, Workspace};
 
 /// The options that the benchmark itself does not have.
 const RENDER: &str = "\
+With --peers the row `serve` also loads Arize Phoenix and MLflow, which are installed from PyPI (2 GB).
+
 With cargo xtask bench --render FILE nothing is measured: the results of an earlier run (result.json)
 are written to rigs/bench/results/, and a whole run to docs/performance.md. With --as NAME only to
 rigs/bench/results/NAME.";
+
+/// Whether other receivers of OTLP are measured, too.
+const PEERS: &str = "--peers";
+
+/// Their packages, each with its program.
+const RECEIVERS: &[(Package, &str)] =
+    &[(("arize-phoenix", "20.26.1"), "phoenix"), (("mlflow", "3.17.2"), "mlflow")];
 
 /// Its commands beside the measurements of rows.
 const SUBCOMMANDS: &[&str] = &["export", "soak"];
@@ -54,6 +64,18 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
     if wants(arguments, &["python", "encrypt", "import"]) {
         bench = bench.arg("--attestry").arg(workspace.build_cli(Profile::Release)?);
     }
+    let arguments: Vec<&str> = match arguments.iter().position(|argument| *argument == PEERS) {
+        None => arguments.to_vec(),
+        Some(at) => {
+            for (package, option) in RECEIVERS {
+                let folder = workspace.target.join("peers").join(package.0);
+                let venv = Venv::prepare(folder, &[*package])?;
+                bench = bench.arg(format!("--{option}")).arg(venv.program(option));
+            }
+            [&arguments[..at], &arguments[at + 1..]].concat()
+        }
+    };
+    let arguments = arguments.as_slice();
     let dir = option(arguments, "--dir")
         .map_or_else(|| workspace.target.join("bench"), |dir| workspace.root.join(dir));
     if option(arguments, "--dir").is_none() {

@@ -39,6 +39,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) attestry: Option<PathBuf>,
 
+    /// The `phoenix` program of Arize Phoenix, for the row `serve`
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) phoenix: Option<PathBuf>,
+
+    /// The `mlflow` program, for the row `serve`
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) mlflow: Option<PathBuf>,
+
     /// Replay the interactions of this file, one JSON object per line, at their times, through a
     /// durable logger with encryption; measures nothing else
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "entries", "full"])]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use crate::args::Args;
+use crate::peers::receivers::Receiver;
 use crate::report::grouped;
 use crate::stats::Figure;
 use crate::store::Store;
@@ -30,6 +31,8 @@ pub(crate) struct Rig {
     pub(crate) python: Option<(PathBuf, PathBuf)>,
     /// The `attestry` program.
     pub(crate) attestry: Option<PathBuf>,
+    /// Other receivers of OTLP.
+    pub(crate) receivers: Vec<Receiver>,
     /// Limits of the machine measured in this run, by name.
     limits: HashMap<&'static str, Figure>,
     store: Option<Store>,
@@ -50,6 +53,13 @@ impl Rig {
             sizes,
             python: args.python.clone().zip(args.attestry.clone()),
             attestry: args.attestry.clone(),
+            receivers: [
+                args.phoenix.clone().map(Receiver::phoenix),
+                args.mlflow.clone().map(Receiver::mlflow),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             limits: HashMap::new(),
             store: None,
         })

@@ -1,7 +1,9 @@
 //! The servers that the row `serve` measures, each in a process of its own, and a client that loads them.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use attestry::StorageBackend as _;
+use attestry::file::FileStorage;
 use attestry_serve::{Server, ServerOptions};
 use axum::Router;
 use axum::body::Bytes;
@@ -16,6 +20,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::post;
 
 use crate::group::{Caller, Group};
+use crate::peers::receivers::Receiver;
 use crate::stats::{micros, to_f64};
 use crate::{Result, plain, rig};
 
@@ -29,6 +34,14 @@ pub(crate) fn attestry(store: &Path) -> Result<()> {
         let server = Server::bind(logger, ServerOptions::new(([127, 0, 0, 1], 0).into())).await?;
         println!("{}", server.local_addr());
         Ok(server.run().await?)
+    })
+}
+
+/// Entries in a store that no server has open.
+pub(crate) fn stored(store: &Path) -> Result<u64> {
+    rig::runtime()?.block_on(async {
+        let storage = FileStorage::builder(store).read_only(true).open().await?;
+        Ok(storage.count().await?)
     })
 }
 
@@ -58,7 +71,15 @@ async fn append(State(caller): State<Caller>, body: Bytes) -> axum::http::Status
 pub(crate) struct Running {
     process: Child,
     address: SocketAddr,
+    /// Headers of each request, each with its line break.
+    headers: &'static str,
 }
+
+/// After a refused request, as SDKs wait at least.
+const BACKOFF: Duration = Duration::from_secs(1);
+
+/// How long another receiver may take until it is ready: its packages are compiled at its first start.
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 impl Running {
     /// Starts this program with `mode` and `path`.
@@ -69,7 +90,36 @@ impl Running {
         let mut line = String::new();
         let output = process.stdout.take().ok_or("no output")?;
         BufReader::new(output).read_line(&mut line)?;
-        Ok(Self { process, address: line.trim().parse()? })
+        Ok(Self { process, address: line.trim().parse()?, headers: "" })
+    }
+
+    /// Starts another receiver with a new store in `folder`, and waits until it is ready.
+    pub(crate) fn start_peer(receiver: &Receiver, folder: &Path) -> Result<Self> {
+        let (mut command, port) = receiver.command(folder)?;
+        let log = File::create(folder.join("log"))?;
+        command.stdout(log.try_clone()?).stderr(log);
+        // Its own group: a receiver may have several processes.
+        let process = command.process_group(0).spawn()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut running = Self { process, address, headers: receiver.headers };
+        let start = Instant::now();
+        while running.get(receiver.health).is_err() {
+            if running.process.try_wait()?.is_some() || start.elapsed() > START_LIMIT {
+                let log = folder.join("log").display().to_string();
+                return Err(format!("{} does not start: see {log}", receiver.name).into());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        Ok(running)
+    }
+
+    /// The body of an answer with status 200, on a connection of its own.
+    pub(crate) fn get(&self, path: &str) -> Result<String> {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        match Connection::new(self.address)?.send(request.as_bytes(), &[])? {
+            (200, body) => Ok(body),
+            (status, _) => Err(format!("GET {path} is answered with {status}").into()),
+        }
     }
 
     /// Processor time of the process so far.
@@ -106,6 +156,7 @@ impl Running {
         let workers: Vec<_> = (0..connections)
             .map(|_| {
                 let (template, address) = (Arc::clone(&template), self.address);
+                let headers = self.headers;
                 thread::spawn(move || -> Result<Vec<Option<f64>>> {
                     let mut connection = Connection::new(address)?;
                     let mut body = template.bytes.clone();
@@ -114,10 +165,13 @@ impl Running {
                         let first = NEXT.fetch_add(template.spans() as u64, Ordering::Relaxed);
                         template.number(&mut body, first);
                         let sent = Instant::now();
-                        let status = connection.post(&body)?;
+                        let status = connection.post(headers, &body)?;
                         answers.push(match status {
                             200 => Some(micros(sent.elapsed())),
-                            _ => None,
+                            _ => {
+                                thread::sleep(BACKOFF);
+                                None
+                            }
                         });
                     }
                     Ok(answers)
@@ -141,6 +195,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Of the group, if it is one.
+        let group = format!("-{}", self.process.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -174,32 +231,51 @@ impl Connection {
         Ok(Self(stream))
     }
 
-    fn post(&mut self, body: &[u8]) -> Result<u16> {
+    fn post(&mut self, headers: &str, body: &[u8]) -> Result<u16> {
         let head = format!(
-            "POST /v1/traces HTTP/1.1\r\nhost: bench\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
+            "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\n{headers}content-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        self.0.write_all(head.as_bytes())?;
+        Ok(self.send(head.as_bytes(), body)?.0)
+    }
+
+    /// Sends a request, and returns the status of its answer and its body.
+    fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(u16, String)> {
+        self.0.write_all(head)?;
         self.0.write_all(body)?;
         let mut answer = Vec::new();
-        let mut chunk = [0; 1024];
+        let mut chunk = [0; 16 << 10];
+        // The end of the head and of the whole answer, when the head is there.
+        let mut ends = None;
         loop {
             let read = self.0.read(&mut chunk)?;
             if read == 0 {
                 return Err("the server closed the connection".into());
             }
             answer.extend_from_slice(&chunk[..read]);
-            let text = String::from_utf8_lossy(&answer);
-            if let Some(end) = text.find("\r\n\r\n") {
-                let length = text[..end].lines().find_map(|line| {
-                    line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
-                });
-                if answer.len() >= end + 4 + length.unwrap_or(0) {
-                    return Ok(text.get(9..12).ok_or("no status")?.parse()?);
-                }
+            if ends.is_none() {
+                let text = String::from_utf8_lossy(&answer);
+                ends = text
+                    .find("\r\n\r\n")
+                    .map(|end| (end + 4, end + 4 + content_length(&text[..end])));
+            }
+            if let Some((head, end)) = ends
+                && answer.len() >= end
+            {
+                let text = String::from_utf8_lossy(&answer);
+                let status = text.get(9..12).ok_or("no status")?.parse()?;
+                return Ok((status, text.get(head..).unwrap_or_default().to_owned()));
             }
         }
     }
+}
+
+/// Of the head of an answer.
+fn content_length(head: &str) -> usize {
+    let length = head.lines().find_map(|line| {
+        line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
+    });
+    length.unwrap_or(0)
 }
 
 /// A request in protobuf whose ids are replaced for each use, so that no span is sent twice.

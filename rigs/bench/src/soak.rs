@@ -3,12 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use attestry::StorageBackend;
-use attestry::file::FileStorage;
-
-use crate::server::Running;
+use crate::server::{self, Running};
 use crate::stats::to_f64;
-use crate::{Result, fresh_folder, remove, rig};
+use crate::{Result, fresh_folder, remove};
 
 /// As in the row `serve`.
 const SPANS: usize = 100;
@@ -39,10 +36,7 @@ pub(crate) fn run(folder: &Path, minutes: u64) -> Result<()> {
         resident.push(now);
     }
     drop(server);
-    let stored = rig::runtime()?.block_on(async {
-        let storage = FileStorage::builder(&store).read_only(true).open().await?;
-        storage.count().await
-    })?;
+    let stored = server::stored(&store)?;
     remove(&folder)?;
     println!("{acknowledged} spans acknowledged, {stored} entries stored");
     if stored < acknowledged {

@@ -1,8 +1,9 @@
 //! Other stores with the same job: hash both texts, serialise, store the line under its id, 1,000 per durable transaction,
-//! on one thread.
+//! on one thread. And other receivers of OTLP.
 
 pub(crate) mod appender;
 pub(crate) mod fjall;
+pub(crate) mod receivers;
 pub(crate) mod redb;
 pub(crate) mod sqlite;
 

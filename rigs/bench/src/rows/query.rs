@@ -13,7 +13,8 @@ use crate::peers::sqlite::Searched;
 use crate::report::{Row, grouped};
 use crate::rig::Rig;
 use crate::rng::Rng;
-use crate::stats::{Figure, median, micros, to_f64};
+use crate::server::Running;
+use crate::stats::{Figure, median, micros, quantile, to_f64};
 use crate::store::Store;
 use crate::workload::Workload;
 use crate::{Result, remove};
@@ -23,6 +24,9 @@ const MATCHES: u64 = 100;
 
 /// Queries of a kind in a round.
 const IN_ROUND: usize = 100;
+
+/// Requests in a round.
+const GETS: usize = 500;
 
 /// Builds of the index files in a round; larger stores are built once.
 const BUILDS: u64 = 2_000_000;
@@ -96,6 +100,14 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         }
     }
     let measured = large.as_ref().unwrap_or(&small);
+    rows.push(
+        Row::new(
+            "query",
+            format!("GET of a conversation over HTTP, {MATCHES} of {}: p99", grouped(most)),
+            measured.over_http.clone(),
+        )
+        .under(50.0),
+    );
     let what =
         format!("index {} entries by time, id and conversation, and by 2 keys", grouped(most));
     rows.push(
@@ -115,6 +127,8 @@ struct Times {
 
 struct Measured {
     queries: [Times; 2],
+    /// Milliseconds.
+    over_http: Figure,
     with_keys: Figure,
     without_keys: Figure,
     bytes_per_term: f64,
@@ -139,8 +153,34 @@ fn measure(rig: &Rig, entries: u64) -> Result<Measured> {
     let [users, conversations] = queries;
     drop(sqlite);
     remove(&of_sqlite)?;
+    let (users, conversations) = (users?, conversations?);
+    let over_http = over_http(rig, &path, entries)?;
     remove(&path)?;
-    Ok(Measured { queries: [users?, conversations?], with_keys, without_keys, bytes_per_term })
+    let queries = [users, conversations];
+    Ok(Measured { queries, over_http, with_keys, without_keys, bytes_per_term })
+}
+
+/// The 99th percentile of requests for random conversations, of each round.
+fn over_http(rig: &Rig, store: &Path, entries: u64) -> Result<Figure> {
+    let server = Running::start("serve", store)?;
+    let mut rng = Rng::new(4);
+    let mut slowest = Vec::new();
+    // The first round warms the caches.
+    for round in 0..=rig.rounds {
+        let mut took = Vec::with_capacity(GETS);
+        for _ in 0..GETS {
+            let value = conversation(rng.below(entries / MATCHES));
+            let path = format!("/v1/entries?conversation_id={value}&limit={MATCHES}");
+            let start = Instant::now();
+            let answer = server.get(&path)?;
+            took.push(micros(start.elapsed()) / 1e3);
+            check(answer.matches("\"timestamp\"").count())?;
+        }
+        if round > 0 {
+            slowest.push(quantile(&took, 0.99));
+        }
+    }
+    Ok(Figure::of(&slowest, "ms"))
 }
 
 /// The times of building all index files with and without keys in seconds, and how many bytes each text takes.

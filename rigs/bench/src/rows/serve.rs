@@ -1,4 +1,4 @@
-//! OTLP over HTTP, compared with a server that appends raw bodies.
+//! OTLP over HTTP, compared with a server that appends raw bodies and with other receivers.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use attestry::line;
 use attestry::memory::MemoryStorage;
 use attestry_genai::{UnmappedTexts, decode_traces};
 
-use crate::report::Row;
+use crate::peers::receivers::Receiver;
+use crate::report::{Row, grouped};
 use crate::rig::Rig;
-use crate::server::{Loaded, Running, Template};
-use crate::stats::{Figure, micros, quantile, to_f64};
-use crate::{Result, plain, remove};
+use crate::server::{self, Running, Template};
+use crate::stats::{Figure, median, micros, quantile, to_f64};
+use crate::{Result, fresh_folder, plain, remove};
 
 /// Spans of about 2 KB in a request.
 const SPANS: usize = 100;
@@ -21,21 +22,29 @@ const CONNECTIONS: usize = 16;
 const TIME: Duration = Duration::from_secs(4);
 const WARM_UP: Duration = Duration::from_millis(500);
 
+/// Each with a request of 200 kB: more than the server holds at the same time, so that it refuses some.
+const FLOOD: usize = 1024;
+const OURS: &str = "serve";
+const FLOOR: &str = "serve-floor";
+
 #[derive(Default)]
 struct Samples {
     rates: Vec<f64>,
     cpu: Vec<f64>,
     single: Vec<f64>,
     overload: Vec<f64>,
+    flood: Vec<f64>,
     peak_mib: f64,
+    peak_of_flood_mib: f64,
     refused: u64,
+    acknowledged: u64,
 }
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let (mut ours, mut floor, mut loops) = (Samples::default(), Samples::default(), Vec::new());
     for _ in 0..rig.rounds {
-        measure(rig, "serve", &mut ours)?;
-        measure(rig, "serve-floor", &mut floor)?;
+        measure(rig, OURS, &mut ours)?;
+        measure(rig, FLOOR, &mut floor)?;
         loops.push(plain_loop()?);
     }
     let rate = |samples: &Samples| Figure::of(&samples.rates, "spans/s");
@@ -46,11 +55,15 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         rate(&ours),
     )
     .against(bodies, rate(&floor))
-    .ratio_at_least(0.3);
+    .ratio_at_least(0.3)
+    .note(format!(
+        "{} spans acknowledged in all, stored after SIGKILL: all",
+        grouped(ours.acknowledged)
+    ));
     let cpu = Row::new("serve", "the same: CPU per span", Figure::of(&ours.cpu, "µs"))
         .against("decode, hash and line in a plain loop", Figure::of(&loops, "µs"))
         .ratio_at_most(2.0)
-        .note(format!("of the raw bodies {:.1} µs", crate::stats::median(&floor.cpu)));
+        .note(format!("of the raw bodies {:.1} µs", median(&floor.cpu)));
     let single = Row::new(
         "serve",
         "one span a request, one connection, p50",
@@ -61,31 +74,83 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     let overload =
         Row::new("serve", "acknowledged on 64 connections", Figure::of(&ours.overload, "spans/s"))
             .against("on 16 connections", rate(&ours))
-            .ratio_at_least(0.8)
-            .note(format!("{} requests refused", ours.refused));
+            .ratio_at_least(0.8);
     let memory =
         Row::new("serve", "peak resident memory of the server", Figure::one(ours.peak_mib, "MiB"))
             .under(150.0);
-    Ok(vec![throughput, cpu, single, overload, memory])
+    let flood = Row::new(
+        "serve",
+        format!("acknowledged on {FLOOD} connections"),
+        Figure::of(&ours.flood, "spans/s"),
+    )
+    .against("on 16 connections", rate(&ours))
+    .ratio_at_least(0.8)
+    .note(format!(
+        "{} requests refused, peak {:.0} MiB",
+        grouped(ours.refused),
+        ours.peak_of_flood_mib
+    ));
+    let mut rows = vec![throughput, cpu, single, overload, memory, flood];
+    for receiver in &rig.receivers {
+        rows.push(other_receiver(rig, receiver, &rate(&ours))?);
+    }
+    Ok(rows)
 }
 
 fn measure(rig: &Rig, mode: &str, samples: &mut Samples) -> Result<()> {
     let path = rig.fresh("serve")?;
     let server = Running::start(mode, &path)?;
-    server.load(CONNECTIONS, SPANS, WARM_UP)?;
+    let warm_up = server.load(CONNECTIONS, SPANS, WARM_UP)?;
     let before = server.cpu()?;
     let loaded = server.load(CONNECTIONS, SPANS, TIME)?;
     let cpu = server.cpu()?.saturating_sub(before);
     samples.cpu.push(micros(cpu) / to_f64(loaded.spans));
     samples.rates.push(loaded.rate());
-    let single: Loaded = server.load(1, 1, TIME / 4)?;
+    let single = server.load(1, 1, TIME / 4)?;
     samples.single.push(quantile(&single.latencies, 0.5));
     let overload = server.load(4 * CONNECTIONS, SPANS, TIME)?;
     samples.overload.push(overload.rate());
-    samples.refused += overload.refused;
     samples.peak_mib = samples.peak_mib.max(server.peak_mib()?);
+    let mut acknowledged = warm_up.spans + loaded.spans + single.spans + overload.spans;
+    if mode == OURS {
+        let flood = server.load(FLOOD, SPANS, TIME)?;
+        samples.flood.push(flood.rate());
+        samples.refused += flood.refused;
+        samples.peak_of_flood_mib = samples.peak_of_flood_mib.max(server.peak_mib()?);
+        acknowledged += flood.spans;
+    }
     drop(server);
+    if mode == OURS {
+        let stored = server::stored(&path)?;
+        if stored < acknowledged {
+            return Err(format!("of {acknowledged} acknowledged spans {stored} are stored").into());
+        }
+    }
+    samples.acknowledged += acknowledged;
     remove(&path)
+}
+
+/// The same load on another receiver, for longer: the first answers may take that long.
+fn other_receiver(rig: &Rig, receiver: &Receiver, ours: &Figure) -> Result<Row> {
+    let folder = fresh_folder(rig.path("receiver"))?;
+    let server = Running::start_peer(receiver, &folder)?;
+    let warm_up = server.load(1, 1, WARM_UP)?;
+    let loaded = server.load(CONNECTIONS, SPANS, 5 * TIME)?;
+    let single = server.load(1, 1, TIME)?;
+    drop(server);
+    let acknowledged = warm_up.spans + loaded.spans + single.spans;
+    let stored = receiver.stored(&folder)?;
+    remove(&folder)?;
+    Ok(Row::new("serve", "the same load on another receiver", ours.clone())
+        .against(receiver.name, Figure::one(loaded.rate(), "spans/s"))
+        .ratio_at_least(20.0)
+        .note(format!(
+            "{} spans acknowledged, {} stored after SIGKILL, {} requests refused; one span a request: p50 {:.1} ms",
+            grouped(acknowledged),
+            grouped(stored),
+            grouped(loaded.refused),
+            quantile(&single.latencies, 0.5) / 1e3
+        )))
 }
 
 /// CPU microseconds per span of what is unavoidable.
