@@ -38,17 +38,16 @@ fn torture(workspace: &Workspace, profile: Profile, arguments: &[&str]) -> Resul
         .run()
 }
 
-/// Runs the log writer under shuttle, which explores orders of events, with `times` the default number of orders. Uses a
-/// target folder of its own, because the flag changes every build.
+/// Runs the log writer under shuttle, which explores orders of events, with `times` the default number of orders. Only the
+/// writer's own crate is compiled with the flag, so that its dependencies are those of its other tests.
 fn interleavings(workspace: &Workspace, times: &str) -> Result {
     if times.parse::<u32>().is_err() {
         return Err(format!("--times takes a number, not {times:?}").into());
     }
-    workspace
-        .cargo()
-        .args(["test", "--quiet", "--package", "attestry-file", "--lib", "interleavings"])
-        .env("RUSTFLAGS", "--cfg shuttle")
+    Cmd::new(workspace.build_unit_tests_with("shuttle", "attestry-file")?)
+        .named("attestry-file under shuttle")
+        .args(["--quiet", "interleavings"])
+        .folder(&workspace.path("crates/file"))
         .env("ATTESTRY_INTERLEAVINGS", times)
-        .env("CARGO_TARGET_DIR", workspace.target.join("interleavings"))
         .run()
 }

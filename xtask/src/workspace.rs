@@ -124,6 +124,15 @@ impl Workspace {
         self.built_for_test("cli", "attestry")
     }
 
+    /// The unit tests of the package's library, whose own code alone is compiled with `--cfg FLAG`.
+    pub(crate) fn build_unit_tests_with(&self, flag: &str, package: &str) -> Result<PathBuf> {
+        let build = self.cargo().args(["rustc", "--package", package, "--lib"]);
+        let build = build.args(["--profile", "test", MESSAGES, "--", "--cfg", flag]);
+        let shown = build.to_string();
+        program_in(&build.run_reading(&shown)?, &package.replace('-', "_"))
+            .ok_or_else(|| format!("{shown} built no tests").into())
+    }
+
     /// The program `name` as built with all features for the integration test `test` of its package.
     fn built_for_test(&self, test: &str, name: &str) -> Result<PathBuf> {
         let tests = ["test", "--workspace", "--all-features", "--no-run", "--test", test];
@@ -134,13 +143,20 @@ impl Workspace {
 /// Runs a build and finds the program in its messages.
 fn program_of(build: Cmd, name: &str) -> Result<PathBuf> {
     let shown = build.to_string();
-    let messages = build.arg("--message-format=json-render-diagnostics").run_reading(&shown)?;
+    program_in(&build.arg(MESSAGES).run_reading(&shown)?, name)
+        .ok_or_else(|| format!("{shown} built no program named {name}").into())
+}
+
+/// Has cargo print what it builds.
+const MESSAGES: &str = "--message-format=json-render-diagnostics";
+
+/// The program of the target `name` in the messages of a build.
+fn program_in(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find(|message| message["target"]["name"] == name && message["executable"].is_string())
         .and_then(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| format!("{shown} built no program named {name}").into())
 }
 
 impl Package {
