@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -34,7 +34,7 @@ pub(crate) async fn discard_rest(
     let rest = Rest::of(&request, &state.limits());
     let request = match rest {
         None => request,
-        Some(rest) => request.map(|body| Body::new(Discarded { body, rest })),
+        Some(rest) => request.map(|body| Body::new(Discarded { body, rest, has_ended: false })),
     };
     next.run(request).await
 }
@@ -64,6 +64,8 @@ impl Rest {
 struct Discarded {
     body: Body,
     rest: Rest,
+    /// Of a body of unknown length only its last frame says so.
+    has_ended: bool,
 }
 
 impl HttpBody for Discarded {
@@ -74,7 +76,9 @@ impl HttpBody for Discarded {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.has_ended = !matches!(frame, Some(Ok(_)));
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -88,7 +92,7 @@ impl HttpBody for Discarded {
 
 impl Drop for Discarded {
     fn drop(&mut self) {
-        if self.body.is_end_stream() {
+        if self.has_ended || self.body.is_end_stream() {
             return;
         }
         let (body, rest) = (std::mem::take(&mut self.body), self.rest);
