@@ -31,9 +31,6 @@ const PEERS: &str = "--peers";
 const RECEIVERS: &[(Package, &str)] =
     &[(("arize-phoenix", "20.26.1"), "phoenix"), (("mlflow", "3.17.2"), "mlflow")];
 
-/// Its commands beside the measurements of rows.
-const SUBCOMMANDS: &[&str] = &["export", "soak"];
-
 /// Builds and runs it with these arguments. A run of all rows, or a replay, replaces the results kept of that kind; a
 /// run of all rows also replaces the table and plots of the page.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
@@ -55,13 +52,18 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result {
         println!("{RENDER}");
         return Ok(());
     }
-    if arguments.first().is_some_and(|first| SUBCOMMANDS.contains(first)) {
-        return bench.args(arguments).run();
+    match arguments.first() {
+        Some(&"soak") => {
+            let program = workspace.build_cli(Profile::Release)?;
+            return bench.args(arguments).arg("--attestry").arg(program).run();
+        }
+        Some(&"export") => return bench.args(arguments).run(),
+        _ => {}
     }
     if wants(arguments, &["python", "encrypt"]) {
         bench = bench.arg("--python").arg(Python::prepare(workspace)?.program());
     }
-    if wants(arguments, &["python", "encrypt", "import"]) {
+    if wants(arguments, &["python", "encrypt", "import", "serve", "query"]) {
         bench = bench.arg("--attestry").arg(workspace.build_cli(Profile::Release)?);
     }
     let arguments: Vec<&str> = match arguments.iter().position(|argument| *argument == PEERS) {

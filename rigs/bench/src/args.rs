@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM", requires = "attestry")]
     pub(crate) python: Option<PathBuf>,
 
-    /// The `attestry` program, for the rows `python` and `import`
+    /// The `attestry` program, for the rows `python`, `import`, `serve` and `query`
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) attestry: Option<PathBuf>,
 
@@ -106,12 +106,9 @@ pub(crate) enum Child {
         /// How long
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..))]
         minutes: u64,
-    },
-    /// Serves a store
-    #[command(hide = true)]
-    Serve {
-        /// The store
-        store: PathBuf,
+        /// The `attestry` program
+        #[arg(long, value_name = "PROGRAM")]
+        attestry: PathBuf,
     },
     /// Serves what appends raw bodies to a file
     #[command(hide = true)]

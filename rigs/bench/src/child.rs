@@ -48,8 +48,7 @@ pub(crate) fn run(child: Child) -> Result<()> {
             format.write(&Workload::new(), calls, &mut out)?;
             out.flush()?;
         }
-        Child::Soak { folder, minutes } => soak::run(&folder, minutes)?,
-        Child::Serve { store } => server::attestry(&store)?,
+        Child::Soak { folder, minutes, attestry } => soak::run(&attestry, &folder, minutes)?,
         Child::ServeFloor { file } => server::floor(&file)?,
         Child::Delete { store, id } => rig::runtime()?.block_on(delete(&store, &id))?,
     }

@@ -33,10 +33,6 @@ use serde_json::{Value, json};
 use args::Args;
 use rig::Rig;
 
-/// As the program `attestry` has it.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 /// Result of every measurement; an error ends the run.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use attestry::StorageBackend as _;
 use attestry::file::FileStorage;
-use attestry_serve::{Server, ServerOptions};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -26,16 +25,6 @@ use crate::{Result, plain, rig};
 
 /// Ticks of processor time a second, as Linux reports them.
 const TICKS: f64 = 100.0;
-
-/// Serves a store; prints the address.
-pub(crate) fn attestry(store: &Path) -> Result<()> {
-    rig::runtime()?.block_on(async {
-        let logger = attestry::open(store).store_content(true).await?;
-        let server = Server::bind(logger, ServerOptions::new(([127, 0, 0, 1], 0).into())).await?;
-        println!("{}", server.local_addr());
-        Ok(server.run().await?)
-    })
-}
 
 /// Entries in a store that no server has open.
 pub(crate) fn stored(store: &Path) -> Result<u64> {
@@ -82,11 +71,29 @@ const BACKOFF: Duration = Duration::from_secs(1);
 const START_LIMIT: Duration = Duration::from_secs(300);
 
 impl Running {
-    /// Starts this program with `mode` and `path`.
-    pub(crate) fn start(mode: &str, path: &Path) -> Result<Self> {
-        let program = std::env::current_exe()?;
-        let mut process =
-            Command::new(program).arg(mode).arg(path).stdout(Stdio::piped()).spawn()?;
+    /// Starts the server of the program `attestry` with a store.
+    pub(crate) fn start(attestry: &Path, store: &Path) -> Result<Self> {
+        let mut command = Command::new(attestry);
+        for name in ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE"] {
+            command.env_remove(name);
+        }
+        command.arg("--store").arg(store);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--store-content"]);
+        let mut process = command.stderr(Stdio::piped()).spawn()?;
+        let mut log = BufReader::new(process.stderr.take().ok_or("no log")?).lines();
+        let listening = |line: &str| line.split_once("listening on http://")?.1.parse().ok();
+        let address =
+            log.by_ref().map_while(std::result::Result::ok).find_map(|line| listening(&line));
+        let address = address.ok_or("the server does not start")?;
+        // A pipe that is full would hold the server up.
+        thread::spawn(move || log.for_each(drop));
+        Ok(Self { process, address, headers: "" })
+    }
+
+    /// Starts the server that appends raw bodies to a new file.
+    pub(crate) fn start_floor(file: &Path) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = command.arg("serve-floor").arg(file).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         let output = process.stdout.take().ok_or("no output")?;
         BufReader::new(output).read_line(&mut line)?;

@@ -18,10 +18,10 @@ const MAX_INDEX_MIB: f64 = 16.0;
 
 /// Loads a server with a new store in `folder` for `minutes`, and prints a line for each. Fails if an acknowledged span
 /// is not stored after the server was killed, or if its memory grows faster than its filters.
-pub(crate) fn run(folder: &Path, minutes: u64) -> Result<()> {
+pub(crate) fn run(attestry: &Path, folder: &Path, minutes: u64) -> Result<()> {
     let folder = fresh_folder(folder.join("soak"))?;
     let store = folder.join("audit");
-    let server = Running::start("serve", &store)?;
+    let server = Running::start(attestry, &store)?;
     let (mut acknowledged, mut resident) = (0, Vec::new());
     println!("minute  spans/s  refused requests  resident MiB  peak MiB");
     for minute in 1..=minutes {

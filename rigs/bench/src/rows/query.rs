@@ -100,14 +100,10 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
         }
     }
     let measured = large.as_ref().unwrap_or(&small);
-    rows.push(
-        Row::new(
-            "query",
-            format!("GET of a conversation over HTTP, {MATCHES} of {}: p99", grouped(most)),
-            measured.over_http.clone(),
-        )
-        .under(50.0),
-    );
+    if let Some(over_http) = measured.over_http.clone() {
+        let what = format!("GET of a conversation over HTTP, {MATCHES} of {}: p99", grouped(most));
+        rows.push(Row::new("query", what, over_http).under(50.0));
+    }
     let what =
         format!("index {} entries by time, id and conversation, and by 2 keys", grouped(most));
     rows.push(
@@ -127,8 +123,8 @@ struct Times {
 
 struct Measured {
     queries: [Times; 2],
-    /// Milliseconds.
-    over_http: Figure,
+    /// Milliseconds, if there is a program `attestry`.
+    over_http: Option<Figure>,
     with_keys: Figure,
     without_keys: Figure,
     bytes_per_term: f64,
@@ -154,15 +150,17 @@ fn measure(rig: &Rig, entries: u64) -> Result<Measured> {
     drop(sqlite);
     remove(&of_sqlite)?;
     let (users, conversations) = (users?, conversations?);
-    let over_http = over_http(rig, &path, entries)?;
+    let attestry = rig.attestry.as_deref();
+    let over_http =
+        attestry.map(|attestry| over_http(rig, attestry, &path, entries)).transpose()?;
     remove(&path)?;
     let queries = [users, conversations];
     Ok(Measured { queries, over_http, with_keys, without_keys, bytes_per_term })
 }
 
 /// The 99th percentile of requests for random conversations, of each round.
-fn over_http(rig: &Rig, store: &Path, entries: u64) -> Result<Figure> {
-    let server = Running::start("serve", store)?;
+fn over_http(rig: &Rig, attestry: &Path, store: &Path, entries: u64) -> Result<Figure> {
+    let server = Running::start(attestry, store)?;
     let mut rng = Rng::new(4);
     let mut slowest = Vec::new();
     // The first round warms the caches.

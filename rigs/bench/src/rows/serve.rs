@@ -1,6 +1,7 @@
 //! OTLP over HTTP, compared with a server that appends raw bodies and with other receivers.
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Duration;
 
 use attestry::AuditLogger;
@@ -24,8 +25,6 @@ const WARM_UP: Duration = Duration::from_millis(500);
 
 /// Each with a request of 200 kB: more than the server holds at the same time, so that it refuses some.
 const FLOOD: usize = 1024;
-const OURS: &str = "serve";
-const FLOOR: &str = "serve-floor";
 
 #[derive(Default)]
 struct Samples {
@@ -41,10 +40,14 @@ struct Samples {
 }
 
 pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
+    let Some(attestry) = rig.attestry.clone() else {
+        eprintln!("  left out: it needs --attestry, which `cargo xtask bench` gives");
+        return Ok(Vec::new());
+    };
     let (mut ours, mut floor, mut loops) = (Samples::default(), Samples::default(), Vec::new());
     for _ in 0..rig.rounds {
-        measure(rig, OURS, &mut ours)?;
-        measure(rig, FLOOR, &mut floor)?;
+        measure(rig, Some(&attestry), &mut ours)?;
+        measure(rig, None, &mut floor)?;
         loops.push(plain_loop()?);
     }
     let rate = |samples: &Samples| Figure::of(&samples.rates, "spans/s");
@@ -97,9 +100,13 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn measure(rig: &Rig, mode: &str, samples: &mut Samples) -> Result<()> {
+/// Loads the server of a program, or the floor.
+fn measure(rig: &Rig, attestry: Option<&Path>, samples: &mut Samples) -> Result<()> {
     let path = rig.fresh("serve")?;
-    let server = Running::start(mode, &path)?;
+    let server = match attestry {
+        Some(attestry) => Running::start(attestry, &path)?,
+        None => Running::start_floor(&path)?,
+    };
     let warm_up = server.load(CONNECTIONS, SPANS, WARM_UP)?;
     let before = server.cpu()?;
     let loaded = server.load(CONNECTIONS, SPANS, TIME)?;
@@ -112,7 +119,7 @@ fn measure(rig: &Rig, mode: &str, samples: &mut Samples) -> Result<()> {
     samples.overload.push(overload.rate());
     samples.peak_mib = samples.peak_mib.max(server.peak_mib()?);
     let mut acknowledged = warm_up.spans + loaded.spans + single.spans + overload.spans;
-    if mode == OURS {
+    if attestry.is_some() {
         let flood = server.load(FLOOD, SPANS, TIME)?;
         samples.flood.push(flood.rate());
         samples.refused += flood.refused;
@@ -120,7 +127,7 @@ fn measure(rig: &Rig, mode: &str, samples: &mut Samples) -> Result<()> {
         acknowledged += flood.spans;
     }
     drop(server);
-    if mode == OURS {
+    if attestry.is_some() {
         let stored = server::stored(&path)?;
         if stored < acknowledged {
             return Err(format!("of {acknowledged} acknowledged spans {stored} are stored").into());
