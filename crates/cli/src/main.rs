@@ -41,7 +41,7 @@ use crate::errors::{Failure, Status};
 use crate::output::Stdout;
 
 /// Most of what the server allocates is freed by another thread, between buffers of hundreds of kilobytes: the allocator of
-/// glibc takes a quarter of the time of a span for that, that of musl more.
+/// glibc takes a quarter of the time of a span for that.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
