@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http::Version;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::EXPECT;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::runtime::Handle;
@@ -42,20 +42,18 @@ pub(crate) async fn discard_rest(
 /// How much of a body is read and discarded, and how long.
 #[derive(Debug, Clone, Copy)]
 struct Rest {
-    bytes: usize,
+    bytes: u64,
     time: Duration,
 }
 
 impl Rest {
     fn of(request: &Request, limits: &Limits) -> Option<Self> {
-        let bytes = limits.encoded_body.saturating_mul(TIMES_LIMIT);
-        let headers = request.headers();
-        let length = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+        let bytes = limits.encoded_body.saturating_mul(TIMES_LIMIT) as u64;
         // A stream of HTTP/2 ends alone, and a client that expects 100 sends nothing until it is asked to.
         let is_read = request.version() < Version::HTTP_2
             && !request.headers().contains_key(EXPECT)
             && !request.body().is_end_stream()
-            && length.is_none_or(|length: usize| length <= bytes);
+            && request.body().size_hint().lower() <= bytes;
         is_read.then_some(Self { bytes, time: limits.receive })
     }
 }
@@ -103,10 +101,10 @@ impl Drop for Discarded {
     }
 }
 
-async fn read(mut body: Body, limit: usize) {
+async fn read(mut body: Body, limit: u64) {
     let mut bytes = 0;
     while let Some(Ok(frame)) = body.frame().await {
-        bytes += frame.data_ref().map_or(0, Bytes::len);
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         if bytes > limit {
             return;
         }
