@@ -70,10 +70,11 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 /// Executes this program again with allocators that reserve little address space: under a limit, allocations fail although
 /// little memory is in use. Returns if that is done or not possible.
 fn reserve_less() {
-    if LITTLE_SPACE.iter().any(|(name, _)| env::var_os(name).is_none()) {
+    let unset: Vec<_> =
+        LITTLE_SPACE.into_iter().filter(|(name, _)| env::var_os(name).is_none()).collect();
+    if !unset.is_empty() {
         let program = env::current_exe().map(Command::new);
-        let _ = program
-            .map(|mut program| program.args(env::args_os().skip(1)).envs(LITTLE_SPACE).exec());
+        let _ = program.map(|mut program| program.args(env::args_os().skip(1)).envs(unset).exec());
     }
 }
 
