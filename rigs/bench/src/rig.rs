@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
@@ -154,6 +155,16 @@ impl Rig {
         remove(&path)?;
         Ok(path)
     }
+}
+
+/// The program `attestry` with a store, whatever the environment names.
+pub(crate) fn on_store(attestry: &Path, store: &Path) -> Command {
+    let mut command = Command::new(attestry);
+    for name in ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE"] {
+        command.env_remove(name);
+    }
+    command.arg("--store").arg(store);
+    command
 }
 
 /// Two threads on every machine, so that figures are comparable.

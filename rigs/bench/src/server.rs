@@ -73,11 +73,7 @@ const START_LIMIT: Duration = Duration::from_secs(300);
 impl Running {
     /// Starts the server of the program `attestry` with a store.
     pub(crate) fn start(attestry: &Path, store: &Path) -> Result<Self> {
-        let mut command = Command::new(attestry);
-        for name in ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE"] {
-            command.env_remove(name);
-        }
-        command.arg("--store").arg(store);
+        let mut command = rig::on_store(attestry, store);
         command.args(["serve", "--listen", "127.0.0.1:0", "--store-content"]);
         let mut process = command.stderr(Stdio::piped()).spawn()?;
         let mut log = BufReader::new(process.stderr.take().ok_or("no log")?).lines();

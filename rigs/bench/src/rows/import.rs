@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::python::finished;
 use crate::exports::Export;
 use crate::report::{Row, grouped};
-use crate::rig::Rig;
+use crate::rig::{self, Rig};
 use crate::stats::{Figure, to_f64};
 use crate::{Result, remove};
 
@@ -60,14 +60,7 @@ pub(super) fn run(rig: &mut Rig) -> Result<Vec<Row>> {
 /// Imports `file` into a new store.
 fn import(attestry: &Path, file: &Path, store: &Path) -> Result<Sample> {
     remove(store)?;
-    let program = || {
-        let mut command = Command::new(attestry);
-        command.arg("--store").arg(store);
-        for name in ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE"] {
-            command.env_remove(name);
-        }
-        command
-    };
+    let program = || rig::on_store(attestry, store);
     let mut command = program();
     command.arg("import").arg(file).stdin(Stdio::null()).stdout(Stdio::null());
     let start = Instant::now();

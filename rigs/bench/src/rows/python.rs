@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::buffered;
 use crate::report::{Row, grouped};
-use crate::rig::Rig;
+use crate::rig::{self, Rig};
 use crate::stats::{Figure, rate};
 use crate::workload::Workload;
 use crate::{Result, plain, remove};
@@ -104,14 +104,7 @@ impl Side {
     /// same lines.
     fn import(&self, file: &Path, count: u64, content: &str) -> Result<(f64, f64)> {
         remove(&self.store)?;
-        let program = || {
-            let mut command = Command::new(&self.attestry);
-            command.arg("--store").arg(&self.store);
-            for name in ["ATTESTRY_STORE", "ATTESTRY_KEY", "ATTESTRY_KEY_FILE"] {
-                command.env_remove(name);
-            }
-            command
-        };
+        let program = || rig::on_store(&self.attestry, &self.store);
         let mut command = program();
         if content == "encrypted" {
             command.arg("--key-file").arg(&self.key);
