@@ -9,7 +9,7 @@ use attestry_core::{AuditEntry, EntryId, line};
 use super::Catalog;
 use crate::fs::epoch::Stamp;
 use crate::fs::sys::{self, IoMode};
-use crate::segment::{HashedId, LONG_LINE_BYTES, Segment};
+use crate::segment::{Candidates, HashedId, LONG_LINE_BYTES, Segment};
 
 impl Catalog {
     /// [`snapshot`](Self::snapshot), if the cache is current.
@@ -47,7 +47,7 @@ impl Catalog {
     ) -> Option<Option<T>> {
         let segments = self.cached_snapshot()?;
         let hashed = HashedId::new(id);
-        for segment in segments.iter().filter(|segment| segment.file.may_contain(&hashed)) {
+        for segment in Candidates::new(&segments, &hashed) {
             for found in segment.file.lookup(&hashed, IoMode::Cached).ok()? {
                 if found.length > LONG_LINE_BYTES {
                     return None;

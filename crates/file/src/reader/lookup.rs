@@ -6,7 +6,7 @@ use attestry_core::{AuditEntry, EntryId, StorageError, Timestamp, line};
 
 use super::Catalog;
 use crate::fs::sys::IoMode;
-use crate::segment::{HashedId, Line, Segment, SegmentName, may_be_erased, read_line};
+use crate::segment::{Candidates, HashedId, Line, Segment, SegmentName, may_be_erased, read_line};
 
 /// An entry, its bytes and its location.
 #[derive(Debug)]
@@ -63,11 +63,13 @@ impl Catalog {
         id: &EntryId,
     ) -> Result<Option<Found>, StorageError> {
         let hashed = HashedId::new(id);
-        for segment in segments.iter().filter(|segment| segment.file.may_contain(&hashed)) {
+        let mut candidates = Candidates::new(segments, &hashed);
+        for segment in &mut candidates {
             if let Some(found) = self.find_in(segment, id, &hashed)?.into_iter().next() {
                 return Ok(Some(found));
             }
         }
+        self.run_filters.note(segments, candidates.tested_alone);
         self.fail_if_in_corrupt_line(segments, id)?;
         Ok(None)
     }
@@ -80,7 +82,7 @@ impl Catalog {
     ) -> Result<Vec<Found>, StorageError> {
         let hashed = HashedId::new(id);
         let mut found = Vec::new();
-        for segment in segments.iter().filter(|segment| segment.file.may_contain(&hashed)) {
+        for segment in Candidates::new(segments, &hashed) {
             found.extend(self.find_in(segment, id, &hashed)?);
         }
         if found.is_empty() {

@@ -10,6 +10,7 @@ mod index_files;
 mod lookup;
 mod progress;
 mod refresh;
+mod run_filters;
 pub(crate) mod scan;
 mod snapshot;
 
@@ -28,6 +29,7 @@ pub(crate) use index_files::may_lack_in_index;
 pub(crate) use lookup::Found;
 pub use progress::IndexingProgress;
 pub(crate) use progress::Listener;
+use run_filters::RunFilters;
 
 /// The segments of a store and their indexes. Shared by readers and the writer thread; methods block on file
 /// I/O unless they say otherwise.
@@ -41,6 +43,7 @@ pub(crate) struct Catalog {
     /// Of the indexes that are made. Index files that other processes have written may have others.
     keys: IndexKeys,
     clock: Clock,
+    run_filters: RunFilters,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +64,8 @@ struct Cache {
 impl Catalog {
     pub(crate) fn new(folder: Folder, lock: Option<Arc<StoreLock>>, listener: Listener) -> Self {
         let (keys, clock) = (IndexKeys::default(), Clock::default());
-        Self { folder, lock, cache: Mutex::default(), listener, keys, clock }
+        let (cache, run_filters) = (Mutex::default(), RunFilters::default());
+        Self { folder, lock, cache, listener, keys, clock, run_filters }
     }
 
     pub(crate) fn with_keys(self, keys: IndexKeys) -> Self {

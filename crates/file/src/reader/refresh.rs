@@ -172,6 +172,6 @@ impl Catalog {
                 SegmentIndex::in_memory(saved.unwrap_or_else(new))
             }
         };
-        Ok(Some(Arc::new(SegmentFile { id: found.id, handle: Arc::new(handle), index })))
+        Ok(Some(Arc::new(SegmentFile::new(found.id, Arc::new(handle), index))))
     }
 }

@@ -10,7 +10,7 @@ use crate::fs::epoch;
 use crate::fs::sys::{self, FileId, IoMode};
 use crate::observer::NoObserver;
 use crate::recovery;
-use crate::segment::{AppendedLine, Line, SegmentName, hash_id_text};
+use crate::segment::{AppendedLine, Candidates, HashedId, Line, SegmentName, hash_id_text};
 
 fn line_of(id: &str) -> Vec<u8> {
     let hash = hash_content(id);
@@ -179,4 +179,84 @@ fn appended_lines_are_indexed_without_being_read() {
     let last = append(b"no entry\n");
     catalog.note_appended(id, [last].into_iter());
     assert_eq!(unread(), (4, 2, fs::metadata(&path).unwrap().len()));
+}
+
+/// A store of so many segments with an index file, each with four ids, and an active segment.
+fn store_of_segments(folder: &Folder, segments: usize) -> Vec<String> {
+    recovery::create(folder).unwrap();
+    let ids: Vec<String> = (0..4 * (segments + 1)).map(|number| format!("id-{number}")).collect();
+    for (number, ids) in ids.chunks(4).enumerate() {
+        let suffix = if number < segments { format!("_{:03}", number + 1) } else { String::new() };
+        let name = SegmentName::parse(&format!("audit_20260128{suffix}.jsonl")).unwrap();
+        let lines: Vec<_> = ids.iter().map(|id| line_of(id)).collect();
+        fs::write(folder.segment(name), lines.concat()).unwrap();
+    }
+    ids
+}
+
+#[test]
+fn run_filters_spare_tests_and_hide_no_id() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    let ids = store_of_segments(&folder, 70);
+    let lock = Arc::new(StoreLock::open(&folder).unwrap());
+    let catalog = Catalog::new(folder.clone(), Some(lock.clone()), Listener::default());
+    let guard = lock.acquire().unwrap();
+    let segments = catalog.snapshot_locked(&guard).unwrap();
+    let tested_alone = |segments: &[Segment]| {
+        let absent = HashedId::new(&"absent".parse().unwrap());
+        let mut candidates = Candidates::new(segments, &absent);
+        let _ = candidates.by_ref().count();
+        candidates.tested_alone
+    };
+    let check = |segments: &[Segment]| {
+        for id in &ids {
+            assert!(catalog.find(segments, &id.parse().unwrap()).unwrap().is_some(), "{id}");
+        }
+        for number in 0..1_000 {
+            let absent = format!("absent-{number}").parse().unwrap();
+            assert!(catalog.find(segments, &absent).unwrap().is_none());
+        }
+    };
+    check(&segments);
+    assert_eq!(tested_alone(&segments), 71);
+    // Each time that it is due, one more run gets a filter; there are two.
+    for left in [39, 7, 7] {
+        catalog.run_filters.note(&segments, run_filters::TESTS);
+        assert_eq!(tested_alone(&segments), left);
+        check(&segments);
+    }
+    // A part of a snapshot begins and ends within runs.
+    let middle = &segments[20..40];
+    for id in &ids[80..160] {
+        assert!(catalog.find(middle, &id.parse().unwrap()).unwrap().is_some(), "{id}");
+    }
+    // A segment that is written again has other ids than its run.
+    let rewritten = folder.segment(segments[3].name);
+    fs::remove_file(&rewritten).unwrap();
+    fs::write(&rewritten, line_of("new-id")).unwrap();
+    catalog.invalidate();
+    let segments = catalog.snapshot_locked(&guard).unwrap();
+    let is_stored = |id: &str| catalog.find(&segments, &id.parse().unwrap()).unwrap().is_some();
+    assert!(is_stored("new-id") && !is_stored("id-12") && is_stored("id-11") && is_stored("id-16"));
+    assert_eq!(tested_alone(&segments), 8);
+}
+
+#[test]
+fn index_file_that_cannot_be_read_leaves_its_run_without_filter() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("audit"));
+    store_of_segments(&folder, 64);
+    let lock = Arc::new(StoreLock::open(&folder).unwrap());
+    let catalog = Catalog::new(folder.clone(), Some(lock.clone()), Listener::default());
+    let guard = lock.acquire().unwrap();
+    let segments = catalog.snapshot_locked(&guard).unwrap();
+    let index = folder.index(segments[0].file.id);
+    let mut bytes = fs::read(&index).unwrap();
+    bytes[4 * 1_024] ^= 1; // the section of lines by id
+    fs::write(&index, bytes).unwrap();
+    catalog.run_filters.note(&segments, run_filters::TESTS);
+    let with_filter: Vec<bool> =
+        segments.iter().map(|segment| segment.file.run_filter().is_some()).collect();
+    assert_eq!(with_filter, [vec![false; 32], vec![true; 32], vec![false]].concat());
 }

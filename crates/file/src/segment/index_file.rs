@@ -222,8 +222,16 @@ impl IndexFile {
     /// False if the id is certainly not in the segment; true as long as the filter is not in memory.
     #[inline]
     pub(crate) fn may_contain(&self, id: &HashedId) -> bool {
-        let block = self.filter.get().and_then(|filter| filter.block(id));
-        block.is_none_or(|block| block.may_contain(id))
+        self.filter.get().is_none_or(|filter| filter.may_contain(id))
+    }
+
+    /// Adds the hashes of all ids, also of erased lines.
+    pub(crate) fn read_id_hashes(&self, hashes: &mut Vec<u64>) -> io::Result<()> {
+        let (section, mut blocks) = (self.header.by_id(), self.sequential_blocks());
+        for number in 0..section.records {
+            hashes.push(blocks.record(section, number)?.key);
+        }
+        Ok(())
     }
 
     /// Lines whose id may be this one, in write order, with unknown timestamps.

@@ -9,12 +9,15 @@ mod index;
 mod index_file;
 mod lines;
 mod postings;
+mod run_filter;
 mod terms;
 mod unparsed;
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::{
+    Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 
 use attestry_core::Timestamp;
 
@@ -30,6 +33,7 @@ pub(crate) use index_file::{
 pub(crate) use lines::{
     LONG_LINE_BYTES, RawLine, for_each_line, may_be_erased, read_line, tail_start,
 };
+pub(crate) use run_filter::{Candidates, RunFilter};
 pub(crate) use terms::{Condition, IndexKeys, Term};
 pub(crate) use unparsed::{contains_id, id_in, timestamp_in};
 
@@ -46,6 +50,8 @@ pub(crate) struct SegmentFile {
     pub(crate) id: FileId,
     pub(crate) handle: Arc<File>,
     pub(crate) index: SegmentIndex,
+    /// The filter of a run that the segment is one of, once there is one.
+    run: OnceLock<Arc<RunFilter>>,
 }
 
 /// Which lines a segment has, and where.
@@ -60,7 +66,7 @@ pub(crate) enum SegmentIndex {
 impl Segment {
     /// The same segment with another index.
     pub(crate) fn with_new_index(&self, index: SegmentIndex) -> Self {
-        let file = SegmentFile { id: self.file.id, handle: self.file.handle.clone(), index };
+        let file = SegmentFile::new(self.file.id, self.file.handle.clone(), index);
         Self { name: self.name, file: Arc::new(file) }
     }
 }
@@ -72,6 +78,14 @@ impl SegmentIndex {
 }
 
 impl SegmentFile {
+    pub(crate) fn new(id: FileId, handle: Arc<File>, index: SegmentIndex) -> Self {
+        Self { id, handle, index, run: OnceLock::new() }
+    }
+
+    pub(crate) fn run_filter(&self) -> Option<&RunFilter> {
+        self.run.get().map(|run| &**run)
+    }
+
     /// The index, if it is in memory.
     pub(crate) fn memory_index(&self) -> Option<RwLockReadGuard<'_, MemoryIndex>> {
         match &self.index {

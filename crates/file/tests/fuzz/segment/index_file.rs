@@ -76,7 +76,7 @@ fn check(path: &Path, id: FileId, file: &Arc<File>, input: &[u8]) {
         let Some(index) = IndexFile::open(path, id, length, filter_budget) else { continue };
         check_results(&index, length, input);
         let index = SegmentIndex::OnDisk(index);
-        let segment = Arc::new(SegmentFile { id, handle: file.clone(), index });
+        let segment = Arc::new(SegmentFile::new(id, file.clone(), index));
         check_cursor(&segment, length);
     }
 }

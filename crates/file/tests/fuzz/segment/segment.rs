@@ -54,7 +54,7 @@ fn check_indexes(folder: &Path, file: &File, content: &[u8]) {
             .expect("the index file was just written")
     };
     let handle = Arc::new(file.try_clone().expect("an open file"));
-    let segment = |index| Arc::new(SegmentFile { id, handle: handle.clone(), index });
+    let segment = |index| Arc::new(SegmentFile::new(id, handle.clone(), index));
     for on_disk in [open(0), open(usize::MAX)] {
         check_same_results(&in_memory, &on_disk, &expected);
         check_cursor(&segment(SegmentIndex::OnDisk(on_disk)), content, &expected);
