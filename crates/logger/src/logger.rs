@@ -93,7 +93,8 @@ impl AuditLogger {
         let caller_chose_id = interaction.id.is_some();
         let entry = self.prepare(interaction)?;
         if caller_chose_id || matches!(self.0.policy.failure_policy, FailurePolicy::FailOpen(_)) {
-            return Ok((entry.id.clone(), Box::pin(self.store(entry, caller_chose_id))));
+            let id = entry.id.clone();
+            return Ok((id, Box::pin(async move { self.store(&entry, caller_chose_id).await })));
         }
         let append = self.backend().append(std::slice::from_ref(&entry));
         Ok((into_id(entry), append))
@@ -102,12 +103,12 @@ impl AuditLogger {
     /// Stores an entry that is needed until it is stored.
     pub(crate) async fn store(
         &self,
-        entry: AuditEntry,
+        entry: &AuditEntry,
         caller_chose_id: bool,
     ) -> Result<(), StorageError> {
-        let entries = std::slice::from_ref(&entry);
+        let entries = std::slice::from_ref(entry);
         let stored = if caller_chose_id {
-            self.backend().write(&entry).await.map(drop)
+            self.backend().write(entry).await.map(drop)
         } else {
             self.backend().append(entries).await
         };

@@ -150,25 +150,21 @@ impl AuditLogger {
         let known = mem::take(&mut interaction.output);
         let output = Output::new(self.policy(), &interaction.metadata, &known);
         let input = self.policy().prepare(&mem::take(&mut interaction.input));
-        let mut fields = interaction.without_content();
-        let start = match record {
-            StartRecord::Skip => None,
+        let fields = interaction.without_content();
+        let (start, fields, input) = match record {
+            StartRecord::Skip => (None, fields, input),
             StartRecord::Store => {
-                let first = fields
-                    .clone()
-                    .timestamp(timestamp)
-                    .metadata(metadata::PHASE, metadata::PHASE_START);
-                let entry = self.entry(first, input.clone(), self.policy().prepare(""));
-                let entry = match entry {
+                let caller_chose_id = fields.id.is_some();
+                let first =
+                    fields.timestamp(timestamp).metadata(metadata::PHASE, metadata::PHASE_START);
+                let entry = match self.entry(first, input, self.policy().prepare("")) {
                     Ok(entry) => entry,
                     Err(refused) => return self.counters().count(1, Err(refused)),
                 };
-                let id = entry.id.clone();
-                // From now on the id of the end entry.
-                let caller_chose_id = fields.id.take().is_some();
-                let stored = self.store(entry, caller_chose_id).await;
+                let stored = self.store(&entry, caller_chose_id).await;
                 self.counters().count(1, stored)?;
-                Some(id)
+                let (id, fields, input) = take_apart(entry);
+                (Some(id), fields, input)
             }
         };
         self.counters().call_started();
@@ -388,6 +384,29 @@ impl Open {
         let (output, fields) = output.finish(logger.policy(), fields);
         logger.entry(fields, input, output)
     }
+}
+
+/// The id of a start entry, and what its end entry has of it: the fields, without id and timestamp, and the prepared
+/// input.
+fn take_apart(start: AuditEntry) -> (EntryId, Interaction<'static>, (Option<String>, String)) {
+    let fields = Interaction {
+        input: Cow::Borrowed(""),
+        output: Cow::Borrowed(""),
+        provider: start.provider,
+        model: start.model,
+        conversation_id: start.conversation_id,
+        safety_passed: start.safety_passed,
+        detectors_triggered: start.detectors_triggered,
+        block_reason: start.block_reason,
+        alerts: start.alerts,
+        latency_ms: start.latency_ms,
+        input_tokens: start.input_tokens,
+        output_tokens: start.output_tokens,
+        metadata: start.metadata,
+        timestamp: None,
+        id: None,
+    };
+    (start.id, fields, (start.input_content, start.input_hash))
 }
 
 impl Interaction<'_> {
