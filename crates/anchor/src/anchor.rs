@@ -105,6 +105,14 @@ pub enum AnchorError {
         /// The witnesses that failed, by name.
         failures: Vec<(String, WitnessError)>,
     },
+    /// The witnesses that cosigned are not the quorum of the policy.
+    #[error("the {found} witnesses that cosigned are not the quorum: {}", listed(failures))]
+    NoQuorum {
+        /// The cosignatures obtained.
+        found: usize,
+        /// The witnesses that failed, by name.
+        failures: Vec<(String, WitnessError)>,
+    },
     /// A newer checkpoint is stored; hand that over instead.
     #[error("a newer checkpoint has been signed meanwhile")]
     Superseded,
@@ -158,7 +166,7 @@ impl AnchorError {
     #[must_use]
     pub fn is_contradiction(&self) -> bool {
         match self {
-            Self::TooFewWitnesses { failures, .. } => {
+            Self::TooFewWitnesses { failures, .. } | Self::NoQuorum { failures, .. } => {
                 failures.iter().any(|(_, error)| error.is_contradiction())
             }
             Self::Store(EvidenceError::Disagrees { .. }) => true,

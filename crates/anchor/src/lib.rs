@@ -74,4 +74,4 @@ pub use timestamp::{
     InvalidRoots, TimestampError, TimestampRoots, VerifiedTimestamp, verify_timestamp,
 };
 pub use witness::{InvalidWitness, Witness, WitnessError};
-pub use witnesses::Witnesses;
+pub use witnesses::{UnusablePolicy, Witnesses};

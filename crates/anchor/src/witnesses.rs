@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use attestry_evidence::{Checkpoint, InvalidPolicy, LogKey, Policy, SignedCheckpoint};
+use attestry_evidence::{
+    Checkpoint, InvalidPolicy, LogKey, OpenError, Policy, PolicyFile, SignedCheckpoint,
+};
 use attestry_file::FileStorage;
 use futures_util::future::join_all;
+use thiserror::Error;
 
 use crate::anchor::{Anchor, AnchorError, HandedOver, with_causes};
 use crate::http::HttpClient;
-use crate::witness::{Answer, Witness, WitnessError, answer};
+use crate::witness::{Answer, InvalidWitness, Witness, WitnessError, answer};
 
 /// A witness names a size at most a few times: once if it is ahead of what is known here, and again if
 /// another process of the log submits at the same moment.
@@ -23,11 +26,36 @@ const MAX_CONFLICTS: usize = 4;
 /// size is learned from the witness itself, so nothing is lost by a restart.
 #[derive(Debug)]
 pub struct Witnesses {
+    /// Those that are asked.
     witnesses: Vec<Witness>,
-    policy: Policy,
-    needed: usize,
+    /// What a checkpoint needs to be handed over.
+    required: Policy,
+    /// The same with any number of cosignatures: a note with too few is kept, to be completed later.
+    collected: Policy,
     http: HttpClient,
     memory: Mutex<Memory>,
+}
+
+/// Why the witnesses of a policy file cannot be asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum UnusablePolicy {
+    /// The URL of a witness is not one.
+    #[error("the witness {name} cannot be asked")]
+    Witness {
+        /// Its name in the file.
+        name: String,
+        /// What is wrong.
+        source: InvalidWitness,
+    },
+    /// Witnesses without a URL are not asked, and the others are not the quorum.
+    #[error(
+        "the witnesses with a URL are not the quorum of the policy; add the URLs of the others"
+    )]
+    MissingUrls,
+    /// A key of the file is that of the log.
+    #[error(transparent)]
+    Policy(#[from] InvalidPolicy),
 }
 
 #[derive(Debug, Default)]
@@ -58,11 +86,35 @@ impl Witnesses {
     ) -> Result<Self, InvalidPolicy> {
         let witnesses: Vec<Witness> = witnesses.into_iter().collect();
         let keys: Vec<_> = witnesses.iter().map(|witness| witness.key().clone()).collect();
-        // The number needed is checked here: a note with too few is kept, to be completed later.
-        let policy = Policy::new(log);
-        policy.clone().with_witnesses(keys.clone(), needed)?;
-        let policy = policy.with_witnesses(keys, 0)?;
-        Ok(Self { witnesses, policy, needed, http, memory: Mutex::default() })
+        let required = Policy::new(log).with_witnesses(keys.clone(), needed)?;
+        let collected = required.clone().with_witnesses(keys, 0)?;
+        Ok(Self { witnesses, required, collected, http, memory: Mutex::default() })
+    }
+
+    /// The witnesses of a policy file, of which its quorum must cosign. Those without a URL are not asked. The log has
+    /// the key `log`, whatever logs the file names.
+    ///
+    /// # Errors
+    ///
+    /// [`UnusablePolicy`].
+    pub fn of_policy(
+        log: LogKey,
+        file: &PolicyFile,
+        http: HttpClient,
+    ) -> Result<Self, UnusablePolicy> {
+        if !file.is_quorum(|witness| witness.url.is_some()) {
+            return Err(UnusablePolicy::MissingUrls);
+        }
+        let with_url = file.witnesses().iter().filter_map(|named| {
+            let witness = Witness::new(named.url.as_deref()?, named.key.clone());
+            let name = named.name.clone();
+            Some(witness.map_err(|source| UnusablePolicy::Witness { name, source }))
+        });
+        let witnesses = with_url.collect::<Result<_, _>>()?;
+        let required = file.policy(log)?;
+        let keys = file.witnesses().iter().map(|named| named.key.clone());
+        let collected = required.clone().with_witnesses(keys, 0)?;
+        Ok(Self { witnesses, required, collected, http, memory: Mutex::default() })
     }
 
     fn memory<T>(&self, with: impl FnOnce(&mut Memory) -> T) -> T {
@@ -71,7 +123,7 @@ impl Witnesses {
 
     /// The names of the witnesses that have cosigned `note`.
     fn cosigners(&self, note: &SignedCheckpoint) -> Result<Vec<String>, AnchorError> {
-        let opened = self.policy.open(note)?;
+        let opened = self.collected.open(note)?;
         Ok(opened.cosignatures().iter().map(|by| by.witness.clone()).collect())
     }
 
@@ -119,8 +171,8 @@ impl Witnesses {
         witness: &Witness,
         lines: &str,
     ) -> Result<SignedCheckpoint, WitnessError> {
-        let added = self.policy.add_cosignatures(note, lines)?;
-        let by = self.policy.open(&added)?;
+        let added = self.collected.add_cosignatures(note, lines)?;
+        let by = self.collected.open(&added)?;
         if !by.cosignatures().iter().any(|by| by.witness == witness.key().name()) {
             let reason = "it has no cosignature of the key of the witness";
             return Err(WitnessError::InvalidReply { reason });
@@ -136,7 +188,7 @@ impl Witnesses {
         signed: &SignedCheckpoint,
         store: &FileStorage,
     ) -> Result<(SignedCheckpoint, Vec<(String, WitnessError)>), AnchorError> {
-        let checkpoint = self.policy.open(signed)?.checkpoint().clone();
+        let checkpoint = self.collected.open(signed)?.checkpoint().clone();
         let before = self.memory(|memory| memory.note.clone());
         let mut note = match before {
             Some(collected) if collected.submitted == *signed => collected.note,
@@ -171,14 +223,16 @@ impl Anchor for Witnesses {
         store: &FileStorage,
     ) -> Result<HandedOver, AnchorError> {
         let (note, failures) = self.collect(checkpoint, store).await?;
-        let found = self.cosigners(&note)?.len();
-        if found >= self.needed {
-            store.store_cosigned_checkpoint(&note, self.policy.clone()).await?;
-            let lacking =
-                failures.iter().map(|(name, error)| format!("{name}: {}", with_causes(error)));
-            let lacking = lacking.collect::<Vec<_>>().join("; ");
-            return Ok(HandedOver { lacking: (!lacking.is_empty()).then_some(lacking) });
-        }
+        let lacks = match self.required.open(&note) {
+            Ok(_) => {
+                store.store_cosigned_checkpoint(&note, self.collected.clone()).await?;
+                let lacking =
+                    failures.iter().map(|(name, error)| format!("{name}: {}", with_causes(error)));
+                let lacking = lacking.collect::<Vec<_>>().join("; ");
+                return Ok(HandedOver { lacking: (!lacking.is_empty()).then_some(lacking) });
+            }
+            Err(lacks) => lacks,
+        };
         let ahead = failures.iter().filter_map(|(_, error)| match error {
             WitnessError::Ahead { held, .. } => Some(*held),
             _ => None,
@@ -189,7 +243,13 @@ impl Anchor for Witnesses {
             // Another process has signed and submitted a newer checkpoint meanwhile.
             return Err(AnchorError::Superseded);
         }
-        Err(AnchorError::TooFewWitnesses { needed: self.needed, found, failures })
+        Err(match lacks {
+            OpenError::TooFewWitnesses { needed, found } => {
+                AnchorError::TooFewWitnesses { needed, found, failures }
+            }
+            OpenError::NoQuorum { found } => AnchorError::NoQuorum { found, failures },
+            other => other.into(),
+        })
     }
 }
 
@@ -197,7 +257,7 @@ impl Witnesses {
     /// The leaves of the latest checkpoint; 0 if it is of another log.
     async fn latest_size(&self, store: &FileStorage) -> Result<u64, AnchorError> {
         let latest = store.latest_checkpoint().await?;
-        let opened = latest.and_then(|note| self.policy.open(&note).ok());
+        let opened = latest.and_then(|note| self.collected.open(&note).ok());
         Ok(opened.map_or(0, |opened| opened.checkpoint().size()))
     }
 }

@@ -7,9 +7,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attestry_anchor::{AnchorStatus, Dispatcher, HttpClient, Witnesses};
+use attestry_anchor::{AnchorStatus, Dispatcher, HttpClient, UnusablePolicy, Witnesses};
 use attestry_core::StorageBackend as _;
-use attestry_evidence::{Checkpoint, Hash, Policy, leaf_hash};
+use attestry_evidence::{Checkpoint, Hash, Policy, PolicyFile, leaf_hash};
 use attestry_file::{FileStorage, VerifyOptions};
 use support::server::Response;
 use support::witness::TestWitness;
@@ -216,4 +216,62 @@ async fn entries_are_acknowledged_while_a_witness_hangs() {
     let metrics = serde_json::to_value(dispatcher.metrics()).unwrap();
     assert!(metrics["held_age_seconds"].as_u64().unwrap() < 60, "{metrics}");
     assert_eq!(metrics["anchors"][0]["held"]["leaves"], 101);
+}
+
+/// A witness of ours and one of two others.
+fn policy_file(ours: &TestWitness, others: [&TestWitness; 2]) -> PolicyFile {
+    let line = |name: &str, witness: &TestWitness| {
+        format!("witness {name} {} {}\n", witness.vkey(), witness.server.url())
+    };
+    let [one, two] = others;
+    let witnesses = [line("ours", ours), line("w1", one), line("w2", two)].concat();
+    let groups = "group others any w1 w2\ngroup enough all ours others\nquorum enough\n";
+    format!("{witnesses}{groups}").parse().unwrap()
+}
+
+#[tokio::test]
+async fn quorum_of_a_policy_file_must_cosign() {
+    let (_guard, store) = store().await;
+    let [ours, one, two] =
+        ["w.example/ours", "w.example/one", "w.example/two"].map(TestWitness::start);
+    let file = policy_file(&ours, [&one, &two]);
+    let http = HttpClient::new().unwrap();
+    let group = Witnesses::of_policy(log_key(), &file, http).unwrap();
+    let dispatcher = quick().anchor(group).start(store.clone()).unwrap();
+    let required = || VerifyOptions::new().policy(file.policy(log_key()).unwrap());
+    let cosigned = async || store.verify(required()).await.unwrap().witnessed.map(|by| by.leaves);
+    let down = |_: &_| Response::new(503, "text/plain", "down");
+    // Two of three cosign, but the third must.
+    ours.server.now(down);
+    grow(&store, 3).await;
+    until("it fails", || status(&dispatcher).failed >= 2).await;
+    assert_eq!((one.size(), two.size()), (3, 3));
+    let error = status(&dispatcher).last_error.unwrap();
+    assert!(error.contains("the 2 witnesses that cosigned are not the quorum"), "{error}");
+    assert_eq!(cosigned().await, None);
+    // One of the others is enough.
+    two.server.now(down);
+    ours.heal();
+    until("it is handed over", || status(&dispatcher).held.is_some_and(|h| h.leaves == 3)).await;
+    assert_eq!(cosigned().await, Some(3));
+    grow(&store, 2).await;
+    until("it is handed over", || status(&dispatcher).held.is_some_and(|h| h.leaves == 5)).await;
+    assert_eq!((ours.size(), one.size(), two.size()), (5, 5, 3));
+    assert!(status(&dispatcher).last_error.is_some_and(|text| text.contains("w.example/two")));
+    assert_eq!(cosigned().await, Some(5));
+    dispatcher.close(MINUTE).await;
+}
+
+#[test]
+fn policy_files_that_cannot_be_met_are_refused() {
+    let witness = TestWitness::start("w.example/one");
+    let vkey = witness.vkey();
+    let refused = |text: String| {
+        let file = text.parse().unwrap();
+        Witnesses::of_policy(log_key(), &file, HttpClient::new().unwrap()).unwrap_err()
+    };
+    let error = refused(format!("witness w {vkey}\nquorum w\n"));
+    assert!(matches!(error, UnusablePolicy::MissingUrls), "{error}");
+    let error = refused(format!("witness w {vkey} ftp://w\nquorum w\n"));
+    assert!(matches!(&error, UnusablePolicy::Witness { name, .. } if name == "w"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! Hands checkpoints over to witnesses, timestamp authorities and places elsewhere while a command runs.
 
+use std::path::Path;
 use std::time::Duration;
 
 use attestry::AuditLogger;
@@ -11,6 +12,7 @@ use attestry::evidence::{EvidenceExt, LogKey};
 
 use crate::args::{AnchorArgs, PlaceArgs, StoreArgs};
 use crate::errors::{Failure, Status, with_sources};
+use crate::policy;
 use crate::text::{escaped, stderr_line};
 
 /// The hand-over of a command's checkpoints.
@@ -20,21 +22,48 @@ pub(crate) struct Anchors {
 }
 
 impl AnchorArgs {
-    /// Begins to hand checkpoints of `logger` over.
+    /// Begins to hand checkpoints of `logger` over while a command runs.
     pub(crate) fn start(
         &self,
         store: &StoreArgs,
         logger: &AuditLogger,
     ) -> Result<Anchors, Failure> {
-        let mut builder = self.places.builder()?;
-        if !self.witnesses.is_empty() {
-            let key = store.signing_key()?.ok_or_else(no_key)?;
-            builder = builder.anchor(self.witnesses(key.public())?);
+        // A command is short: it looks for its checkpoint often, and retries soon.
+        let (poll, most) = (Duration::from_millis(200), Duration::from_secs(60));
+        let builder = self.builder(store)?.poll_interval(poll);
+        let dispatcher = started(builder.backoff(anchor::Backoff::new(poll, most)), logger)?;
+        Ok(Anchors { dispatcher, limit: self.places.anchor_timeout })
+    }
+
+    /// Begins to hand checkpoints of `logger` over for as long as a server runs; `None` if there is no place for them.
+    #[cfg(feature = "serve")]
+    pub(crate) fn start_for_server(
+        &self,
+        store: &StoreArgs,
+        logger: &AuditLogger,
+    ) -> Result<Option<Dispatcher>, Failure> {
+        started(self.builder(store)?, logger)
+    }
+
+    /// Whether checkpoints stay where they are.
+    pub(crate) fn is_empty(&self) -> bool {
+        let PlaceArgs { authorities, checkpoint_to, .. } = &self.places;
+        let witnesses = self.witnesses.is_empty() && self.policy.is_none();
+        witnesses && authorities.is_empty() && checkpoint_to.is_empty()
+    }
+
+    /// All anchors that the arguments name.
+    pub(crate) fn builder(&self, store: &StoreArgs) -> Result<DispatcherBuilder, Failure> {
+        let builder = self.places.builder()?;
+        if self.is_empty() {
+            return Ok(builder);
         }
-        if !builder.is_empty() && store.signing_key()?.is_none() {
-            return Err(no_key());
-        }
-        Anchors::start(builder, self.places.anchor_timeout, logger)
+        let log = store.signing_key()?.ok_or_else(no_key)?.public();
+        Ok(match &self.policy {
+            Some(path) => builder.anchor(of_policy(log, path)?),
+            None if self.witnesses.is_empty() => builder,
+            None => builder.anchor(self.witnesses(log)?),
+        })
     }
 
     fn witnesses(&self, log: LogKey) -> Result<Witnesses, Failure> {
@@ -50,6 +79,26 @@ impl AnchorArgs {
         let group = Witnesses::new(log, witnesses, needed, http_client()?);
         group.map_err(|error| Failure::new("invalid witness options").caused_by(error))
     }
+}
+
+fn of_policy(log: LogKey, path: &Path) -> Result<Witnesses, Failure> {
+    let file = policy::policy_file(path)?;
+    Witnesses::of_policy(log, &file, http_client()?).map_err(|error| {
+        Failure::new(format!("cannot use the policy {}", path.display())).caused_by(error)
+    })
+}
+
+fn started(
+    builder: DispatcherBuilder,
+    logger: &AuditLogger,
+) -> Result<Option<Dispatcher>, Failure> {
+    if builder.is_empty() {
+        return Ok(None);
+    }
+    let dispatcher = builder.start(logger.storage().clone());
+    dispatcher
+        .map(Some)
+        .map_err(|error| Failure::new("checkpoints cannot be handed over").caused_by(error))
 }
 
 fn no_key() -> Failure {
@@ -75,27 +124,11 @@ impl PlaceArgs {
                 .map_err(|error| Failure::new("invalid --checkpoint-to").caused_by(error))?;
             builder = builder.anchor(sink);
         }
-        // A command is short: it looks for its checkpoint often, and retries soon.
-        let backoff = anchor::Backoff::new(Duration::from_millis(200), Duration::from_secs(60));
-        Ok(builder.poll_interval(Duration::from_millis(200)).backoff(backoff))
+        Ok(builder)
     }
 }
 
 impl Anchors {
-    fn start(
-        builder: DispatcherBuilder,
-        limit: Duration,
-        logger: &AuditLogger,
-    ) -> Result<Self, Failure> {
-        if builder.is_empty() {
-            return Ok(Self { dispatcher: None, limit });
-        }
-        let dispatcher = builder.start(logger.storage().clone());
-        let dispatcher = dispatcher
-            .map_err(|error| Failure::new("checkpoints cannot be handed over").caused_by(error))?;
-        Ok(Self { dispatcher: Some(dispatcher), limit })
-    }
-
     /// Signs a checkpoint and waits until it is handed over, for a limited time. What fails is a warning on
     /// standard error and [`Status::Problems`]; the entries are stored.
     pub(crate) async fn finish(self, logger: &AuditLogger) -> Status {

@@ -128,7 +128,7 @@ pub(crate) fn signed_checkpoint(path: &Path) -> Result<SignedCheckpoint, Failure
     })
 }
 
-fn policy_file(path: &Path) -> Result<PolicyFile, Failure> {
+pub(crate) fn policy_file(path: &Path) -> Result<PolicyFile, Failure> {
     read("the policy", path)?.parse().map_err(|error: InvalidPolicyFile| {
         Failure::new(format!("{} is not a policy file", path.display()))
             .caused_by(error)

@@ -128,6 +128,11 @@ impl PolicyFile {
         &self.witnesses
     }
 
+    /// Whether the witnesses for which `has_cosigned` is true are the quorum, or more.
+    pub fn is_quorum(&self, has_cosigned: impl Fn(&NamedWitness) -> bool) -> bool {
+        self.quorum.is_satisfied(|index| has_cosigned(&self.witnesses[index]))
+    }
+
     /// Requires the quorum of witnesses for the log with this key.
     ///
     /// # Errors

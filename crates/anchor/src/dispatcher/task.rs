@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use attestry_core::{StorageBackend, Timestamp};
+use attestry_core::{StorageBackend, Timestamp, event};
 use attestry_evidence::{Checkpoint, SignedCheckpoint};
 use attestry_file::{AnchorRecord, CheckpointReader, FileStorage, HeldCheckpoint};
 use tokio::sync::watch;
@@ -150,6 +150,7 @@ impl AnchorTask {
         let HandedOver { lacking } =
             attempt.map_err(|_| AnchorError::Timeout { seconds: limit.as_secs() })??;
         let (origin, leaves) = (checkpoint.origin(), checkpoint.size());
+        event!(DEBUG, anchor = %self.record.anchor, leaves = leaves, "handed a checkpoint over");
         self.record.held = Some(HeldCheckpoint::new(origin, leaves, checkpoint.root(), seen));
         self.record.failures = 0;
         self.record.last_error = lacking;
@@ -169,6 +170,12 @@ impl AnchorTask {
         self.record.failures = self.record.failures.saturating_add(1);
         self.record.last_error = Some(with_causes(error));
         let contradiction = error.is_contradiction();
+        let reason = self.record.last_error.as_deref();
+        if contradiction {
+            event!(ERROR, anchor = %self.record.anchor, reason = reason, "an anchor contradicts the store");
+        } else {
+            event!(WARN, anchor = %self.record.anchor, reason = reason, "a checkpoint was not handed over");
+        }
         self.update(|status| {
             status.failed += 1;
             status.contradiction = contradiction;

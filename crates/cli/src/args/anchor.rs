@@ -18,6 +18,9 @@ pub(crate) struct AnchorArgs {
     /// Number of witnesses that must cosign; default: all
     #[arg(long, value_name = "NUMBER", requires = "witnesses")]
     pub(crate) witnesses_needed: Option<usize>,
+    /// Policy file (C2SP tlog-policy): its witnesses that have a URL are asked, and its quorum of them must cosign
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["witnesses", "witnesses_needed"])]
+    pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) places: PlaceArgs,
 }

@@ -46,6 +46,7 @@ pub(super) async fn run(
     let anchors = AnchorArgs {
         witnesses: args.policy.witnesses,
         witnesses_needed: args.policy.witnesses_needed,
+        policy: args.policy.policy,
         places: args.places,
     };
     let anchors = anchors.start(store, &logger)?;

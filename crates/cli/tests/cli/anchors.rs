@@ -9,7 +9,7 @@ pub(crate) mod server;
 mod tsa;
 #[allow(dead_code)] // shared; each test file uses a part of it
 #[path = "../../../anchor/tests/support/witness.rs"]
-mod witness;
+pub(crate) mod witness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,7 +30,7 @@ fn log_key() -> LogKey {
 }
 
 /// A folder with keys.
-fn folder() -> Folder {
+pub(crate) fn folder() -> Folder {
     let folder = Folder::new();
     folder.write("signing.key", &key().expose_secret());
     let path = folder.path("signing.key");
@@ -82,6 +82,32 @@ fn checkpoints_are_cosigned_and_verified_with_the_same_option() {
     checkpoint.expect(0, "");
     assert_eq!(checkpoint.stdout, folder.ok(&["checkpoint", "--latest"]));
     assert_eq!(witnesses[1].size(), 4);
+}
+
+#[test]
+fn witnesses_of_a_policy_file_are_asked() {
+    let folder = folder();
+    let [ours, other] = ["w.example/ours", "w.example/other"].map(TestWitness::start);
+    let line = |name: &str, witness: &TestWitness| {
+        format!("witness {name} {} {}\n", witness.vkey(), witness.server.url())
+    };
+    let witnesses = [line("ours", &ours), line("other", &other)].concat();
+    folder.write("any", &format!("{witnesses}group any any ours other\nquorum any\n"));
+    folder.write("all", &format!("{witnesses}group all all ours other\nquorum all\n"));
+    other.server.now(|_| Response::new(503, "text/plain", "down"));
+    run(&folder, &[&SIGN, &LOG, &["--policy", "any"]]).expect(0, "w.example/other");
+    assert_eq!((ours.size(), other.size()), (1, 0));
+    run(&folder, &[&VERIFY, &["--policy", "any"]]).expect(0, "");
+    run(&folder, &[&VERIFY, &["--policy", "all"]]).expect(1, "");
+    let all = ["--policy", "all", "--anchor-timeout", "1s"];
+    run(&folder, &[&SIGN, &LOG, &all]).expect(0, "1 of 2 needed witnesses");
+    run(&folder, &[&SIGN, &["checkpoint"], &all]).expect(1, "1 of 2 needed witnesses");
+    other.heal();
+    run(&folder, &[&SIGN, &["checkpoint"], &all]).expect(0, "");
+    run(&folder, &[&VERIFY, &["--policy", "all"]]).expect(0, "");
+    folder.write("no-url", &format!("witness w {}\nquorum w\n", ours.vkey()));
+    let refused = run(&folder, &[&SIGN, &LOG, &["--policy", "no-url"]]);
+    refused.expect(2, "add the URLs of the others");
 }
 
 #[test]
