@@ -27,7 +27,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 #[cfg(feature = "serve")]
-pub(crate) use self::access::{AccessCommand, AccessListArgs, AccessLogArgs, AccessVerifyArgs};
+pub(crate) use self::access::{
+    AccessCleanupArgs, AccessCommand, AccessListArgs, AccessLogArgs, AccessVerifyArgs,
+};
 pub(crate) use self::anchor::{AnchorArgs, AnchorsArgs, PlaceArgs, TimestampArgs};
 pub(crate) use self::evidence::{
     CheckpointArgs, CompareArgs, ErasuresArgs, PolicyArgs, ProveArgs, VerifyArgs, VerifyProofArgs,

@@ -86,12 +86,16 @@ impl AccessLog {
     pub(crate) async fn open(
         path: PathBuf,
         evidence: Option<EvidenceOptions>,
+        retention_days: Option<u32>,
     ) -> Result<Self, ServeError> {
         let mut open = attestry::open(&path).store_content(true).on_recovery(|report| {
             tracing::warn!(%report, "access log was repaired");
         });
         if let Some(evidence) = evidence {
             open = open.evidence(evidence);
+        }
+        if let Some(days) = retention_days {
+            open = open.retention_days(days);
         }
         let source = match open.await {
             Ok(logger) => return Ok(Self(logger)),

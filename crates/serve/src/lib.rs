@@ -20,6 +20,7 @@
 //! The routes and their roles are described in `docs/server.md`.
 
 mod access_log;
+mod anchors;
 mod api;
 mod counter;
 mod error;

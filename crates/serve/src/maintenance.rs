@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attestry::evidence::{EvidenceError, EvidenceExt as _};
-use attestry::{AuditError, ErrorChain, Timestamp};
+use attestry::{AuditError, AuditLogger, ErrorChain, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::access_log::Action;
+use crate::counter::Counter;
 use crate::http::problem::Problem;
 use crate::options::Maintenance;
 use crate::security::caller::Caller;
@@ -35,18 +36,28 @@ pub(crate) async fn run(
 ) {
     tokio::select! {
         _ = shutdown.wait_for(|down| *down) => {}
-        _ = clean_up_daily(&state, maintenance.cleanup_at) => {}
+        _ = clean_up_daily(&state, maintenance) => {}
         _ = verify_regularly(&state, maintenance.verify_every) => {}
     }
 }
 
 /// Never ends.
-async fn clean_up_daily(state: &AppState, at: Option<Duration>) {
-    let Some(at) = at else { return std::future::pending().await };
+async fn clean_up_daily(state: &AppState, maintenance: Maintenance) {
+    let Maintenance { cleanup_at: at, clean_up: of_store, access_retention_days, .. } = maintenance;
+    let access_log = state.access_log().filter(|_| access_retention_days.is_some());
+    if !of_store && access_log.is_none() {
+        return std::future::pending().await;
+    }
     let mut daily = Daily { at, done: None };
     loop {
         if daily.is_due(Timestamp::now()) {
-            clean_up(state).await;
+            if of_store {
+                clean_up(state, &state.logger, "", &state.cleanups.entries).await;
+                state.overview.forget();
+            }
+            if let Some(log) = access_log {
+                clean_up(state, log, "access log: ", &state.cleanups.access_entries).await;
+            }
         }
         sleep(TICK).await;
     }
@@ -85,12 +96,12 @@ async fn verify(state: &AppState) -> Result<(), Problem> {
     running.run(state, watch::channel((0, 0)).0).await.map(drop)
 }
 
-/// Erases expired entries. Not without a record in the access log.
-async fn clean_up(state: &AppState) {
-    let request = format!("retention of {} days", state.logger.retention_days());
-    let erased = match state.begin_access(&Caller::of_server(), Action::Cleanup, &request).await {
+/// Erases expired entries of a store. Not without a record in the access log, which names the store.
+async fn clean_up(state: &AppState, logger: &AuditLogger, store: &'static str, erased: &Counter) {
+    let request = format!("{store}retention of {} days", logger.retention_days());
+    let result = match state.begin_access(&Caller::of_server(), Action::Cleanup, &request).await {
         Err(problem) => Err(problem.text().to_owned()),
-        Ok(mut access) => match state.logger.cleanup_expired().await {
+        Ok(mut access) => match logger.cleanup_expired().await {
             Ok(count) => {
                 access.set_count(count);
                 access.finish().await.map(|()| count).map_err(|problem| problem.text().to_owned())
@@ -105,15 +116,14 @@ async fn clean_up(state: &AppState) {
             }
         },
     };
-    state.overview.forget();
-    match erased {
+    match result {
         Ok(count) => {
-            state.cleanups.entries.add_many(count);
-            tracing::info!(entries = count, "erased expired entries");
+            erased.add_many(count);
+            tracing::info!(entries = count, "{store}erased expired entries");
         }
         Err(reason) => {
             state.cleanups.failures.add();
-            tracing::error!(reason, "expired entries could not be erased");
+            tracing::error!(reason, "{store}expired entries could not be erased");
         }
     }
 }

@@ -187,14 +187,29 @@ impl ServerOptions {
 }
 
 /// What the server does by itself, and when. The default is nothing.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // Built with `..Maintenance::default()`.
 pub struct Maintenance {
-    /// Erases expired entries each day at this time after midnight UTC. The logger has the retention period, and
-    /// refuses to erase more than half of the entries, as after a jump of the clock, unless it allows that.
-    pub cleanup_at: Option<Duration>,
+    /// When expired entries are erased each day, as the time after midnight UTC. Default: 03:00.
+    pub cleanup_at: Duration,
+    /// Erases expired entries of the store. The logger has the retention period, and refuses to erase more than half of
+    /// the entries, as after a jump of the clock, unless it allows that.
+    pub clean_up: bool,
+    /// Erases entries of the access log that are as many days old or older, under the same condition.
+    pub access_retention_days: Option<u32>,
     /// Verifies the store so often; zero is never. The first time is after ten minutes, if that is sooner.
     pub verify_every: Option<Duration>,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            cleanup_at: Duration::from_secs(3 * 3600),
+            clean_up: false,
+            access_retention_days: None,
+            verify_every: None,
+        }
+    }
 }
 
 /// Limits of size, number and time, so that no client can exhaust the server.

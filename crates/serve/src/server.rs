@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use attestry::anchor::Dispatcher;
 use attestry::evidence::EvidenceExt as _;
 use attestry::{AuditLogger, StorageError};
 use tokio::sync::watch;
@@ -53,7 +55,10 @@ impl Server {
             .clone()
             .or_else(|| Some(access_log_folder(logger.evidence().ok()?.path())));
         let access = match folder {
-            Some(folder) => Some(AccessLog::open(folder, options.access_evidence.clone()).await?),
+            Some(folder) => {
+                let days = options.maintenance.access_retention_days;
+                Some(AccessLog::open(folder, options.access_evidence.clone(), days).await?)
+            }
             None => None,
         };
         let inbox = match inbox_settings(&logger, &options).await {
@@ -70,6 +75,27 @@ impl Server {
         let (sender, shutdown) = watch::channel(false);
         let handle = Handle { state, options: Arc::new(options), tls, shutdown: sender };
         Ok(Self { listener, grpc, handle, shutdown })
+    }
+
+    /// Owns the dispatcher of the store: `/metrics` has its state, and after the last entry of a shutdown a checkpoint is
+    /// signed and handed over, within `limit`.
+    ///
+    /// ```no_run
+    /// # async fn example(log: attestry::AuditLogger) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use attestry::anchor::{Dispatcher, FolderSink};
+    /// use attestry_serve::{Server, ServerOptions};
+    ///
+    /// let dispatcher = Dispatcher::builder()
+    ///     .anchor(FolderSink::new("/mnt/worm"))
+    ///     .start(log.storage().clone())?;
+    /// let server = Server::bind(log, ServerOptions::new("127.0.0.1:4318".parse()?)).await?;
+    /// server.anchors(dispatcher, Duration::from_secs(10)).run().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn anchors(self, dispatcher: Dispatcher, limit: Duration) -> Self {
+        self.handle.state.anchors.set(dispatcher, limit);
+        self
     }
 
     /// The address it listens on.

@@ -8,6 +8,7 @@ use attestry::AuditLogger;
 use tokio::sync::Semaphore;
 
 use crate::access_log::{AccessLog, Action, LongAccess};
+use crate::anchors::Anchors;
 use crate::counter::Counter;
 use crate::http::problem::Problem;
 use crate::inbox::Inbox;
@@ -47,6 +48,7 @@ pub(crate) struct AppState {
     pub(crate) verifications: Verifications,
     pub(crate) signing: Signing,
     pub(crate) overview: Overview,
+    pub(crate) anchors: Anchors,
     pub(crate) cleanups: Cleanups,
     failed_write: Mutex<Option<FailedWrite>>,
 }
@@ -55,6 +57,7 @@ pub(crate) struct AppState {
 #[derive(Debug, Default)]
 pub(crate) struct Cleanups {
     pub(crate) entries: Counter,
+    pub(crate) access_entries: Counter,
     pub(crate) failures: Counter,
 }
 
@@ -110,6 +113,7 @@ impl AppState {
             verifications: Verifications::new(options.policy.clone()),
             signing: Signing::default(),
             overview: Overview::default(),
+            anchors: Anchors::default(),
             cleanups: Cleanups::default(),
             failed_write: Mutex::new(None),
         }
@@ -196,6 +200,8 @@ impl AppState {
             Some(otlp) => otlp.inbox.close().await,
             None => Ok(()),
         };
+        // After the last entry, and while checkpoints can be read.
+        self.anchors.close(&self.logger).await;
         let closed = self.logger.close().await.and(emptied);
         match &self.access {
             Some(access) => closed.and(access.close().await),

@@ -32,6 +32,16 @@ Examples:
 
 The exit status is 1 if there are problems.")]
     Verify(AccessVerifyArgs),
+    /// Erase accesses that are older than the retention period
+    #[command(after_help = "\
+`attestry serve --access-retention-days` does it each night. That this command did it is
+an access of its own. With --signing-key, the erasure record is signed by the key of the
+access log.
+
+Examples:
+  attestry access cleanup --retention-days 90 --dry-run
+  attestry --signing-key signing.key access cleanup --retention-days 90")]
+    Cleanup(AccessCleanupArgs),
 }
 
 /// The access log.
@@ -67,6 +77,21 @@ pub(crate) struct AccessListArgs {
     pub(crate) until: Option<TimeText>,
     #[command(flatten)]
     pub(crate) zone: ZoneArgs,
+    #[command(flatten)]
+    pub(crate) log: AccessLogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccessCleanupArgs {
+    /// Retention period in days of 24 hours
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) retention_days: u32,
+    /// Print the number of accesses that would be erased, and erase none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Erase also if more than half of the accesses have expired
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) log: AccessLogArgs,
 }

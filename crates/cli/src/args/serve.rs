@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use attestry_serve::Role;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Arg, Args, Subcommand, ValueEnum};
 
+use super::AnchorArgs;
 use crate::times::duration;
 
 #[derive(Debug, Args)]
@@ -38,42 +39,40 @@ Examples:
   attestry serve --listen 0.0.0.0:4318 --tokens tokens \\
     --tls-cert server.pem --tls-key server.key
   attestry serve --config serve.toml --check-config")]
+#[command(mut_args(with_environment_variable))]
 pub(crate) struct ServeArgs {
     /// File with options of this command and of the store, in TOML
-    #[arg(long, value_name = "FILE", env = "ATTESTRY_SERVE_CONFIG")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Check the options, keys, tokens and certificates, and end
     #[arg(long)]
     pub(crate) check_config: bool,
     /// Address to listen on; port 0 lets the system choose one, which is printed [default:
     /// 127.0.0.1:4318]
-    #[arg(long, value_name = "ADDRESS", env = "ATTESTRY_SERVE_LISTEN")]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
     /// Address for OTLP over gRPC [default: 127.0.0.1:4317 without --listen, else none]
-    #[arg(long, value_name = "ADDRESS", env = "ATTESTRY_SERVE_GRPC_LISTEN")]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) grpc_listen: Option<SocketAddr>,
     /// Folder where parts of calls that telemetry brings wait for the others [default:
     /// .attestry/inbox in the folder of the store; none for other stores]
-    #[arg(long, value_name = "FOLDER", env = "ATTESTRY_SERVE_INBOX")]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) inbox: Option<PathBuf>,
     /// How many seconds a part of a call waits for the others
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value = "30",
-        env = "ATTESTRY_SERVE_JOIN_DEADLINE"
-    )]
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
     pub(crate) join_deadline: u32,
     /// Store the content of interactions, not only its hashes; encrypted, if there is a key
-    #[arg(long, env = "ATTESTRY_SERVE_STORE_CONTENT")]
+    #[arg(long)]
     pub(crate) store_content: bool,
     /// Answer reads only; the store is not changed
-    #[arg(long, env = "ATTESTRY_SERVE_READ_ONLY")]
+    #[arg(long)]
     pub(crate) read_only: bool,
     #[command(flatten)]
     pub(crate) security: SecurityArgs,
     #[command(flatten)]
     pub(crate) maintenance: MaintenanceArgs,
+    #[command(flatten)]
+    pub(crate) anchors: AnchorArgs,
     #[command(flatten)]
     pub(crate) logs: LogsArgs,
     #[command(flatten)]
@@ -85,26 +84,26 @@ pub(crate) struct ServeArgs {
 #[command(next_help_heading = "Security")]
 pub(crate) struct SecurityArgs {
     /// File of tokens: a name, a role and the SHA-256 of the token in each line; see `attestry token`
-    #[arg(long, value_name = "FILE", env = "ATTESTRY_SERVE_TOKENS")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
     /// Certificate of the server with its chain, in PEM
-    #[arg(long, value_name = "FILE", env = "ATTESTRY_SERVE_TLS_CERT")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// Private key of the certificate, in PEM
-    #[arg(long, value_name = "FILE", env = "ATTESTRY_SERVE_TLS_KEY")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
     /// Accept only clients with a certificate of these authorities, in PEM
-    #[arg(long, value_name = "FILE", env = "ATTESTRY_SERVE_TLS_CLIENT_CA")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_client_ca: Option<PathBuf>,
     /// Folder of the access log [default: .attestry/access in the folder of the store; none for other
     /// stores]
-    #[arg(long, value_name = "FOLDER", env = "ATTESTRY_SERVE_ACCESS_LOG")]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) access_log: Option<PathBuf>,
     /// Serve the checkpoint and the tiles of the Merkle tree also without a token, for monitors
-    #[arg(long, env = "ATTESTRY_SERVE_PUBLIC_TREE")]
+    #[arg(long)]
     pub(crate) public_tree: bool,
     /// Listen also where other hosts can connect without TLS or tokens
-    #[arg(long, env = "ATTESTRY_SERVE_INSECURE")]
+    #[arg(long)]
     pub(crate) insecure: bool,
 }
 
@@ -113,22 +112,24 @@ pub(crate) struct SecurityArgs {
 #[command(next_help_heading = "Maintenance")]
 pub(crate) struct MaintenanceArgs {
     /// Erase entries that are as many days old or older, each night [default: never]
-    #[arg(long, value_name = "DAYS", env = "ATTESTRY_SERVE_RETENTION_DAYS")]
+    #[arg(long, value_name = "DAYS")]
     pub(crate) retention_days: Option<u32>,
+    /// Erase entries of the access log that are as many days old or older, each night [default: never]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) access_retention_days: Option<u32>,
     /// Time of that, in UTC
     #[arg(
         long,
         value_name = "HH:MM",
         default_value = "03:00",
-        value_parser = time_of_day,
-        env = "ATTESTRY_SERVE_CLEANUP_AT"
+        value_parser = time_of_day
     )]
     pub(crate) cleanup_at: Duration,
     /// Verify the store so often, such as 12h or 7d [default: never]
-    #[arg(long, value_name = "TIME", value_parser = interval, env = "ATTESTRY_SERVE_VERIFY_EVERY")]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
     pub(crate) verify_every: Option<Duration>,
     /// File with the public key that verifications require [default: that of --signing-key]
-    #[arg(long, value_name = "FILE", env = "ATTESTRY_SERVE_PUBLIC_KEY")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) public_key: Option<PathBuf>,
 }
 
@@ -137,10 +138,10 @@ pub(crate) struct MaintenanceArgs {
 #[command(next_help_heading = "Logs")]
 pub(crate) struct LogsArgs {
     /// Format of the lines on standard error
-    #[arg(long, default_value = "text", env = "ATTESTRY_SERVE_LOG_FORMAT")]
+    #[arg(long, default_value = "text")]
     pub(crate) log_format: LogFormat,
     /// Least important level: error, warn, info, or debug, which has a line for each request
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "ATTESTRY_SERVE_LOG_LEVEL")]
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LogLevel,
 }
 
@@ -163,44 +164,58 @@ pub(crate) enum LogLevel {
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
     /// Bytes of a body as it is sent [default: 16 MiB]
-    #[arg(long, value_name = "BYTES", env = "ATTESTRY_SERVE_MAX_ENCODED_BODY")]
+    #[arg(long, value_name = "BYTES")]
     pub(crate) max_encoded_body: Option<usize>,
     /// Bytes of a body after decompression [default: 64 MiB]
-    #[arg(long, value_name = "BYTES", env = "ATTESTRY_SERVE_MAX_BODY")]
+    #[arg(long, value_name = "BYTES")]
     pub(crate) max_body: Option<usize>,
     /// Connections at the same time; more wait [default: 4096]
-    #[arg(long, value_name = "NUMBER", env = "ATTESTRY_SERVE_MAX_CONNECTIONS")]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) max_connections: Option<usize>,
     /// Requests that are answered at the same time; more get 503 [default: 1024]
-    #[arg(long, value_name = "NUMBER", env = "ATTESTRY_SERVE_MAX_REQUESTS")]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) max_requests: Option<usize>,
     /// Calls that are open at the same time; more get 503 [default: 10000]
-    #[arg(long, value_name = "NUMBER", env = "ATTESTRY_SERVE_MAX_OPEN_CALLS")]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) max_open_calls: Option<usize>,
     /// Bytes of OTLP requests that are held at the same time; more get 503 [default: 80 MiB]
-    #[arg(long, value_name = "BYTES", env = "ATTESTRY_SERVE_MAX_RECEIVED_BYTES")]
+    #[arg(long, value_name = "BYTES")]
     pub(crate) max_received_bytes: Option<usize>,
     /// Bytes of parts of calls that wait in memory; of more, the oldest are written [default: 32 MiB]
-    #[arg(long, value_name = "BYTES", env = "ATTESTRY_SERVE_MAX_WAITING_BYTES")]
+    #[arg(long, value_name = "BYTES")]
     pub(crate) max_waiting_bytes: Option<usize>,
     /// Time for a TLS handshake [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "ATTESTRY_SERVE_HANDSHAKE_TIMEOUT")]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) handshake_timeout: Option<Duration>,
     /// Time for the head of a request, also of the next one of a connection [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "ATTESTRY_SERVE_HEAD_TIMEOUT")]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) head_timeout: Option<Duration>,
     /// Time for the body of a request [default: 60s]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "ATTESTRY_SERVE_BODY_TIMEOUT")]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) body_timeout: Option<Duration>,
     /// How long a response waits for a client that does not read [default: 60s]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "ATTESTRY_SERVE_STALL_TIMEOUT")]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) stall_timeout: Option<Duration>,
     /// After this time without output or end, an open call is stored as abandoned [default: 15m]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "ATTESTRY_SERVE_IDLE_CALL_TIMEOUT")]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) idle_call_timeout: Option<Duration>,
     /// How long a shutdown waits for requests that are being answered [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "ATTESTRY_SERVE_SHUTDOWN_TIMEOUT")]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) shutdown_timeout: Option<Duration>,
+}
+
+/// Options that are for the command line only.
+const WITHOUT_VARIABLE: [&str; 1] = ["check-config"];
+
+/// The environment variable of an option is `ATTESTRY_SERVE_` and its name.
+fn with_environment_variable(option: Arg) -> Arg {
+    match option.get_long() {
+        Some(name) if !WITHOUT_VARIABLE.contains(&name) => {
+            let variable = format!("ATTESTRY_SERVE_{}", name.replace('-', "_").to_uppercase());
+            option.env(variable)
+        }
+        _ => option,
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

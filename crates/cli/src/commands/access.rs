@@ -1,20 +1,22 @@
-//! `attestry access`: lists and verifies the access log of `attestry serve`.
+//! `attestry access`: lists, verifies and cleans up the access log of `attestry serve`.
 
 use std::path::{Path, PathBuf};
 
-use attestry::evidence::{EvidenceExt, Policy, VerifyOptions};
-use attestry::{AuditEntry, AuditLogger, Order, Phase, Query, Timestamp, metadata};
+use attestry::evidence::{EvidenceExt, EvidenceOptions, Policy, SigningKey, VerifyOptions};
+use attestry::{AuditEntry, AuditLogger, Interaction, Order, Phase, Query, Timestamp, metadata};
 use attestry_serve::{access_log_folder, access_log_key_name};
 use serde_json::{Value, json};
 
 use crate::args::{
-    AccessCommand, AccessListArgs, AccessLogArgs, AccessVerifyArgs, ReportFormat, StoreArgs,
+    AccessCleanupArgs, AccessCommand, AccessListArgs, AccessLogArgs, AccessVerifyArgs,
+    ReportFormat, StoreArgs,
 };
-use crate::errors::{Failure, Status};
+use crate::errors::{Failure, Status, with_sources};
 use crate::output::Stdout;
 use crate::policy;
+use crate::store::user;
 use crate::table::{Align, Table};
-use crate::text::{counted, escaped};
+use crate::text::{counted, escaped, stderr_line};
 use crate::times::Zone;
 
 /// Metadata of an access.
@@ -30,6 +32,7 @@ pub(super) async fn run(
     match command {
         AccessCommand::List(args) => list(args, store, out).await,
         AccessCommand::Verify(args) => verify(args, store, out).await,
+        AccessCommand::Cleanup(args) => cleanup(args, store, out).await,
     }
 }
 
@@ -139,7 +142,61 @@ async fn verify(
     Ok(Status::success_if(result.is_clean()))
 }
 
+async fn cleanup(
+    args: AccessCleanupArgs,
+    store: &StoreArgs,
+    out: &mut Stdout,
+) -> Result<Status, Failure> {
+    let mut open = attestry::open(folder(&args.log, store)?)
+        .read_only(args.dry_run)
+        .store_content(true)
+        .retention_days(args.retention_days)
+        .allow_large_cleanup(args.yes);
+    let key = if args.dry_run { None } else { store.signing_key()? };
+    if let Some(key) = key {
+        open = open.evidence(evidence(&key, store)?.on_checkpoint(|signed| {
+            if let Err(error) = signed {
+                let reason = with_sources(error);
+                stderr_line(format_args!("warning: cannot sign a checkpoint: {reason}"));
+            }
+        }));
+        if let Some(name) = user() {
+            open = open.erased_by(name);
+        }
+    }
+    let logger = open.await?;
+    let cutoff = logger.expiry_cutoff();
+    let (verb, count, status) = if args.dry_run {
+        let (count, status) = super::count(&logger, Query::new().until(cutoff)).await?;
+        ("would erase", count, status)
+    } else {
+        let count = logger.cleanup_expired().await?;
+        let request = format!("access log: retention of {} days", args.retention_days);
+        let access = Interaction::new(request, "").provider("attestry-cli").model("cleanup");
+        let access = access.user(user()).metadata(COUNT, count);
+        logger.log(access.metadata(metadata::SAFETY, metadata::SAFETY_NOT_CHECKED)).await?;
+        ("erased", count, Status::Success)
+    };
+    let count = counted(count, "access", "accesses");
+    out.line(format_args!("{verb} {count} at or before {}", Zone::default().show(cutoff)))?;
+    logger.close().await?;
+    Ok(status)
+}
+
+/// Evidence of the access log: with the key of the store under another name, because one name is one log.
+pub(super) fn evidence(key: &SigningKey, store: &StoreArgs) -> Result<EvidenceOptions, Failure> {
+    let name = access_log_key_name(key.name());
+    let key = key.renamed(&name).map_err(|error| {
+        Failure::new(format!("{name:?} cannot be the name of a key")).caused_by(error)
+    })?;
+    Ok(EvidenceOptions::new(key).memory(store.memory()?))
+}
+
 async fn open(args: &AccessLogArgs, store: &StoreArgs) -> Result<AuditLogger, Failure> {
+    Ok(attestry::open(folder(args, store)?).read_only(true).await?)
+}
+
+fn folder(args: &AccessLogArgs, store: &StoreArgs) -> Result<PathBuf, Failure> {
     let folder = match &args.access_log {
         Some(folder) => folder.clone(),
         None => default_folder(store.existing_folder()?),
@@ -148,7 +205,7 @@ async fn open(args: &AccessLogArgs, store: &StoreArgs) -> Result<AuditLogger, Fa
         return Err(Failure::new(format!("there is no access log at {}", folder.display()))
             .hint("`attestry serve` creates it; select another one with --access-log FOLDER"));
     }
-    Ok(attestry::open(folder).read_only(true).await?)
+    Ok(folder)
 }
 
 fn default_folder(store: &Path) -> PathBuf {

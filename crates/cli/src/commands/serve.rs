@@ -4,9 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use attestry::evidence::{EvidenceOptions, Policy, SigningKey};
-use attestry_serve::{
-    Handle, Limits, Maintenance, Server, ServerOptions, TlsFiles, access_log_key_name,
-};
+use attestry_serve::{Handle, Limits, Maintenance, Server, ServerOptions, TlsFiles};
 
 use crate::args::{LimitArgs, ServeArgs, StoreArgs};
 use crate::errors::{Failure, Status, with_sources};
@@ -28,6 +26,7 @@ pub(super) async fn run(args: ServeArgs, store: &StoreArgs) -> Result<Status, Fa
     let options = options(&args, store)?;
     if args.check_config {
         options.check()?;
+        args.anchors.builder(store).map(drop)?;
         store.check()?;
         stderr_line("the configuration is valid");
         return Ok(Status::Success);
@@ -39,8 +38,12 @@ pub(super) async fn run(args: ServeArgs, store: &StoreArgs) -> Result<Status, Fa
         true => store.open_reader(settings).await?,
         false => store.open_writer(settings).await?,
     };
+    let anchors = args.anchors.start_for_server(store, &logger)?;
     let scheme = if args.security.tls_cert.is_some() { "https" } else { "http" };
-    let server = Server::bind(logger, options).await?;
+    let mut server = Server::bind(logger, options).await?;
+    if let Some(anchors) = anchors {
+        server = server.anchors(anchors, args.anchors.places.anchor_timeout);
+    }
     tracing::info!("listening on {scheme}://{}", server.local_addr());
     if let Some(address) = server.local_grpc_addr() {
         tracing::info!("listening on {scheme}://{address} for gRPC");
@@ -79,6 +82,10 @@ fn options(args: &ServeArgs, store: &StoreArgs) -> Result<ServerOptions, Failure
         return Err(Failure::new("a server that only reads cannot receive telemetry")
             .hint("remove --inbox or --read-only"));
     }
+    if args.read_only && !args.anchors.is_empty() {
+        return Err(Failure::new("a server that only reads signs no checkpoint to hand over")
+            .hint("remove --read-only, or the places for checkpoints"));
+    }
     let key = store.signing_key()?;
     let required = match (&maintenance.public_key, &key) {
         (Some(path), _) => Some(Policy::new(policy::public_key(path)?)),
@@ -100,21 +107,18 @@ fn options(args: &ServeArgs, store: &StoreArgs) -> Result<ServerOptions, Failure
         .policy(required)
         .public_tree(security.public_tree)
         .maintenance(Maintenance {
-            cleanup_at: maintenance.retention_days.map(|_| maintenance.cleanup_at),
+            cleanup_at: maintenance.cleanup_at,
+            clean_up: maintenance.retention_days.is_some(),
+            access_retention_days: maintenance.access_retention_days,
             verify_every: maintenance.verify_every,
         })
         .insecure(security.insecure)
         .limits(limits(&args.limits)))
 }
 
-/// Evidence of the access log: with the key of the store under another name, because one name is one log.
+/// Evidence of the access log.
 fn access_evidence(key: &SigningKey, store: &StoreArgs) -> Result<EvidenceOptions, Failure> {
-    let name = access_log_key_name(key.name());
-    let key = key.renamed(&name).map_err(|error| {
-        Failure::new(format!("{name:?} cannot be the name of a key")).caused_by(error)
-    })?;
-    let evidence = EvidenceOptions::new(key).memory(store.memory()?);
-    Ok(evidence.on_checkpoint(|signed| {
+    Ok(super::access::evidence(key, store)?.on_checkpoint(|signed| {
         if let Err(error) = signed {
             let reason = with_sources(error);
             tracing::warn!(reason, "cannot sign a checkpoint of the access log");

@@ -271,6 +271,26 @@ fn access_log_is_signed_listed_and_verified() {
 }
 
 #[test]
+fn access_log_is_cleaned_up_with_its_evidence() {
+    let folder = Folder::new();
+    folder.ok(&["key", "generate", "--signing", "--name", "a.example/log", "--out", "signing.key"]);
+    let serve = Serve::start(&folder, &["--signing-key", "signing.key"]);
+    assert_eq!(serve.curl("/v1/entries", &[]).0, 200);
+    assert_eq!(serve.end("-TERM"), Some(0));
+    // With a retention of no days, everything has expired.
+    let cleanup = ["--signing-key", "signing.key", "access", "cleanup", "--retention-days", "0"];
+    let with = |option: &str| folder.run(&[&cleanup[..], &[option]].concat());
+    assert!(with("--dry-run").stdout.starts_with("would erase 1 access at or before "));
+    folder.run(&cleanup).expect(2, "--yes");
+    assert!(with("--yes").stdout.starts_with("erased 1 access at or before "));
+    let left = folder.ok(&["access", "list", "--format", "json"]);
+    let left: Value = serde_json::from_str(left.trim()).unwrap();
+    assert_eq!((&left["action"], &left["count"]), (&json!("cleanup"), &json!(1)));
+    let verify = folder.ok(&["access", "verify", "--public-key", "signing.key.pub"]);
+    assert!(verify.contains("1 access matches the Merkle tree: no problems"), "{verify}");
+}
+
+#[test]
 fn server_that_only_reads_changes_nothing() {
     let folder = Folder::new();
     folder.ok(&["log", "--id", "a", "--input", "x", "--output", "y"]);
@@ -285,11 +305,52 @@ fn server_that_only_reads_changes_nothing() {
     assert_eq!(folder.segment(), before);
 }
 
-/// A limit of the file size stands for a full disk: both fail a write in its middle.
-#[cfg(target_os = "linux")]
 #[test]
-fn full_disk_is_answered_with_503_and_the_server_is_not_ready() {
-    let folder = Folder::new();
+fn checkpoints_of_the_server_leave_the_store() {
+    let folder = crate::anchors::folder();
+    let witness = crate::anchors::witness::TestWitness::start("w.example/one");
+    std::fs::create_dir(folder.path("share")).unwrap();
+    folder.write(
+        "serve.toml",
+        &format!(
+            "signing-key = \"signing.key\"\nwitness = [\"{}\"]\ncheckpoint-to = [\"folder:share\"]\n",
+            witness.url_and_key()
+        ),
+    );
+    folder.run(&["serve", "--config", "serve.toml", "--check-config"]).expect(0, "is valid");
+    let serve = Serve::start(&folder, &["--config", "serve.toml"]);
+    let given = json!({ "input": "a", "output": "b" });
+    assert_eq!(serve.post("/v1/entries", &given, &[]).0, 201);
+    // The store signs after a minute.
+    assert_eq!(serve.end("-TERM"), Some(0));
+    assert_eq!(witness.size(), 1);
+    assert_eq!(std::fs::read_dir(folder.path("share")).unwrap().count(), 1);
+    let verified = folder.run(&["verify", "--public-key", "signing.key.pub"]);
+    verified.expect(0, "");
+    assert!(verified.stdout.contains("held elsewhere"), "{}", verified.stdout);
+    // What the witness lacks after a restart is handed over.
+    let serve = Serve::start(&folder, &["--config", "serve.toml"]);
+    let metrics = loop {
+        let (status, metrics) = serve.curl("/metrics", &[]);
+        assert_eq!(status, 200);
+        if metrics.contains("attestry_checkpoint_held_age_seconds") {
+            break metrics;
+        }
+    };
+    assert!(metrics.contains("attestry_anchor_pending{anchor=\"witnesses\"} 0\n"), "{metrics}");
+    assert_eq!(serve.end("-TERM"), Some(0));
+    for (arguments, message) in [
+        (&["--witness", "w", "--signing-key", "signing.key"][..], "is not a witness"),
+        (&["--checkpoint-to", "folder:share"], "the signing key is missing"),
+        (&["--checkpoint-to", "folder:share", "--read-only"], "only reads"),
+    ] {
+        folder.run(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()).expect(2, message);
+    }
+}
+
+/// A server whose files may have 64 KiB. The limit stands for a full disk: both fail a write in its middle.
+#[cfg(target_os = "linux")]
+fn start_on_full_disk(folder: &Folder) -> Serve {
     let program = env!("CARGO_BIN_EXE_attestry");
     // Ignoring the signal makes the write fail instead.
     let script =
@@ -298,7 +359,22 @@ fn full_disk_is_answered_with_503_and_the_server_is_not_ready() {
     command.args(["-c", &script]).current_dir(folder.path("")).stderr(std::process::Stdio::piped());
     let mut process = command.spawn().unwrap();
     let mut errors = BufReader::new(process.stderr.take().unwrap());
-    let serve = Serve { url: url_of(&mut errors), process, errors };
+    Serve { url: url_of(&mut errors), process, errors }
+}
+
+/// Gives the disk space again.
+#[cfg(target_os = "linux")]
+fn free_disk(serve: &Serve) {
+    let id = serve.process.id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status();
+    assert!(raised.expect("util-linux has prlimit").success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn full_disk_is_answered_with_503_and_the_server_is_not_ready() {
+    let folder = Folder::new();
+    let serve = start_on_full_disk(&folder);
     let given = json!({ "input": "a", "output": "b", "block_reason": "x".repeat(8 << 10) });
     let mut acknowledged = 0;
     let refused = loop {
@@ -312,14 +388,54 @@ fn full_disk_is_answered_with_503_and_the_server_is_not_ready() {
     assert_eq!(refused.0, 503, "{}", refused.1);
     assert_eq!(serve.curl("/readyz", &[]).0, 503);
     assert_eq!(serve.curl("/healthz", &[]).0, 200);
-    // The disk has space again.
-    let id = serve.process.id().to_string();
-    let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status();
-    assert!(raised.expect("util-linux has prlimit").success());
+    free_disk(&serve);
     assert_eq!(serve.post("/v1/entries", &given, &[]).0, 201);
     assert_eq!(serve.curl("/readyz", &[]).0, 200);
     assert_eq!(serve.end("-KILL"), None);
     assert_eq!(folder.entries().len(), acknowledged + 1);
+}
+
+/// Parts that wait in the inbox are acknowledged, so they are on disk or refused.
+#[cfg(target_os = "linux")]
+#[test]
+fn inbox_on_a_full_disk_refuses_parts_and_loses_none() {
+    let folder = Folder::new();
+    let serve = start_on_full_disk(&folder);
+    let post = |(path, body): &(&'static str, String)| {
+        serve.post(path, &serde_json::from_str(body).unwrap(), &[])
+    };
+    // Each call comes in two parts, of which the first waits.
+    let calls: Vec<Vec<_>> =
+        (0..80).map(|call| crate::serve_otlp::requests(3 * call + 1)).collect();
+    let mut acknowledged = 0;
+    let (status, answer) = loop {
+        let (status, answer) = post(&calls[acknowledged][0]);
+        if status != 200 {
+            break (status, answer);
+        }
+        acknowledged += 1;
+    };
+    assert_eq!(status, 503, "{answer}");
+    assert!(acknowledged > 10, "{acknowledged}");
+    assert_eq!(serve.curl("/readyz", &[]).0, 503);
+    free_disk(&serve);
+    // As an SDK does, the client sends again what was refused, and then the rest.
+    for part in
+        calls[acknowledged..].iter().map(|call| &call[0]).chain(calls.iter().map(|call| &call[1]))
+    {
+        assert_eq!(post(part).0, 200);
+    }
+    assert_eq!(serve.curl("/readyz", &[]).0, 200);
+    assert_eq!(serve.end("-TERM"), Some(0));
+    let mut found: Vec<_> = folder
+        .entries()
+        .iter()
+        .map(|entry| entry["metadata"]["gen_ai.response.id"].as_str().unwrap().to_owned())
+        .collect();
+    found.sort();
+    let mut expected: Vec<_> = (0..80).map(|call| format!("r-{}", 3 * call + 1)).collect();
+    expected.sort();
+    assert_eq!(found, expected);
 }
 
 #[cfg(target_os = "linux")]

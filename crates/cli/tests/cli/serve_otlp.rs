@@ -30,7 +30,7 @@ impl Serve {
 }
 
 /// What is sent of a call: a path and a body. Some calls come in one request, some in two.
-fn requests(call: u64) -> Vec<(&'static str, String)> {
+pub(crate) fn requests(call: u64) -> Vec<(&'static str, String)> {
     let attribute = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
     let messages = |role: &str, text: String| {
         json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 use attestry::Timestamp;
+use attestry::anchor::{AnchorMetrics, AnchorStatus};
 use attestry::metrics::{Histogram, StorageMetrics};
 use axum::Extension;
 use axum::extract::State;
@@ -41,6 +42,9 @@ pub(super) async fn get(
     maintenance(&mut text, &state);
     if let Some(storage) = state.logger.metrics().storage {
         store(&mut text, &storage);
+    }
+    if let Some(metrics) = state.anchors.metrics().await {
+        anchors(&mut text, &metrics);
     }
     Ok(([(CONTENT_TYPE, FORMAT)], text.0).into_response())
 }
@@ -135,6 +139,11 @@ fn maintenance(text: &mut Text, state: &AppState) {
         state.cleanups.entries.get(),
     );
     text.counter(
+        "cleaned_access_entries_total",
+        "Entries of the access log that scheduled clean-ups have erased.",
+        state.cleanups.access_entries.get(),
+    );
+    text.counter(
         "failed_cleanups_total",
         "Scheduled clean-ups that failed.",
         state.cleanups.failures.get(),
@@ -172,6 +181,44 @@ fn store(text: &mut Text, storage: &StorageMetrics) {
     }
 }
 
+/// Where checkpoints are handed over to.
+fn anchors(text: &mut Text, metrics: &AnchorMetrics) {
+    if let Some(age) = metrics.held_age_seconds {
+        text.gauge(
+            "checkpoint_held_age_seconds",
+            "How long ago the newest checkpoint held elsewhere was the newest of the store.",
+            age,
+        );
+    }
+    let each = |value: fn(&AnchorStatus) -> u64| {
+        metrics.anchors.iter().map(move |anchor| (&*anchor.anchor, value(anchor)))
+    };
+    text.by_anchor(
+        "anchor_handed_over_total",
+        "counter",
+        "Checkpoints handed over.",
+        each(|anchor| anchor.handed_over),
+    );
+    text.by_anchor(
+        "anchor_failures_total",
+        "counter",
+        "Attempts to hand a checkpoint over that failed.",
+        each(|anchor| anchor.failed),
+    );
+    text.by_anchor(
+        "anchor_pending",
+        "gauge",
+        "Whether the latest checkpoint has yet to be handed over.",
+        each(|anchor| anchor.pending.into()),
+    );
+    text.by_anchor(
+        "anchor_contradiction",
+        "gauge",
+        "Whether the anchor has seen a larger or another tree of this log.",
+        each(|anchor| anchor.contradiction.into()),
+    );
+}
+
 #[derive(Default)]
 struct Text(String);
 
@@ -185,6 +232,20 @@ impl Text {
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head(name, help, "gauge");
         let _ = writeln!(self.0, "attestry_{name} {value}");
+    }
+
+    fn by_anchor<'a>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        values: impl Iterator<Item = (&'a str, u64)>,
+    ) {
+        self.head(name, help, kind);
+        for (anchor, value) in values {
+            let anchor = anchor.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            let _ = writeln!(self.0, "attestry_{name}{{anchor=\"{anchor}\"}} {value}");
+        }
     }
 
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {

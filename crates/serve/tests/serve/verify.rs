@@ -111,7 +111,8 @@ async fn expired_entries_are_erased_and_that_is_recorded() {
     let old = Timestamp::now().saturating_sub_days(31);
     logger.log(Interaction::new("old", "").timestamp(old)).await.unwrap();
     logger.log(Interaction::new("new", "")).await.unwrap();
-    let maintenance = Maintenance { cleanup_at: Some(Duration::ZERO), ..Maintenance::default() };
+    let maintenance =
+        Maintenance { cleanup_at: Duration::ZERO, clean_up: true, ..Maintenance::default() };
     let server = TestServer::serve(folder, logger, |o| o.maintenance(maintenance)).await;
     metrics_with(&server, "\nattestry_cleaned_entries_total 1\n").await;
     assert_eq!(server.get("/v1/entries").await.json()["entries"].as_array().unwrap().len(), 1);
@@ -123,6 +124,33 @@ async fn expired_entries_are_erased_and_that_is_recorded() {
 }
 
 #[tokio::test]
+async fn access_log_has_a_retention_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = access_log_folder(&folder.path().join("audit"));
+    let access_log = attestry::open(&path).store_content(true).await.unwrap();
+    let at = |days| Timestamp::now().saturating_sub_days(days);
+    for (days, request) in [(91, "expired"), (89, "kept"), (88, "kept")] {
+        access_log.log(Interaction::new(request, "").timestamp(at(days))).await.unwrap();
+    }
+    access_log.close().await.unwrap();
+    let logger = attestry::open(folder.path().join("audit")).await.unwrap();
+    logger.log(Interaction::new("old", "").timestamp(at(4000))).await.unwrap();
+    let maintenance = Maintenance {
+        cleanup_at: Duration::ZERO,
+        access_retention_days: Some(90),
+        ..Maintenance::default()
+    };
+    let server = TestServer::serve(folder, logger, |o| o.maintenance(maintenance)).await;
+    metrics_with(&server, "\nattestry_cleaned_access_entries_total 1\n").await;
+    assert_eq!(server.get("/v1/entries").await.json()["entries"].as_array().unwrap().len(), 1);
+    let log = attestry::open(path).read_only(true).await.unwrap();
+    let requests: Vec<_> = log.page(Query::new()).await.unwrap().entries;
+    let requests: Vec<_> = requests.iter().map(|entry| entry.input_content.as_deref()).collect();
+    assert_eq!(requests[..2], [Some("kept"); 2]);
+    assert_eq!(requests[2..4], [Some("access log: retention of 90 days"); 2]);
+}
+
+#[tokio::test]
 async fn clean_up_after_a_jump_of_the_clock_erases_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let logger = attestry::open(folder.path().join("audit")).retention_days(30).await.unwrap();
@@ -131,7 +159,8 @@ async fn clean_up_after_a_jump_of_the_clock_erases_nothing() {
     for n in 0..5 {
         logger.log(Interaction::new(n.to_string(), "").timestamp(old)).await.unwrap();
     }
-    let maintenance = Maintenance { cleanup_at: Some(Duration::ZERO), ..Maintenance::default() };
+    let maintenance =
+        Maintenance { cleanup_at: Duration::ZERO, clean_up: true, ..Maintenance::default() };
     let server = TestServer::serve(folder, logger, |o| o.maintenance(maintenance)).await;
     metrics_with(&server, "\nattestry_failed_cleanups_total 1\n").await;
     assert_eq!(server.get("/v1/entries").await.json()["entries"].as_array().unwrap().len(), 5);
