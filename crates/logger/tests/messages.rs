@@ -117,6 +117,8 @@ fn piece() -> impl Strategy<Value = Piece> {
     let text = || "[a\"\\\\\u{1}\né🦀]{0,6}";
     prop_oneof![
         4 => text().prop_map(Piece::Text),
+        // Some of these together are more than is kept of every output.
+        1 => ("[a\"é]", 0..3_000_usize).prop_map(|(text, times)| Piece::Text(text.repeat(times))),
         2 => text().prop_map(|text| Piece::Part(Part::text(text))),
         1 => text().prop_map(|text| Piece::Part(Part::reasoning(text))),
         1 => text().prop_map(|text| Piece::Part(Part::tool_call("c", "f", json!({"x": text})))),
@@ -162,7 +164,9 @@ proptest! {
     /// Of any pieces, whatever fits: the hash is that of the whole message, and what is stored is its start.
     #[test]
     fn pieces_join_to_one_message(
-        pieces in prop::collection::vec(piece(), 0..12), limit in 0..200_usize, store_content: bool,
+        pieces in prop::collection::vec(piece(), 0..12),
+        limit in prop_oneof![0..200_usize, 0..9_000_usize],
+        store_content: bool,
         starts_as_messages: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -175,13 +179,23 @@ proptest! {
         let entry = runtime.block_on(recorded(&logger, start, &pieces));
         let is_message = starts_as_messages || pieces.iter().any(|piece| matches!(piece, Piece::Part(_)));
         prop_assert_eq!(entry.content_kinds().1.is_some(), is_message);
+        let hash = entry.metadata.get(metadata::OUTPUT_HASH).and_then(|hash| hash.as_str());
         if !is_message {
+            let texts = pieces.iter().map(|piece| match piece {
+                Piece::Text(text) => text.as_str(),
+                Piece::Part(_) => "",
+            });
+            let whole: String = texts.collect();
+            prop_assert_eq!(hash.unwrap_or(&entry.output_hash), hash_content(&whole));
+            if let Some(stored) = &entry.output_content {
+                prop_assert!(stored.len() <= limit && whole.starts_with(stored));
+                prop_assert_eq!(hash.is_none(), *stored == whole);
+            }
             return Ok(());
         }
         // Written once more, since an integer of more than 53 bits is read back as another part.
         let whole = answered(joined(&pieces)).canonical();
         let whole = if joined(&pieces).is_empty() { String::new() } else { whole };
-        let hash = entry.metadata.get(metadata::OUTPUT_HASH).and_then(|hash| hash.as_str());
         prop_assert_eq!(hash.unwrap_or(&entry.output_hash), hash_content(&whole));
         let Some(stored) = &entry.output_content else {
             prop_assert!(!store_content);

@@ -3,6 +3,8 @@
 //! The text is that of [`Messages`] with one message of the role `assistant`:
 //! `[{"parts":[{"content":"...","type":"text"},...],"role":"assistant"}]`.
 
+use std::borrow::Cow;
+
 use crate::hashing::Hasher;
 use crate::messages::{Message, Messages, Part, PartKind, canonical_json};
 
@@ -166,8 +168,8 @@ impl Kept {
 
 /// The longest start of `text` that takes at most `room` bytes when it is escaped.
 fn fitting(text: &str, room: usize) -> &str {
-    // An escape has at most six bytes for one.
-    if text.len() <= room / 6 || escaped(text).len() <= room {
+    // An escape has at most six bytes for one, and none shortens the text.
+    if text.len() <= room / 6 || (text.len() <= room && escaped(text).len() <= room) {
         return text;
     }
     let mut length = 0;
@@ -183,7 +185,12 @@ fn closing(kind: &'static str) -> String {
 }
 
 /// `text` as in a JSON string.
-fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> Cow<'_, str> {
+    // Each piece of a streamed text comes here, and few have anything to escape.
+    let is_special = |byte| byte < b' ' || byte == b'"' || byte == b'\\';
+    if !text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+        return text.into();
+    }
     let quoted = canonical_json::write(&text);
-    quoted[1..quoted.len() - 1].to_owned()
+    quoted[1..quoted.len() - 1].to_owned().into()
 }

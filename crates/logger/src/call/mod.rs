@@ -184,7 +184,8 @@ impl Call {
     ///
     /// Memory is bounded: content after
     /// [`max_content_bytes`](crate::AuditLoggerBuilder::max_content_bytes) is hashed and counted, not
-    /// kept, and no content is kept at all if the logger stores only hashes.
+    /// kept. If the logger stores only hashes, at most 4 KiB are kept until the call ends, so that
+    /// a part can follow.
     pub fn push(&mut self, text: &str) {
         if let Some(open) = &mut self.0 {
             open.output.push(text);

@@ -7,14 +7,18 @@ use crate::Interaction;
 use crate::hashing::Hasher;
 use crate::policy::Policy;
 
+/// So much is kept also of an output of which less is stored. If a part follows, the text becomes a part of another
+/// text, which then need not be hashed besides it from the start.
+const KEPT_FOR_PARTS: usize = if cfg!(feature = "messages") { 4096 } else { 0 };
+
 /// Collects an output that arrives in pieces.
 pub(super) struct Output {
     /// The whole output.
     hasher: Hasher,
     bytes: u64,
-    /// The start of the output; empty if only hashes are stored.
+    /// The start of the output: at most [`KEPT_FOR_PARTS`] or `limit` bytes.
     kept: String,
-    /// The maximum length of `kept`.
+    /// How many bytes may be stored.
     limit: usize,
 }
 
@@ -35,18 +39,24 @@ impl Output {
     pub(super) fn push(&mut self, text: &str) {
         // Once a piece did not fit, nothing is kept: `kept` must be a prefix of the output.
         if self.is_whole() {
-            let room = self.limit - self.kept.len();
+            let room = self.limit.max(KEPT_FOR_PARTS) - self.kept.len();
             self.kept.push_str(&text[..text.floor_char_boundary(room)]);
         }
         self.hasher.update(text);
         self.bytes += text.len() as u64;
     }
 
-    /// Takes out what was kept; returns whether it is the whole output.
+    /// The whole output so far, unless `more` cannot be kept.
     #[cfg(feature = "messages")]
-    pub(super) fn take_kept(&mut self) -> (String, bool) {
-        let is_whole = self.is_whole();
-        (std::mem::take(&mut self.kept), is_whole)
+    pub(super) fn whole_before(&self, more: &str) -> Option<&str> {
+        let room = self.limit.max(KEPT_FOR_PARTS) - self.kept.len();
+        (self.is_whole() && more.len() <= room).then_some(&self.kept)
+    }
+
+    /// What may be stored of the output so far, and whether it is the whole output.
+    pub(super) fn stored(&self) -> (&str, bool) {
+        let stored = &self.kept[..self.kept.floor_char_boundary(self.limit)];
+        (stored, stored.len() as u64 == self.bytes)
     }
 
     /// The length of the whole output.
@@ -65,9 +75,9 @@ impl Output {
         if !policy.store_content {
             return ((None, self.hasher.finish()), fields);
         }
-        let is_cut = !self.is_whole();
-        let stored = policy.prepare(&self.kept);
-        let fields = if is_cut { cut(fields, self.bytes, self.hasher.finish()) } else { fields };
+        let (stored, is_whole) = self.stored();
+        let stored = policy.prepare(stored);
+        let fields = if is_whole { fields } else { cut(fields, self.bytes, self.hasher.finish()) };
         (stored, fields)
     }
 

@@ -12,9 +12,11 @@ use crate::policy::Policy;
 /// Collects an output that arrives in pieces.
 pub(super) struct Output {
     text: output::Output,
-    /// The same as a message. Until `is_message` it keeps no content, and only hashes the text in case that
-    /// a part follows.
+    /// The same as a message. It keeps no content until `is_message`, and only hashes the text in case that a part
+    /// follows.
     message: MessageOutput,
+    /// Whether `message` has what was pushed so far: from when `text` cannot keep all of it.
+    message_is_current: bool,
     /// The message is stored, not the text.
     is_message: bool,
 }
@@ -25,12 +27,12 @@ impl Output {
         let mut output = Self {
             text: output::Output::new(policy, metadata, ""),
             message: MessageOutput::new(policy.content_hash.hasher(), 0),
+            message_is_current: false,
             is_message: false,
         };
         let kind = metadata.get(metadata::CONTENT_OUTPUT).or(metadata.get(metadata::CONTENT));
         if kind.is_some_and(|kind| kind == metadata::CONTENT_MESSAGES_V1) {
-            output.become_message(policy);
-            output.message.push_messages(text);
+            output.as_message(policy).push_messages(text);
         } else {
             output.push(text);
         }
@@ -38,23 +40,39 @@ impl Output {
     }
 
     pub(super) fn push(&mut self, text: &str) {
-        self.message.push_text(text, "text");
+        if !self.message_is_current && self.text.whole_before(text).is_some() {
+            return self.text.push(text);
+        }
+        self.current_message().push_text(text, "text");
         if !self.is_message {
             self.text.push(text);
         }
     }
 
     pub(super) fn push_part(&mut self, policy: &Policy, part: &Part) {
-        self.become_message(policy);
-        self.message.push(part);
+        self.as_message(policy).push(part);
     }
 
-    fn become_message(&mut self, policy: &Policy) {
+    /// The message, which is stored from now on.
+    fn as_message(&mut self, policy: &Policy) -> &mut MessageOutput {
+        self.current_message();
         if !self.is_message {
             self.is_message = true;
-            let (text, is_whole) = self.text.take_kept();
-            self.message.keep(&text, !is_whole, limit(policy));
+            let (stored, is_whole) = self.text.stored();
+            self.message.keep(stored, !is_whole, limit(policy));
         }
+        &mut self.message
+    }
+
+    /// The message with the hash of everything so far.
+    fn current_message(&mut self) -> &mut MessageOutput {
+        if !self.message_is_current {
+            self.message_is_current = true;
+            // Until now everything was kept.
+            let text = self.text.whole_before("").unwrap_or_default();
+            self.message.push_text(text, "text");
+        }
+        &mut self.message
     }
 
     /// The length of the whole output.
