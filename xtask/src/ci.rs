@@ -173,8 +173,12 @@ fn test(workspace: &Workspace) -> Result {
 /// no build of the whole workspace compiles what most users run.
 fn test_default(workspace: &Workspace) -> Result {
     let packages = ["--package=attestry", "--package=attestry-file", "--package=attestry-logger"];
-    workspace.cargo().arg("test").args(packages).run()
+    let skipped = INDEX_TESTS.iter().flat_map(|tests| ["--skip", tests]);
+    workspace.cargo().arg("test").args(packages).arg("--").args(skipped).run()
 }
+
+/// Tests of the file backend that take longest, and that no feature changes.
+const INDEX_TESTS: &[&str] = &["index_freshness::", "indexes::", "indexing::", "secondary_index::"];
 
 /// Each published crate alone, so that its own manifest must name all it needs. Its tests are left out: checking their
 /// dependencies for each crate takes minutes.
