@@ -16,7 +16,7 @@ use std::fmt;
 use std::mem;
 use std::time::Instant;
 
-use attestry_core::{AuditEntry, EntryId, Timestamp, event, metadata};
+use attestry_core::{AuditEntry, EntryId, event, metadata};
 
 #[cfg(not(feature = "messages"))]
 use self::output::Output;
@@ -76,12 +76,11 @@ struct Open {
     logger: AuditLogger,
     /// The id of the start entry, if one was stored.
     start: Option<EntryId>,
-    timestamp: Timestamp,
     started: Instant,
-    /// The fields of the end entry; its input and output are empty.
-    fields: Interaction<'static>,
-    /// Stored form and hash of the input, as in the start entry.
-    input: (Option<String>, String),
+    /// What becomes the end entry. Until then it has the start's id, time and output.
+    entry: AuditEntry,
+    /// The id of the end entry, if the caller chose it.
+    id: Option<EntryId>,
     output: Output,
 }
 
@@ -146,30 +145,27 @@ impl AuditLogger {
         record: StartRecord,
     ) -> Result<Call, AuditError> {
         let started = Instant::now();
-        let timestamp = interaction.timestamp.take().unwrap_or_else(Timestamp::now);
         let known = mem::take(&mut interaction.output);
         let output = Output::new(self.policy(), &interaction.metadata, &known);
         let input = self.policy().prepare(&mem::take(&mut interaction.input));
-        let fields = interaction.without_content();
-        let (start, fields, input) = match record {
-            StartRecord::Skip => (None, fields, input),
-            StartRecord::Store => {
-                let caller_chose_id = fields.id.is_some();
-                let first =
-                    fields.timestamp(timestamp).metadata(metadata::PHASE, metadata::PHASE_START);
-                let entry = match self.entry(first, input, self.policy().prepare("")) {
-                    Ok(entry) => entry,
-                    Err(refused) => return self.counters().count(1, Err(refused)),
-                };
-                let stored = self.store(&entry, caller_chose_id).await;
-                self.counters().count(1, stored)?;
-                let (id, fields, input) = take_apart(entry);
-                (Some(id), fields, input)
-            }
+        let mut id = interaction.id.clone();
+        if record == StartRecord::Store {
+            let phase = metadata::PHASE_START.into();
+            interaction.metadata.insert(metadata::PHASE.into(), phase);
+        }
+        let entry = match self.entry(interaction, input, self.policy().prepare("")) {
+            Ok(entry) => entry,
+            Err(refused) => return self.counters().count(1, Err(refused)),
         };
+        let mut start = None;
+        if record == StartRecord::Store {
+            let stored = self.store(&entry, id.take().is_some()).await;
+            self.counters().count(1, stored)?;
+            start = Some(entry.id.clone());
+        }
         self.counters().call_started();
         let logger = self.clone();
-        Ok(Call(Some(Box::new(Open { logger, start, timestamp, started, fields, input, output }))))
+        Ok(Call(Some(Box::new(Open { logger, start, started, entry, id, output }))))
     }
 }
 
@@ -240,8 +236,8 @@ impl Call {
     /// cannot be changed.
     pub fn set(&mut self, change: impl FnOnce(Interaction<'static>) -> Interaction<'static>) {
         if let Some(open) = &mut self.0 {
-            let fields = mem::replace(&mut open.fields, Interaction::new("", ""));
-            open.fields = change(fields).without_content();
+            let fields = open.take_fields();
+            open.set_fields(change(fields));
         }
     }
 
@@ -291,7 +287,7 @@ impl Call {
     async fn end(mut self, outcome: Outcome) -> Result<EntryId, AuditError> {
         let Some(open) = self.0.take() else { unreachable!("taken only here and when dropped") };
         let logger = open.logger.clone();
-        let caller_chose_id = open.fields.id.is_some();
+        let caller_chose_id = open.id.is_some();
         let entry = match open.into_entry(outcome) {
             Ok(entry) => entry,
             Err(refused) => return logger.counters().count(1, Err(refused)),
@@ -363,72 +359,67 @@ impl fmt::Debug for Call {
 impl Open {
     /// The end entry.
     fn into_entry(self, outcome: Outcome) -> Result<AuditEntry, AuditError> {
-        let Self { logger, start, timestamp, started, mut fields, input, output } = self;
+        let Self { logger, start, started, mut entry, id, output } = self;
         logger.counters().call_ended();
         event!(DEBUG, outcome = outcome.as_str(), "call ended");
         let elapsed = started.elapsed();
-        fields.timestamp = Some(timestamp.saturating_add(elapsed));
-        if fields.latency_ms == 0.0 {
-            fields = fields.latency(elapsed);
+        entry.id = id.unwrap_or_else(|| logger.policy().id_scheme.create());
+        entry.timestamp = entry.timestamp.saturating_add(elapsed);
+        if entry.latency_ms == 0.0 {
+            entry.latency_ms = elapsed.as_secs_f64() * 1e3;
         }
+        let mut set = |key: &str, value: &str| entry.metadata.insert(key.into(), value.into());
         if let Some(start) = start {
-            fields = fields
-                .metadata(metadata::PHASE, metadata::PHASE_END)
-                .metadata(metadata::CALL, start.as_str());
+            set(metadata::PHASE, metadata::PHASE_END);
+            set(metadata::CALL, start.as_str());
         }
         if outcome != Outcome::Completed {
-            fields = fields.metadata(metadata::OUTCOME, outcome.as_str());
+            set(metadata::OUTCOME, outcome.as_str());
         }
         if let Outcome::Failed { error_type } = outcome {
-            fields = fields.metadata(metadata::ERROR_TYPE, error_type);
+            set(metadata::ERROR_TYPE, &error_type);
         }
-        let (output, fields) = output.finish(logger.policy(), fields);
-        logger.entry(fields, input, output)
+        let stored = output.finish(logger.policy(), &mut entry.metadata);
+        (entry.output_content, entry.output_hash) = stored;
+        entry.validate()?;
+        Ok(entry)
     }
-}
 
-/// The id of a start entry, and what its end entry has of it: the fields, without id and timestamp, and the prepared
-/// input.
-fn take_apart(start: AuditEntry) -> (EntryId, Interaction<'static>, (Option<String>, String)) {
-    let fields = Interaction {
-        input: Cow::Borrowed(""),
-        output: Cow::Borrowed(""),
-        provider: start.provider,
-        model: start.model,
-        conversation_id: start.conversation_id,
-        safety_passed: start.safety_passed,
-        detectors_triggered: start.detectors_triggered,
-        block_reason: start.block_reason,
-        alerts: start.alerts,
-        latency_ms: start.latency_ms,
-        input_tokens: start.input_tokens,
-        output_tokens: start.output_tokens,
-        metadata: start.metadata,
-        timestamp: None,
-        id: None,
-    };
-    (start.id, fields, (start.input_content, start.input_hash))
-}
-
-impl Interaction<'_> {
-    /// The fields, with empty input and output.
-    fn without_content(self) -> Interaction<'static> {
+    /// Takes out the fields that can be changed, with empty input and output.
+    fn take_fields(&mut self) -> Interaction<'static> {
+        let entry = &mut self.entry;
         Interaction {
             input: Cow::Borrowed(""),
             output: Cow::Borrowed(""),
-            provider: self.provider,
-            model: self.model,
-            conversation_id: self.conversation_id,
-            safety_passed: self.safety_passed,
-            detectors_triggered: self.detectors_triggered,
-            block_reason: self.block_reason,
-            alerts: self.alerts,
-            latency_ms: self.latency_ms,
-            input_tokens: self.input_tokens,
-            output_tokens: self.output_tokens,
-            metadata: self.metadata,
-            timestamp: self.timestamp,
-            id: self.id,
+            provider: entry.provider.take(),
+            model: entry.model.take(),
+            conversation_id: entry.conversation_id.take(),
+            safety_passed: entry.safety_passed,
+            detectors_triggered: mem::take(&mut entry.detectors_triggered),
+            block_reason: entry.block_reason.take(),
+            alerts: mem::take(&mut entry.alerts),
+            latency_ms: entry.latency_ms,
+            input_tokens: entry.input_tokens,
+            output_tokens: entry.output_tokens,
+            metadata: mem::take(&mut entry.metadata),
+            timestamp: None,
+            id: self.id.take(),
         }
+    }
+
+    fn set_fields(&mut self, fields: Interaction<'static>) {
+        let entry = &mut self.entry;
+        self.id = fields.id;
+        entry.provider = fields.provider;
+        entry.model = fields.model;
+        entry.conversation_id = fields.conversation_id;
+        entry.safety_passed = fields.safety_passed;
+        entry.detectors_triggered = fields.detectors_triggered;
+        entry.block_reason = fields.block_reason;
+        entry.alerts = fields.alerts;
+        entry.latency_ms = fields.latency_ms;
+        entry.input_tokens = fields.input_tokens;
+        entry.output_tokens = fields.output_tokens;
+        entry.metadata = fields.metadata;
     }
 }

@@ -3,21 +3,21 @@
 use attestry_core::metadata;
 use serde_json::{Map, Value};
 
-use crate::Interaction;
 use crate::hashing::Hasher;
 use crate::policy::Policy;
 
 /// So much is kept also of an output of which less is stored. If a part follows, the text becomes a part of another
 /// text, which then need not be hashed besides it from the start.
-const KEPT_FOR_PARTS: usize = if cfg!(feature = "messages") { 4096 } else { 0 };
+const KEPT_FOR_PARTS: usize = 4096;
 
 /// Collects an output that arrives in pieces.
 pub(super) struct Output {
     /// The whole output.
     hasher: Hasher,
     bytes: u64,
-    /// The start of the output: at most [`KEPT_FOR_PARTS`] or `limit` bytes.
+    /// The start of the output: at most `most` bytes.
     kept: String,
+    most: usize,
     /// How many bytes may be stored.
     limit: usize,
 }
@@ -26,12 +26,9 @@ impl Output {
     /// The output of an interaction, of which `text` is known already. What it is makes no difference to a
     /// text.
     pub(super) fn new(policy: &Policy, _: &Map<String, Value>, text: &str) -> Self {
-        let mut output = Self {
-            hasher: policy.content_hash.hasher(),
-            bytes: 0,
-            kept: String::new(),
-            limit: limit(policy),
-        };
+        let (hasher, kept, limit) = (policy.content_hash.hasher(), String::new(), limit(policy));
+        let most = if cfg!(feature = "messages") { limit.max(KEPT_FOR_PARTS) } else { limit };
+        let mut output = Self { hasher, bytes: 0, kept, most, limit };
         output.push(text);
         output
     }
@@ -39,7 +36,7 @@ impl Output {
     pub(super) fn push(&mut self, text: &str) {
         // Once a piece did not fit, nothing is kept: `kept` must be a prefix of the output.
         if self.is_whole() {
-            let room = self.limit.max(KEPT_FOR_PARTS) - self.kept.len();
+            let room = self.most - self.kept.len();
             self.kept.push_str(&text[..text.floor_char_boundary(room)]);
         }
         self.hasher.update(text);
@@ -49,7 +46,7 @@ impl Output {
     /// The whole output so far, unless `more` cannot be kept.
     #[cfg(feature = "messages")]
     pub(super) fn whole_before(&self, more: &str) -> Option<&str> {
-        let room = self.limit.max(KEPT_FOR_PARTS) - self.kept.len();
+        let room = self.most - self.kept.len();
         (self.is_whole() && more.len() <= room).then_some(&self.kept)
     }
 
@@ -70,15 +67,17 @@ impl Output {
     pub(super) fn finish(
         self,
         policy: &Policy,
-        fields: Interaction<'static>,
-    ) -> ((Option<String>, String), Interaction<'static>) {
+        metadata: &mut Map<String, Value>,
+    ) -> (Option<String>, String) {
         if !policy.store_content {
-            return ((None, self.hasher.finish()), fields);
+            return (None, self.hasher.finish());
         }
         let (stored, is_whole) = self.stored();
         let stored = policy.prepare(stored);
-        let fields = if is_whole { fields } else { cut(fields, self.bytes, self.hasher.finish()) };
-        (stored, fields)
+        if !is_whole {
+            note_cut(metadata, self.bytes, self.hasher.finish());
+        }
+        stored
     }
 
     fn is_whole(&self) -> bool {
@@ -91,10 +90,9 @@ pub(super) fn limit(policy: &Policy) -> usize {
     if policy.store_content { policy.max_content_bytes } else { 0 }
 }
 
-/// The metadata of an output that is stored in part.
-pub(super) fn cut(fields: Interaction<'static>, bytes: u64, hash: String) -> Interaction<'static> {
-    fields
-        .metadata(metadata::TRUNCATED, Value::from(vec!["output"]))
-        .metadata(metadata::OUTPUT_BYTES, bytes)
-        .metadata(metadata::OUTPUT_HASH, hash)
+/// Notes in the metadata that an output is stored in part.
+pub(super) fn note_cut(metadata: &mut Map<String, Value>, bytes: u64, hash: String) {
+    metadata.insert(metadata::TRUNCATED.into(), vec!["output"].into());
+    metadata.insert(metadata::OUTPUT_BYTES.into(), bytes.into());
+    metadata.insert(metadata::OUTPUT_HASH.into(), hash.into());
 }

@@ -4,8 +4,7 @@ use attestry_core::metadata;
 use serde_json::{Map, Value};
 
 use super::message_output::{Finished, MessageOutput};
-use super::output::{self, cut, limit};
-use crate::Interaction;
+use super::output::{self, limit, note_cut};
 use crate::messages::Part;
 use crate::policy::Policy;
 
@@ -84,33 +83,35 @@ impl Output {
     pub(super) fn finish(
         self,
         policy: &Policy,
-        fields: Interaction<'static>,
-    ) -> ((Option<String>, String), Interaction<'static>) {
+        metadata: &mut Map<String, Value>,
+    ) -> (Option<String>, String) {
         if !self.is_message {
-            return self.text.finish(policy, fields);
+            return self.text.finish(policy, metadata);
         }
-        let fields = as_messages(fields);
+        note_messages(metadata);
         let Finished { hash, bytes, kept, is_cut } = self.message.finish();
         if !policy.store_content {
-            return ((None, hash), fields);
+            return (None, hash);
         }
-        let fields = if is_cut { cut(fields, bytes, hash) } else { fields };
-        (policy.prepare(&kept), fields)
+        if is_cut {
+            note_cut(metadata, bytes, hash);
+        }
+        policy.prepare(&kept)
     }
 }
 
-/// `fields` with metadata that says that the output is messages.
-fn as_messages(fields: Interaction<'static>) -> Interaction<'static> {
-    match fields.metadata.get(metadata::CONTENT) {
-        Some(kind) if kind == metadata::CONTENT_MESSAGES_V1 => fields,
-        None => fields.metadata(metadata::CONTENT_OUTPUT, metadata::CONTENT_MESSAGES_V1),
+/// Notes in the metadata that the output is messages.
+fn note_messages(metadata: &mut Map<String, Value>) {
+    let messages = || Value::from(metadata::CONTENT_MESSAGES_V1);
+    match metadata.get(metadata::CONTENT).cloned() {
+        Some(kind) if kind == metadata::CONTENT_MESSAGES_V1 => {}
+        None => {
+            metadata.insert(metadata::CONTENT_OUTPUT.into(), messages());
+        }
         Some(kind) => {
-            let kind = kind.clone();
-            let mut fields = fields
-                .metadata(metadata::CONTENT_INPUT, kind)
-                .metadata(metadata::CONTENT_OUTPUT, metadata::CONTENT_MESSAGES_V1);
-            fields.metadata.shift_remove(metadata::CONTENT);
-            fields
+            metadata.insert(metadata::CONTENT_INPUT.into(), kind);
+            metadata.insert(metadata::CONTENT_OUTPUT.into(), messages());
+            metadata.shift_remove(metadata::CONTENT);
         }
     }
 }
