@@ -10,7 +10,7 @@ use crate::common::{Folder, Run, run, sample};
 /// Reports that a test does not run here. With `ATTESTRY_REQUIRE=all`, as in continuous integration, it fails
 /// instead.
 #[allow(clippy::print_stderr)] // shown in the test's output
-fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     let required = std::env::var_os("ATTESTRY_REQUIRE").is_some_and(|value| value == "all");
     assert!(!required, "ATTESTRY_REQUIRE=all forbids skipping: {reason}");
     eprintln!("skipped: {reason}");

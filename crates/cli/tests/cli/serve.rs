@@ -438,6 +438,52 @@ fn inbox_on_a_full_disk_refuses_parts_and_loses_none() {
     assert_eq!(found, expected);
 }
 
+/// Each sync takes 200 ms. Clients repeat what is refused, as SDKs do.
+#[cfg(target_os = "linux")]
+#[test]
+fn slow_disk_delays_answers_and_loses_nothing() {
+    let traces = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
+    if !traces.is_ok_and(|status| status.success()) {
+        return crate::limits::skip("strace cannot trace here");
+    }
+    let folder = Folder::new();
+    let mut command = Command::new("strace");
+    // With -D the process is the server, and strace one beside it.
+    command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]);
+    command.args(["-e", "inject=fdatasync,fsync:delay_enter=200000"]);
+    command.arg(env!("CARGO_BIN_EXE_attestry"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--max-requests", "8"]);
+    command.current_dir(folder.path("")).stderr(std::process::Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut errors = BufReader::new(process.stderr.take().unwrap());
+    let serve = Serve { url: url_of(&mut errors), process, errors };
+    std::thread::scope(|scope| {
+        for number in 0..30 {
+            let serve = &serve;
+            scope.spawn(move || {
+                let id = format!("call-{number}");
+                let given = json!({ "id": id, "input": "a", "output": "b" });
+                loop {
+                    match serve.post("/v1/entries", &given, &[]) {
+                        (201, answer) => break assert_eq!(answer["id"], *id),
+                        (status, answer) => assert_eq!(status, 503, "{answer}"),
+                    }
+                }
+            });
+        }
+        // The runtime does not wait for the disk.
+        assert_eq!(serve.curl("/healthz", &[]).0, 200);
+    });
+    assert_eq!(serve.curl("/readyz", &[]).0, 200);
+    assert_eq!(serve.end("-KILL"), None);
+    let mut ids: Vec<_> =
+        folder.entries().iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    let mut expected: Vec<_> = (0..30).map(|number| format!("call-{number}")).collect();
+    expected.sort();
+    assert_eq!(ids, expected);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn ten_thousand_idle_connections_take_bounded_memory() {
