@@ -38,9 +38,9 @@ A store that has entries and no Merkle tree begins with `attestry tree begin`.
 
 Keep checkpoints outside the store: mail them, print them, give them to the auditor.
 `attestry verify --since-checkpoint` then finds any later change of an earlier entry.
-`log`, `import` and `checkpoint` also do that themselves: they ask witnesses to cosign,
-timestamp authorities to stamp, and write to other places. `attestry anchors` lists what
-each has. The exit status is 1 if one fails; the next command repeats it.
+`log`, `import`, `checkpoint` and `serve` also do that themselves: they ask witnesses to
+cosign, timestamp authorities to stamp, and write to other places. `attestry anchors` lists
+what each has. The exit status is 1 if one fails; the next command repeats it.
 
 Examples:
   attestry --signing-key signing.key checkpoint > checkpoint-$(date +%F)
