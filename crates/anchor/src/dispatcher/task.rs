@@ -171,10 +171,14 @@ impl AnchorTask {
         self.record.last_error = Some(with_causes(error));
         let contradiction = error.is_contradiction();
         let reason = self.record.last_error.as_deref();
-        if contradiction {
-            event!(ERROR, anchor = %self.record.anchor, reason = reason, "an anchor contradicts the store");
-        } else {
-            event!(WARN, anchor = %self.record.anchor, reason = reason, "a checkpoint was not handed over");
+        let anchor = &self.record.anchor;
+        match contradiction {
+            true => {
+                event!(ERROR, anchor = %anchor, reason = reason, "an anchor contradicts the store")
+            }
+            false => {
+                event!(WARN, anchor = %anchor, reason = reason, "a checkpoint was not handed over");
+            }
         }
         self.update(|status| {
             status.failed += 1;
