@@ -339,6 +339,17 @@ fn checkpoints_of_the_server_leave_the_store() {
     };
     assert!(metrics.contains("attestry_anchor_pending{anchor=\"witnesses\"} 0\n"), "{metrics}");
     assert_eq!(serve.end("-TERM"), Some(0));
+    // A failure is in the log, and does not hold up the end for long.
+    witness.server.now(|_| crate::anchors::server::Response::new(503, "text/plain", "back soon"));
+    let mut serve = Serve::start(&folder, &["--config", "serve.toml", "--anchor-timeout", "1s"]);
+    assert_eq!(serve.post("/v1/entries", &given, &[]).0, 201);
+    serve.signal("-TERM");
+    let mut log = String::new();
+    std::io::Read::read_to_string(&mut serve.errors, &mut log).unwrap();
+    for line in ["a checkpoint was not handed over", "back soon", "was not handed over in time"] {
+        assert!(log.contains(line), "{log}");
+    }
+    assert_eq!(serve.process.wait().unwrap().code(), Some(0));
     for (arguments, message) in [
         (&["--witness", "w", "--signing-key", "signing.key"][..], "is not a witness"),
         (&["--checkpoint-to", "folder:share"], "the signing key is missing"),
