@@ -45,6 +45,9 @@ pub(crate) async fn run(
 async fn clean_up_daily(state: &AppState, maintenance: Maintenance) {
     let Maintenance { cleanup_at: at, clean_up: of_store, access_retention_days, .. } = maintenance;
     let access_log = state.access_log().filter(|_| access_retention_days.is_some());
+    if access_retention_days.is_some() && access_log.is_none() {
+        tracing::warn!("there is no access log to erase expired entries of");
+    }
     if !of_store && access_log.is_none() {
         return std::future::pending().await;
     }

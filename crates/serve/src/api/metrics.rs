@@ -43,7 +43,7 @@ pub(super) async fn get(
     if let Some(storage) = state.logger.metrics().storage {
         store(&mut text, &storage);
     }
-    if let Some(metrics) = state.anchors.metrics().await {
+    if let Some(metrics) = state.anchors.metrics() {
         anchors(&mut text, &metrics);
     }
     Ok(([(CONTENT_TYPE, FORMAT)], text.0).into_response())
