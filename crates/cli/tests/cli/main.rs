@@ -29,6 +29,8 @@ mod refused;
 mod s3;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod serve_disk;
 #[cfg(feature = "serve")]
 mod serve_otlp;
 mod show;
